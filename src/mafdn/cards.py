@@ -1,0 +1,65 @@
+"""What a weights file says about itself, read without torch; and where the shipped files lie.
+
+Public names: :func:`read_header`, :func:`shipped`, :func:`shipped_scales`, :data:`Card`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+
+from mafdn.errors import WeightsError
+
+Card = dict[str, Any]
+LARGEST_FILE = 256 * 2**20
+"""Bytes; a file beyond is no lightweight network and is refused unread."""
+SCALES = (2, 3, 4)
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], Card]:
+    """The ``mafdn`` entry (format version, architecture, settings) and the card of a safetensors file.
+
+    Raises :class:`WeightsError` when the file is missing, too large, damaged or has no such header.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path} is not a regular file; give a weights file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise WeightsError(f"{path} is larger than {LARGEST_FILE >> 20} MiB: not a lightweight network's weights")
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+        header, card = json.loads(metadata["mafdn"]), json.loads(metadata.get("card", "{}"))
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    except (KeyError, ValueError, RecursionError):
+        raise WeightsError(f"{path} has no mafdn header; export it with this program") from None
+    if not isinstance(header, dict) or not isinstance(card, dict):
+        raise WeightsError(f"{path} has a damaged mafdn header")
+    return cast(dict[str, Any], header), cast(Card, card)
+
+
+def weights_folder() -> Path:
+    """The folder of the shipped weights: inside the installed package, or beside ``src`` in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parents[1] / "weights"
+
+
+def shipped(scale: int, suffix: str) -> Path:
+    """The shipped file for ``scale`` with ``suffix`` (``.safetensors`` or ``.onnx``).
+
+    Raises :class:`WeightsError` when none ships.
+    """
+    path = weights_folder() / f"mafdn-x{scale}{suffix}"
+    if not path.is_file():
+        have = ", ".join(f"x{s}" for s in shipped_scales()) or "none"
+        raise WeightsError(f"no weights for x{scale} ship with this version (there are: {have})")
+    return path
+
+
+def shipped_scales() -> tuple[int, ...]:
+    """The scales for which weights ship, in rising order."""
+    return tuple(s for s in SCALES if (weights_folder() / f"mafdn-x{s}.onnx").is_file())

@@ -1,0 +1,131 @@
+"""MAFDN, the multi-attention feature distillation network: reconstructed from its abstract.
+
+Public names: :class:`MAFDNSettings`, :class:`MAFDN`.
+
+Paper: Zhang et al., "A Multi-Attention Feature Distillation Neural Network for Lightweight Single
+Image Super-Resolution", International Journal of Intelligent Systems, 2024, doi 10.1155/2024/3255233.
+
+Published (abstract only): information multi-distillation after IMDN; units (MAFDB) with pixel, spatial
+and channel attention and several distillation branches; inside them OPCRB, a residual block on
+DO-Conv; at x4 597K parameters and 33.79G Multi-Adds. Reconstructed here: the width, the number of
+blocks, the order of parts, the activations and the reconstruction head. With every part at the
+field's default, parameters and Multi-Adds match the published figures; this is not, and does not
+claim to be, the published architecture.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
+from mafdn.networks.doconv import folded_state, over_parameterize
+
+SLOPE = 0.05
+"""Negative slope of every LeakyReLU (IMDN's value)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAFDNSettings:
+    """What a MAFDN is built from; the defaults are the reconstruction at x4.
+
+    ``over_parameterized`` chooses the training form (DO-Conv); the attention switches are for ablations.
+    """
+
+    scale: int = 4
+    width: int = 50
+    blocks: int = 6
+    pixel_attention: bool = True
+    channel_attention: bool = True
+    spatial_attention: bool = True
+    over_parameterized: bool = True
+
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 3, 4):
+            raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
+        if self.width < 2 or self.width % 2:
+            raise ValueError(f"width must be even and at least 2, not {self.width}")
+        if self.blocks < 1:
+            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+
+
+class OPCRB(nn.Module):
+    """Over-parameterized convolutional residual block: ``LeakyReLU(x + DOConv3x3(x))``."""
+
+    def __init__(self, width: int, *, over_parameterized: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        if over_parameterized:
+            over_parameterize(self.conv)
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x + self.conv(x))
+
+
+class Distill(nn.Module):
+    """One distillation branch: pixel attention, then a 1x1 convolution to half the width."""
+
+    def __init__(self, width: int, *, pixel_attention: bool) -> None:
+        super().__init__()
+        self.attention = PixelAttention(width) if pixel_attention else nn.Identity()
+        self.conv = nn.Conv2d(width, width // 2, 1)
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.conv(self.attention(x)))
+
+
+class MAFDB(nn.Module):
+    """Multi-attention feature distillation block: four branches along a chain of three OPCRB."""
+
+    def __init__(self, settings: MAFDNSettings) -> None:
+        super().__init__()
+        width = settings.width
+        self.distills = nn.ModuleList(Distill(width, pixel_attention=settings.pixel_attention) for _ in range(4))
+        self.refines = nn.ModuleList(OPCRB(width, over_parameterized=settings.over_parameterized) for _ in range(3))
+        self.channel = ContrastChannelAttention(2 * width) if settings.channel_attention else nn.Identity()
+        self.spatial = SpatialAttention() if settings.spatial_attention else nn.Identity()
+        self.merge = nn.Conv2d(2 * width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x  # (B, n, H, W)
+        kept = [self.distills[0](h)]  # (B, n/2, H, W) each
+        for refine, distill in zip(self.refines, self.distills[1:], strict=True):
+            h = refine(h)
+            kept.append(distill(h))
+        merged = self.spatial(self.channel(torch.cat(kept, dim=1)))  # (B, 2n, H, W)
+        return x + self.merge(merged)
+
+
+class MAFDN(nn.Module):
+    """(B, 3, H, W) float32 RGB in [0, 1] to (B, 3, scale*H, scale*W), not clipped."""
+
+    def __init__(self, settings: MAFDNSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings = settings or MAFDNSettings()
+        width = settings.width
+        self.head = nn.Conv2d(3, width, 3, padding=1)
+        self.blocks = nn.ModuleList(MAFDB(settings) for _ in range(settings.blocks))
+        self.fuse = nn.Conv2d(settings.blocks * width, width, 1)
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+        self.smooth = nn.Conv2d(width, width, 3, padding=1)
+        self.tail = nn.Conv2d(width, 3 * settings.scale**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(settings.scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shallow = self.head(x)  # (B, n, H, W)
+        h, outputs = shallow, []
+        for block in self.blocks:
+            h = block(h)
+            outputs.append(h)
+        fused = self.activation(self.fuse(torch.cat(outputs, dim=1)))
+        deep = self.smooth(fused) + shallow
+        return self.shuffle(self.tail(deep))
+
+    def fold(self) -> "MAFDN":
+        """The inference form: a new network in which every DO-Conv is the plain convolution it equals."""
+        with torch.device("meta"):
+            folded = MAFDN(replace(self.settings, over_parameterized=False))
+        folded.load_state_dict(folded_state(self), assign=True)
+        return folded.requires_grad_(False).eval()
