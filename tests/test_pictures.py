@@ -1,0 +1,273 @@
+"""Reading and writing: what belongs to a picture survives, and damage is one line."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mafdn.errors import PictureError, UsageError
+from mafdn.pictures.formats import FORMATS, format_of_name, sniff
+from mafdn.pictures.reading import open_picture, read_rgb8, read_size
+from mafdn.pictures.writing import check_encodable, reserve, save_picture
+
+IPTC = b"Photoshop 3.0\x008BIM\x04\x04" + bytes(5) + b"\x0a\x1c\x02\x05\x00\x05title"
+
+
+def random(shape: tuple[int, ...], dtype: type = np.uint8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
+
+
+def write(path: Path, array: np.ndarray, space: str, **fields: object) -> Path:
+    image = pyvips.Image.new_from_array(array).copy(interpretation=space)
+    for name, value in fields.items():
+        kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
+        image.set_type(kind if not isinstance(value, int) else pyvips.GValue.gint_type, name.replace("__", "-"), value)
+    if path.suffix in (".jpg", ".webp"):
+        image.write_to_file(str(path), Q=100)
+    else:
+        image.write_to_file(str(path))
+    return path
+
+
+def save(picture_path: Path, target: Path) -> tuple[str, ...]:
+    with reserve(target, overwrite=False) as temporary:
+        return save_picture(open_picture(picture_path), temporary, format_of_name(target))
+
+
+KINDS = {"b-w": (9, 8, 1), "srgb": (9, 8, 3)}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("space", KINDS)
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_lossless_round_trip(tmp_path: Path, suffix: str, space: str, alpha: bool, dtype: type) -> None:
+    shape = KINDS[space]
+    array = random((*shape[:2], shape[2] + alpha), dtype)
+    deep = {"b-w": "grey16", "srgb": "rgb16"}[space] if dtype is np.uint16 else space
+    source = write(tmp_path / f"in{suffix}", array, deep)
+    save(source, tmp_path / f"out{suffix}")
+    picture = open_picture(tmp_path / f"out{suffix}")
+    assert picture.color.dtype == dtype
+    assert np.array_equal(picture.color, array[..., : shape[2]])
+    assert (picture.alpha is not None) == alpha
+    if alpha:
+        assert np.array_equal(picture.alpha, array[..., -1])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_profile_and_metadata_survive(shared: Path, tmp_path: Path, suffix: str) -> None:
+    profile = (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes()
+    fields = {
+        "icc__profile__data": profile,
+        "xmp__data": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r tiff:Orientation='6'/></x:xmpmeta>",
+    }
+    if suffix != ".tif":
+        fields["exif__ifd0__Artist"] = "A. Nonymous (A. Nonymous, ASCII, 13 components, 13 bytes)"
+    if suffix == ".jpg":
+        fields["iptc__data"] = IPTC
+    source = write(tmp_path / f"in{suffix}", random((16, 16, 3)), "srgb", **fields)
+    save(source, tmp_path / f"out{suffix}")
+    out = pyvips.Image.new_from_file(str(tmp_path / f"out{suffix}"))
+    assert open_picture(tmp_path / f"out{suffix}").profile == profile
+    assert out.get("xmp-data") == fields["xmp__data"].replace(b"'6'", b"'1'"), "the pixels are upright already"
+    if suffix != ".tif":
+        assert out.get("exif-ifd0-Artist").startswith("A. Nonymous")
+    if "iptc__data" in fields:
+        assert out.get("iptc-data") == IPTC
+
+
+LOST = {".jpg": [], ".png": ["IPTC"], ".webp": ["IPTC"], ".tif": ["EXIF", "IPTC"]}
+
+
+@pytest.mark.parametrize("suffix", LOST)
+def test_metadata_a_format_is_written_without_is_told(tmp_path: Path, suffix: str) -> None:
+    artist = "A (A, ASCII, 2 components, 2 bytes)"
+    source = write(tmp_path / "in.jpg", random((16, 16, 3)), "srgb", exif__ifd0__Artist=artist, iptc__data=IPTC)
+    notes = save(source, tmp_path / f"out{suffix}")
+    assert sorted(note.split("without ")[1].split(":")[0] for note in notes) == LOST[suffix]
+
+
+def test_texts_of_a_png_survive(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.png", random((8, 8, 3)), "srgb", png__comment__0__Title="a title")
+    save(source, tmp_path / "out.png")
+    out = pyvips.Image.new_from_file(str(tmp_path / "out.png"))
+    assert out.get("png-comment-0-Title") == "a title"
+
+
+@pytest.mark.parametrize(("space", "bands"), [("b-w", 1), ("b-w", 2), ("srgb", 3), ("srgb", 4)])
+def test_a_single_pixel(tmp_path: Path, space: str, bands: int) -> None:
+    source = write(tmp_path / "in.png", random((1, 1, bands)), space)
+    assert open_picture(source).color.shape == (1, 1, 1 if bands < 3 else 3)
+
+
+def test_channels_beyond_alpha_are_told(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.tif", random((4, 4, 5)), "srgb")
+    picture = open_picture(source)
+    assert picture.alpha is not None
+    assert picture.notes == ("of 5 channels the first 4 were read",)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> None:
+    upright = random((8, 16, 3)) // 2
+    image = pyvips.Image.new_from_array(upright, interpretation="srgb")
+    stored = {
+        1: image,
+        2: image.fliphor(),
+        3: image.rot180(),
+        4: image.flipver(),
+        5: image.rot90().fliphor(),
+        6: image.rot270(),
+        7: image.rot270().fliphor(),
+        8: image.rot90(),
+    }[orientation].copy()
+    stored.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    source = tmp_path / "in.tif"
+    stored.tiffsave(str(source))
+    assert read_size(source) == (8, 16)
+    assert np.array_equal(open_picture(source).color, upright)
+    save(source, tmp_path / "out.tif")
+    out = pyvips.Image.new_from_file(str(tmp_path / "out.tif"))
+    assert (out.get("orientation") if "orientation" in out.get_fields() else 1) == 1
+    assert np.array_equal(out.numpy(), upright)
+
+
+def test_camera_orientation_and_thumbnail(shared: Path, tmp_path: Path) -> None:
+    for path in sorted((shared / "corpora" / "exif-orientation-examples").glob("*.jpg")):
+        height, width = read_size(path)
+        picture = open_picture(path)
+        assert (picture.height, picture.width) == (height, width)
+        target = tmp_path / path.name
+        save(path, target)
+        out = pyvips.Image.new_from_file(str(target))
+        names = out.get_fields()
+        assert not any(name.startswith("exif-ifd1") for name in names)
+        assert "orientation" not in names or out.get("orientation") == 1
+
+
+def test_cmyk_becomes_srgb_and_says_so(tmp_path: Path) -> None:
+    ink = np.zeros((8, 8, 4), np.uint8)
+    ink[..., 1:3] = 255  # magenta and yellow: red
+    source = write(tmp_path / "in.tif", ink, "cmyk")
+    picture = open_picture(source)
+    red, green, blue = picture.color[4, 4].tolist()
+    assert red > 150
+    assert max(green, blue) < 90
+    assert picture.notes == ("CMYK was converted to sRGB",)
+    deep = write(tmp_path / "deep.tif", ink.astype(np.uint16) * 257, "cmyk")
+    assert open_picture(deep).bits == 16
+
+
+def test_what_a_format_cannot_keep_is_told(tmp_path: Path) -> None:
+    clear = np.zeros((8, 8, 4), np.uint16)  # black, wholly transparent
+    source = write(tmp_path / "in.png", clear, "rgb16")
+    notes = save(source, tmp_path / "out.jpg")
+    assert [word in " ".join(notes) for word in ("transparency", "16")] == [True, True]
+    assert (open_picture(tmp_path / "out.jpg").color > 250).all(), "laid on white"
+
+
+def test_rgb8_of_deep_and_grey_pictures(tmp_path: Path) -> None:
+    deep = np.array([[0, 128, 257, 65_535]], np.uint16)[..., None]
+    source = write(tmp_path / "in.png", deep, "grey16")
+    assert read_rgb8(source).tolist() == [[[0] * 3, [0] * 3, [1] * 3, [255] * 3]]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_content_counts_and_not_the_name(tmp_path: Path, name: str) -> None:
+    known = FORMATS[name]
+    source = write(tmp_path / f"in{known.suffixes[0]}", random((8, 8, 3)), "srgb")
+    lying = source.rename(tmp_path / "in.dat")
+    assert sniff(lying) is known
+    assert open_picture(lying).format is known
+
+
+def test_every_prefix_of_a_picture_is_refused_in_one_line(tmp_path: Path) -> None:
+    for known in FORMATS.values():
+        whole = write(tmp_path / f"in{known.suffixes[0]}", random((40, 40, 3)), "srgb").read_bytes()
+        for part in (0, 3, 20, len(whole) // 3, len(whole) // 2, len(whole) * 9 // 10):
+            path = tmp_path / "part"
+            path.write_bytes(whole[:part])
+            with pytest.raises(PictureError) as caught:
+                open_picture(path)
+            assert str(path) in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=300), st.sampled_from([m for f in FORMATS.values() for m in f.magic]))
+@settings(deadline=None, max_examples=100)
+def test_noise_after_a_good_start_is_one_error(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, magic: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise"
+    path.write_bytes(magic + noise)
+    with pytest.raises(PictureError):
+        open_picture(path)
+
+
+def test_folders_missing_files_and_odd_names_are_one_line(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.png", tmp_path / ("x" * 300), tmp_path / "nul\0.png"):
+        with pytest.raises(PictureError):
+            sniff(path)
+    for name in ("out", "out.bmp", "out.png.txt"):
+        with pytest.raises(UsageError, match="format"):
+            format_of_name(Path(name))
+
+
+def test_names_with_brackets_are_only_names(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.png", random((8, 8, 3)), "srgb").rename(tmp_path / "a[page=1].png")
+    save(source, tmp_path / "b[Q=1] %d.png")
+    assert np.array_equal(open_picture(tmp_path / "b[Q=1] %d.png").color, open_picture(source).color)
+
+
+def test_sizes_beyond_a_format_are_refused() -> None:
+    check_encodable(Path("a.webp"), FORMATS["WebP"], width=16_383, height=16_383)
+    with pytest.raises(PictureError, match="16383"):
+        check_encodable(Path("a.webp"), FORMATS["WebP"], width=16_384, height=10)
+
+
+def test_a_reserved_name_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+    with pytest.raises(KeyError), reserve(target, overwrite=False) as temporary:
+        temporary.write_text(str({}["half"]))
+    assert list(tmp_path.iterdir()) == []
+    with reserve(target, overwrite=False) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
+    with pytest.raises(PictureError, match="overwrite"), reserve(target, overwrite=False):
+        pass
+    with reserve(target, overwrite=True) as temporary:
+        temporary.write_text("new")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+    reserved = reserve(target, overwrite=False)
+    reserved.__enter__().write_text("ours")
+    target.write_text("theirs")
+    with pytest.raises(PictureError, match="exists"):
+        reserved.__exit__(None, None, None)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_links_and_special_files_as_targets(tmp_path: Path) -> None:
+    real, link, dangling = tmp_path / "real.png", tmp_path / "link.png", tmp_path / "dangling.png"
+    real.write_text("old")
+    link.symlink_to(real)
+    dangling.symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (link, dangling, tmp_path / "pipe.png", Path("/dev/null")):
+        with pytest.raises(PictureError), reserve(path, overwrite=False):
+            pass
+    with pytest.raises(PictureError, match="regular"), reserve(tmp_path / "pipe.png", overwrite=True):
+        pass
+    with reserve(link, overwrite=True) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
