@@ -1,0 +1,98 @@
+"""From a trained network to an ONNX file that needs no torch.
+
+Public names: :func:`export_onnx`.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxslim
+import torch
+
+from mafdn.errors import WeightsError
+from mafdn.inference import ENGINES, open_engine
+from mafdn.networks import MAFDN
+
+OPSET = 18
+CHECKED_SIZES = ((48, 40), (37, 65))
+"""Heights and widths at which every exported file is compared with the network."""
+TOLERANCE = 1e-4
+"""Largest difference allowed, where white is 1: a fortieth of an 8-bit level."""
+
+
+def export_onnx(network: MAFDN, path: Path) -> float:
+    """Write the folded ``network`` as ONNX: ``lr`` (1, 3, H, W) to ``sr``, any H and W; settings in its header.
+
+    The file is run by every engine at two sizes and compared with the network; returns the largest
+    difference. Raises :class:`WeightsError` when it is over :data:`TOLERANCE` or the file cannot be written;
+    ``path`` is then what it was.
+    """
+    folded = network.fold().cpu()
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        onnx.save(_graph(folded), temporary)
+        worst = float(np.max([_difference(folded, temporary, name) for name in ENGINES]))  # NaN stays NaN
+        if not worst <= TOLERANCE:
+            raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
+        temporary.replace(path)
+    except OSError as error:
+        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return worst
+
+
+def _graph(folded: MAFDN) -> onnx.ModelProto:
+    dynamic = torch.export.Dim.DYNAMIC
+    with _quiet():
+        program = torch.onnx.export(
+            folded,
+            (torch.zeros(1, 3, *CHECKED_SIZES[0]),),
+            dynamo=True,
+            dynamic_shapes=({2: dynamic, 3: dynamic},),
+            input_names=["lr"],
+            output_names=["sr"],
+            opset_version=OPSET,
+        )
+        assert program is not None
+        model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
+    for node in model.graph.node:  # source lines of the exporting machine
+        del node.metadata_props[:]
+        node.doc_string = ""
+    header = {"architecture": "mafdn", "settings": asdict(folded.settings)}
+    onnx.helper.set_model_props(model, {"mafdn": json.dumps(header)})
+    return model
+
+
+def _difference(folded: MAFDN, path: Path, engine_name: str) -> float:
+    engine = open_engine(path, name=engine_name)
+    worst: list[float] = []
+    for height, width in CHECKED_SIZES:
+        x = np.random.default_rng(height * width).random((1, 3, height, width), np.float32)
+        with torch.inference_mode():
+            expected: Any = folded(torch.from_numpy(x)).numpy()
+        worst.append(float(np.abs(engine.run(x) - expected).max()))
+    return float(np.max(worst))
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep the exporter's progress and its notes on packages it does not find off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,115 @@
+"""Optimizers of the training loop: Muon for convolution kernels, Adam for everything small.
+
+Public names: :class:`Muon`, :func:`build_optimizers`.
+
+Muon: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. torch's own
+``torch.optim.Muon`` takes two-dimensional parameters only and walks them one by one; this one reads a
+kernel as the matrix (C_out, C_in*k*k) and orthogonalizes all kernels of one shape in one batch.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from mafdn.errors import ConfigError
+from mafdn.training.config import OptimizerSettings
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+MUON_STATE, ADAM_STATE = {"momentum"}, {"step", "exp_avg", "exp_avg_sq"}
+SMALLEST_SIDE = 16
+"""A kernel whose matrix has a shorter side than this is left to Adam."""
+
+
+class Muon(Optimizer):
+    """Nesterov momentum, orthogonalized by five Newton-Schulz steps.
+
+    The update of a kernel read as a matrix with r rows and c columns is scaled by ``max(1, r/c)**0.5``.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        if closure is not None:
+            raise ValueError("Muon takes no closure")
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape[_matrix_shape(parameter)].append(parameter)
+            for (rows, columns), parameters in by_shape.items():
+                directions = [self._direction(p, group["momentum"]).reshape(rows, columns) for p in parameters]
+                updates = _orthogonalize(torch.stack(directions))
+                rate = group["lr"] * max(1.0, rows / columns) ** 0.5
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.sub_(update.view_as(parameter), alpha=rate)
+
+    def _direction(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(parameter)
+        assert parameter.grad is not None
+        state["momentum"].lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(state["momentum"], momentum)
+
+
+def build_optimizers(network: nn.Module, settings: OptimizerSettings) -> list[Optimizer]:
+    """One Adam, or Muon on the kernels and Adam on the rest; learning rates are set by the loop."""
+    parameters = list(network.parameters())
+    if settings.name == "adam":
+        return [Adam(parameters, lr=settings.lr, betas=settings.betas)]
+    kernels = [p for p in parameters if p.ndim >= 3 and min(_matrix_shape(p)) >= SMALLEST_SIDE]
+    chosen = {id(p) for p in kernels}
+    rest = [p for p in parameters if id(p) not in chosen]
+    return [
+        Muon(kernels, lr=settings.lr, momentum=settings.momentum),
+        Adam(rest, lr=settings.small_lr, betas=settings.betas),
+    ]
+
+
+def optimizer_tensors(optimizers: Iterable[Optimizer], network: nn.Module) -> dict[str, Tensor]:
+    """Every state tensor of ``optimizers`` under ``NAME_OF_PARAMETER/NAME_OF_STATE``."""
+    names = {id(p): name for name, p in network.named_parameters()}
+    return {
+        f"{names[id(parameter)]}/{key}": value
+        for optimizer in optimizers
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+
+
+def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put back what :func:`optimizer_tensors` gave; raises :class:`ConfigError` when it was another optimizer's."""
+    states: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in tensors.items():
+        parameter, _, key = name.rpartition("/")
+        states[parameter][key] = value
+    names = {id(p): name for name, p in network.named_parameters()}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                state = states[names[id(parameter)]]
+                if state.keys() != (MUON_STATE if isinstance(optimizer, Muon) else ADAM_STATE):
+                    raise ConfigError("the run was begun with another optimizer; give this one another run.folder")
+                # Adam counts its steps on the CPU.
+                optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter) for k, v in state.items()}
+
+
+def _matrix_shape(parameter: Tensor) -> tuple[int, int]:
+    return parameter.shape[0], parameter[0].numel()
+
+
+def _orthogonalize(matrices: Tensor) -> Tensor:
+    """The nearest (semi-)orthogonal matrices, roughly, to a batch (B, rows, columns)."""
+    a, b, c = NEWTON_SCHULZ
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
