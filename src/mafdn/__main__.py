@@ -1,0 +1,5 @@
+"""``python -m mafdn``."""
+
+from mafdn.cli import main
+
+main()

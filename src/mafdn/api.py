@@ -1,0 +1,84 @@
+"""The Python interface: load a network once, upscale arrays and files.
+
+Public names: :func:`load`, :class:`Upscaler`.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafdn.cards import shipped
+from mafdn.errors import UsageError
+from mafdn.inference import Engine, Tiling, open_engine, upscale
+from mafdn.jobs.upscale import Report, upscale_file
+from mafdn.pictures.reading import open_picture
+
+PathLike = str | os.PathLike[str]
+Progress = Callable[[int, int], None]
+
+
+class Upscaler:
+    """A loaded network; made by :func:`load`."""
+
+    def __init__(self, engine: Engine, tiling: Tiling | None = None) -> None:
+        self.engine, self.tiling = engine, tiling
+
+    @property
+    def scale(self) -> int:
+        return self.engine.scale
+
+    def upscale(self, picture: NDArray[Any] | PathLike, *, on_progress: Progress | None = None) -> NDArray[Any]:
+        """An array ``scale`` times as high and wide as ``picture``, of the same type and channels.
+
+        ``picture`` is an (H, W) or (H, W, C) array of uint8, uint16 or float32 in [0, 1] with 1 to 4
+        channels (grey, grey + alpha, RGB, RGB + alpha), or the path of a picture file. Raises
+        :class:`MafdnError` when it is neither.
+        """
+        if isinstance(picture, np.ndarray):
+            array: NDArray[Any] = picture
+        else:
+            opened = open_picture(Path(picture))
+            array = opened.color if opened.alpha is None else np.dstack([opened.color, opened.alpha])
+        return upscale(self.engine, array, tiling=self.tiling, on_progress=on_progress)
+
+    def upscale_file(
+        self,
+        source: PathLike,
+        target: PathLike | None = None,
+        *,
+        overwrite: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Report:
+        """Upscale a picture file into another, metadata, color profile and depth kept.
+
+        Without ``target`` the result lies beside the source as ``NAME_x4.EXT``. Raises :class:`MafdnError`.
+        """
+        return upscale_file(
+            Path(source),
+            Path(target) if target is not None else None,
+            engine=self.engine,
+            tiling=self.tiling,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
+
+def load(
+    network: PathLike = "x4", *, engine: str = "auto", threads: int | None = None, tile: int | None = None
+) -> Upscaler:
+    """Load a network: ``"x2"``, ``"x3"`` or ``"x4"`` for the shipped weights, or the path of an ONNX file.
+
+    ``engine`` is ``auto``, ``openvino`` or ``onnxruntime``; ``threads`` limits the cores used; ``tile`` sets the side
+    of a tile in input pixels. Raises :class:`MafdnError` when the network or engine is not to be had.
+    """
+    path = Path(network)
+    if str(network) in ("x2", "x3", "x4"):
+        path = shipped(int(str(network)[1:]), ".onnx")
+    elif path.suffix != ".onnx":
+        raise UsageError(f"unknown network {str(network)!r}; give x2, x3, x4 or an .onnx file")
+    tiling = Tiling(tile=tile) if tile is not None else None
+    return Upscaler(open_engine(path, name=engine, threads=threads), tiling)

@@ -1,0 +1,121 @@
+"""The command line. ``main`` is the entry point: errors become one line and an exit code.
+
+Exit codes: 0 done, 1 something failed, 2 the request makes no sense, 130 stopped by Ctrl-C.
+"""
+
+import io
+import os
+import signal
+import sys
+from typing import Any, cast
+
+import typer
+
+from mafdn._version import __version__
+from mafdn.cli.count import count_command
+from mafdn.cli.evaluate import evaluate_command
+from mafdn.cli.export import export_command
+from mafdn.cli.info import info_command
+from mafdn.cli.output import STOP_REQUESTED
+from mafdn.cli.release import release_command
+from mafdn.cli.train import train_command
+from mafdn.cli.upscale import upscale_command
+from mafdn.errors import ConfigError, MafdnError, UsageError
+
+# typer exports only this child of the error that every wrong command line is.
+REQUEST_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+STOPPED = 130
+"""The exit code of a command that Ctrl-C stopped, as shells expect it."""
+
+app = typer.Typer(
+    name="mafdn",
+    help="Enlarge pictures with MAFDN, a lightweight super-resolution network (reconstructed from its abstract).",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.command("upscale")(upscale_command)
+app.command("info")(info_command)
+app.command("count")(count_command)
+app.command("evaluate")(evaluate_command)
+app.command("train")(train_command)
+app.command("release")(release_command)
+app.command("export")(export_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mafdn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line and exit; no error leaves as a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a file name need not be valid text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    code = run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _no_output(error)
+    sys.exit(code)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line (the process's own when ``None``) and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(arguments or ["--help"], standalone_mode=False)
+        if not arguments:
+            return 2
+    except REQUEST_ERROR as error:
+        return _fail(cast(Any, error).format_message(), 2)
+    except (UsageError, ConfigError) as error:
+        return _fail(str(error), 2)
+    except MafdnError as error:
+        return _fail(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped", STOPPED)
+    except OSError as error:  # files raise errors of their own kind: this is our output
+        return _no_output(error)
+    except Exception as error:
+        if os.environ.get("MAFDN_DEBUG"):
+            raise
+        name = type(error).__name__
+        return _fail(f"internal error, {name}: {error} (MAFDN_DEBUG=1 shows where; please report it)", 1)
+    if code == STOPPED:
+        return _fail("stopped", STOPPED)
+    return code if isinstance(code, int) else 0
+
+
+def _stop(*_: object) -> None:
+    """Ctrl-C and a request to end unwind the command, so that nothing half-written stays."""
+    STOP_REQUESTED.set()
+    raise KeyboardInterrupt
+
+
+def _no_output(error: OSError) -> int:
+    """Nothing can be printed any more; keep the interpreter from trying again at its end."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough
+        return 1
+    return _fail(f"cannot write the output: {error.strerror or error}", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"mafdn: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,71 @@
+"""What all commands share of talking to a person: tables, JSON and progress.
+
+Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :data:`STOP_REQUESTED`
+and the options that several commands have.
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+STOP_REQUESTED = threading.Event()
+"""Set by the signal that asks to end: the exception it raises is lost when it strikes inside a callback."""
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Scale = Annotated[int, typer.Option("--scale", "-s", help="How many times larger: 2, 3 or 4.", min=2, max=4)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")]
+
+
+def show_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str, allow_nan=False))
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False) -> None:
+    """Print a table, the first column left and the others right; ``total`` sets off the last row."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for number, row in enumerate(rows):
+        table.add_row(*row, end_section=total and number == len(rows) - 2)
+    wide = None if sys.stdout.isatty() else 200  # a pipe has no width to fit into
+    Console(width=wide).print(table)
+
+
+@contextmanager
+def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[int, int], None]]:
+    """A progress bar with time left on stderr when that is a terminal, else silence.
+
+    The function given also ends the work, by ``KeyboardInterrupt``, once :data:`STOP_REQUESTED` is set.
+    """
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _done, _total: _check_stop()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(description, total=None)
+
+        def update(done: int, total: int) -> None:
+            _check_stop()
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def _check_stop() -> None:
+    if STOP_REQUESTED.is_set():
+        raise KeyboardInterrupt

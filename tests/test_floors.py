@@ -1,0 +1,74 @@
+"""The architecture as a rule: a module imports only from floors below its own."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "mafdn"
+FLOORS = {
+    "errors": -1,
+    "_version": -1,
+    "cards": 0,
+    "pixels": 0,
+    "networks": 1,
+    "pictures": 2,
+    "data": 3,
+    "inference": 3,
+    "jobs": 4,
+    "training": 4,
+    "evaluation": 4,
+    "api": 5,
+    "": 6,  # mafdn itself
+    "cli": 7,
+    "__main__": 8,
+}
+FOREIGN = {  # packages only these parts may import
+    "torch": {"networks", "training", "evaluation"},
+    "onnx": {"training"},
+    "pyvips": {"pictures", "cli"},
+    "openvino": {"inference"},
+    "onnxruntime": {"inference"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    name = relative.parts[0].removesuffix(".py")
+    return "" if name == "__init__" else name
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    own = part_of(path)
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if top == "mafdn":
+            other = rest[0] if rest else ""
+            assert other == own or FLOORS[other] < FLOORS[own], f"{own or 'mafdn'} imports {name}"
+        elif top in FOREIGN:
+            assert own in FOREIGN[top], f"{own} imports {top}"
+
+
+def test_pixels_needs_only_numpy() -> None:
+    allowed = {"numpy", "mafdn.pixels", "math", "functools", "typing"}
+    for path in (PACKAGE / "pixels").glob("*.py"):
+        assert all(any(name == a or name.startswith(a + ".") for a in allowed) for name in imports(path)), path
+
+
+def test_every_part_has_a_floor() -> None:
+    assert {part_of(path) for path in FILES} == set(FLOORS)

@@ -1,0 +1,131 @@
+"""Upscaling files: names, checks before work, and nothing left behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+
+import mafdn
+from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.jobs.upscale import default_target, upscale_file
+from mafdn.pictures.reading import open_picture
+from tests.test_inference import Repeat
+
+
+def test_a_file_is_upscaled_beside_itself(png: Path, picture: np.ndarray) -> None:
+    ticks: list[tuple[int, int]] = []
+    report = upscale_file(png, engine=Repeat(3), on_progress=lambda *t: ticks.append(t))
+    assert report.target == png.with_name("small_x3.png")
+    assert (report.size, report.new_size, report.bits) == ((32, 24), (96, 72), 8)
+    assert ticks == [(1, 1)]
+    assert np.array_equal(open_picture(report.target).color, picture.repeat(3, 0).repeat(3, 1))
+    assert sorted(p.name for p in png.parent.iterdir()) == ["small.png", "small_x3.png"]
+
+
+def test_a_lying_name_gets_an_honest_ending(png: Path) -> None:
+    assert default_target(png.rename(png.with_suffix(".JPG")), 4).name == "small_x4.png"
+
+
+def test_an_ending_in_capitals_is_kept(png: Path) -> None:
+    assert default_target(png.rename(png.with_suffix(".PNG")), 2).name == "small_x2.PNG"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".png"])
+def test_the_ending_of_the_target_chooses_the_format(png: Path, suffix: str) -> None:
+    report = upscale_file(png, png.with_name(f"out{suffix}"), engine=Repeat())
+    assert suffix in open_picture(report.target).format.suffixes
+
+
+def test_what_is_there_is_not_touched(png: Path) -> None:
+    target = png.with_name("out.png")
+    target.write_text("precious")
+    with pytest.raises(PictureError, match="--overwrite"):
+        upscale_file(png, target, engine=Repeat())
+    assert target.read_text() == "precious"
+    upscale_file(png, target, engine=Repeat(), overwrite=True)
+    assert open_picture(target).width == 64
+
+
+def test_a_picture_is_never_written_over_itself(png: Path) -> None:
+    before = png.read_bytes()
+    with pytest.raises(UsageError, match="itself"):
+        upscale_file(png, png.parent / "." / png.name, engine=Repeat(), overwrite=True)
+    assert png.read_bytes() == before
+
+
+class Broken(Repeat):
+    def run(self, x: np.ndarray) -> np.ndarray:
+        raise KeyboardInterrupt(x.shape)
+
+
+def test_an_interrupted_job_leaves_nothing(png: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        upscale_file(png, engine=Broken())
+    assert list(png.parent.iterdir()) == [png]
+
+
+@pytest.mark.parametrize("target", ["missing/out.png", "small.png/out.png", "folder", "x" * 300 + ".png"])
+def test_an_unwritable_target_is_told_before_any_work(png: Path, target: str) -> None:
+    (png.parent / "folder").mkdir()
+    with pytest.raises(MafdnError):
+        upscale_file(png, png.parent / target, engine=Broken())
+    assert sorted(p.name for p in png.parent.iterdir()) == ["folder", "small.png"]
+
+
+def test_a_size_beyond_the_format_is_told_before_any_work(tmp_path: Path) -> None:
+    wide = tmp_path / "wide.png"
+    pyvips.Image.black(9000, 2).pngsave(str(wide))
+    with pytest.raises(PictureError, match="WebP"):
+        upscale_file(wide, tmp_path / "out.webp", engine=Broken())
+
+
+# --- the Python interface
+
+
+def test_the_surface_is_what_is_exported() -> None:
+    assert sorted(mafdn.__all__) == [
+        "ConfigError",
+        "MafdnError",
+        "MissingPackageError",
+        "PictureError",
+        "Upscaler",
+        "UsageError",
+        "WeightsError",
+        "__version__",
+        "load",
+    ]
+    assert all(hasattr(mafdn, name) for name in mafdn.__all__)
+
+
+def test_arrays_and_paths_give_the_same(png: Path, picture: np.ndarray) -> None:
+    upscaler = mafdn.load("x4", threads=1)
+    from_array = upscaler.upscale(picture)
+    assert from_array.shape == (96, 128, 3)
+    assert upscaler.scale == 4
+    assert np.array_equal(upscaler.upscale(png), from_array)
+    assert np.array_equal(upscaler.upscale(str(png)), from_array)
+    report = upscaler.upscale_file(png)
+    assert np.array_equal(open_picture(report.target).color, from_array)
+
+
+def test_depths_agree(picture: np.ndarray) -> None:
+    upscaler = mafdn.load("x4", threads=1)
+    eight = upscaler.upscale(picture).astype(float)
+    sixteen = upscaler.upscale(picture.astype(np.uint16) * 257).astype(float) / 257
+    unit = upscaler.upscale(picture.astype(np.float32) / 255) * 255.0
+    assert np.abs(sixteen - eight).max() <= 0.51
+    assert np.abs(unit - sixteen).max() < 0.01
+
+
+def test_grey_and_its_color_twin_agree(picture: np.ndarray) -> None:
+    upscaler = mafdn.load("x4", threads=1)
+    grey = picture[..., 0]
+    twin = upscaler.upscale(np.stack([grey] * 3, 2)).astype(float).mean(2)
+    assert np.abs(upscaler.upscale(grey) - twin).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["x5", "photo.jpg", "mafdn"])
+def test_unknown_networks_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="x2, x3, x4"):
+        mafdn.load(name)
