@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "mafdn"
 FLOORS = {
     "errors": -1,
+    "files": -1,
     "_version": -1,
     "cards": 0,
     "pixels": 0,

@@ -41,8 +41,7 @@ class Upscaler:
         if isinstance(picture, np.ndarray):
             array: NDArray[Any] = picture
         else:
-            opened = open_picture(Path(picture))
-            array = opened.color if opened.alpha is None else np.dstack([opened.color, opened.alpha])
+            array = open_picture(Path(picture)).planes
         return upscale(self.engine, array, tiling=self.tiling, on_progress=on_progress)
 
     def upscale_file(

@@ -1,6 +1,6 @@
 """What a weights file says about itself, read without torch; and where the shipped files lie.
 
-Public names: :func:`read_header`, :func:`shipped`, :func:`shipped_scales`, :data:`Card`.
+Public names: :func:`read_header`, :func:`weights_folder`, :func:`shipped`, :func:`shipped_scales`, :data:`Card`.
 """
 
 import json

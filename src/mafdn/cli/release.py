@@ -1,5 +1,6 @@
 """``mafdn release``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def release_command(
         raise UsageError("two of the bench sets have one name; a card can hold only one of them")
     outcome = release(run, weights, score=score)
     if as_json:
-        show_json(outcome.as_dict())
+        show_json(asdict(outcome))
         return
     rows = [
         [

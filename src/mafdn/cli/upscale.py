@@ -38,13 +38,13 @@ def upscale_command(
       mafdn upscale photo.jpg --json              a report for programs
     """
     from mafdn.api import load
-    from mafdn.errors import UsageError
+    from mafdn.inference import require_scale
     from mafdn.pictures.reading import read_size
 
     read_size(source)  # a wrong input is told before an engine is started
     upscaler = load(network or f"x{scale}", engine=engine, threads=threads, tile=tile)
-    if network and upscaler.scale != scale:
-        raise UsageError(f"{network} upscales by {upscaler.scale}, not {scale}; give --scale {upscaler.scale}")
+    if network:
+        require_scale(upscaler.engine, network, scale)
     with progress(source.name, quiet=quiet or as_json) as tick:
         report = upscaler.upscale_file(source, target, overwrite=overwrite, on_progress=tick)
     if as_json:

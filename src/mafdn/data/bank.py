@@ -48,8 +48,11 @@ class BankPicture:
 class Bank:
     """An opened bank. ``hr(i)`` and ``lr(i, scale)`` give read-only (H, W, 3) uint8 views."""
 
-    def __init__(self, folder: Path, pictures: Sequence[BankPicture], scales: Sequence[int]) -> None:
+    def __init__(
+        self, folder: Path, pictures: Sequence[BankPicture], *, scales: Sequence[int], fingerprint: str
+    ) -> None:
         self.folder, self.pictures, self.scales = folder, tuple(pictures), tuple(scales)
+        self.fingerprint = fingerprint
         self._maps = {s: np.memmap(_pixels_file(folder, s), np.uint8, "r") for s in (1, *scales)}
 
     def hr(self, index: int) -> NDArray[np.uint8]:
@@ -70,7 +73,7 @@ def open_bank(folder: Path) -> Bank:
     try:
         manifest = json.loads((folder / "bank.json").read_text())
         pictures = [BankPicture(**entry) for entry in manifest["pictures"]]
-        return Bank(folder, pictures, manifest["scales"])
+        return Bank(folder, pictures, scales=manifest["scales"], fingerprint=manifest["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no usable training bank in {folder} ({error}); delete it and build it again") from None
 
@@ -166,7 +169,7 @@ def _fingerprint(files: Sequence[Path], scales: Sequence[int]) -> str:
 
 def _existing(folder: Path, fingerprint: str) -> Bank:
     bank = open_bank(folder)
-    if json.loads((folder / "bank.json").read_text()).get("fingerprint") != fingerprint:
+    if bank.fingerprint != fingerprint:
         raise ConfigError(f"{folder} holds a bank of other pictures or scales; name another bank or delete it")
     return bank
 

@@ -5,12 +5,11 @@ Public names: :func:`open_method`.
 
 from pathlib import Path
 
-import numpy as np
-
 from mafdn.cards import shipped
-from mafdn.errors import MissingPackageError, UsageError
-from mafdn.evaluation.bench import Method, Pixels
-from mafdn.inference import Tiling, open_engine, upscale
+from mafdn.errors import MissingPackageError
+from mafdn.evaluation.bench import Method
+from mafdn.inference import Engine, Tiling, open_engine, require_scale, upscale
+from mafdn.inference.engines import Batch
 
 WHOLE = Tiling(tile=65_536)
 """Benchmarks are measured on whole pictures."""
@@ -23,33 +22,28 @@ def open_method(network: Path | None, *, scale: int) -> tuple[str, Method]:
     unusable, :class:`MissingPackageError` when a safetensors file is given without torch.
     """
     path = network or shipped(scale, ".onnx")
-    name = path.stem
-    if path.suffix == ".safetensors":
-        return name, _torch_method(path, scale)
-    engine = open_engine(path)
-    _check_scale(path, engine.scale, scale)
-    return name, lambda lr: upscale(engine, lr, tiling=WHOLE)
+    engine: Engine = TorchEngine(path) if path.suffix == ".safetensors" else open_engine(path)
+    require_scale(engine, path, scale)
+    return path.stem, lambda lr: upscale(engine, lr, tiling=WHOLE)
 
 
-def _torch_method(path: Path, scale: int) -> Method:
-    try:
-        import torch
+class TorchEngine:
+    """A weights file run by torch itself, folded: an :class:`Engine` for measuring only."""
 
-        from mafdn.networks import load_network
-    except ImportError:
-        raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None
-    network = load_network(path).fold()
-    _check_scale(path, network.settings.scale, scale)
+    name = "torch"
 
-    def run(lr: Pixels) -> Pixels:
-        x = torch.from_numpy(np.array(lr)).permute(2, 0, 1)[None].float() / 255
-        with torch.inference_mode():
-            output = network(x)[0].clamp(0, 1).mul(255).round().byte()
-        return output.permute(1, 2, 0).numpy()
+    def __init__(self, path: Path) -> None:
+        try:
+            import torch
 
-    return run
+            from mafdn.networks import load_network
+        except ImportError:
+            raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None
+        self._torch = torch
+        self._network = load_network(path).fold()
+        self.version = str(torch.__version__)
+        self.scale = self._network.settings.scale
 
-
-def _check_scale(path: Path, actual: int, wanted: int) -> None:
-    if actual != wanted:
-        raise UsageError(f"{path} upscales by {actual}, not {wanted}; give --scale {actual}")
+    def run(self, x: Batch) -> Batch:
+        with self._torch.inference_mode():
+            return self._network(self._torch.tensor(x)).numpy()

@@ -1,6 +1,6 @@
 """Engines: what runs an ONNX file that maps (1, 3, H, W) to (1, 3, sH, sW).
 
-Public names: :class:`Engine`, :data:`ENGINES`, :func:`open_engine`.
+Public names: :class:`Engine`, :data:`ENGINES`, :func:`open_engine`, :func:`require_scale`.
 """
 
 import functools
@@ -120,6 +120,12 @@ def open_engine(path: Path, *, name: str = "auto", threads: int | None = None) -
         except ImportError:
             continue  # not installed, or not for this platform: the next one serves
     raise MissingPackageError(f"no engine is installed; pip install {' or '.join(ENGINES)}")
+
+
+def require_scale(engine: Engine, path: Path, scale: int) -> None:
+    """Raise :class:`UsageError` unless the network that ``engine`` opened from ``path`` upscales by ``scale``."""
+    if engine.scale != scale:
+        raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; give --scale {engine.scale}")
 
 
 def _scale(path: Path, shape: tuple[int, ...]) -> int:

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine, Tiling, upscale
 from mafdn.pictures.formats import format_of_name, sniff
@@ -93,14 +91,12 @@ def upscale_file(
 def _upscaled(
     picture: Picture, engine: Engine, tiling: Tiling | None, on_progress: Callable[[int, int], None] | None
 ) -> Picture:
-    alpha = picture.alpha
-    planes = picture.color if alpha is None else np.dstack([picture.color, alpha])
     try:
-        larger = upscale(engine, planes, tiling=tiling, on_progress=on_progress)
+        larger = upscale(engine, picture.planes, tiling=tiling, on_progress=on_progress)
     except MemoryError:
         raise PictureError("the result does not fit into memory; use a smaller scale") from None
     bands = picture.color.shape[2]
-    return replace(picture, color=larger[..., :bands], alpha=None if alpha is None else larger[..., bands])
+    return replace(picture, color=larger[..., :bands], alpha=None if picture.alpha is None else larger[..., bands])
 
 
 def _peak_mib() -> float | None:

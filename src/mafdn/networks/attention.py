@@ -4,8 +4,7 @@ Public names: :class:`PixelAttention`, :class:`SpatialAttention`, :class:`Contra
 Each maps (B, n, H, W) to (B, n, H, W) and multiplies its input by gates in (0, 1).
 
 The statistics that the last two rest on have their gradients written out. Autograd expands the gradient of a mean
-to the full shape in an order of memory that is not the input's; adding gradients of two orders took a
-fifth of a training step.
+to the full shape in an order of memory that is not the input's, and adding gradients of two orders is slow.
 """
 
 from typing import Any

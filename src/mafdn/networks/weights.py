@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from mafdn.cards import Card, read_header
 from mafdn.errors import WeightsError
+from mafdn.files import replacing
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
 
 VERSION = 1
@@ -27,13 +28,11 @@ LARGEST = {"width": 512, "blocks": 64}
 def save_network(network: MAFDN, path: Path, *, card: Card) -> None:
     """Write ``network`` (training or folded form) with its ``card``; the file appears whole or not at all."""
     header = {"version": VERSION, "architecture": "mafdn", "settings": asdict(network.settings)}
-    temporary = path.with_name(path.name + ".partial")
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     try:
-        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        temporary.write_bytes(save(tensors, {"mafdn": json.dumps(header), "card": json.dumps(card)}))
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(save(tensors, {"mafdn": json.dumps(header), "card": json.dumps(card)}))
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
         raise WeightsError(f"cannot write {path}: {error}") from None
 
 

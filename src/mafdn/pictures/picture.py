@@ -5,7 +5,7 @@ Public names: :class:`Picture`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ class Picture:
     """Further metadata (EXIF, XMP, IPTC) by libvips name: its type and value."""
     notes: tuple[str, ...] = ()
     """What could not be kept while reading, one sentence each."""
+
+    @property
+    def planes(self) -> Pixels:
+        """Color and, where there is one, alpha as one (H, W, C) array of 1 to 4 channels."""
+        return self.color if self.alpha is None else cast(Pixels, np.dstack([self.color, self.alpha]))
 
     @property
     def height(self) -> int:

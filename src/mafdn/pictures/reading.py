@@ -1,6 +1,7 @@
 """The one door through which picture files come in.
 
-Public names: :func:`open_picture`, :func:`read_size`, :func:`read_rgb8`.
+Public names: :func:`open_picture`, :func:`read_size`, :func:`read_rgb8`, and for the way out
+:func:`file_name`, :func:`one_line_errors`.
 """
 
 import os

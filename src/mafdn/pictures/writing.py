@@ -125,9 +125,7 @@ def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
     if not overwrite:
         try:
             os.link(temporary, final)
-        except FileExistsError:
-            raise PictureError(f"{final} exists; give another name or --overwrite") from None
-        except OSError:  # a file system without hard links
+        except OSError:  # the name is taken, or the file system has no hard links
             _refuse(final, overwrite=False)
         else:
             return

@@ -4,7 +4,6 @@ Public names: :class:`Checkpoint`, :func:`save_checkpoint`, :func:`newest_checkp
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mafdn.errors import ConfigError
+from mafdn.files import replacing
 
 KEPT = 2
 PARTS = ("network", "ema", "optimizer")
@@ -38,13 +38,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write ``step-NNNNNNNN.safetensors`` below ``folder``, atomically; the last two are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{checkpoint.step:08d}.safetensors"
-    temporary = path.with_suffix(".partial")
     tensors = {f"{part}/{name}": t.contiguous() for part in PARTS for name, t in getattr(checkpoint, part).items()}
     header = {key: getattr(checkpoint, key) for key in ("step", "seconds", "samples", "bf16")}
-    save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
-    with temporary.open("rb") as handle:
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink()
     return path

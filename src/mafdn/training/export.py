@@ -20,6 +20,7 @@ import onnxslim
 import torch
 
 from mafdn.errors import WeightsError
+from mafdn.files import replacing
 from mafdn.inference import ENGINES, open_engine
 from mafdn.networks import MAFDN
 
@@ -38,17 +39,14 @@ def export_onnx(network: MAFDN, path: Path) -> float:
     ``path`` is then what it was.
     """
     folded = network.fold().cpu()
-    temporary = path.with_name(path.name + ".partial")
     try:
-        onnx.save(_graph(folded), temporary)
-        worst = float(np.max([_difference(folded, temporary, name) for name in ENGINES]))  # NaN stays NaN
-        if not worst <= TOLERANCE:
-            raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            onnx.save(_graph(folded), temporary)
+            worst = float(np.max([_difference(folded, temporary, name) for name in ENGINES]))  # NaN stays NaN
+            if not worst <= TOLERANCE:
+                raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return worst
 
 

@@ -15,13 +15,13 @@ import json
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from mafdn.data.bank import Bank, build_bank, open_bank
 from mafdn.data.patches import PatchSampler
 from mafdn.errors import ConfigError, MafdnError
+from mafdn.files import replacing
 from mafdn.networks.mafdn import MAFDN
 from mafdn.networks.weights import load_network, transfer
 from mafdn.pixels import psnr_y
@@ -76,10 +77,9 @@ def train(config: Path, *, on_progress: Callable[[Progress], None] | None = None
     base = config.resolve().parent
     folder = base / settings.run.folder
     with open_workers() as workers:
-        if workers.leads:
-            prepare(config)
+        bank = prepare(config) if workers.leads else None
         workers.wait()
-        bank = open_bank(base / settings.data.bank)
+        bank = bank or open_bank(base / settings.data.bank)
         held_out, training = _split(bank, settings)
         sampler = PatchSampler(
             bank,
@@ -137,7 +137,7 @@ class _Run:
                 done = self.step == settings.schedule.steps
                 if self.step % run.log_every == 0 or done:
                     self._log(losses, rate)
-                stopping = self.workers.any(stop.requested)
+                stopping = self.workers.any(stop.is_set())
                 if self.step % run.validate_every == 0 or done:
                     self._validate(rate)
                 if self.step % run.save_every == 0 or done or stopping:
@@ -153,17 +153,13 @@ class _Run:
         loss.backward()
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self.workers.average(gradients)
-        for optimizer, top in zip(self.optimizers, self._top_rates(), strict=True):
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = top * rate
+                group["lr"] = optimizer.defaults["lr"] * rate
             optimizer.step()
             optimizer.zero_grad()
         self._update_ema()
         return loss.detach()
-
-    def _top_rates(self) -> tuple[float, ...]:
-        optimizer = self.settings.optimizer
-        return (optimizer.lr, optimizer.small_lr)[: len(self.optimizers)]
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -271,9 +267,8 @@ def _forget_after(log: Path, step: int) -> None:
     if log.exists():
         lines = log.read_text("utf-8").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        shorter = log.with_suffix(".partial")
-        shorter.write_text("".join(kept), "utf-8")
-        shorter.replace(log)
+        with replacing(log) as shorter:
+            shorter.write_text("".join(kept), "utf-8")
 
 
 def build_network(settings: TrainSettings, base: Path) -> MAFDN:
@@ -324,16 +319,13 @@ def _split(bank: Bank, settings: TrainSettings) -> tuple[list[int], list[int]]:
     return held_out, training
 
 
-class _Stop:
-    requested = False
-
-
 @contextmanager
-def _stop_requests() -> Generator[_Stop]:
-    stop = _Stop()
+def _stop_requests() -> Generator[threading.Event]:
+    """Within, SIGINT and SIGTERM only set the event."""
+    stop = threading.Event()
 
-    def request(*_: Any) -> None:
-        stop.requested = True
+    def request(*_: object) -> None:
+        stop.set()
 
     previous = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

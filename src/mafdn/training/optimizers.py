@@ -1,6 +1,6 @@
 """Optimizers of the training loop: Muon for convolution kernels, Adam for everything small.
 
-Public names: :class:`Muon`, :func:`build_optimizers`.
+Public names: :class:`Muon`, :func:`build_optimizers`, :func:`optimizer_tensors`, :func:`restore_optimizers`.
 
 Muon: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. torch's own
 ``torch.optim.Muon`` takes two-dimensional parameters only and walks them one by one; this one reads a

@@ -6,7 +6,7 @@ Public names: :func:`release`, :class:`Outcome`, :func:`averaged_network`.
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,9 +29,6 @@ class Outcome:
     released: bool
     scores: Scores
     before: Scores
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def release(run: Path, weights: Path, *, score: Callable[[Path, int], Scores]) -> Outcome:
