@@ -46,6 +46,8 @@ def test_every_part_of_do_conv_learns() -> None:
     conv(torch.randn(1, 3, 8, 8)).square().mean().backward()
     part = conv.parametrizations.weight[0]  # type: ignore[index,union-attr]
     assert (part.D.grad.abs().amax((0, 1)) > 0).all(), "a column of D has no gradient"
+    columns = part.D.grad.flatten(0, 1).T
+    assert (torch.pdist(columns) > 0).all(), "two columns of D learn the same"
 
 
 def test_do_conv_refuses_to_lose_rank() -> None:

@@ -48,14 +48,15 @@ class DOConvKernel(nn.Module):
         """The ``W`` that gives ``kernel`` while ``D`` is zero.
 
         Columns beyond ``k*k`` do not act until ``D`` learns to use them; they start at the spread of
-        the kernel itself, since at zero they and their part of ``D`` would have no gradient.
+        the kernel itself, each its own way: at zero they and their part of ``D`` would have no gradient,
+        and equal ones would stay equal.
         """
         flat = kernel.flatten(2)
         extra = self.d_mul - flat.shape[2]
         if not extra:
             return flat.clone()
         spread = flat.std() if flat.numel() > 1 else flat.abs().mean()
-        return torch.cat([flat, torch.randn_like(flat[:, :, :1]).expand(-1, -1, extra) * spread], dim=2)
+        return torch.cat([flat, flat.new_empty(*flat.shape[:2], extra).normal_() * spread], dim=2)
 
 
 def over_parameterize(conv: nn.Conv2d, *, d_mul: int | None = None) -> nn.Conv2d:
