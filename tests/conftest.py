@@ -10,6 +10,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn.cli import run
+from mafdn.data.bank import Bank
+from mafdn.data.build import build_bank
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
@@ -37,6 +39,23 @@ def png(tmp_path: Path, picture: NDArray[np.uint8]) -> Path:
     return path
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three pictures, one of them further down; a resize of them clips nothing."""
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    for i, (name, size) in enumerate({"0.png": (50, 61), "1.png": (48, 48), "deeper/2.png": (75, 40)}.items()):
+        noise = np.random.default_rng(i).integers(64, 192, (*size, 3), np.uint8)
+        pyvips.Image.new_from_array(noise).pngsave(str(folder / name))
+    return folder
+
+
+@pytest.fixture
+def bank(photos: Path, tmp_path: Path) -> Bank:
+    """The bank of ``photos`` for x2 and x3."""
+    return build_bank([photos], tmp_path / "bank", scales=(2, 3), workers=1)
+
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -50,3 +69,15 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Run:
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder with two training pictures and a held-out one in photos/."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, name in enumerate(("a.png", "b.png", "held.png")):
+        rng = np.random.default_rng(i)
+        stripes = np.repeat(np.repeat(rng.integers(0, 256, (16, 12, 3), np.uint8), 4, 0), 5, 1)
+        pyvips.Image.new_from_array(stripes).pngsave(str(folder / name))
+    return tmp_path

@@ -1,4 +1,4 @@
-"""Banks and the patches drawn from them."""
+"""The patches drawn from a bank."""
 
 from pathlib import Path
 
@@ -6,80 +6,21 @@ import numpy as np
 import pytest
 import pyvips
 
-from mafdn.data.bank import Bank, build_bank, open_bank
+from mafdn.data.bank import Bank
+from mafdn.data.build import build_bank
 from mafdn.data.patches import PatchSampler
-from mafdn.errors import ConfigError, PictureError
-from mafdn.pictures.reading import read_rgb8
-from mafdn.pixels import imresize, modulo_crop
-
-SIZES = ((50, 61), (48, 48), (75, 40))
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    (folder / "deeper").mkdir(parents=True)
-    for i, (height, width) in enumerate(SIZES):
-        noise = np.random.default_rng(i).integers(64, 192, (height, width, 3), np.uint8)  # a resize clips nothing
-        name = folder / ("deeper" if i == 2 else "") / f"{i}.png"
-        pyvips.Image.new_from_array(noise).pngsave(str(name))
-    return folder
-
-
-@pytest.fixture
-def bank(photos: Path, tmp_path: Path) -> Bank:
-    return build_bank([photos], tmp_path / "bank", scales=(2, 3), workers=1)
-
-
-def test_a_bank_holds_the_pictures_and_their_reductions(bank: Bank, photos: Path) -> None:
-    assert [p.name for p in bank.pictures] == ["0.png", "1.png", "2.png"]
-    for i, name in enumerate(("0.png", "1.png", "deeper/2.png")):
-        hr = modulo_crop(read_rgb8(photos / name), 6)
-        assert np.array_equal(bank.hr(i), hr)
-        for scale in (2, 3):
-            assert np.array_equal(bank.lr(i, scale), imresize(hr, 1 / scale))
-        assert bank.pictures[i].gradient > 20
-        assert len(bank.pictures[i].sha256) == 64
-
-
-def test_a_bank_is_built_once(bank: Bank, photos: Path) -> None:
-    before = (bank.folder / "hr.u8").stat().st_mtime_ns
-    again = build_bank([photos], bank.folder, scales=(2, 3))
-    assert again.pictures == bank.pictures
-    assert (bank.folder / "hr.u8").stat().st_mtime_ns == before
-
-
-def test_a_bank_of_other_pictures_is_not_taken_silently(bank: Bank, photos: Path) -> None:
-    (photos / "1.png").unlink()
-    with pytest.raises(ConfigError, match="other pictures"):
-        build_bank([photos], bank.folder, scales=(2, 3))
-
-
-def test_a_failed_build_leaves_no_bank(photos: Path, tmp_path: Path) -> None:
-    (photos / "bad.png").write_text("no picture")
-    with pytest.raises(PictureError, match=r"bad\.png"):
-        build_bank([photos], tmp_path / "bank", scales=(2,), workers=1)
-    assert not (tmp_path / "bank").exists()
-    (photos / "bad.png").unlink()
-    assert len(build_bank([photos], tmp_path / "bank", scales=(2,), workers=1).pictures) == 3
-
-
-def test_missing_sources_and_banks_are_one_line(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    for source in ("nowhere", "empty"):
-        with pytest.raises(ConfigError, match=source):
-            build_bank([tmp_path / source], tmp_path / "bank", scales=(2,))
-    with pytest.raises(ConfigError, match="no usable training bank"):
-        open_bank(tmp_path / "empty")
+from mafdn.errors import ConfigError
+from mafdn.pixels import imresize
 
 
 def test_patches_are_aligned(bank: Bank) -> None:
     sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=12, seed=3)
     for step in range(20):
-        lr, hr = sampler.batch(step, [0, 1, 2])
-        assert lr.shape == (3, 12, 12, 3)
-        assert hr.shape == (3, 24, 24, 3)
-        for low, high in zip(lr, hr, strict=True):
+        batch = sampler.batch(step, [0, 1, 2])
+        assert batch.lr.shape == (3, 12, 12, 3)
+        assert batch.hr.shape == (3, 24, 24, 3)
+        assert batch.teacher is None
+        for low, high in zip(batch.lr, batch.hr, strict=True):
             # Away from its edge, the HR patch reduced is the LR patch; turned, its two passes round otherwise.
             difference = imresize(high, 0.5).astype(int) - low
             assert np.abs(difference[3:-3, 3:-3]).max() <= 1
@@ -87,12 +28,20 @@ def test_patches_are_aligned(bank: Bank) -> None:
 
 def test_a_batch_depends_on_seed_step_and_place_alone(bank: Bank) -> None:
     first = PatchSampler(bank, [0, 1, 2], scale=3, patch=8, seed=1)
-    whole = first.batch(5, range(4))[1]
-    shared = np.stack([first.batch(5, [place])[1][0] for place in range(4)])
+    whole = first.batch(5, range(4)).hr
+    shared = np.stack([first.batch(5, [place]).hr[0] for place in range(4)])
     assert np.array_equal(whole, shared)
-    assert not np.array_equal(whole, first.batch(6, range(4))[1])
+    assert not np.array_equal(whole, first.batch(6, range(4)).hr)
     other = PatchSampler(bank, [0, 1, 2], scale=3, patch=8, seed=2)
-    assert not np.array_equal(whole, other.batch(5, range(4))[1])
+    assert not np.array_equal(whole, other.batch(5, range(4)).hr)
+
+
+def test_patches_lie_row_by_row_however_they_were_turned(bank: Bank) -> None:
+    sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=12, seed=3)
+    for step in range(16):
+        batch = sampler.batch(step, [0])
+        assert batch.lr.flags.c_contiguous
+        assert batch.hr.flags.c_contiguous
 
 
 def test_all_eight_orientations_are_drawn(tmp_path: Path) -> None:
@@ -103,7 +52,7 @@ def test_all_eight_orientations_are_drawn(tmp_path: Path) -> None:
     pyvips.Image.new_from_array(corner).pngsave(str(folder / "c.png"))
     bank = build_bank([folder], tmp_path / "bank", scales=(2,), workers=1)
     sampler = PatchSampler(bank, [0], scale=2, patch=8, seed=0)
-    seen = {sampler.batch(step, [0])[1].tobytes() for step in range(100)}
+    seen = {sampler.batch(step, [0]).hr.tobytes() for step in range(100)}
     assert len(seen) == 8
 
 
@@ -117,7 +66,7 @@ def test_flat_patches_are_mostly_avoided(tmp_path: Path) -> None:
 
     def flat(min_gradient: float) -> int:
         sampler = PatchSampler(bank, [0], scale=2, patch=8, seed=0, min_gradient=min_gradient)
-        return sum(int(np.ptp(sampler.batch(step, [0])[0]) == 0) for step in range(200))
+        return sum(int(np.ptp(sampler.batch(step, [0]).lr) == 0) for step in range(200))
 
     assert flat(2.0) < flat(0.0) / 3
 
@@ -125,3 +74,18 @@ def test_flat_patches_are_mostly_avoided(tmp_path: Path) -> None:
 def test_patches_larger_than_every_picture_are_refused(bank: Bank) -> None:
     with pytest.raises(ConfigError, match="smaller patch"):
         PatchSampler(bank, [0, 1, 2], scale=3, patch=40, seed=0)
+
+
+def test_of_several_candidates_the_steepest_is_taken(bank: Bank) -> None:
+    def gradient(candidates: int, step: int) -> float:
+        sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=8, seed=0, candidates=candidates)
+        green = sampler.batch(step, [0]).lr[0, ..., 1].astype(int)
+        return float(np.abs(np.diff(green, axis=0)).mean() + np.abs(np.diff(green, axis=1)).mean())
+
+    means = [np.mean([gradient(n, step) for step in range(40)]) for n in (1, 2, 8)]
+    assert means[0] < means[1] < means[2]
+
+
+def test_an_unknown_teacher_is_refused(bank: Bank) -> None:
+    with pytest.raises(ConfigError, match="no teacher 'large' at x2"):
+        PatchSampler(bank, [0], scale=2, patch=8, seed=0, teacher="large")

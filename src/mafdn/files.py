@@ -1,8 +1,10 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, and what they hold in one number.
 
-Public names: :func:`replacing`.
+Public names: :func:`replacing`, :func:`sha256`.
 """
 
+import errno
+import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,13 +15,22 @@ from pathlib import Path
 def replacing(path: Path) -> Generator[Path]:
     """A temporary name beside ``path`` to write to; flushed and renamed on success, removed on failure.
 
-    What was at ``path`` stays until the new file is complete. Errors are the system's own.
+    What was at ``path`` stays until the new file is complete. Errors are the system's own, and one where something
+    other than a file is in the place: a device must not become a file.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "not a regular file", str(path))
     temporary = path.with_name(path.name + ".partial")
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits. Errors are the system's own."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,178 +1,224 @@
 """Training banks: pictures decoded and reduced once, then read as memory-mapped arrays.
 
-Public names: :class:`Bank`, :class:`BankPicture`, :func:`build_bank`, :func:`open_bank`.
+Public names: :class:`Bank`, :class:`BankPicture`, :class:`Excluded`, :class:`Teacher`, :class:`TaughtBy`,
+:func:`open_bank`; for those who write banks :data:`VERSION`, :data:`PARTIAL`, :func:`pixels_name`,
+:func:`shard_name`, :func:`teacher_folder` and :func:`read_teacher`.
 
-A bank is a folder: ``hr.u8`` holds the high-resolution pictures one after another as (H, W, 3) uint8,
-``lr_x4.u8`` (and so on per scale) their reductions in the same order, ``bank.json`` the list. Sides are
-cropped to a multiple of every scale, so an offset into ``hr.u8`` divided by scale squared is the
-offset into the reduced file.
+A bank is a folder:
+
+- ``bank.json`` - the manifest, written last: scales, pictures, what was left out.
+- ``00000/``, ``00001/``, ... - the shards. ``hr.u8`` holds some pictures one after another as (H, W, 3) uint8,
+  ``lr_x4.u8`` (and so on per scale) their reductions in the same order, ``shard.json`` their part of the manifest.
+- ``teachers/NAME/`` - what a teacher made of the pictures at one scale: ``teacher.json`` tells who it was,
+  ``00000.u8``, ``00001.u8``, ... are laid out as ``hr.u8`` of the shard.
+
+Sides are cropped to a multiple of every scale, so an offset into ``hr.u8`` divided by scale squared is the offset into
+the reduced file.
 """
 
-import hashlib
+import functools
 import json
-import math
-import os
-import shutil
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.errors import ConfigError
-from mafdn.pictures.formats import SUFFIXES
-from mafdn.pictures.reading import read_rgb8
-from mafdn.pixels import imresize, luma, modulo_crop
 
-VERSION = 1
+VERSION = 2
+PARTIAL = ".partial"
+"""How the name of a folder ends that is still being written."""
+MAPS_KEPT = 256
+"""Files mapped at a time: each holds a file descriptor, of which a process often has 1,024."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BankPicture:
-    """One picture of a bank: where it came from, its size in pixels, and where it starts in ``hr.u8``."""
+    """One picture of a bank: where it came from, its size in pixels, and where it lies."""
 
     name: str
+    """Path below the folder it was found in."""
     sha256: str
+    """Of its file."""
     height: int
     width: int
-    offset: int
-    """Pixels (not bytes) before this picture in ``hr.u8``."""
     gradient: float
     """Mean absolute luma difference of neighboring pixels, a measure of how much there is to learn."""
+    hash: str
+    """Its perceptual hash, 16 hexadecimal digits; see :mod:`mafdn.pixels.phash`."""
+    shard: int
+    offset: int
+    """Pixels (not bytes) before this picture in ``hr.u8`` of its shard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excluded:
+    """A picture left out because it is ``match``, a picture of a bench set, or ``distance`` bits from it."""
+
+    name: str
+    match: str
+    distance: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtBy:
+    """The file of a network that taught."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """Who upscaled the pictures of a bank: the mean of ``networks``, each over eight orientations or one."""
+
+    name: str
+    scale: int
+    networks: tuple[TaughtBy, ...]
+    self_ensemble: bool
 
 
 class Bank:
-    """An opened bank. ``hr(i)`` and ``lr(i, scale)`` give read-only (H, W, 3) uint8 views."""
+    """An opened bank; its pictures are read-only (H, W, 3) uint8 views into files.
+
+    ``pictures``, ``excluded``, ``scales`` and ``teachers`` (by name) tell what it holds; ``fingerprint`` stands for the
+    sources it was made of.
+    """
 
     def __init__(
-        self, folder: Path, pictures: Sequence[BankPicture], *, scales: Sequence[int], fingerprint: str
+        self,
+        folder: Path,
+        pictures: Sequence[BankPicture],
+        *,
+        excluded: Sequence[Excluded],
+        scales: Sequence[int],
+        fingerprint: str,
+        teachers: Sequence[Teacher],
     ) -> None:
-        self.folder, self.pictures, self.scales = folder, tuple(pictures), tuple(scales)
-        self.fingerprint = fingerprint
-        self._maps = {s: np.memmap(_pixels_file(folder, s), np.uint8, "r") for s in (1, *scales)}
+        self.folder, self.pictures, self.excluded = folder, tuple(pictures), tuple(excluded)
+        self.scales, self.fingerprint = tuple(scales), fingerprint
+        self.teachers = {teacher.name: teacher for teacher in teachers}
+        self._map = functools.lru_cache(maxsize=MAPS_KEPT)(_map)
+
+    @property
+    def hr_pixels(self) -> int:
+        """Pixels of all pictures, not counting their reductions."""
+        return sum(picture.height * picture.width for picture in self.pictures)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all arrays, those of the teachers included."""
+        wholes = 1 + len(self.teachers)
+        return sum(3 * self.hr_pixels // reduced**2 for reduced in (*wholes * (1,), *self.scales))
+
+    @property
+    def shards(self) -> dict[int, list[int]]:
+        """The indices of the pictures by the number of their shard, in order."""
+        shards: dict[int, list[int]] = {}
+        for index, picture in enumerate(self.pictures):
+            shards.setdefault(picture.shard, []).append(index)
+        return shards
 
     def hr(self, index: int) -> NDArray[np.uint8]:
-        return self._view(index, 1)
+        """Picture ``index`` (H, W, 3)."""
+        return self._view(index, self._shard(index) / pixels_name(1), 1)
 
     def lr(self, index: int, scale: int) -> NDArray[np.uint8]:
-        return self._view(index, scale)
+        """Picture ``index`` reduced by one of ``scales`` (H / scale, W / scale, 3)."""
+        return self._view(index, self._shard(index) / pixels_name(scale), scale)
 
-    def _view(self, index: int, scale: int) -> NDArray[np.uint8]:
+    def teacher(self, index: int, name: str) -> NDArray[np.uint8]:
+        """What the teacher ``name`` made of ``lr(index, teachers[name].scale)``: (H, W, 3)."""
+        return self._view(index, teacher_folder(self.folder, name) / f"{self._shard(index).name}.u8", 1)
+
+    def _shard(self, index: int) -> Path:
+        return self.folder / shard_name(self.pictures[index].shard)
+
+    def _view(self, index: int, file: Path, scale: int) -> NDArray[np.uint8]:
         picture = self.pictures[index]
         height, width = picture.height // scale, picture.width // scale
         start = picture.offset // scale**2 * 3
-        return self._maps[scale][start : start + height * width * 3].reshape(height, width, 3)
+        return self._map(file)[start : start + height * width * 3].reshape(height, width, 3)
 
 
 def open_bank(folder: Path) -> Bank:
-    """Open a bank made by :func:`build_bank`; raises :class:`ConfigError` when there is none."""
+    """Open a bank made by :func:`mafdn.data.build.build_bank`.
+
+    Raises :class:`ConfigError` when there is none, it is of another version, or a file of it is missing or cut short.
+    """
     try:
         manifest = json.loads((folder / "bank.json").read_text())
-        pictures = [BankPicture(**entry) for entry in manifest["pictures"]]
-        return Bank(folder, pictures, scales=manifest["scales"], fingerprint=manifest["fingerprint"])
+        if manifest["version"] != VERSION:
+            raise ConfigError(f"{folder} is a training bank of another version; delete it and build it again")
+        bank = Bank(
+            folder,
+            [BankPicture(**entry) for entry in manifest["pictures"]],
+            excluded=[Excluded(**entry) for entry in manifest["excluded"]],
+            scales=manifest["scales"],
+            fingerprint=manifest["fingerprint"],
+            teachers=_teachers(folder),
+        )
+        for shard, pixels in _pixels(bank).items():
+            for scale in (1, *bank.scales):
+                _check_size(folder / shard / pixels_name(scale), pixels // scale**2)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no usable training bank in {folder} ({error}); delete it and build it again") from None
-
-
-def build_bank(
-    sources: Iterable[Path],
-    folder: Path,
-    *,
-    scales: Sequence[int],
-    workers: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Bank:
-    """Make a bank of every picture below the folders ``sources``, or open it when it is already there.
-
-    The bank appears under its name only when complete. Raises :class:`ConfigError` when a folder holds
-    no picture or when ``folder`` holds a bank of other pictures, :class:`PictureError` when one cannot
-    be read.
-    """
-    files = _picture_files(sources)
-    fingerprint = _fingerprint(files, scales)
-    if folder.exists():
-        return _existing(folder, fingerprint)
-    partial_folder = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    partial_folder.mkdir(parents=True)
-    pictures: list[BankPicture] = []
-    outputs = {s: _pixels_file(partial_folder, s).open("wb") for s in (1, *scales)}
-    multiple = math.lcm(*scales)
-    try:
-        # Not forked: a parent that has run torch holds locks that a forked child would wait for.
-        with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            prepared = pool.map(partial(_prepare, scales=tuple(scales), multiple=multiple), files, chunksize=4)
-            offset = 0
-            for number, (path, (digest, gradient, arrays)) in enumerate(zip(files, prepared, strict=True), 1):
-                height, width = arrays[1].shape[:2]
-                if height and width:
-                    for s, array in arrays.items():
-                        outputs[s].write(array.tobytes())
-                    pictures.append(
-                        BankPicture(
-                            name=path.name,
-                            sha256=digest,
-                            height=height,
-                            width=width,
-                            offset=offset,
-                            gradient=round(gradient, 4),
-                        )
-                    )
-                    offset += height * width
-                if on_progress:
-                    on_progress(number, len(files))
-    finally:
-        for output in outputs.values():
-            output.close()
-    manifest = {
-        "version": VERSION,
-        "fingerprint": fingerprint,
-        "scales": list(scales),
-        "pictures": [asdict(picture) for picture in pictures],
-    }
-    (partial_folder / "bank.json").write_text(json.dumps(manifest, indent=1))
-    partial_folder.rename(folder)
-    return open_bank(folder)
-
-
-def _prepare(path: Path, *, scales: tuple[int, ...], multiple: int) -> tuple[str, float, dict[int, NDArray[np.uint8]]]:
-    hr = modulo_crop(read_rgb8(path), multiple)
-    arrays = {1: hr}
-    if not hr.size:
-        return "", 0.0, arrays
-    arrays |= {s: imresize(hr, 1 / s) for s in scales}
-    y = luma(hr)
-    gradient = (np.abs(np.diff(y, axis=0)).mean() + np.abs(np.diff(y, axis=1)).mean()) / 2
-    return hashlib.sha256(path.read_bytes()).hexdigest(), float(gradient), arrays
-
-
-def _picture_files(sources: Iterable[Path]) -> list[Path]:
-    files: list[Path] = []
-    for source in sources:
-        if not source.is_dir():
-            raise ConfigError(f"{source} is not a folder of training pictures")
-        found = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not found:
-            raise ConfigError(f"no pictures in {source}: expected files ending in {', '.join(sorted(SUFFIXES))}")
-        files += found
-    return files
-
-
-def _fingerprint(files: Sequence[Path], scales: Sequence[int]) -> str:
-    listing = [[path.name, path.stat().st_size] for path in files]
-    return hashlib.sha256(json.dumps([VERSION, list(scales), listing]).encode()).hexdigest()
-
-
-def _existing(folder: Path, fingerprint: str) -> Bank:
-    bank = open_bank(folder)
-    if bank.fingerprint != fingerprint:
-        raise ConfigError(f"{folder} holds a bank of other pictures or scales; name another bank or delete it")
+    for name in bank.teachers:
+        try:
+            for shard, pixels in _pixels(bank).items():
+                _check_size(teacher_folder(folder, name) / f"{shard}.u8", pixels)
+        except (OSError, ValueError) as error:
+            raise _damaged(teacher_folder(folder, name), error) from None
     return bank
 
 
-def _pixels_file(folder: Path, scale: int) -> Path:
-    return folder / ("hr.u8" if scale == 1 else f"lr_x{scale}.u8")
+def read_teacher(folder: Path) -> Teacher:
+    """The teacher that ``teacher.json`` in its folder describes; raises :class:`ConfigError` when it cannot be read."""
+    try:
+        entry = json.loads((folder / "teacher.json").read_text())
+        return Teacher(**entry | {"networks": tuple(TaughtBy(**network) for network in entry["networks"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from None
+
+
+def pixels_name(scale: int) -> str:
+    """The name of a shard's file of pictures reduced by ``scale``."""
+    return "hr.u8" if scale == 1 else f"lr_x{scale}.u8"
+
+
+def shard_name(number: int) -> str:
+    return f"{number:05}"
+
+
+def teacher_folder(bank: Path, name: str) -> Path:
+    return bank / "teachers" / name
+
+
+def _teachers(folder: Path) -> list[Teacher]:
+    """Those that have been taken to the end."""
+    found = sorted((folder / "teachers").glob("*"))
+    return [read_teacher(path) for path in found if path.is_dir() and path.suffix != PARTIAL]
+
+
+def _pixels(bank: Bank) -> dict[str, int]:
+    """How many HR pixels each shard that has any holds."""
+    pictures = bank.pictures
+    return {
+        shard_name(number): sum(pictures[i].height * pictures[i].width for i in indices)
+        for number, indices in bank.shards.items()
+    }
+
+
+def _check_size(file: Path, pixels: int) -> None:
+    if file.stat().st_size != pixels * 3:
+        raise ValueError(f"{file} is not {pixels * 3} bytes long")
+
+
+def _damaged(folder: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"the teacher's pictures in {folder} are damaged ({error}); delete that folder and teach again")
+
+
+def _map(file: Path) -> NDArray[np.uint8]:
+    return np.memmap(file, np.uint8, "r")

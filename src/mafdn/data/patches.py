@@ -1,26 +1,41 @@
 """Random training patches from a bank.
 
-Public names: :class:`PatchSampler`.
+Public names: :class:`PatchSampler`, :class:`Batch`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.data.bank import Bank
 from mafdn.errors import ConfigError
+from mafdn.pixels import orient
 
 TRIES = 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Aligned patches, uint8: ``lr`` (B, p, p, 3); ``hr`` and, where there is a teacher, ``teacher`` (B, sp, sp, 3)."""
+
+    lr: NDArray[np.uint8]
+    hr: NDArray[np.uint8]
+    teacher: NDArray[np.uint8] | None = None
+
+
 class PatchSampler:
-    """Draws (LR, HR) pairs of aligned patches; what is drawn depends on seed, step and place alone.
+    """Draws aligned LR and HR patches; what is drawn depends on seed, step and place alone.
 
     Because no state is carried from draw to draw, a resumed run sees what an uninterrupted one would,
     and any number of processes share a batch without talking. Pictures are drawn in proportion to the
     square root of their area; a patch flatter than ``min_gradient`` (mean absolute difference of
-    neighboring LR pixels, in 8-bit levels) is drawn again, up to four times in all.
+    neighboring LR pixels, in 8-bit levels) is drawn again, up to four times in all. Of ``candidates`` patches
+    drawn so, the one with the largest gradient is taken. With ``teacher``, what that teacher of the bank made of the
+    LR patch goes with it.
+
+    Raises :class:`ConfigError` when no picture holds a patch and when the bank has no such teacher at ``scale``.
     """
 
     def __init__(
@@ -32,9 +47,13 @@ class PatchSampler:
         patch: int,
         seed: int,
         min_gradient: float = 0.0,
+        candidates: int = 1,
+        teacher: str = "",
     ) -> None:
         self.bank, self.scale, self.patch, self.seed = bank, scale, patch, seed
-        self.min_gradient = min_gradient
+        self.min_gradient, self.candidates, self.teacher = min_gradient, candidates, teacher
+        if teacher:
+            _check_teacher(bank, teacher, scale)
         need = patch * scale
         fitting = [i for i in indices if min(bank.pictures[i].height, bank.pictures[i].width) >= need]
         if not fitting:
@@ -43,20 +62,30 @@ class PatchSampler:
         areas = np.array([bank.pictures[i].height * bank.pictures[i].width for i in fitting], np.float64)
         self.chances = np.sqrt(areas) / np.sqrt(areas).sum()
 
-    def batch(self, step: int, places: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The samples at ``places`` of the batch of ``step``: LR (B, p, p, 3) and HR (B, sp, sp, 3)."""
-        pairs = [self._draw(np.random.default_rng((self.seed, step, place))) for place in places]
-        return np.stack([lr for lr, _ in pairs]), np.stack([hr for _, hr in pairs])
+    def batch(self, step: int, places: Sequence[int]) -> Batch:
+        """The samples at ``places`` of the batch of ``step``."""
+        samples = [self._draw(np.random.default_rng((self.seed, step, place))) for place in places]
+        # A stack of patches that were all turned keeps their order of memory, which slows down all that follows.
+        lr, hr, *taught = (np.ascontiguousarray(np.stack(patches)) for patches in zip(*samples, strict=True))
+        return Batch(lr=lr, hr=hr, teacher=taught[0] if taught else None)
 
-    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        index, top, left = self._place(rng)
-        for _ in range(TRIES - 1):
-            if self.min_gradient <= 0 or _gradient(self._cut(index, top, left, self.scale)) >= self.min_gradient:
-                break
-            index, top, left = self._place(rng)
+    def _draw(self, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+        """LR, HR and, with a teacher, its patch."""
+        drawn = [self._textured_place(rng) for _ in range(self.candidates)]
+        index, top, left = max(drawn, key=self._gradient_at) if len(drawn) > 1 else drawn[0]
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        lr, hr = self._cut(index, top, left, self.scale), self._cut(index, top, left, 1)
-        return _dihedral(lr, turns, mirror), _dihedral(hr, turns, mirror)
+        wholes = [(self.bank.lr(index, self.scale), 1), (self.bank.hr(index), self.scale)]
+        if self.teacher:
+            wholes.append((self.bank.teacher(index, self.teacher), self.scale))
+        return [orient(self._cut(whole, top, left, factor), turns, mirror) for whole, factor in wholes]
+
+    def _textured_place(self, rng: np.random.Generator) -> tuple[int, int, int]:
+        place = self._place(rng)
+        for _ in range(TRIES - 1):
+            if self.min_gradient <= 0 or self._gradient_at(place) >= self.min_gradient:
+                break
+            place = self._place(rng)
+        return place
 
     def _place(self, rng: np.random.Generator) -> tuple[int, int, int]:
         """A picture and the top left corner of a patch in it, in LR pixels."""
@@ -66,19 +95,25 @@ class PatchSampler:
         left = int(rng.integers(picture.width // self.scale - self.patch + 1))
         return index, top, left
 
-    def _cut(self, index: int, top: int, left: int, reduction: int) -> NDArray[np.uint8]:
-        """The patch out of the picture reduced by ``reduction`` (1 or the scale)."""
-        factor = self.scale // reduction
-        whole = self.bank.hr(index) if reduction == 1 else self.bank.lr(index, reduction)
-        rows = slice(top * factor, (top + self.patch) * factor)
-        return whole[rows, left * factor : (left + self.patch) * factor]
+    def _gradient_at(self, place: tuple[int, int, int]) -> float:
+        index, top, left = place
+        return _gradient(self._cut(self.bank.lr(index, self.scale), top, left, 1))
 
-
-def _dihedral(patch: NDArray[np.uint8], turns: int, mirror: bool) -> NDArray[np.uint8]:
-    turned = np.rot90(patch, turns)
-    return np.ascontiguousarray(turned[:, ::-1] if mirror else turned)
+    def _cut(self, whole: NDArray[np.uint8], top: int, left: int, factor: int) -> NDArray[np.uint8]:
+        """The patch out of a picture that is ``factor`` times the LR picture's size."""
+        rows, columns = (slice(start * factor, (start + self.patch) * factor) for start in (top, left))
+        return whole[rows, columns]
 
 
 def _gradient(patch: NDArray[np.uint8]) -> float:
     green = patch[..., 1].astype(np.int16)
     return float(np.abs(np.diff(green, axis=0)).mean() + np.abs(np.diff(green, axis=1)).mean()) / 2
+
+
+def _check_teacher(bank: Bank, name: str, scale: int) -> None:
+    known = {n for n, teacher in bank.teachers.items() if teacher.scale == scale}
+    if name not in known:
+        there_are = ", ".join(sorted(known)) or "none"
+        raise ConfigError(
+            f"{bank.folder} has no teacher {name!r} at x{scale} (there are: {there_are}); mafdn bank teach"
+        )

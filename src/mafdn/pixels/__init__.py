@@ -1,7 +1,23 @@
-"""Pictures as plain arrays: resizing, color and quality measures by the field's definitions. NumPy only."""
+"""Pictures as plain arrays: resizing, color, orientation, quality and likeness. NumPy only."""
 
 from mafdn.pixels.color import luma
 from mafdn.pixels.metrics import psnr, psnr_y, ssim, ssim_y
+from mafdn.pixels.orientation import ORIENTATIONS, orient, orient_back
+from mafdn.pixels.phash import SAME, nearest, perceptual_hashes
 from mafdn.pixels.resize import imresize, modulo_crop
 
-__all__ = ["imresize", "luma", "modulo_crop", "psnr", "psnr_y", "ssim", "ssim_y"]
+__all__ = [
+    "ORIENTATIONS",
+    "SAME",
+    "imresize",
+    "luma",
+    "modulo_crop",
+    "nearest",
+    "orient",
+    "orient_back",
+    "perceptual_hashes",
+    "psnr",
+    "psnr_y",
+    "ssim",
+    "ssim_y",
+]

@@ -1,0 +1,147 @@
+"""``mafdn bank build``, ``mafdn bank info`` and ``mafdn bank teach``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mafdn.cli.output import Json, progress, show_json, show_table
+
+if TYPE_CHECKING:
+    from mafdn.data.bank import Excluded, Teacher
+
+QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="The folder of a bank.")]
+
+bank_app = typer.Typer(
+    help="""Build, describe and extend banks of training pictures.
+
+    \b
+    Examples:
+      mafdn bank build photos -o bank
+      mafdn bank info bank
+      mafdn bank teach bank --network large.onnx --name large
+    """,
+    rich_markup_mode=None,
+)
+
+
+@bank_app.command("build")
+def build_command(
+    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of pictures, searched through.")],
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="BANK", help="The folder to make.")],
+    scales: Annotated[str, typer.Option("--scales", help="Reductions to make, among 2, 3 and 4.")] = "2,3,4",
+    exclude: Annotated[
+        list[Path] | None,
+        typer.Option("--exclude", metavar="DIR", help="A bench set whose pictures are left out; may be repeated."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one per core when not given.", min=1)] = (
+        None
+    ),
+) -> None:
+    """Decode and reduce pictures once, for training to draw patches from.
+
+    A build that was stopped goes on where it was. Pictures that look like one below an --exclude folder, turned,
+    recompressed or resized, are left out and named; crops of one are not found.
+
+    \b
+    Example:
+      mafdn bank build photos more-photos --exclude Set5 --exclude Set14 -o bank
+    """
+    from mafdn.data.build import build_bank
+
+    with progress("preparing pictures") as tick:
+        bank = build_bank(
+            sources, target, scales=_scales(scales), exclude=exclude or [], workers=workers, on_progress=tick
+        )
+    for picture in bank.excluded:
+        typer.echo(f"left out: {_excluded(picture)}")
+    typer.echo(f"{target}: {len(bank.pictures):,} pictures, {bank.hr_pixels / 1e6:.1f} megapixels")
+
+
+@bank_app.command("info")
+def info_command(folder: BankFolder, as_json: Json = False) -> None:
+    """Show what a bank holds: pictures, what was left out, texture, teachers.
+
+    \b
+    Example:
+      mafdn bank info bank --json
+    """
+    import numpy as np
+
+    from mafdn.data.bank import open_bank
+
+    bank = open_bank(folder)
+    gradients = np.quantile([picture.gradient for picture in bank.pictures], QUANTILES)
+    teachers = [asdict(teacher) for teacher in bank.teachers.values()]
+    if as_json:
+        show_json(
+            {
+                "bank": folder,
+                "pictures": len(bank.pictures),
+                "megapixels": bank.hr_pixels / 1e6,
+                "bytes": bank.size,
+                "scales": bank.scales,
+                "gradient": {f"{q:g}": round(float(g), 4) for q, g in zip(QUANTILES, gradients, strict=True)},
+                "excluded": [asdict(picture) for picture in bank.excluded],
+                "teachers": teachers,
+            }
+        )
+        return
+    rows = [
+        ["pictures", f"{len(bank.pictures):,}"],
+        ["megapixels", f"{bank.hr_pixels / 1e6:,.1f}"],
+        ["MiB of pixels", f"{bank.size / 2**20:,.0f}"],
+        ["scales", ", ".join(f"x{scale}" for scale in bank.scales)],
+        ["left out", f"{len(bank.excluded):,}"],
+    ]
+    rows += [[f"gradient, quantile {q:g}", f"{g:.2f}"] for q, g in zip(QUANTILES, gradients, strict=True)]
+    rows += [[f"teacher {teacher.name}", _taught_by(teacher)] for teacher in bank.teachers.values()]
+    show_table(f"{folder}", ["", "value"], rows)
+    for picture in bank.excluded:
+        typer.echo(f"left out: {_excluded(picture)}")
+
+
+@bank_app.command("teach")
+def teach_command(
+    folder: BankFolder,
+    networks: Annotated[
+        list[Path], typer.Option("--network", help="A .safetensors or .onnx file; the mean of several is taken.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What the teacher is called; the first network's file name by default.")
+    ] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Mean over the eight orientations; eight times the work.")
+    ] = False,
+) -> None:
+    """Add what a network makes of the bank's reduced pictures, for another network to learn from.
+
+    A stopped command goes on where it was.
+
+    \b
+    Example:
+      mafdn bank teach bank --network large.safetensors --self-ensemble --name large
+    """
+    from mafdn.training.teach import teach
+
+    with progress("teaching") as tick:
+        teacher = teach(folder, networks, name=name or networks[0].stem, self_ensemble=self_ensemble, on_progress=tick)
+    typer.echo(f"{folder}: teacher {teacher.name}, {_taught_by(teacher)}")
+
+
+def _scales(text: str) -> list[int]:
+    parts = text.split(",")
+    if not set(parts) <= {"2", "3", "4"}:
+        raise typer.BadParameter(f"--scales is a list like 2,3,4, not {text!r}")
+    return [int(part) for part in parts]
+
+
+def _excluded(picture: "Excluded") -> str:
+    return f"{picture.name} is {picture.match} (distance {picture.distance})"
+
+
+def _taught_by(teacher: "Teacher") -> str:
+    by = ", ".join(network.file for network in teacher.networks)
+    return f"x{teacher.scale} by {by}{' with self-ensemble' if teacher.self_ensemble else ''}"
