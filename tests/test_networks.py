@@ -1,14 +1,17 @@
 """DO-Conv, the parts, the network, folding and counting."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mafdn.networks import MAFDN, MAFDNSettings, count, folded_state, over_parameterize
 from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.counting import input_size
+from mafdn.networks.fast import CONTRAST_EPSILON, activated, contrast, mean_and_maximum
+from mafdn.networks.plain import PlainMAFDN, plain_channel, plain_pixel, plain_spatial
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
 
@@ -70,19 +73,14 @@ def test_channel_attention_has_a_gradient_on_a_flat_patch() -> None:
     assert x.grad.isfinite().all()
 
 
-def plain_spatial(module: SpatialAttention, x: torch.Tensor) -> torch.Tensor:
-    return x * torch.sigmoid(module.conv(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)))
-
-
-def plain_channel(module: ContrastChannelAttention, x: torch.Tensor) -> torch.Tensor:
-    mean = x.mean((2, 3), keepdim=True)
-    contrast = mean + torch.sqrt((x - mean).square().mean((2, 3), keepdim=True) + 1e-6)
-    return x * torch.sigmoid(module.expand(torch.relu(module.squeeze(contrast))))
-
-
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize(
-    ("module", "plain"), [(SpatialAttention(3), plain_spatial), (ContrastChannelAttention(6, 2), plain_channel)]
+    ("module", "plain"),
+    [
+        (PixelAttention(6), plain_pixel),
+        (SpatialAttention(3), plain_spatial),
+        (ContrastChannelAttention(6, 2), plain_channel),
+    ],
 )
 def test_written_out_gradients_are_those_of_autograd(module: nn.Module, plain: object, ties: bool) -> None:
     torch.manual_seed(4)
@@ -99,6 +97,79 @@ def test_written_out_gradients_are_those_of_autograd(module: nn.Module, plain: o
         module.zero_grad()
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-10)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def with_gradients(network: nn.Module, x: torch.Tensor, *, bf16: bool = False) -> dict[str, torch.Tensor]:
+    """The output, and the gradient of a loss by every parameter; the parameters of a plain network go by our names."""
+    network.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = network(x)
+    (output.float() - 0.5).abs().mean().backward()
+    gradients = {name.removeprefix("network."): p.grad for name, p in network.named_parameters()}
+    assert all(gradient is not None for gradient in gradients.values())
+    return {"output": output.detach(), **gradients}  # type: ignore[dict-item]
+
+
+WITHOUT = [{}, *({name: False} for name in ("pixel_attention", "channel_attention", "spatial_attention"))]
+
+
+@pytest.mark.parametrize("change", [*WITHOUT, {"over_parameterized": False}], ids=str)
+def test_the_network_is_its_plain_form(change: dict[str, bool], threads: int) -> None:
+    torch.manual_seed(5)
+    network = shaken(MAFDN(replace(SMALL, width=20, **change)))
+    x = torch.rand(3, 11, 13, 3).permute(0, 3, 1, 2)
+    ours, plain = with_gradients(network, x), with_gradients(PlainMAFDN(network), x)
+    assert ours.keys() == plain.keys()
+    for name, tensor in plain.items():
+        difference = (ours[name] - tensor).norm()
+        assert difference <= 1e-5 * tensor.norm(), f"{name} differs by {difference:.2g} on {threads} threads"
+
+
+def test_the_network_is_its_plain_form_in_autocast() -> None:
+    torch.manual_seed(6)
+    network = shaken(MAFDN(SMALL))
+    x = torch.rand(3, 12, 12, 3).permute(0, 3, 1, 2)
+    exact = with_gradients(network, x)
+    errors = [
+        sum(float((tensor - exact[name]).square().sum()) for name, tensor in found.items())
+        for found in (with_gradients(network, x, bf16=True), with_gradients(PlainMAFDN(network), x, bf16=True))
+    ]
+    assert errors[0] < 1.1 * errors[1], "rounds more than the plain network does"
+
+
+@pytest.mark.parametrize("function", [mean_and_maximum, contrast])
+def test_gradients_of_the_statistics(function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    x = torch.randperm(2 * 5 * 3 * 4).double().reshape(2, 5, 3, 4).div(60).requires_grad_()
+    assert torch.autograd.gradcheck(function, (x,))
+
+
+def test_channels_in_a_tie_share_the_gradient_of_the_maximum() -> None:
+    x = torch.ones(1, 1024, 2, 2, dtype=torch.bfloat16, requires_grad=True)
+    mean_and_maximum(x)[:, 1].sum().backward()
+    assert x.grad is not None
+    assert (x.grad == 1 / 1024).all()
+
+
+def test_one_activation_is_as_good_as_four() -> None:
+    parts = [torch.randn(2, n, 3, 3) for n in (1, 2)]
+    expected = torch.cat([nn.functional.leaky_relu(part, 0.05) for part in parts], dim=1)
+    assert torch.equal(activated(parts, 0.05), expected)
+
+
+def test_no_convolution_of_a_picture_is_slow(threads: int) -> None:
+    network, x = MAFDN(SMALL), torch.rand(2, 9, 9, 3).permute(0, 3, 1, 2)
+    with torch.profiler.profile(record_shapes=True) as profiled:
+        network(x).mean().backward()
+    slow = [e for e in profiled.events() or [] if "slow_conv2d_" in e.name and e.input_shapes[0][2:] != [1, 1]]
+    assert not slow, f"{slow[0].name} of {slow[0].input_shapes} on {threads} threads"
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -159,3 +230,24 @@ def test_every_attention_can_be_left_out(switch: str) -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MAFDNSettings(**wrong)
+
+
+def test_the_contrast_keeps_its_precision_in_bf16() -> None:
+    """A channel that hardly varies around a large mean: what is subtracted must not be rounded first."""
+    torch.manual_seed(0)
+    x = (2 + 0.02 * torch.randn(1, 4, 48, 48)).bfloat16()
+    weight = torch.randn(1, 4, 1, 1)
+
+    def gradient(function: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
+        leaf = x.to(dtype).requires_grad_()
+        (function(leaf) * weight.to(dtype)).sum().backward()
+        assert leaf.grad is not None
+        return leaf.grad.double()
+
+    def plain(x: Tensor) -> Tensor:
+        mean = x.mean((2, 3), keepdim=True)
+        return mean + torch.sqrt((x - mean).square().mean((2, 3), keepdim=True) + CONTRAST_EPSILON)
+
+    exact = gradient(plain, torch.float64)
+    error, plain_error = ((gradient(f, torch.bfloat16) - exact).norm() / exact.norm() for f in (contrast, plain))
+    assert error < 2 * plain_error

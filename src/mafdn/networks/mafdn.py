@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.doconv import folded_state, over_parameterize
+from mafdn.networks.fast import Pointwise, activated
 
 SLOPE = 0.05
 """Negative slope of every LeakyReLU (IMDN's value)."""
@@ -64,16 +65,15 @@ class OPCRB(nn.Module):
 
 
 class Distill(nn.Module):
-    """One distillation branch: pixel attention, then a 1x1 convolution to half the width."""
+    """One distillation branch: pixel attention, then a 1x1 convolution to half the width; not yet activated."""
 
     def __init__(self, width: int, *, pixel_attention: bool) -> None:
         super().__init__()
         self.attention = PixelAttention(width) if pixel_attention else nn.Identity()
-        self.conv = nn.Conv2d(width, width // 2, 1)
-        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+        self.conv = Pointwise(width, width // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.conv(self.attention(x)))
+        return self.conv(self.attention(x))
 
 
 class MAFDB(nn.Module):
@@ -86,7 +86,7 @@ class MAFDB(nn.Module):
         self.refines = nn.ModuleList(OPCRB(width, over_parameterized=settings.over_parameterized) for _ in range(3))
         self.channel = ContrastChannelAttention(2 * width) if settings.channel_attention else nn.Identity()
         self.spatial = SpatialAttention() if settings.spatial_attention else nn.Identity()
-        self.merge = nn.Conv2d(2 * width, width, 1)
+        self.merge = Pointwise(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         h = x  # (B, n, H, W)
@@ -94,8 +94,8 @@ class MAFDB(nn.Module):
         for refine, distill in zip(self.refines, self.distills[1:], strict=True):
             h = refine(h)
             kept.append(distill(h))
-        merged = self.spatial(self.channel(torch.cat(kept, dim=1)))  # (B, 2n, H, W)
-        return x + self.merge(merged)
+        gated = self.spatial(self.channel(activated(kept, SLOPE)))  # (B, 2n, H, W)
+        return x + self.merge(gated)
 
 
 class MAFDN(nn.Module):
@@ -107,7 +107,7 @@ class MAFDN(nn.Module):
         width = settings.width
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.blocks = nn.ModuleList(MAFDB(settings) for _ in range(settings.blocks))
-        self.fuse = nn.Conv2d(settings.blocks * width, width, 1)
+        self.fuse = Pointwise(settings.blocks * width, width)
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)
         self.smooth = nn.Conv2d(width, width, 3, padding=1)
         self.tail = nn.Conv2d(width, 3 * settings.scale**2, 3, padding=1)
