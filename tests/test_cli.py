@@ -15,7 +15,7 @@ from mafdn.cards import shipped
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
 
-COMMANDS = ("upscale", "info", "count", "evaluate", "train", "release", "export")
+COMMANDS = ("upscale", "info", "count", "evaluate", "train", "ablate", "bank", "release", "export")
 
 
 def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
@@ -97,7 +97,7 @@ def test_wrong_requests_are_one_line(cli: Run, png: Path, tmp_path: Path) -> Non
     failed(cli("sharpen"), 2, "sharpen")
     failed(cli("count", "--network", "vdsr"), 2, "vdsr")
     failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no bench set")
-    failed(cli("train", tmp_path / "no.toml"), 2, "no.toml")
+    failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "no.toml")
     failed(cli("export", tmp_path / "no.safetensors"), 1, "no.safetensors")
 
 

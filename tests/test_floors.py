@@ -27,6 +27,7 @@ FLOORS = {
 FOREIGN = {  # packages only these parts may import
     "torch": {"networks", "training", "evaluation"},
     "onnx": {"training"},
+    "matplotlib": {"training"},
     "pyvips": {"pictures", "cli"},
     "openvino": {"inference"},
     "onnxruntime": {"inference"},

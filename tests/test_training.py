@@ -1,77 +1,20 @@
-"""Settings, optimizers, checkpoints, the loop, its exact resume, two processes, and the release gate."""
+"""Settings, losses, schedules, optimizers and checkpoints."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-import pyvips
 import torch
 from torch import nn
 
-from mafdn.errors import ConfigError, MafdnError, WeightsError
-from mafdn.networks import MAFDN, MAFDNSettings, load_network, save_network
+from mafdn.errors import ConfigError
+from mafdn.networks import MAFDN, MAFDNSettings
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
-from mafdn.training.config import OptimizerSettings, ScheduleSettings, read_config
-from mafdn.training.export import export_onnx
-from mafdn.training.loop import Progress, learning_rate, train
+from mafdn.training.config import LossSettings, OptimizerSettings, ScheduleSettings, read_config
+from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import Muon, build_optimizers
-from mafdn.training.release import release
-from tests.conftest import Run
-
-CONFIG = """
-[data]
-folders = ["photos"]
-scales = [2]
-held_out = ["held*"]
-patch = 12
-min_gradient = 0.0
-description = "random stripes"
-
-[network]
-scale = 2
-width = 16
-blocks = 1
-
-[schedule]
-steps = {steps}
-warmup = 2
-decay = 5
-
-[run]
-folder = "{folder}"
-batch = 4
-precision = "fp32"
-log_every = 5
-save_every = {save_every}
-validate_every = 10
-"""
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i, name in enumerate(("a.png", "b.png", "held.png")):
-        rng = np.random.default_rng(i)
-        stripes = np.repeat(np.repeat(rng.integers(0, 256, (16, 12, 3), np.uint8), 4, 0), 5, 1)
-        pyvips.Image.new_from_array(stripes).pngsave(str(folder / name))
-    return tmp_path
-
-
-def config(workplace: Path, name: str = "run", *, steps: int = 20, save_every: int = 10) -> Path:
-    path = workplace / f"{name}.toml"
-    path.write_text(CONFIG.format(steps=steps, folder=name, save_every=save_every))
-    return path
-
-
-# --- settings
+from mafdn.training.schedule import learning_rate
 
 
 def test_the_defaults_are_the_reconstruction(tmp_path: Path) -> None:
@@ -97,6 +40,13 @@ WRONG = {
     "data = 3": "must be a table",
     "[data]\nfolders = ['x']\n[network]\nwidth = 7": "network.width must be even",
     "[data": "not valid TOML",
+    "[data]\nfolders = ['x']\n[loss]\nteacher = 0.5": "loss.teacher needs data.teacher",
+    "[data]\nfolders = ['x']\n[loss]\nteacher = 1.5": "in [0, 1]",
+    "[data]\nfolders = ['x']\n[optimizer]\nweight_decay = 0.1": "is for adamw",
+    "[data]\nfolders = ['x']\n[run]\nspike = 0.5": "run.spike",
+    "extends = 3": "name of a TOML file",
+    "extends = 'c.toml'": "extends itself",
+    "extends = 'none.toml'": "cannot read",
 }
 
 
@@ -107,7 +57,7 @@ def test_wrong_settings_name_what_would_do(tmp_path: Path, text: str, expected: 
     with pytest.raises(ConfigError) as caught:
         read_config(path)
     assert expected in str(caught.value)
-    assert str(path) in str(caught.value)
+    assert str(path.parent) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -125,6 +75,52 @@ def test_the_schedule_rises_holds_and_falls() -> None:
     assert all(a > b for a, b in pairwise(rates[81:]))
 
 
+def test_the_cosine_rises_and_falls_to_nothing() -> None:
+    schedule = ScheduleSettings(kind="cosine", steps=100, warmup=9, decay=1000)
+    rates = [learning_rate(schedule, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == 1.0
+    assert all(a > b for a, b in pairwise(rates[9:]))
+    assert rates[-1] < 0.002
+
+
+def test_a_file_may_extend_another(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "base.toml").write_text(
+        '[data]\nfolders = ["photos"]\nbank = "bank"\n[run]\nbatch = 4\nfolder = "x"\n'
+        "[schedule]\nsteps = 500\ndecay = 9\n"
+    )
+    path = tmp_path / "sub" / "child.toml"
+    path.write_text('extends = "../base.toml"\n[run]\nseed = 3\nfolder = "y"\n[optimizer]\nname = "adam"\n')
+    settings = read_config(path)
+    assert (settings.data.folders, settings.data.bank) == (("../photos",), "../bank")
+    assert (settings.run.batch, settings.run.seed, settings.run.folder) == (4, 3, "y")
+    assert (settings.schedule.steps, settings.optimizer.name) == (500, "adam")
+
+
+# --- loss
+
+
+def test_losses_by_hand() -> None:
+    torch.manual_seed(0)
+    output, hr, teacher = torch.rand(3, 2, 3, 8, 8)
+    plain = training_loss(output, hr, teacher, LossSettings())
+    torch.testing.assert_close(plain, (output - hr).abs().mean())
+    half = training_loss(output, hr, teacher, LossSettings(teacher=0.25))
+    torch.testing.assert_close(half, 0.75 * plain + 0.25 * (output - teacher).abs().mean())
+    soft = training_loss(output, hr, None, LossSettings(name="charbonnier", epsilon=0.5))
+    torch.testing.assert_close(soft, ((output - hr) ** 2 + 0.25).sqrt().mean())
+    spectrum = np.fft.rfft2((output - hr).numpy(), norm="ortho")
+    expected = float(plain) + 0.05 * float(np.mean([np.abs(spectrum.real), np.abs(spectrum.imag)]))
+    assert float(training_loss(output, hr, None, LossSettings(fourier=0.05))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_fourier_loss_has_a_gradient() -> None:
+    output = torch.rand(1, 3, 6, 6, dtype=torch.float64, requires_grad=True)
+    hr = torch.rand(1, 3, 6, 6, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: training_loss(x, hr, None, LossSettings(fourier=0.5)), (output,))
+
+
 # --- optimizers
 
 
@@ -139,6 +135,19 @@ def test_a_first_muon_step_is_nearly_orthogonal(shape: tuple[int, ...]) -> None:
     assert singular.min() > 0.4
     assert singular.max() < 1.4
     assert (kernel.detach() * kernel.grad).sum() < 0, "not a descent direction"
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (16, 90), (90, 16)])
+def test_muon_does_the_newton_schulz_steps_of_its_source(shape: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    kernel = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
+    kernel.grad = torch.randn(shape, dtype=torch.float64)
+    x = kernel.grad / kernel.grad.norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    Muon([kernel], lr=1.0).step()
+    torch.testing.assert_close(-kernel.detach() / max(1.0, shape[0] / shape[1]) ** 0.5, x)
 
 
 def test_every_parameter_is_trained_once() -> None:
@@ -181,219 +190,3 @@ def test_the_last_two_checkpoints_are_kept_and_damage_is_survived(tmp_path: Path
         path.write_bytes(b"")
     with pytest.raises(ConfigError, match="no checkpoint"):
         newest_checkpoint(tmp_path)
-
-
-# --- the loop
-
-
-def final(folder: Path) -> Checkpoint:
-    found = newest_checkpoint(folder)
-    assert found is not None
-    return found
-
-
-def test_training_learns_logs_and_validates(workplace: Path) -> None:
-    reports: list[Progress] = []
-    folder = train(config(workplace, steps=40), on_progress=reports.append)
-    losses = [r.loss for r in reports if r.psnr is None]
-    psnrs = [r.psnr for r in reports if r.psnr is not None]
-    assert losses[-1] < losses[0] / 2
-    assert len(psnrs) == 4
-    assert psnrs[-1] > psnrs[0]
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert len(log) == len(reports)
-    assert final(folder).samples == 160
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-def test_resuming_changes_nothing(workplace: Path) -> None:
-    whole = final(train(config(workplace, "whole")))
-    stopped = config(workplace, "parts", save_every=10)
-
-    class PowerCutError(Exception):
-        pass
-
-    def cut(progress: Progress) -> None:
-        if progress.step >= 15:
-            raise PowerCutError
-
-    with pytest.raises(PowerCutError):
-        train(stopped, on_progress=cut)
-    assert final(workplace / "parts").step == 10
-    resumed = final(train(stopped))
-    assert resumed.step == whole.step == 20
-    steps = [json.loads(line)["step"] for line in (workplace / "parts" / "log.jsonl").read_text().splitlines()]
-    assert steps == [5, 10, 10, 15, 20, 20], "a loss every 5 steps and a validation every 10, none twice"
-    for part in ("network", "ema", "optimizer"):
-        assert same(getattr(resumed, part), getattr(whole, part)), part
-
-
-def test_a_finished_run_can_be_made_longer(workplace: Path) -> None:
-    train(config(workplace, steps=10))
-    assert final(train(config(workplace, steps=14))).step == 14
-
-
-def test_a_run_of_another_network_is_not_continued(workplace: Path) -> None:
-    train(config(workplace, steps=10))
-    path = config(workplace, steps=20)
-    path.write_text(path.read_text().replace("width = 16", "width = 18"))
-    with pytest.raises(ConfigError, match="another network"):
-        train(path)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(config(workplace, steps=10))
-    before = final(workplace / "run")
-    monkeypatch.setattr(
-        MAFDN, "forward", lambda _self, x: x.repeat_interleave(2, 2).repeat_interleave(2, 3) * torch.nan
-    )
-    monkeypatch.setattr(torch.Tensor, "backward", lambda _self: None)
-    with pytest.raises(MafdnError, match="no longer finite"):
-        train(config(workplace, steps=20))
-    assert same(final(workplace / "run").network, before.network)
-
-
-def test_weights_that_are_not_finite_are_not_saved(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(config(workplace, steps=10))
-    before = final(workplace / "run")
-    broken = Muon.step
-
-    def step(self: Muon) -> None:
-        broken(self)
-        with torch.no_grad():
-            self.param_groups[0]["params"][0].fill_(torch.nan)
-
-    monkeypatch.setattr(Muon, "step", step)
-    with pytest.raises(MafdnError, match="no longer finite"):
-        train(config(workplace, steps=11))
-    assert final(workplace / "run").step == before.step
-
-
-def test_another_optimizer_is_not_given_this_ones_state(workplace: Path) -> None:
-    train(config(workplace, steps=10))
-    path = config(workplace, steps=20)
-    path.write_text(path.read_text() + '\n[optimizer]\nname = "adam"\nlr = 1e-3\n')
-    with pytest.raises(ConfigError, match="another optimizer"):
-        train(path)
-
-
-def test_the_precision_a_run_began_with_is_kept(workplace: Path) -> None:
-    train(config(workplace, steps=10))
-    path = config(workplace, steps=20)
-    path.write_text(path.read_text().replace('precision = "fp32"', 'precision = "auto"'))
-    assert not final(train(path)).bf16
-
-
-def test_training_can_start_from_weights(workplace: Path) -> None:
-    torch.manual_seed(5)
-    parent = MAFDN(MAFDNSettings(scale=2, width=16, blocks=1))
-    save_network(parent.fold(), workplace / "parent.safetensors", card={})
-    path = config(workplace, steps=7)
-    path.write_text(path.read_text().replace("batch = 4", 'batch = 4\ninit = "parent.safetensors"'))
-    path.write_text(path.read_text().replace("[run]", "[optimizer]\nlr = 1e-9\nsmall_lr = 1e-9\n[run]"))
-    folder = train(path)
-    trained = MAFDN(parent.settings)
-    trained.load_state_dict(final(folder).network)
-    x = torch.rand(1, 3, 8, 8)
-    with torch.inference_mode():
-        torch.testing.assert_close(trained(x), parent(x), atol=1e-4, rtol=0)
-
-
-def spawn(path: Path, processes: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*command, "-m", "mafdn.training.loop", str(path)], env=environment)
-
-
-def test_two_processes_do_what_one_does(workplace: Path) -> None:
-    path = config(workplace, "two", steps=8)
-    assert spawn(path, 2).wait(timeout=120) == 0
-    one = final(train(config(workplace, "one", steps=8)))
-    two = final(workplace / "two")
-    assert two.samples == one.samples
-    for name, tensor in one.network.items():
-        torch.testing.assert_close(two.network[name], tensor, atol=2e-4, rtol=1e-2)
-
-
-def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
-    path = config(workplace, steps=100_000, save_every=100_000)
-    code = "import sys; from mafdn.training.loop import train; from pathlib import Path; train(Path(sys.argv[1]))"
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)])
-    try:
-        log = workplace / "run" / "log.jsonl"
-        deadline = time.monotonic() + 60
-        while not log.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
-    finally:
-        process.kill()
-    assert final(workplace / "run").step >= 5
-
-
-# --- release
-
-
-def test_the_gate_lets_only_better_weights_through(workplace: Path) -> None:
-    folder = train(config(workplace, steps=10))
-    weights = workplace / "weights"
-    marks = iter([30.0, 31.0, 30.9, 30.0, 30.5])
-
-    def score(path: Path, scale: int) -> dict[str, dict[str, float]]:
-        assert path.suffix == ".onnx"
-        assert scale == 2
-        return {"Set": {"psnr": next(marks), "ssim": 0.9}}
-
-    first = release(folder, weights, score=score)  # nothing ships yet: 30.0
-    assert first.released
-    shipped = weights / "mafdn-x2.safetensors"
-    before = shipped.read_bytes()
-    worse = release(folder, weights, score=score)  # 31.0 ships, 30.9 is not better
-    assert not worse.released
-    assert shipped.read_bytes() == before
-    assert release(folder, weights, score=score).released  # 30.0 ships, 30.5 is better
-    assert sorted(p.name for p in weights.iterdir()) == ["mafdn-x2.onnx", "mafdn-x2.safetensors"]
-    network = load_network(shipped)
-    assert not network.settings.over_parameterized
-    from mafdn.cards import read_header
-
-    card = read_header(shipped)[1]
-    assert card["scores"]["Set"]["psnr"] == 30.5
-    assert (card["steps"], card["samples"], card["data"]) == (10, 40, "random stripes")
-
-
-def test_train_and_release_from_the_command_line(workplace: Path, cli: Run) -> None:
-    code, out, err = cli("train", config(workplace, steps=10))
-    run = workplace / "run"
-    assert (code, out) == (0, f"{run}: checkpoints and log.jsonl\n")
-    assert "step 10 of 10" in err
-    assert "held-out pictures" in err
-    arguments = ("release", run, "--bench", workplace / "photos", "--weights", workplace / "weights")
-    code, out, _ = cli(*arguments)
-    assert code == 0
-    assert out.endswith("released\n")
-    code, out, _ = cli(*arguments, "--json")
-    outcome = json.loads(out)
-    assert (code, outcome["released"]) == (0, False)
-    assert outcome["scores"] == outcome["before"]
-    assert cli("release", run, "--bench", workplace / "no")[0] == 2
-    twice = cli("release", run, "--bench", workplace / "photos", "--bench", workplace / "photos")
-    assert twice[0] == 2
-    assert "one name" in twice[2]
-
-
-def test_a_network_that_is_not_finite_is_not_exported(tmp_path: Path) -> None:
-    network = MAFDN(MAFDNSettings(scale=2, width=8, blocks=1))
-    with torch.no_grad():
-        network.tail.bias.fill_(torch.nan)
-    with pytest.raises(WeightsError, match="differs from the network by nan"):
-        export_onnx(network, tmp_path / "n.onnx")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_releasing_nothing_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no checkpoint"):
-        release(tmp_path, tmp_path, score=lambda *_: {})

@@ -12,13 +12,15 @@ from typing import Any, cast
 import typer
 
 from mafdn._version import __version__
+from mafdn.cli.ablate import ablate_command
+from mafdn.cli.bank import bank_app
 from mafdn.cli.count import count_command
 from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.info import info_command
 from mafdn.cli.output import STOP_REQUESTED
 from mafdn.cli.release import release_command
-from mafdn.cli.train import train_command
+from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
 from mafdn.errors import ConfigError, MafdnError, UsageError
 
@@ -38,7 +40,9 @@ app.command("upscale")(upscale_command)
 app.command("info")(info_command)
 app.command("count")(count_command)
 app.command("evaluate")(evaluate_command)
-app.command("train")(train_command)
+app.add_typer(bank_app, name="bank", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+app.command("ablate")(ablate_command)
 app.command("release")(release_command)
 app.command("export")(export_command)
 
@@ -88,7 +92,9 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
-    except OSError as error:  # files raise errors of their own kind: this is our output
+    except OSError as error:
+        if error.filename is not None:
+            return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
         return _no_output(error)
     except Exception as error:
         if os.environ.get("MAFDN_DEBUG"):

@@ -1,46 +1,177 @@
-"""``mafdn train``."""
+"""``mafdn train`` and ``mafdn train plot``."""
 
-import math
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from typer.core import TyperGroup
 
-from mafdn.cli.output import progress
+from mafdn.cli.output import Json, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
+from mafdn.errors import UsageError
 
 if TYPE_CHECKING:
-    from mafdn.training.loop import Progress
+    from mafdn.training.journal import Progress as State
 
 
+class _RunByDefault(TyperGroup):
+    """``mafdn train CONFIG`` is ``mafdn train run CONFIG``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+train_app = typer.Typer(
+    cls=_RunByDefault,
+    help="""Train a network, or draw the curves of runs.
+
+    \b
+    Examples:
+      mafdn train configs/mafdn-x4.toml
+      mafdn train plot runs/x4 runs/x2 -o curves.png
+    """,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+
+@train_app.command("run")
 def train_command(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The settings of the run, a TOML file.")],
+    init_body: Annotated[
+        Path | None,
+        typer.Option("--init-body", metavar="WEIGHTS", help="Start from these weights, of any scale."),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Train nothing; measure what a step costs and where its time goes.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Train a network, or go on with a run where it stopped.
+    """Train a network, or go on with a run where it stopped (the default command).
 
     The first time, the pictures are prepared into a bank. Ctrl-C finishes the step, saves and stops.
-    For several cores or GPUs: torchrun --nproc-per-node 2 -m mafdn.training.loop CONFIG
+    For several cores or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
+
+    \b
+    Examples:
+      mafdn train configs/mafdn-x4.toml
+      mafdn train configs/mafdn-x2.toml --init-body weights/mafdn-x4.safetensors
+    """
+    with training_extra("training"):
+        from mafdn.training.loop import train
+    if as_json and not profile:
+        raise UsageError("--json is for --profile; a run tells of itself in its log.jsonl")
+    if profile:
+        _profile(config, as_json=as_json)
+        return
+    with _reporting() as (prepared, report):
+        folder = train(config, init=init_body, on_prepare=prepared, on_progress=report)
+    if _leads():
+        typer.echo(f"{folder}: checkpoints, log.jsonl and TensorBoard files")
+
+
+@train_app.command("plot")
+def plot_command(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or their log.jsonl files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("curves.png"),
+) -> None:
+    """Draw loss and validation PSNR of runs against steps and against hours.
 
     \b
     Example:
-      mafdn train configs/x4.toml
+      mafdn train plot runs/x4 runs/x2 -o curves.png
     """
-    with training_extra("training"):
-        from mafdn.training.loop import prepare, train
+    with training_extra("plotting"):
+        from mafdn.training.plot import plot_runs
+    plot_runs(runs, output)
+    typer.echo(str(output))
+
+
+def _leads() -> bool:
+    """Whether this process is the one of several, under torchrun, that talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State], None]]]":
+    """What shows the bank being prepared and training: a live line on a terminal, else a line per report."""
     console = Console(stderr=True)
-    with progress("preparing pictures") as tick:
-        prepare(config, on_progress=tick)
-    folder = train(config, on_progress=lambda p: console.print(_line(p), highlight=False))
-    typer.echo(f"{folder}: checkpoints and log.jsonl")
+    if not console.is_terminal or not _leads():
+        yield lambda _done, _total: None, lambda state: console.print(_line(state), highlight=False)
+        return
+    text = TextColumn("{task.fields[text]}")
+    with Progress(TaskProgressColumn(), BarColumn(bar_width=20), text, console=console, transient=True) as bar:
+        task = bar.add_task("", text="preparing pictures", total=None)
+        shown = {"loss": "loss -", "psnr": "held-out -"}
+
+        def prepared(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, text=f"preparing pictures {done:,}/{total:,}")
+
+        def report(state: "State") -> None:
+            if state.note:
+                bar.console.print(state.note, highlight=False)
+            if state.loss is not None:
+                shown["loss"] = f"loss {state.loss:.5f}"
+            if state.psnr is not None:
+                shown["psnr"] = f"held-out {state.psnr:.3f} dB"
+            text = f"{state.step:,}/{state.steps:,}  {shown['loss']}  {shown['psnr']}  {_pace(state)}"
+            bar.update(task, completed=state.step, total=state.steps, text=text)
+
+        yield prepared, report
 
 
-def _line(now: "Progress") -> str:
-    left = now.seconds / max(now.step, 1) * (now.steps - now.step)
-    if now.psnr is not None:
-        return f"step {now.step}: held-out pictures {now.psnr:.3f} dB"
-    loss = "-" if math.isnan(now.loss) else f"{now.loss:.5f}"
-    return (
-        f"step {now.step} of {now.steps}  loss {loss}  rate {now.rate:.3f}  "
-        f"{now.samples / max(now.seconds, 1e-9):.1f} patches/s  {left / 3600:.1f} h left"
-    )
+def _line(state: "State") -> str:
+    if state.note:
+        return state.note
+    if state.psnr is not None:
+        return f"step {state.step}: held-out pictures {state.psnr:.3f} dB"
+    return f"step {state.step} of {state.steps}  loss {state.loss:.5f}  rate {state.rate:.3f}  {_pace(state)}"
+
+
+def _pace(state: "State") -> str:
+    if not state.step:
+        return ""
+    left = state.seconds / state.step * (state.steps - state.step)
+    return f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s  {left / 3600:.1f} h left"
+
+
+def _profile(config: Path, *, as_json: bool) -> None:
+    from mafdn.training.config import read_config
+    from mafdn.training.profile import profile_loop
+    from mafdn.training.speed import measure_speed
+
+    with progress("measuring", quiet=as_json) as tick:
+        measured = profile_loop(config, on_progress=tick)
+    if measured is None:  # another process tells
+        return
+    settings = read_config(config)
+    with progress("measuring", quiet=as_json) as tick:
+        share = settings.run.batch // measured.processes
+        speeds = measure_speed(settings.network, batch=share, patch=settings.data.patch, turns=31, on_progress=tick)
+    if as_json:
+        step = [asdict(speed) for speed in speeds]
+        show_json({"loop": asdict(measured) | {"share": measured.share}, "step": step})
+        return
+    title = f"{measured.processes} process(es), batch {measured.batch} of {measured.patch}x{measured.patch}"
+    how = f"{measured.precision}{', compiled' if measured.compiled else ''}"
+    rows = [
+        ["forward and backward alone", f"{measured.bare:.2f}", "100 %"],
+        ["the whole loop", f"{measured.loop:.2f}", f"{100 * measured.share:.1f} %"],
+    ]
+    show_table(f"{title}, {how}", ["", "patches/s", "share"], rows)
+    rows = [
+        [speed.precision, f"{speed.plain:.1f}", f"{speed.ours:.1f}", f"{100 * speed.ratio:.0f} %"] for speed in speeds
+    ]
+    columns = ["forward and backward, one thread", "plain, us per LR pixel", "ours", "ratio"]
+    show_table(f"{title}, batch {share} a process", columns, rows)
+    for speed in speeds:
+        rows = [[o.name, str(o.calls), f"{o.milliseconds:.1f}", f"{100 * o.share:.1f} %"] for o in speed.operators]
+        show_table(f"operators, {speed.precision}", ["", "calls", "ms of its own", "share"], rows)

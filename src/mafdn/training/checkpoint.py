@@ -4,14 +4,15 @@ Public names: :class:`Checkpoint`, :func:`save_checkpoint`, :func:`newest_checkp
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mafdn.errors import ConfigError
+from mafdn.errors import ConfigError, MafdnError
 from mafdn.files import replacing
 
 KEPT = 2
@@ -22,13 +23,19 @@ PARTS = ("network", "ema", "optimizer")
 class Checkpoint:
     """The state of a run after ``step`` steps, ``seconds`` of training and ``samples`` patches.
 
-    ``bf16`` says whether it trains in bf16 autocast, which was measured when it began.
+    ``bf16`` and ``compiled`` were settled when it began. ``detours`` counts how often it went back to a
+    checkpoint and on with other patches, ``usual_loss`` is the running mean (0 before the first),
+    ``started_from`` names the weights it began with.
     """
 
     step: int
     seconds: float
     samples: int
     bf16: bool
+    compiled: bool = False
+    detours: int = 0
+    usual_loss: float = 0.0
+    started_from: str = ""
     network: dict[str, Tensor]
     ema: dict[str, Tensor]
     optimizer: dict[str, Tensor]
@@ -39,9 +46,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{checkpoint.step:08d}.safetensors"
     tensors = {f"{part}/{name}": t.contiguous() for part in PARTS for name, t in getattr(checkpoint, part).items()}
-    header = {key: getattr(checkpoint, key) for key in ("step", "seconds", "samples", "bf16")}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
+    header = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint) if field.name not in PARTS}
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
+    except (OSError, SafetensorError) as error:
+        raise MafdnError(f"cannot write {path} ({error}); make room and start again: the run goes on") from None
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink()
     return path
@@ -57,7 +67,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     for path in paths:
         try:
             return _read(path)
-        except (SafetensorError, OSError, KeyError, ValueError):
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             continue  # a damaged file: the one before it serves
     if paths:
         raise ConfigError(f"no checkpoint in {folder} can be read; move them away to begin anew")
@@ -67,14 +77,8 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 def _read(path: Path) -> Checkpoint:
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["checkpoint"])
+        header = cast(dict[str, Any], json.loads(file.metadata()["checkpoint"]))
         for key in file.keys():  # noqa: SIM118 - not a mapping
             part, _, name = key.partition("/")
             parts[part][name] = file.get_tensor(key)
-    return Checkpoint(
-        step=int(header["step"]),
-        seconds=float(header["seconds"]),
-        samples=int(header["samples"]),
-        bf16=bool(header["bf16"]),
-        **parts,
-    )
+    return Checkpoint(**header, network=parts["network"], ema=parts["ema"], optimizer=parts["optimizer"])

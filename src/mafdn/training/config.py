@@ -1,16 +1,20 @@
 """Settings of a training run, read from TOML.
 
-Public names: :class:`TrainSettings` and its parts, :func:`read_config`.
+Public names: :class:`TrainSettings` and its parts, :func:`read_config`, :func:`relative`.
 """
 
 import difflib
+import os
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from mafdn.errors import ConfigError
 from mafdn.networks.mafdn import MAFDNSettings
+
+PATHS = (("data", "folders"), ("data", "exclude"), ("data", "bank"), ("run", "folder"), ("run", "init"))
+"""The settings that name files and folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,28 +30,55 @@ class DataSettings:
     """Side of an LR patch in pixels."""
     min_gradient: float = 2.0
     """Flatter patches are drawn again; see :class:`mafdn.data.patches.PatchSampler`."""
+    exclude: tuple[str, ...] = ()
+    """Folders of pictures, such as bench sets, whose like must not get into the bank."""
+    teacher: str = ""
+    """A target that ``mafdn bank teach`` made, for ``loss.teacher``."""
+    candidates: int = 1
+    """Hard-patch sampling: of this many patches drawn, the one with the largest gradient is taken."""
     description: str = ""
     """One line on the pictures and their licenses, for the card of the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """``muon`` on convolution kernels with Adam at ``small_lr`` on the rest, or ``adam`` at ``lr`` on all."""
+    """``muon`` on convolution kernels with Adam at ``small_lr`` on the rest; ``adam`` or ``adamw`` at ``lr`` on all."""
 
-    name: Literal["muon", "adam"] = "muon"
+    name: Literal["muon", "adam", "adamw"] = "muon"
     lr: float = 0.01
     small_lr: float = 1e-3
     momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    """Of ``adamw``: every weight shrinks by this times the rate at each step."""
+    clip: float = 0.0
+    """Longer gradients (Euclidean norm over all parameters) are shortened to this; 0 leaves them. Muon alone is
+    blind to the length of a gradient; Adam's share of a Muon run is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """What is minimized: the mean over all values of a difference, plus a share of it in the Fourier domain."""
+
+    name: Literal["l1", "charbonnier"] = "l1"
+    epsilon: float = 1e-3
+    """Of Charbonnier, ``sqrt(d**2 + epsilon**2)``, where white is 1."""
+    fourier: float = 0.0
+    """Weight of the L1 difference of the orthonormal 2-D Fourier transforms beside the pixels'."""
+    teacher: float = 0.0
+    """Share in [0, 1] of the loss taken against ``data.teacher`` instead of HR (knowledge distillation)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings:
-    """Warm-up, stable, decay: the rate rises for ``warmup`` steps, holds, and falls over the last ``decay``."""
+    """The rate rises over ``warmup`` steps; then ``wsd`` (warm-up, stable, decay) holds it and lets it fall linearly
+    over the last ``decay`` steps, and ``cosine`` lets it fall from there to the end."""
 
+    kind: Literal["wsd", "cosine"] = "wsd"
     steps: int = 10_000
     warmup: int = 100
     decay: int = 2_000
+    """Of ``wsd`` alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +92,11 @@ class RunSettings:
     batch: int = 8
     ema: float = 0.999
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto`` times a step in both at the start and keeps what is faster."""
+    compile: Literal["auto", "on", "off"] = "off"
+    """torch.compile; ``auto`` compiles at the start, times a step and keeps what is faster."""
+    spike: float = 3.0
+    """A mean loss this many times the usual one sends the run back to its last checkpoint; 0 for never."""
     log_every: int = 50
     save_every: int = 250
     validate_every: int = 500
@@ -72,22 +108,64 @@ class TrainSettings:
 
     data: DataSettings
     network: MAFDNSettings = field(default_factory=MAFDNSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     run: RunSettings = field(default_factory=RunSettings)
 
 
 def read_config(path: Path) -> TrainSettings:
-    """Read a run's settings; raises :class:`ConfigError` naming the file, the key and what would do."""
+    """Read a run's settings; raises :class:`ConfigError` naming the file, the key and what would do.
+
+    A file may say ``extends = "other.toml"`` and then only what differs. Paths are relative to the file
+    they stand in; those of the settings returned, defaults too, are relative to ``path``'s folder (the file
+    itself, not a link to it).
+    """
+    settings: TrainSettings = _build(TrainSettings, _table(path, ()), where="", path=path)
+    _check(settings, path)
+    return settings
+
+
+def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """What ``path`` says, over what the file that it extends says."""
+    shown, path = path, path.resolve()
+    if path in extending:
+        raise ConfigError(f"{shown} extends itself")
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read {shown}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    settings: TrainSettings = _build(TrainSettings, table, where="", path=path)
-    _check(settings, path)
-    return settings
+        raise ConfigError(f"{shown} is not valid TOML: {error}") from None
+    parent = table.pop("extends", None)
+    if parent is None:
+        return table
+    if not isinstance(parent, str):
+        raise ConfigError(f"{shown}: extends must be the name of a TOML file, not {parent!r}")
+    merged = _table(path.parent / parent, (*extending, path))
+    for part, key in PATHS:
+        value = merged.get(part, {}).get(key) if isinstance(merged.get(part), dict) else None
+        if value:
+            merged[part][key] = _moved(value, (path.parent / parent).resolve().parent, path.parent)
+    for part, values in table.items():
+        both_tables = isinstance(values, dict) and isinstance(merged.get(part), dict)
+        merged[part] = merged[part] | values if both_tables else values
+    return merged
+
+
+def _moved(value: Any, old: Path, new: Path) -> Any:
+    """A path relative to ``old``, or a list of such, as one relative to ``new``."""
+    if isinstance(value, list):
+        return [_moved(entry, old, new) for entry in cast(list[Any], value)]
+    return relative(old / value, new) if isinstance(value, str) else value
+
+
+def relative(path: Path, folder: Path) -> str:
+    """``path`` as seen from ``folder``, with slashes; as it is where no way leads there (another drive)."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.as_posix()
 
 
 def _build(kind: type[Any], table: dict[str, Any], *, where: str, path: Path) -> Any:
@@ -141,11 +219,26 @@ def _check(settings: TrainSettings, path: Path) -> None:
         "data.scales must be among 2, 3, 4": bool(data.scales) and set(data.scales) <= {2, 3, 4},
         "network.scale must be one of data.scales": settings.network.scale in data.scales,
         "data.patch must be at least 8": data.patch >= 8,
+        "data.candidates must be at least 1": data.candidates >= 1,
+        "loss.epsilon must be above 0": settings.loss.epsilon > 0,
+        "loss.fourier must be at least 0": settings.loss.fourier >= 0,
+        "loss.teacher must be in [0, 1]": 0 <= settings.loss.teacher <= 1,
+        "loss.teacher needs data.teacher, a target that 'mafdn bank teach' made": (
+            settings.loss.teacher == 0 or bool(data.teacher)
+        ),
+        "optimizer.weight_decay and optimizer.clip must be at least 0": (
+            min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0
+        ),
+        "optimizer.weight_decay is for adamw": settings.optimizer.weight_decay == 0
+        or settings.optimizer.name == "adamw",
         "optimizer rates must be above 0": min(settings.optimizer.lr, settings.optimizer.small_lr) > 0,
         "schedule.warmup and schedule.decay must fit into schedule.steps": (
-            schedule.warmup >= 0 and schedule.decay >= 0 and schedule.warmup + schedule.decay <= schedule.steps
+            min(schedule.warmup, schedule.decay) >= 0
+            and schedule.warmup + schedule.decay * (schedule.kind == "wsd") <= schedule.steps
         ),
         "run.batch must be at least 1": run.batch >= 1,
+        "run.seed must be at least 0": run.seed >= 0,
+        "run.spike must be 0 or above 1": run.spike == 0 or run.spike > 1,
         "run.ema must be in [0, 1)": 0 <= run.ema < 1,
         "run.log_every, save_every and validate_every must be at least 1": (
             min(run.log_every, run.save_every, run.validate_every) >= 1

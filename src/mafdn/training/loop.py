@@ -1,322 +1,342 @@
 """The training loop: one process per core or GPU, stopped and resumed at any step.
 
-    mafdn train CONFIG.toml                                                  one process
-    torchrun --nproc-per-node 2 -m mafdn.training.loop CONFIG.toml           two, gradients averaged
+    mafdn train CONFIG.toml                                             one process
+    torchrun --nproc-per-node 2 -m mafdn train CONFIG.toml              two, gradients averaged
 
 On CPUs each process uses one thread: several threads inside a process wait for each other at every
 operation, several processes meet once per step. What a step sees depends on the seed and the step
 alone, so the number of processes changes results only in the order of summation, and a resumed run
 goes on bit for bit where it was.
 
-Public names: :func:`prepare`, :func:`train`, :class:`Progress`.
+Public names: :func:`train`, :func:`open_run`, :class:`Run`, :func:`prepare`, :func:`described`, :func:`read_settings`.
 """
 
 import json
-import math
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mafdn.data.bank import Bank, build_bank, open_bank
-from mafdn.data.patches import PatchSampler
+from mafdn.data.bank import Bank, open_bank
+from mafdn.data.build import build_bank
+from mafdn.data.patches import Batch, PatchSampler
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.files import replacing
+from mafdn.files import replacing, sha256
 from mafdn.networks.mafdn import MAFDN
 from mafdn.networks.weights import load_network, transfer
-from mafdn.pixels import psnr_y
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
-from mafdn.training.config import ScheduleSettings, TrainSettings, read_config
+from mafdn.training.config import TrainSettings, read_config
+from mafdn.training.journal import Journal, Progress
+from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers, optimizer_tensors, restore_optimizers
+from mafdn.training.pace import Pace, choose_pace
+from mafdn.training.schedule import learning_rate
+from mafdn.training.validation import held_out_psnr_sum, split_bank, to_tensor
 from mafdn.training.workers import Workers, open_workers
 
-LOG = "log.jsonl"
+SETTINGS = "settings.json"
+MOST_DETOURS = 3
+"""A run that does not reach its next checkpoint after this many attempts from the last one stops."""
+USUAL = 0.8
+"""Share of the past in the running mean of the loss."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a run is: mean L1 ``loss`` since the last report, validation ``psnr`` in dB when just measured."""
-
-    step: int
-    steps: int
-    seconds: float
-    samples: int
-    loss: float
-    rate: float
-    psnr: float | None = None
-
-
-def prepare(config: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Bank:
-    """Build the bank of a run, or open it when it is already there; ``on_progress(done, total)`` after each picture.
-
-    Raises :class:`ConfigError` and :class:`PictureError`.
-    """
-    settings, base = read_config(config), config.resolve().parent
-    sources = [base / folder for folder in settings.data.folders]
-    return build_bank(sources, base / settings.data.bank, scales=settings.data.scales, on_progress=on_progress)
-
-
-def train(config: Path, *, on_progress: Callable[[Progress], None] | None = None) -> Path:
+def train(
+    config: Path,
+    *,
+    init: Path | None = None,
+    on_prepare: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Path:
     """Train as ``config`` says, going on from the newest checkpoint of its run; returns the run's folder.
 
-    The first time, pictures are prepared into a bank. SIGINT and SIGTERM finish the step and save. Raises
-    :class:`ConfigError` for impossible settings, :class:`PictureError` for an unreadable picture, and
-    :class:`MafdnError` when loss or weights are no longer finite; the last checkpoint is then untouched.
+    The first time, pictures are prepared into a bank (``on_prepare(done, total)``), and a new run starts
+    from the weights ``init`` if given. SIGINT and SIGTERM finish the step and save. A loss that is not
+    finite or far above the usual one sends the run back to its last checkpoint, and on with other patches.
+    Raises :class:`ConfigError` for impossible settings, :class:`PictureError` for an unreadable picture,
+    and :class:`MafdnError` when going back does not help; the last checkpoint is then untouched.
     """
-    settings = read_config(config)
-    base = config.resolve().parent
-    folder = base / settings.run.folder
     with open_workers() as workers:
-        bank = prepare(config) if workers.leads else None
-        workers.wait()
-        bank = bank or open_bank(base / settings.data.bank)
-        held_out, training = _split(bank, settings)
-        sampler = PatchSampler(
+        run = open_run(config, workers, init=init, on_prepare=on_prepare)
+        run.go(on_progress)
+    return run.folder
+
+
+def open_run(
+    config: Path,
+    workers: Workers,
+    *,
+    init: Path | None = None,
+    resume: bool = True,
+    on_prepare: Callable[[int, int], None] | None = None,
+) -> "Run":
+    """This process's part of the run that ``config`` describes, with its bank ready; new when not to ``resume``."""
+    settings, base = read_config(config), config.resolve().parent
+    bank = prepare(settings, base, on_prepare=on_prepare) if workers.leads else None
+    workers.wait()
+    bank = bank or open_bank(base / settings.data.bank)
+    init = init or (base / settings.run.init if settings.run.init else None)
+    return Run(settings, base, bank, workers, init=init, resume=resume)
+
+
+def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, int], None] | None = None) -> Bank:
+    """The bank of a run, built when it is not there; a complete one does without the pictures it was made of."""
+    folders = [base / folder for folder in settings.data.folders]
+    if not any(folder.exists() for folder in folders) and (base / settings.data.bank).exists():
+        return open_bank(base / settings.data.bank)
+    return build_bank(
+        folders,
+        base / settings.data.bank,
+        scales=settings.data.scales,
+        exclude=[base / folder for folder in settings.data.exclude],
+        on_progress=on_prepare,
+    )
+
+
+class Run:
+    """The state of one process of a run; :meth:`go` is the loop itself."""
+
+    def __init__(
+        self, settings: TrainSettings, base: Path, bank: Bank, workers: Workers, *, init: Path | None, resume: bool
+    ) -> None:
+        self.settings, self.base, self.bank, self.workers = settings, base, bank, workers
+        self.folder = (base / settings.run.folder).resolve()
+        if settings.run.batch % workers.world:
+            raise ConfigError(f"run.batch {settings.run.batch} does not divide over {workers.world} processes")
+        self.places = list(range(workers.rank, settings.run.batch, workers.world))
+        self.held_out, training = split_bank(bank, settings.data.held_out)
+        self.sampler = PatchSampler(
             bank,
             training,
             scale=settings.network.scale,
             patch=settings.data.patch,
             seed=settings.run.seed,
             min_gradient=settings.data.min_gradient,
+            candidates=settings.data.candidates,
+            teacher=settings.data.teacher,
         )
-        _Run(settings, base, folder, workers, sampler, held_out, on_progress).go()
-    return folder
-
-
-class _Run:
-    """The state of one process of a run; :meth:`go` is the loop itself."""
-
-    def __init__(
-        self,
-        settings: TrainSettings,
-        base: Path,
-        folder: Path,
-        workers: Workers,
-        sampler: PatchSampler,
-        held_out: list[int],
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.settings, self.folder, self.workers = settings, folder, workers
-        self.sampler, self.held_out = sampler, held_out
-        self.report = on_progress or (lambda _: None)
-        if settings.run.batch % workers.world:
-            raise ConfigError(f"run.batch {settings.run.batch} does not divide over {workers.world} processes")
-        self.places = list(range(workers.rank, settings.run.batch, workers.world))
+        # The next batch is read while the network works on this one: a page of the bank may have to come from disk.
+        self.reader = ThreadPoolExecutor(1)
+        self.ahead: tuple[tuple[int, int], Future[Batch]] | None = None
+        checkpoint = newest_checkpoint(self.folder) if resume else None
         torch.manual_seed(settings.run.seed)
-        self.network = build_network(settings, base).to(workers.device)
-        self.ema = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
+        self.network = build_network(settings, None if checkpoint else init).to(workers.device)
+        state = self.network.state_dict()
+        self.ema = {name: t.detach().clone() for name, t in state.items()}
+        self.current = [*state.values()]  # the parameters themselves, which are always updated in place
         self.optimizers = build_optimizers(self.network, settings.optimizer)
         self.step, self.seconds, self.samples = 0, 0.0, 0
-        self.bf16 = self._choose_bf16()
-        self._resume()
+        self.detours, self.usual_loss, self.attempts = 0, 0.0, 0
+        self.started_from = ""
+        if checkpoint is None:
+            self.started_from = f"{init.name}, SHA-256 {sha256(init)}" if init else ""
+            lr, hr, _ = self.next_batch()
+            self.pace = choose_pace(self.network, lr, hr, settings.run, workers)
+        else:  # at the pace it began with, however busy the machine is now
+            self.pace = Pace(checkpoint.bf16, checkpoint.compiled)
+            self._restore(checkpoint)
+        self.forward = torch.compile(self.network) if self.pace.compiled else self.network
 
-    def go(self) -> None:
-        settings, run = self.settings, self.settings.run
-        if self.workers.leads:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
+    def go(self, on_progress: Callable[[Progress], None] | None = None) -> None:
+        run, steps = self.settings.run, self.settings.schedule.steps
+        self.journal = Journal(self.folder, step=self.step, on_progress=on_progress) if self.workers.leads else None
+        if self.journal:
+            with replacing(self.folder / SETTINGS) as temporary:
+                text = json.dumps(described(self.settings) | {"base": str(self.base)}, indent=1)
+                temporary.write_text(text, "utf-8")
+            if self.step == 0:
+                self._save()  # what a first spike goes back to
         losses: list[Tensor] = []
         with _stop_requests() as stop:
-            while self.step < settings.schedule.steps:
-                began = time.perf_counter()
-                rate = learning_rate(settings.schedule, self.step)
-                losses.append(self._one_step(rate))
-                self.step += 1
-                self.samples += run.batch
-                self.seconds += time.perf_counter() - began
-                done = self.step == settings.schedule.steps
-                if self.step % run.log_every == 0 or done:
-                    self._log(losses, rate)
+            while self.step < steps:
+                losses.append(self.take_step())
+                done = self.step == steps
                 stopping = self.workers.any(stop.is_set())
+                saving = self.step % run.save_every == 0 or done or stopping
+                if saving or self.step % run.log_every == 0:
+                    loss = self._mean(losses)
+                    if not self._sound(loss, saving=saving):
+                        self._go_back(loss)
+                        continue
+                    self._tell(loss=loss)
                 if self.step % run.validate_every == 0 or done:
-                    self._validate(rate)
-                if self.step % run.save_every == 0 or done or stopping:
-                    self._save()
+                    self._validate()
+                if saving:
+                    self.attempts = 0
+                    if self.workers.leads:
+                        self._save()
                 if stopping:
                     break
+        if self.journal:
+            self.journal.close()
 
-    def _one_step(self, rate: float) -> Tensor:
-        lr, hr = (to_tensor(a, self.workers.device) for a in self.sampler.batch(self.step, self.places))
-        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.bf16):
-            output = self.network(lr)
-        loss = (output.float() - hr).abs().mean()
-        loss.backward()
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        self.workers.average(gradients)
+    def take_step(self) -> Tensor:
+        """Train one step; returns the loss of this process's patches."""
+        began = time.perf_counter()
+        loss = self.gradients(*self.next_batch())
+        self.workers.average([p.grad for p in self.network.parameters() if p.grad is not None])
+        if self.settings.optimizer.clip:
+            clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
+        rate = learning_rate(self.settings.schedule, self.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = optimizer.defaults["lr"] * rate
             optimizer.step()
             optimizer.zero_grad()
         self._update_ema()
+        if self.workers.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.step += 1
+        self.samples += self.settings.run.batch
+        self.seconds += time.perf_counter() - began
+        return loss
+
+    def next_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """This process's patches of the next step: LR, HR and the teacher's, (B, 3, H, W) float32."""
+        wanted = (self.step, self.detours)
+        if self.ahead is None or self.ahead[0] != wanted:
+            self.ahead = wanted, self.reader.submit(self._draw, *wanted)
+        batch = self.ahead[1].result()
+        following = (self.step + 1, self.detours)
+        self.ahead = following, self.reader.submit(self._draw, *following)
+        lr, hr = (to_tensor(patches, self.workers.device) for patches in (batch.lr, batch.hr))
+        return lr, hr, None if batch.teacher is None else to_tensor(batch.teacher, self.workers.device)
+
+    def _draw(self, step: int, detours: int) -> Batch:
+        # Other patches after every detour: the same would lead to the same end.
+        self.sampler.seed = self.settings.run.seed + 1_000_003 * detours
+        return self.sampler.batch(step, self.places)
+
+    def gradients(self, lr: Tensor, hr: Tensor, teacher: Tensor | None) -> Tensor:
+        """Forward and backward; returns the loss."""
+        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.pace.bf16):
+            output = self.forward(lr)
+        loss = training_loss(output.float(), hr, teacher, self.settings.loss)
+        loss.backward()
         return loss.detach()
 
     @torch.no_grad()
     def _update_ema(self) -> None:
         # A young average forgets faster, so that it does not remember the initialization.
         decay = min(self.settings.run.ema, (1 + self.step) / (10 + self.step))
-        current = self.network.state_dict()
-        for name, average in self.ema.items():
-            average.lerp_(current[name], 1 - decay)
+        get_ema_multi_avg_fn(decay)([*self.ema.values()], self.current, 0)
 
-    def _log(self, losses: list[Tensor], rate: float) -> None:
+    def _mean(self, losses: list[Tensor]) -> float:
         mean = torch.stack(losses).mean()
         losses.clear()
         self.workers.average([mean])
-        if not mean.isfinite():
-            raise self._diverged()
-        self._tell(float(mean), rate, None)
+        return float(mean)
 
-    def _diverged(self) -> MafdnError:
-        return MafdnError(
-            f"loss or weights are no longer finite at step {self.step}; lower optimizer.lr and start again: "
-            f"the run goes on from the last checkpoint in {self.folder}"
-        )
+    def _sound(self, loss: float, *, saving: bool) -> bool:
+        """Whether training goes well: a finite loss, not far above the usual one, and finite weights to save."""
+        spike = self.settings.run.spike
+        if not loss < float("inf") or (spike and self.usual_loss and loss > spike * self.usual_loss):
+            return False
+        if saving and not all(t.isfinite().all() for t in (*self.network.state_dict().values(), *self.ema.values())):
+            return False
+        self.usual_loss = USUAL * self.usual_loss + (1 - USUAL) * loss if self.usual_loss else loss
+        return True
 
-    def _validate(self, rate: float) -> None:
+    def _go_back(self, loss: float) -> None:
+        checkpoint, failed = newest_checkpoint(self.folder), self.step
+        self.attempts += 1
+        if checkpoint is None or self.attempts > MOST_DETOURS:
+            raise MafdnError(
+                f"training does not get past step {failed} (mean loss {loss:.4g}); lower optimizer.lr and start "
+                f"again: the run goes on from the last checkpoint in {self.folder}"
+            )
+        self._restore(checkpoint)
+        self.detours = checkpoint.detours + self.attempts
+        if self.journal:
+            self.journal.rewind(self.step)
+        what = f"loss {loss:.4g} at step {failed}, usual {self.usual_loss:.4g}"
+        self._tell(note=f"{what}: back to the checkpoint of step {self.step}, on with other patches")
+
+    def _validate(self) -> None:
         if not self.held_out:
             return
         network = MAFDN(self.network.settings).to(self.workers.device)
         network.load_state_dict(self.ema)
         mine = self.held_out[self.workers.rank :: self.workers.world]
-        scale = self.settings.network.scale
-        total = torch.zeros((), device=self.workers.device)
-        with torch.inference_mode():
-            folded = network.fold()
-            for index in mine:
-                low = to_tensor(self.sampler.bank.lr(index, scale)[None], self.workers.device)
-                result = to_picture(folded(low)[0])
-                total += psnr_y(result, self.sampler.bank.hr(index), border=scale)
-        self.workers.average([total])
-        self._tell(math.nan, rate, float(total) * self.workers.world / len(self.held_out))
+        total = held_out_psnr_sum(network.fold(), self.bank, mine, scale=self.settings.network.scale)
+        mean = torch.tensor(total, device=self.workers.device)
+        self.workers.average([mean])
+        self._tell(psnr=float(mean) * self.workers.world / len(self.held_out))
 
-    def _tell(self, loss: float, rate: float, psnr: float | None) -> None:
-        if not self.workers.leads:
-            return
-        progress = Progress(
-            step=self.step,
-            steps=self.settings.schedule.steps,
-            seconds=self.seconds,
-            samples=self.samples,
-            loss=loss,
-            rate=rate,
-            psnr=psnr,
-        )
-        entry = {k: v for k, v in asdict(progress).items() if v is not None and v == v}
-        with (self.folder / LOG).open("a") as log:
-            log.write(json.dumps(entry) + "\n")
-        self.report(progress)
-
-    def _save(self) -> None:
-        for tensor in (*self.network.state_dict().values(), *self.ema.values()):
-            if not tensor.isfinite().all():
-                raise self._diverged()
-        if self.workers.leads:
-            checkpoint = Checkpoint(
+    def _tell(self, *, loss: float | None = None, psnr: float | None = None, note: str = "") -> None:
+        if self.journal:
+            progress = Progress(
                 step=self.step,
+                steps=self.settings.schedule.steps,
                 seconds=self.seconds,
                 samples=self.samples,
-                bf16=self.bf16,
-                network=self.network.state_dict(),
-                ema=self.ema,
-                optimizer=optimizer_tensors(self.optimizers, self.network),
+                rate=learning_rate(self.settings.schedule, max(0, self.step - 1)),
+                loss=loss,
+                psnr=psnr,
+                note=note,
             )
-            save_checkpoint(self.folder, checkpoint)
+            self.journal.tell(progress)
 
-    def _resume(self) -> None:
-        checkpoint = newest_checkpoint(self.folder)
-        if checkpoint is None:
-            return
+    def _save(self) -> None:
+        checkpoint = Checkpoint(
+            step=self.step,
+            seconds=self.seconds,
+            samples=self.samples,
+            bf16=self.pace.bf16,
+            compiled=self.pace.compiled,
+            detours=self.detours,
+            usual_loss=self.usual_loss,
+            started_from=self.started_from,
+            network=self.network.state_dict(),
+            ema=self.ema,
+            optimizer=optimizer_tensors(self.optimizers, self.network),
+        )
+        save_checkpoint(self.folder, checkpoint)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         try:
             self.network.load_state_dict(checkpoint.network)
         except RuntimeError:
             raise ConfigError(
                 f"{self.folder} holds a run of another network; give this one another run.folder"
             ) from None
-        self.ema = {name: checkpoint.ema[name].to(self.workers.device) for name in self.ema}
+        # Copies: what was read lies in the file, which a later checkpoint removes.
+        self.ema = {name: checkpoint.ema[name].to(self.workers.device, copy=True) for name in self.ema}
         restore_optimizers(self.optimizers, self.network, checkpoint.optimizer)
         self.step, self.seconds, self.samples = checkpoint.step, checkpoint.seconds, checkpoint.samples
-        if self.settings.run.precision == "auto":
-            self.bf16 = checkpoint.bf16  # as it was begun, however busy the machine is now
-        if self.workers.leads:
-            _forget_after(self.folder / LOG, self.step)
-
-    def _choose_bf16(self) -> bool:
-        if self.settings.run.precision != "auto":
-            return self.settings.run.precision == "bf16"
-        lr, hr = (to_tensor(a, self.workers.device) for a in self.sampler.batch(0, self.places))
-        times = {enabled: step_seconds(self.network, lr, hr, bf16=enabled) for enabled in (False, True)}
-        # Every process must choose alike.
-        ratio = torch.tensor(times[True] / times[False], device=self.workers.device)
-        self.workers.average([ratio])
-        return bool(ratio < 0.95)
+        self.detours, self.usual_loss = checkpoint.detours, checkpoint.usual_loss
+        self.started_from = checkpoint.started_from
 
 
-def _forget_after(log: Path, step: int) -> None:
-    """Drop the entries of a log beyond ``step``, which a killed run wrote and its successor will write again."""
-    if log.exists():
-        lines = log.read_text("utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        with replacing(log) as shorter:
-            shorter.write_text("".join(kept), "utf-8")
-
-
-def build_network(settings: TrainSettings, base: Path) -> MAFDN:
-    """A new network for a run: initialized at random, or from ``run.init``."""
+def build_network(settings: TrainSettings, init: Path | None) -> MAFDN:
+    """A new network for a run: initialized at random, or from the weights ``init`` of this or another scale."""
     network = MAFDN(settings.network)
-    if settings.run.init:
-        transfer(load_network(base / settings.run.init), network)
+    if init:
+        transfer(load_network(init), network)
     return network
 
 
-def learning_rate(schedule: ScheduleSettings, step: int) -> float:
-    """The fraction of the top rate at ``step`` (from 0): linear warm-up, 1, linear fall to nearly 0."""
-    rise = (step + 1) / (schedule.warmup + 1)
-    fall = (schedule.steps - step) / (schedule.decay + 1)
-    return min(1.0, rise, fall)
+def described(settings: TrainSettings) -> dict[str, Any]:
+    """``settings`` as JSON holds them."""
+    return json.loads(json.dumps(asdict(settings)))
 
 
-def step_seconds(network: nn.Module, lr: Tensor, hr: Tensor, *, bf16: bool, repeats: int = 3) -> float:
-    """The fastest of a few forward and backward passes, in seconds; gradients are dropped."""
-    times: list[float] = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        with torch.autocast(lr.device.type, torch.bfloat16, enabled=bf16):
-            output = network(lr)
-        (output.float() - hr).abs().mean().backward()
-        if lr.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    network.zero_grad()
-    return min(times)
-
-
-def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1], channels last in memory."""
-    return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float().div_(255)
-
-
-def to_picture(output: Tensor) -> NDArray[np.uint8]:
-    """(3, H, W) float in [0, 1] to (H, W, 3) uint8, clipped and rounded."""
-    return output.mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-def _split(bank: Bank, settings: TrainSettings) -> tuple[list[int], list[int]]:
-    held_out, training = [], []
-    for index, picture in enumerate(bank.pictures):
-        held = any(fnmatch(picture.name, pattern) for pattern in settings.data.held_out)
-        (held_out if held else training).append(index)
-    return held_out, training
+def read_settings(folder: Path) -> dict[str, Any] | None:
+    """What the run in ``folder`` was last started with, as :func:`described`; ``None`` when it never was."""
+    path = folder / SETTINGS
+    if not path.exists():
+        return None
+    return {key: value for key, value in json.loads(path.read_text("utf-8")).items() if key != "base"}
 
 
 @contextmanager
@@ -333,10 +353,3 @@ def _stop_requests() -> Generator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-if __name__ == "__main__":
-    try:
-        train(Path(sys.argv[1]))
-    except MafdnError as error:
-        sys.exit(f"mafdn train: {error}")

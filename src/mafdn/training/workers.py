@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor
@@ -60,7 +61,8 @@ def open_workers() -> Generator[Workers]:
         device = torch.device("cpu")
         torch.set_num_threads(1)
     if world > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # The first process may prepare pictures for hours while the others wait.
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=2))
     try:
         yield Workers(rank, world, device)
     finally:
