@@ -1,9 +1,7 @@
 """``mafdn evaluate``."""
 
-import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,6 +34,7 @@ def evaluate_command(
       mafdn evaluate --bench Set5 --bench Set14 --network mine.safetensors --json
     """
     from mafdn.evaluation.bench import bench_files, bicubic, measure
+    from mafdn.evaluation.documents import score_entry
     from mafdn.evaluation.networks import open_method
 
     for folder in bench:
@@ -49,25 +48,10 @@ def evaluate_command(
         with progress(folder.name, quiet=as_json) as tick:
             scores += measure(methods, folder, scale=scale, on_progress=tick)
     if as_json:
-        show_json([_as_dict(score) for score in scores])
+        show_json([score_entry(score) for score in scores])
         return
     for start in range(0, len(scores), len(methods)):
         _show(scores[start : start + len(methods)])
-
-
-def _as_dict(score: "SetScore") -> dict[str, Any]:
-    return {
-        "network": score.network,
-        "bench": score.bench,
-        "scale": score.scale,
-        "mean": {"psnr": _finite(score.psnr), "ssim": score.ssim},
-        "pictures": [asdict(picture) | {"psnr": _finite(picture.psnr)} for picture in score.pictures],
-    }
-
-
-def _finite(psnr: float) -> float | None:
-    """JSON has no infinity: the PSNR of equal pictures is null."""
-    return psnr if math.isfinite(psnr) else None
 
 
 def _show(scores: "list[SetScore]") -> None:

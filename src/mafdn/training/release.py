@@ -1,6 +1,7 @@
 """The release gate: a run's averaged weights ship only when they measure better than those that ship now.
 
-Public names: :func:`release`, :class:`Outcome`, :func:`averaged_network`.
+Public names: :func:`release`, :class:`Measured`, :class:`Outcome`, :func:`bench_sets`,
+:func:`averaged_network`.
 """
 
 import json
@@ -11,51 +12,118 @@ from pathlib import Path
 from typing import Any, cast
 
 from mafdn._version import __version__
-from mafdn.cards import Card
+from mafdn.cards import Card, read_header
+from mafdn.data.bank import open_bank
 from mafdn.errors import ConfigError, WeightsError
-from mafdn.networks import MAFDN, MAFDNSettings, save_network
+from mafdn.networks import MAFDN, MAFDNSettings, load_network, save_network
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint
 from mafdn.training.export import export_onnx
+from mafdn.training.journal import read_log
+from mafdn.training.validation import held_out_psnr_sum, split_bank
 
 Scores = dict[str, dict[str, float]]
 """``{"Set5": {"psnr": dB, "ssim": ...}, ...}``."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a file reached on the bench sets, and the pictures on which it is no better than bicubic."""
+
+    scores: Scores
+    behind_bicubic: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the gate measured and decided; ``before`` is empty when nothing shipped."""
+    """What the gate measured and decided; what shipped ``before`` is empty when nothing did.
+
+    ``validation`` and ``validation_before`` are PSNR in dB on the run's held-out pictures, where its bank is at hand.
+    """
 
     target: Path
     released: bool
+    reason: str
     scores: Scores
     before: Scores
+    validation: float | None
+    validation_before: float | None
 
 
-def release(run: Path, weights: Path, *, score: Callable[[Path, int], Scores]) -> Outcome:
+def release(run: Path, weights: Path, *, scale: int | None = None, score: Callable[[Path, int], Measured]) -> Outcome:
     """Fold, export and score a run's average; replace ``weights/mafdn-xS.*`` when it is better.
 
-    ``score(onnx_path, scale)`` measures a file on the bench sets; better means a higher PSNR, averaged over
-    sets. The card of the new weights tells where they come from. Raises :class:`ConfigError` when ``run``
-    holds no checkpoint.
+    ``score(onnx_path, scale)`` measures a file on the bench sets. Better means a higher PSNR averaged over
+    sets, and above bicubic on every picture. The card of the new weights tells where they come from. Raises
+    :class:`ConfigError` when ``run`` holds no checkpoint or one of another ``scale``, or when fewer sets are
+    measured than for what ships.
     """
     network, settings, checkpoint = averaged_network(run)
+    if scale not in (None, network.settings.scale):
+        raise ConfigError(f"{run} trains x{network.settings.scale}, not x{scale}")
     scale = network.settings.scale
     target = weights / f"mafdn-x{scale}.safetensors"
     shipping = target.with_suffix(".onnx")
-    before = score(shipping, scale) if shipping.is_file() else {}
+    read_log(run)  # which the documents will show
+    before = score(shipping, scale).scores if shipping.is_file() else {}
+    shipped = load_network(target) if target.is_file() else None
+    lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
+    if lost:
+        raise ConfigError(f"what ships was measured on {', '.join(lost)} too; give these sets with --bench as well")
+    validation = _validation(settings, network.fold())
+    validation_before = _validation(settings, shipped) if shipped else None
     weights.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".release-", dir=weights) as folder:
         candidate = Path(folder) / shipping.name
         export_onnx(network, candidate)
-        scores = score(candidate, scale)
-        better = not before or _mean(scores) > _mean(before)
-        if better:
-            card = _card(settings, checkpoint, scores)
+        measured = score(candidate, scale)
+        reason = _reason_to_keep(measured, before)
+        if not reason:
+            card = _card(settings, checkpoint, measured.scores, validation)
             tensors = candidate.with_suffix(".safetensors")
             save_network(network.fold(), tensors, card=card)
             for made, final in ((tensors, target), (candidate, shipping)):
                 made.replace(final)
-    return Outcome(target=target, released=better, scores=scores, before=before)
+    return Outcome(
+        target=target,
+        released=not reason,
+        reason=reason or ("better than what shipped" if before else "the first at this scale"),
+        scores=measured.scores,
+        before=before,
+        validation=validation,
+        validation_before=validation_before,
+    )
+
+
+def _reason_to_keep(measured: Measured, before: Scores) -> str:
+    """Why the weights that ship stay; empty when they do not."""
+    if measured.behind_bicubic:
+        return f"no better than bicubic on {', '.join(measured.behind_bicubic)}"
+    if before and not _mean(measured.scores) > _mean(before):
+        return "what ships measures at least as well"
+    return ""
+
+
+def _validation(settings: dict[str, Any], network: MAFDN) -> float | None:
+    """PSNR in dB on the pictures that the run held out; ``None`` when its bank is not at hand."""
+    data = settings["data"]
+    folder = Path(settings.get("base", ""), data["bank"])
+    if not folder.is_dir():
+        return None
+    bank, scale = open_bank(folder), network.settings.scale
+    held_out, _ = split_bank(bank, data["held_out"])
+    return held_out_psnr_sum(network, bank, held_out, scale=scale) / len(held_out) if held_out else None
+
+
+def bench_sets(run: Path) -> list[Path]:
+    """The folders that the run kept out of its bank (``data.exclude``); raises :class:`ConfigError` for none."""
+    try:
+        settings = json.loads((run / "settings.json").read_text("utf-8"))
+        folders = [Path(settings["base"], folder) for folder in settings["data"]["exclude"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        folders = []
+    if not folders:
+        raise ConfigError(f"{run} names no bench sets in data.exclude; give them with --bench")
+    return folders
 
 
 def averaged_network(run: Path) -> tuple[MAFDN, dict[str, Any], Checkpoint]:
@@ -72,9 +140,11 @@ def averaged_network(run: Path) -> tuple[MAFDN, dict[str, Any], Checkpoint]:
     return network, settings, checkpoint
 
 
-def _card(settings: dict[str, Any], checkpoint: Checkpoint, scores: Scores) -> Card:
-    local = ("folders", "bank", "description")  # names on the training machine; the description stands above
-    kept = settings | {"data": {key: value for key, value in settings["data"].items() if key not in local}}
+def _card(settings: dict[str, Any], checkpoint: Checkpoint, scores: Scores, validation: float | None) -> Card:
+    # Names on the training machine are left out; the description stands above.
+    local = ("folders", "bank", "description", "exclude")
+    parts = {key: value for key, value in settings.items() if key != "base"}
+    kept = parts | {"data": {key: value for key, value in settings["data"].items() if key not in local}}
     return {
         "network": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233",
         "data": settings["data"]["description"],
@@ -82,9 +152,11 @@ def _card(settings: dict[str, Any], checkpoint: Checkpoint, scores: Scores) -> C
         "samples": checkpoint.samples,
         "hours": round(checkpoint.seconds / 3600, 2),
         "precision": "bf16 autocast" if checkpoint.bf16 else "fp32",
-        "started_from": settings["run"]["init"],
+        "compiled": checkpoint.compiled,
+        "started_from": checkpoint.started_from or settings["run"]["init"],
         "settings": kept,
         "scores": scores,
+        "validation_psnr": validation,
         "made_by": f"mafdn {__version__}",
     }
 

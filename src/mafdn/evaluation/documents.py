@@ -1,0 +1,174 @@
+"""The figures that README and docs quote, written from what was measured and stored.
+
+Public names: :func:`store_scores`, :func:`score_entry`, :func:`refresh`, :func:`filled`.
+
+A document holds pairs of marks, ``<!-- scores: mafdn release -->`` and ``<!-- /scores -->``; what stands between
+them is replaced. Stored measurements lie in ``docs/results`` (its README says how each was obtained).
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mafdn.cards import SCALES, read_header
+from mafdn.evaluation.bench import SetScore
+from mafdn.files import replacing
+
+RESULTS = Path("docs", "results")
+
+
+def store_scores(project: Path, scores: Sequence[SetScore], *, scale: int) -> None:
+    """Write ``docs/results/evaluate-x{scale}.json``: every picture's scores by bicubic and by what ships."""
+    with replacing(project / RESULTS / f"evaluate-x{scale}.json") as temporary:
+        temporary.write_text(json.dumps([score_entry(score) for score in scores], indent=2) + "\n", "utf-8")
+
+
+def score_entry(score: SetScore) -> dict[str, Any]:
+    """A set's scores as JSON holds them."""
+    return {
+        "network": score.network,
+        "bench": score.bench,
+        "scale": score.scale,
+        "mean": {"psnr": _finite(score.psnr), "ssim": score.ssim},
+        "pictures": [asdict(picture) | {"psnr": _finite(picture.psnr)} for picture in score.pictures],
+    }
+
+
+def _finite(psnr: float) -> float | None:
+    """JSON has no infinity: the PSNR of equal pictures is null."""
+    return psnr if math.isfinite(psnr) else None
+
+
+def refresh(project: Path) -> list[Path]:
+    """Bring the figures of README.md and of every file in docs up to date; returns what changed."""
+    changed: list[Path] = []
+    for path in (project / "README.md", *sorted((project / "docs").glob("*.md"))):
+        text = path.read_text("utf-8")
+        new = filled(text, project)
+        if new != text:
+            with replacing(path) as temporary:
+                temporary.write_text(new, "utf-8")
+            changed.append(path)
+    return changed
+
+
+def filled(text: str, project: Path) -> str:
+    """``text`` with what stands between each pair of marks replaced by what was measured, if it was."""
+    for name, make in SECTIONS.items():
+        pattern = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if pattern.search(text):
+            try:
+                body = make(project)
+            except FileNotFoundError:
+                continue  # not measured yet: what stands there stays
+            text = pattern.sub(lambda found, body=body: f"{found[1]}{body}\n{found[2]}", text)
+    return text
+
+
+def _scores(project: Path) -> str:
+    """A row per scale and network, a column per bench set."""
+    lines: list[str] = []
+    columns: list[str] = []
+    for scale in SCALES:
+        path = project / RESULTS / f"evaluate-x{scale}.json"
+        if not path.is_file():
+            continue
+        results: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+        sets = list(dict.fromkeys(r["bench"] for r in results))
+        columns = columns or sets
+        if not lines:
+            lines = [f"| PSNR dB / SSIM on luma | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+        for network, name in (("bicubic", "bicubic"), (f"mafdn-x{scale}", "MAFDN (reconstruction), what ships")):
+            means = {r["bench"]: r["mean"] for r in results if r["network"] == network}
+            cells = [f"{means[s]['psnr']:.2f} / {means[s]['ssim']:.4f}" if s in means else "-" for s in columns]
+            lines.append(f"| x{scale}, {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _photo(project: Path) -> str:
+    """Time and memory of one large photograph."""
+    report = json.loads((project / RESULTS / "upscale-6mp-x4.json").read_text("utf-8"))
+    (width, height), (new_width, new_height) = report["size"], report["new_size"]
+    return (
+        f"A {width}x{height} camera JPEG to {new_width}x{new_height} took {report['seconds']:.0f} s "
+        f"with {report['engine']}; memory peaked at {report['peak_mib']:,.0f} MiB "
+        "([stored report](docs/results/upscale-6mp-x4.json) of `mafdn upscale PHOTO --json`)."
+    )
+
+
+def _runs(project: Path) -> str:
+    """What the cards say of the runs behind the weights."""
+    lines = [
+        "| weights | started from | steps | patches a step | hours | precision | held-out PSNR dB |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for scale in SCALES:
+        path = project / "weights" / f"mafdn-x{scale}.safetensors"
+        if path.is_file():
+            _, card = read_header(path)
+            parent = card["started_from"].partition(",")[0] or "random"
+            log = (project / RESULTS / f"train-x{scale}.jsonl").read_text("utf-8").splitlines()
+            curve = [entry for entry in map(json.loads, log) if "psnr" in entry and entry["step"] <= card["steps"]]
+            validation = f"{curve[-1]['psnr']:.3f}" if curve else "-"
+            lines.append(
+                f"| x{scale} | {Path(parent).name} | {card['steps']:,} | {card['settings']['run']['batch']} | "
+                f"{card['hours']:.2f} | {card['precision']} | {validation} |"
+            )
+    return "\n".join(lines)
+
+
+def _comparison(project: Path, name: str) -> str:
+    """What ``mafdn ablate`` found: held-out PSNR, its spread over seeds, and the difference per seed."""
+    report = json.loads((project / RESULTS / f"{name}.json").read_text("utf-8"))
+    rows: list[dict[str, Any]] = report["rows"]
+    lines = [
+        f"| configuration | steps | PSNR dB, mean of {len(report['seeds'])} seeds | spread | "
+        f"against {rows[0]['name']}, per seed |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        differences = ", ".join(f"{difference:+.3f}" for difference in row["differences"]) if row != rows[0] else "-"
+        lines.append(f"| {row['name']} | {row['steps']:,} | {row['psnr']:.3f} | {row['spread']:.3f} | {differences} |")
+    return "\n".join(lines)
+
+
+def _speed(project: Path) -> str:
+    """A step's time against the plain network's, the loop's share, and the dearest operators before and after."""
+    report = json.loads((project / RESULTS / "profile.json").read_text("utf-8"))
+    loop, steps = report["loop"], report["step"]
+    batch = f"batch {loop['batch']} of {loop['patch']}x{loop['patch']}, {loop['precision']}"
+    lines = [
+        f"| one thread, batch {steps[0]['batch']} | plain, µs per LR pixel | ours | ratio, paired |",
+        "| --- | --- | --- | --- |",
+        *(f"| {s['precision']} | {s['plain']:.1f} | {s['ours']:.1f} | {s['ratio']:.2f} |" for s in steps),
+        "",
+        f"The whole loop made {loop['loop']:.1f} patches a second in {loop['processes']} processes ({batch}), "
+        f"{100 * loop['share']:.0f} % of the {loop['bare']:.1f} of forward and backward alone in the same run. Where "
+        "the time of a step goes, in milliseconds:",
+        "",
+        "| operator | " + " | ".join(f"{s['precision']} plain | {s['precision']} ours" for s in steps) + " |",
+        "| --- |" + " --- |" * (2 * len(steps)),
+    ]
+    columns = [
+        {o["name"]: o["milliseconds"] for o in s[which]} for s in steps for which in ("plain_operators", "operators")
+    ]
+    names = sorted({name for column in columns for name in column}, key=lambda n: -sum(c.get(n, 0) for c in columns))
+    for name in names[:8]:
+        cells = (f"{column[name]:.1f}" if name in column else "-" for column in columns)
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+SECTIONS: dict[str, Callable[[Path], str]] = {
+    "scores": _scores,
+    "photo": _photo,
+    "runs": _runs,
+    "speed": _speed,
+    "choices": partial(_comparison, name="choices"),
+    "ablations": partial(_comparison, name="ablations"),
+}
