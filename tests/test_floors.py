@@ -67,7 +67,7 @@ def test_imports_point_down(path: Path) -> None:
 
 
 def test_pixels_needs_only_numpy() -> None:
-    allowed = {"numpy", "mafdn.pixels", "math", "functools", "typing"}
+    allowed = {"numpy", "mafdn.pixels", "collections", "math", "functools", "typing"}
     for path in (PACKAGE / "pixels").glob("*.py"):
         assert all(any(name == a or name.startswith(a + ".") for a in allowed) for name in imports(path)), path
 

@@ -1,17 +1,33 @@
-"""The networks, in torch: MAFDN and its parts, counting, and the files weights are kept in."""
+"""The networks, in torch: MAFDN and its parts, its peers, counting, and the files weights are kept in."""
 
+from mafdn.networks.afan import AFAN, AFANSettings
+from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, architecture, build
 from mafdn.networks.counting import Count, count
+from mafdn.networks.ddistill import DDistillSettings, DDistillSR
 from mafdn.networks.doconv import DOConvKernel, folded_state, over_parameterize
+from mafdn.networks.imdn import IMDN, IMDNSettings
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
-from mafdn.networks.weights import load_network, save_network, transfer
+from mafdn.networks.weights import load_mafdn, load_network, save_network, transfer
 
 __all__ = [
+    "AFAN",
+    "ARCHITECTURES",
+    "IMDN",
     "MAFDN",
+    "TITLES",
+    "AFANSettings",
     "Count",
+    "DDistillSR",
+    "DDistillSettings",
     "DOConvKernel",
+    "IMDNSettings",
     "MAFDNSettings",
+    "Network",
+    "architecture",
+    "build",
     "count",
     "folded_state",
+    "load_mafdn",
     "load_network",
     "over_parameterize",
     "save_network",

@@ -1,7 +1,7 @@
-"""The three attentions of MAFDN: pixel, spatial and contrast-aware channel attention.
+"""The three attentions of MAFDN, pixel, spatial and contrast-aware channel attention, and the mean that others pool by.
 
-Public names: :class:`PixelAttention`, :class:`SpatialAttention`, :class:`ContrastChannelAttention`.
-Each maps (B, n, H, W) to (B, n, H, W) and multiplies its input by gates in (0, 1).
+Public names: :class:`PixelAttention`, :class:`SpatialAttention`, :class:`ContrastChannelAttention`, :class:`Mean`.
+Each attention maps (B, n, H, W) to (B, n, H, W) and multiplies its input by gates in (0, 1).
 """
 
 import torch
@@ -47,3 +47,14 @@ class ContrastChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         squeezed = torch.relu(self.squeeze(contrast(x)))  # (B, hidden, 1, 1)
         return x * torch.sigmoid(self.expand(squeezed))
+
+
+class Mean(nn.Module):
+    """The mean over ``dims``, each kept with length 1; a module, so that it can be counted."""
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(self.dims, keepdim=True)

@@ -4,19 +4,24 @@ Public names: :class:`Count`, :func:`count`, :func:`input_size`.
 
 Multi-Adds are for a 1280x720 output. Two conventions: *conv MACs* counts one multiply-add per weight and
 output pixel of every convolution, without biases; *thop-style* adds what the thop counter adds, and with it
-most published figures: C*(H*W+1) for the pooled mean of every channel attention.
+most published figures: n + 1 for every mean of n values that attention pools, 4 per value for a batch norm, and the
+weights of linear layers.
 """
 
+import copy
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
-from mafdn.networks.attention import ContrastChannelAttention
-from mafdn.networks.mafdn import MAFDN
+from mafdn.networks.architectures import Network
+from mafdn.networks.attention import ContrastChannelAttention, Mean
 
 OUTPUT = (720, 1280)
 """Height and width of the output that Multi-Adds are counted for."""
@@ -24,14 +29,19 @@ OUTPUT = (720, 1280)
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """One row of a count: learnable numbers, and multiply-adds for one 1280x720 output."""
+    """One row of a count: learnable numbers, and multiply-adds for one 1280x720 output.
+
+    Of the folded form where nothing else is said. The training form has DO-Conv's extra numbers, which cost nothing
+    a pixel, or AFAN's extra convolutions, which do.
+    """
 
     part: str
     parameters: int
     training_parameters: int
-    """Parameters of the training form, DO-Conv included."""
     conv_macs: int
+    training_conv_macs: int
     thop_macs: int
+    training_thop_macs: int
 
 
 def input_size(scale: int) -> tuple[int, int]:
@@ -39,40 +49,38 @@ def input_size(scale: int) -> tuple[int, int]:
     return OUTPUT[0] // scale, OUTPUT[1] // scale
 
 
-def count(network: MAFDN) -> list[Count]:
+def count(network: Network) -> list[Count]:
     """Count ``network`` (training form) part by part; the last row, ``total``, is the whole.
 
     Nothing is computed: the network runs on shapes alone.
     """
+    scale = network.settings.scale
     folded = network.fold()
-    conv, extra = _macs(folded)
-    rows = [
-        Count(
-            part=name,
-            parameters=_parameters(part),
+    conv, extra = _macs(folded, scale)
+    training_conv, training_extra = _macs(network, scale)
+
+    def row(label: str, name: str) -> Count:
+        return Count(
+            part=label,
+            parameters=_parameters(folded.get_submodule(name)),
             training_parameters=_parameters(network.get_submodule(name)),
             conv_macs=conv[name],
+            training_conv_macs=training_conv[name],
             thop_macs=conv[name] + extra[name],
+            training_thop_macs=training_conv[name] + training_extra[name],
         )
-        for name, part in _parts(folded)
-    ]
-    totals = {
-        "parameters": _parameters(folded),
-        "training_parameters": _parameters(network),
-        "conv_macs": conv[""],
-        "thop_macs": conv[""] + extra[""],
-    }
-    return [*rows, Count(part="total", **totals)]
+
+    return [*(row(name, name) for name in _parts(folded)), row("total", "")]
 
 
-def _parts(network: nn.Module) -> list[tuple[str, nn.Module]]:
+def _parts(network: nn.Module) -> list[str]:
     """The network's direct children in order, members of a list one by one, those without parameters left out."""
-    parts: list[tuple[str, nn.Module]] = []
+    parts: list[str] = []
     for name, child in network.named_children():
         if isinstance(child, nn.ModuleList):
-            parts += [(f"{name}.{i}", member) for i, member in enumerate(child)]
+            parts += [f"{name}.{i}" for i in range(len(child))]
         elif _parameters(child):
-            parts.append((name, child))
+            parts.append(name)
     return parts
 
 
@@ -80,28 +88,60 @@ def _parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _macs(network: MAFDN) -> tuple[dict[str, int], dict[str, int]]:
+def _macs(network: nn.Module, scale: int) -> tuple[dict[str, int], dict[str, int]]:
     """Conv MACs and what thop adds, by name of part; the whole under the empty name."""
-    network = network.to("meta")
-    names = ["", *(name for name, _ in _parts(network))]
+    shapes = copy.deepcopy(network).to("meta").eval()
+    names = ["", *_parts(shapes)]
     extra = dict.fromkeys(names, 0)
     handles: list[RemovableHandle] = []
 
-    def count_pool(name: str, _module: nn.Module, inputs: tuple[Tensor]) -> None:
-        _, channels, height, width = inputs[0].shape
+    def add(name: str, cost: Cost, module: nn.Module, inputs: tuple[Tensor]) -> None:
         for owner in names:
             if name == owner or not owner or name.startswith(owner + "."):
-                extra[owner] += channels * (height * width + 1)
+                extra[owner] += cost(module, inputs[0])
 
-    for name, module in network.named_modules():
-        if isinstance(module, ContrastChannelAttention):
-            handles.append(module.register_forward_pre_hook(partial(count_pool, name)))
-    height, width = input_size(network.settings.scale)
+    for name, module in shapes.named_modules():
+        cost = THOP.get(type(module))
+        if cost:
+            handles.append(module.register_forward_pre_hook(partial(add, name, cost)))
+    height, width = input_size(scale)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, 3, height, width, device="meta"))
+        shapes(torch.empty(1, 3, height, width, device="meta"))
     for handle in handles:
         handle.remove()
-    root = type(network).__name__
-    flops = {name: sum(table.values()) for name, table in counter.get_flop_counts().items()}
+    root = type(shapes).__name__
+    flops = {
+        name: sum(flops for operation, flops in table.items() if "convolution" in str(operation))
+        for name, table in counter.get_flop_counts().items()
+    }
     conv = {name: flops.get(f"{root}.{name}" if name else root, 0) // 2 for name in names}
     return conv, extra
+
+
+Cost = Callable[[Any, Tensor], int]
+"""What thop adds for a module (first) when it is given a tensor."""
+
+
+def _mean(module: Mean, x: Tensor) -> int:
+    pooled = math.prod(x.shape[d] for d in module.dims)
+    return x.numel() // pooled * (pooled + 1)
+
+
+def _contrast(_module: ContrastChannelAttention, x: Tensor) -> int:
+    return x.shape[1] * (x.shape[2] * x.shape[3] + 1)
+
+
+def _norm(_module: nn.BatchNorm2d, x: Tensor) -> int:
+    return 4 * x.numel()
+
+
+def _linear(module: nn.Linear, _x: Tensor) -> int:
+    return module.weight.numel()
+
+
+THOP: dict[type[nn.Module], Cost] = {
+    Mean: _mean,
+    ContrastChannelAttention: _contrast,
+    nn.BatchNorm2d: _norm,
+    nn.Linear: _linear,
+}

@@ -1,6 +1,6 @@
 """Weights files: safetensors whose header says all that is needed to rebuild the network.
 
-Public names: :func:`save_network`, :func:`load_network`, :func:`transfer`.
+Public names: :func:`save_network`, :func:`load_network`, :func:`load_mafdn`, :func:`transfer`.
 
 The header has two entries, both JSON: ``mafdn`` holds the format's version, the architecture and its
 settings; ``card`` holds what is known about the weights (data, steps, scores, code revision).
@@ -19,15 +19,16 @@ from torch.nn.utils import parametrize
 from mafdn.cards import Card, read_header
 from mafdn.errors import WeightsError
 from mafdn.files import replacing
-from mafdn.networks.mafdn import MAFDN, MAFDNSettings
+from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, architecture, build
+from mafdn.networks.mafdn import MAFDN
 
 VERSION = 1
 LARGEST = {"width": 512, "blocks": 64}
 
 
-def save_network(network: MAFDN, path: Path, *, card: Card) -> None:
+def save_network(network: Network, path: Path, *, card: Card) -> None:
     """Write ``network`` (training or folded form) with its ``card``; the file appears whole or not at all."""
-    header = {"version": VERSION, "architecture": "mafdn", "settings": asdict(network.settings)}
+    header = {"version": VERSION, "architecture": architecture(network.settings), "settings": asdict(network.settings)}
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     try:
         with replacing(path) as temporary:
@@ -36,34 +37,44 @@ def save_network(network: MAFDN, path: Path, *, card: Card) -> None:
         raise WeightsError(f"cannot write {path}: {error}") from None
 
 
-def load_network(path: Path) -> MAFDN:
+def load_network(path: Path) -> Network:
     """Rebuild a network from its file alone, in the form it was saved in, ready for inference.
 
     Raises :class:`WeightsError` when the file is missing, damaged, of another kind, or its tensors do not
     fit the network that its header describes.
     """
     header, _ = read_header(path)
-    settings = header.get("settings")
-    if header.get("version") != VERSION or header.get("architecture") != "mafdn" or not isinstance(settings, dict):
-        raise WeightsError(f"{path} is not a weights file of this version (mafdn, format {VERSION}); export it again")
+    name, settings = str(header.get("architecture")), header.get("settings")
+    if header.get("version") != VERSION or name not in ARCHITECTURES or not isinstance(settings, dict):
+        kinds = ", ".join(ARCHITECTURES)
+        raise WeightsError(f"{path} is not a weights file of this version ({kinds}; format {VERSION}); export it again")
+    kind = ARCHITECTURES[name][1]
     try:
-        chosen = MAFDNSettings(**cast(dict[str, Any], settings))
-        for name, value in asdict(chosen).items():
-            if type(value) is not type(getattr(MAFDNSettings, name)) or value > LARGEST.get(name, value):
-                raise ValueError(f"{name} = {value!r}")
+        chosen = kind(**cast(dict[str, Any], settings))
+        for key, value in asdict(chosen).items():
+            if type(value) is not type(getattr(kind, key)) or value > LARGEST.get(key, value):
+                raise ValueError(f"{key} = {value!r}")
         with torch.device("meta"):  # shapes without memory: the header alone must not cost any
-            shapes = {name: list(tensor.shape) for name, tensor in MAFDN(chosen).state_dict().items()}
+            shapes = {name: list(tensor.shape) for name, tensor in build(chosen).state_dict().items()}
         with safe_open(path, "pt") as file:
             names: list[str] = file.keys()
             if shapes != {name: file.get_slice(name).get_shape() for name in names}:
                 raise ValueError("tensors of other names or shapes")
             tensors = {name: file.get_tensor(name) for name in names}
-        network = MAFDN(chosen)
+        network = build(chosen)
         network.load_state_dict(tensors)
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path} does not hold the network its header describes: {reason}") from None
     return network.requires_grad_(False).eval()
+
+
+def load_mafdn(path: Path) -> MAFDN:
+    """As :func:`load_network`; raises :class:`WeightsError` also when the file holds another kind of network."""
+    network = load_network(path)
+    if not isinstance(network, MAFDN):
+        raise WeightsError(f"{path} holds {TITLES[architecture(network.settings)]}, where only MAFDN will do")
+    return network
 
 
 def transfer(source: MAFDN, target: MAFDN) -> None:

@@ -33,7 +33,7 @@ from mafdn.data.patches import Batch, PatchSampler
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.files import replacing, sha256
 from mafdn.networks.mafdn import MAFDN
-from mafdn.networks.weights import load_network, transfer
+from mafdn.networks.weights import load_mafdn, transfer
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.training.config import TrainSettings, read_config
 from mafdn.training.journal import Journal, Progress
@@ -322,7 +322,7 @@ def build_network(settings: TrainSettings, init: Path | None) -> MAFDN:
     """A new network for a run: initialized at random, or from the weights ``init`` of this or another scale."""
     network = MAFDN(settings.network)
     if init:
-        transfer(load_network(init), network)
+        transfer(load_mafdn(init), network)
     return network
 
 

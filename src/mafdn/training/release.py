@@ -15,7 +15,7 @@ from mafdn._version import __version__
 from mafdn.cards import Card, read_header
 from mafdn.data.bank import open_bank
 from mafdn.errors import ConfigError, WeightsError
-from mafdn.networks import MAFDN, MAFDNSettings, load_network, save_network
+from mafdn.networks import MAFDN, MAFDNSettings, load_mafdn, save_network
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint
 from mafdn.training.export import export_onnx
 from mafdn.training.journal import read_log
@@ -65,7 +65,7 @@ def release(run: Path, weights: Path, *, scale: int | None = None, score: Callab
     shipping = target.with_suffix(".onnx")
     read_log(run)  # which the documents will show
     before = score(shipping, scale).scores if shipping.is_file() else {}
-    shipped = load_network(target) if target.is_file() else None
+    shipped = load_mafdn(target) if target.is_file() else None
     lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if lost:
         raise ConfigError(f"what ships was measured on {', '.join(lost)} too; give these sets with --bench as well")

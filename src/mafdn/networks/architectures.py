@@ -1,0 +1,40 @@
+"""Every network by the name that weights files and commands call it.
+
+Public names: :data:`ARCHITECTURES`, :data:`TITLES`, :data:`Network`, :data:`Settings`, :func:`build`,
+:func:`architecture`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mafdn.networks.afan import AFAN, AFANSettings
+from mafdn.networks.ddistill import DDistillSettings, DDistillSR
+from mafdn.networks.imdn import IMDN, IMDNSettings
+from mafdn.networks.mafdn import MAFDN, MAFDNSettings
+
+Network = MAFDN | IMDN | DDistillSR | AFAN
+Settings = MAFDNSettings | IMDNSettings | DDistillSettings | AFANSettings
+
+ARCHITECTURES: dict[str, tuple[Callable[[Any], Network], type[Settings]]] = {
+    "mafdn": (MAFDN, MAFDNSettings),
+    "imdn": (IMDN, IMDNSettings),
+    "ddistill": (DDistillSR, DDistillSettings),
+    "afan": (AFAN, AFANSettings),
+}
+TITLES = {
+    "mafdn": "MAFDN (reconstruction)",
+    "imdn": "IMDN",
+    "ddistill": "DDistill-SR (inference form)",
+    "afan": "AFAN-style reconstruction (fits 692K / 50.90G); not the published network",
+}
+"""What each is called where a person reads it."""
+
+
+def build(settings: Settings) -> Network:
+    """The network that ``settings`` describe, with random parameters."""
+    return ARCHITECTURES[architecture(settings)][0](settings)
+
+
+def architecture(settings: Settings) -> str:
+    """The name of the kind of network that ``settings`` describe, as in :data:`ARCHITECTURES`."""
+    return next(name for name, (_, kind) in ARCHITECTURES.items() if kind is type(settings))

@@ -1,0 +1,91 @@
+"""IMDN, the information multi-distillation network: the one MAFDN grew from.
+
+Public names: :class:`IMDNSettings`, :class:`IMDN`.
+
+Paper: Z. Hui, X. Gao, Y. Yang, X. Wang, "Lightweight Image Super-Resolution with Information Multi-distillation
+Network", ACM Multimedia 2019, doi 10.1145/3343031.3351084, arXiv 1909.11856.
+
+Written from the paper; nothing is reconstructed. The authors' released weights load
+(:mod:`mafdn.networks.convert`) and measure what the paper's tables say. One difference: the root in the channel
+attention has :data:`mafdn.networks.fast.CONTRAST_EPSILON` inside, which changes no printed figure.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from mafdn.networks.attention import ContrastChannelAttention
+from mafdn.networks.fast import Pointwise
+
+SLOPE = 0.05
+"""Negative slope of every LeakyReLU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IMDNSettings:
+    """What an IMDN is built from; the defaults are the published network at x4. A quarter of the width is kept."""
+
+    scale: int = 4
+    width: int = 64
+    blocks: int = 6
+
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 3, 4):
+            raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
+        if self.width < 4 or self.width % 4:
+            raise ValueError(f"width must be a multiple of 4 and at least 4, not {self.width}")
+        if self.blocks < 1:
+            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+
+
+class IMDB(nn.Module):
+    """Information multi-distillation block: a quarter of the channels is kept at each of four steps (Sec. 3.2)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.kept = width // 4
+        rest = width - self.kept
+        sizes = [(width, width), (rest, width), (rest, width), (rest, self.kept)]
+        self.refines = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in sizes)
+        self.channel = ContrastChannelAttention(width)
+        self.merge = Pointwise(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, parts = x, list[Tensor]()
+        for refine in self.refines[:3]:
+            refined = F.leaky_relu(refine(h), SLOPE)  # (B, n, H, W)
+            part, h = refined.split((self.kept, refined.shape[1] - self.kept), dim=1)
+            parts.append(part)  # (B, n/4, H, W)
+        parts.append(self.refines[3](h))
+        return x + self.merge(self.channel(torch.cat(parts, dim=1)))
+
+
+class IMDN(nn.Module):
+    """(B, 3, H, W) float32 RGB in [0, 1] to (B, 3, scale*H, scale*W), not clipped."""
+
+    def __init__(self, settings: IMDNSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings = settings or IMDNSettings()
+        width = settings.width
+        self.head = nn.Conv2d(3, width, 3, padding=1)
+        self.blocks = nn.ModuleList(IMDB(width) for _ in range(settings.blocks))
+        self.fuse = Pointwise(settings.blocks * width, width)
+        self.smooth = nn.Conv2d(width, width, 3, padding=1)
+        self.tail = nn.Conv2d(width, 3 * settings.scale**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(settings.scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shallow = self.head(x)  # (B, n, H, W)
+        h, outputs = shallow, list[Tensor]()
+        for block in self.blocks:
+            h = block(h)
+            outputs.append(h)
+        fused = F.leaky_relu(self.fuse(torch.cat(outputs, dim=1)), SLOPE)
+        return self.shuffle(self.tail(self.smooth(fused) + shallow))
+
+    def fold(self) -> "IMDN":
+        """The inference form: a copy, as there is nothing to fold."""
+        return copy.deepcopy(self).requires_grad_(False).eval()
