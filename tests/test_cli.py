@@ -15,7 +15,7 @@ from mafdn.cards import shipped
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
 
-COMMANDS = ("upscale", "info", "count", "evaluate", "train", "ablate", "bank", "release", "export")
+COMMANDS = ("upscale", "info", "count", "evaluate", "train", "ablate", "bank", "release", "export", "convert")
 
 
 def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
@@ -127,6 +127,18 @@ def test_count(cli: Run) -> None:
     assert report["input"] == [640, 360]
 
 
+def test_count_every_network(cli: Run) -> None:
+    code, out, _ = cli("count", "--network", "afan")
+    assert code == 0
+    for figure in ("692,151", "542,799", "50.9005G", "42.3656G", "not the published network"):
+        assert figure in out
+    report = json.loads(cli("count", "--network", "imdn", "--scale", 2, "--json")[1])
+    assert (report["network"], report["total"]["parameters"]) == ("imdn", 694_404)
+    report = json.loads(cli("count", "--network", shipped(4, ".safetensors"), "--json")[1])
+    assert (report["scale"], report["total"]["conv_macs"]) == (4, 33_755_796_000)
+    failed(cli("count", "--network", shipped(4, ".safetensors"), "--scale", 3), 2, "upscales by 4, not 3")
+
+
 def test_info(cli: Run) -> None:
     code, out, _ = cli("info")
     assert code == 0
@@ -165,6 +177,15 @@ def test_evaluate_keeps_networks_of_one_name_apart(cli: Run, shared: Path) -> No
     files = [shipped(4, suffix) for suffix in (".safetensors", ".onnx")]
     out = cli("evaluate", "--bench", bench, "--network", files[0], "--network", files[1], "--json")[1]
     assert [s["network"] for s in json.loads(out)] == ["bicubic", "mafdn-x4", str(files[1])]
+
+
+def test_evaluate_by_name(cli: Run, shared: Path) -> None:
+    bench = shared / "data" / "bench" / "Set5"
+    names = ("mafdn", "lanczos", "bicubic")
+    scores = json.loads(cli("evaluate", "--bench", bench, *(w for n in names for w in ("--network", n)), "--json")[1])
+    assert [s["network"] for s in scores] == ["bicubic", "mafdn-x4", "lanczos"]
+    assert scores[0]["mean"]["psnr"] < scores[2]["mean"]["psnr"] < scores[1]["mean"]["psnr"]
+    failed(cli("evaluate", "--bench", bench, "--network", "vdsr"), 2, "vdsr", "lanczos")
 
 
 def test_evaluate_makes_missing_reductions(cli: Run, shared: Path) -> None:

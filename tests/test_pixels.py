@@ -34,6 +34,17 @@ def test_bicubic_gives_the_published_figures(shared: Path) -> None:
         assert f"{score.psnr:.2f}" == expected
 
 
+@pytest.mark.parametrize("factor", [2, 3, 4, 0.5])
+def test_lanczos_is_that_of_another_implementation(factor: float) -> None:
+    image = pytest.importorskip("PIL.Image")
+    picture = np.random.default_rng(0).random((40, 52), np.float32)
+    size = (int(40 * factor), int(52 * factor))
+    theirs = np.asarray(image.fromarray(picture).resize(size[::-1], image.Resampling.LANCZOS))
+    border = int(6 * max(factor, 1))  # there the two mirror and renormalize
+    inner = (slice(border, -border), slice(border, -border))
+    np.testing.assert_allclose(imresize(picture, factor, kernel="lanczos3")[inner], theirs[inner], atol=1e-5)
+
+
 PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4)))
 
 

@@ -1,6 +1,7 @@
 """What a weights file says about itself, read without torch; and where the shipped files lie.
 
-Public names: :func:`read_header`, :func:`weights_folder`, :func:`shipped`, :func:`shipped_scales`, :data:`Card`.
+Public names: :func:`read_header`, :func:`refuse_at_sight`, :func:`weights_folder`, :func:`shipped`,
+:func:`shipped_scales`, :data:`Card`.
 """
 
 import json
@@ -23,10 +24,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], Card]:
     Raises :class:`WeightsError` when the file is missing, too large, damaged or has no such header.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise WeightsError(f"{path} is not a regular file; give a weights file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise WeightsError(f"{path} is larger than {LARGEST_FILE >> 20} MiB: not a lightweight network's weights")
+        refuse_at_sight(path)
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
         header, card = json.loads(metadata["mafdn"]), json.loads(metadata.get("card", "{}"))
@@ -39,6 +37,17 @@ def read_header(path: Path) -> tuple[dict[str, Any], Card]:
     if not isinstance(header, dict) or not isinstance(card, dict):
         raise WeightsError(f"{path} has a damaged mafdn header")
     return cast(dict[str, Any], header), cast(Card, card)
+
+
+def refuse_at_sight(path: Path) -> None:
+    """Raise :class:`WeightsError` for a file that is missing, too large or none at all, without reading it."""
+    try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path} is not a regular file; give a weights file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise WeightsError(f"{path} is larger than {LARGEST_FILE >> 20} MiB: not a lightweight network's weights")
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def weights_folder() -> Path:

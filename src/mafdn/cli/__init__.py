@@ -14,6 +14,7 @@ import typer
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
+from mafdn.cli.convert import convert_command
 from mafdn.cli.count import count_command
 from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
@@ -45,6 +46,7 @@ app.add_typer(train_app, name="train")
 app.command("ablate")(ablate_command)
 app.command("release")(release_command)
 app.command("export")(export_command)
+app.command("convert")(convert_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -18,12 +18,15 @@ def evaluate_command(
     ],
     scale: Scale = 4,
     network: Annotated[
-        list[Path] | None,
-        typer.Option("--network", help="A .safetensors or .onnx file instead of the shipped weights; may be repeated."),
+        list[str] | None,
+        typer.Option(
+            "--network",
+            help="mafdn (the shipped weights), lanczos, or a .safetensors, .pth or .onnx file; may be repeated.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure PSNR and SSIM on bench sets, beside bicubic.
+    """Measure PSNR and SSIM of networks on bench sets, beside bicubic.
 
     Protocol: 8-bit results, BT.601 luma, `scale` pixels of border left out. The LR pictures are the set's own
     where it has them, else made as MATLAB's imresize makes them.
@@ -32,17 +35,19 @@ def evaluate_command(
     Examples:
       mafdn evaluate --bench Set5 --scale 4
       mafdn evaluate --bench Set5 --bench Set14 --network mine.safetensors --json
+      mafdn evaluate --bench Set5 --network mafdn --network lanczos --network IMDN_x4.pth
     """
-    from mafdn.evaluation.bench import bench_files, bicubic, measure
+    from mafdn.evaluation.bench import bench_files, measure
     from mafdn.evaluation.documents import score_entry
-    from mafdn.evaluation.networks import open_method
+    from mafdn.evaluation.networks import ZERO_LINES, open_method
 
     for folder in bench:
         bench_files(folder)  # a missing set is told before any work
-    methods = {"bicubic": bicubic(scale)}
-    for path in network or [None]:
-        name, method = open_method(path, scale=scale)
-        methods[str(path) if name in methods else name] = method
+    methods = {"bicubic": ZERO_LINES["bicubic"](scale)}
+    for given in network or ["mafdn"]:
+        if given not in methods:
+            name, method = open_method(given, scale=scale)
+            methods[given if name in methods else name] = method
     scores: list[SetScore] = []
     for folder in bench:
         with progress(folder.name, quiet=as_json) as tick:

@@ -10,7 +10,7 @@ from mafdn.cli.training_extra import training_extra
 
 
 def export_command(
-    network: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors file, training or folded form.")],
+    network: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .pth file, in either form.")],
     target: Annotated[
         Path | None,
         typer.Argument(metavar="OUTPUT", help="The ONNX file; WEIGHTS with the ending .onnx when not given."),
@@ -27,14 +27,14 @@ def export_command(
       mafdn export mine.safetensors mine.onnx
     """
     with training_extra("exporting"):
-        from mafdn.networks import load_network
+        from mafdn.networks.convert import open_network
         from mafdn.training.export import export_onnx
     from mafdn.errors import UsageError, WeightsError
 
     target = target or network.with_suffix(".onnx")
     if target.suffix != ".onnx":
         raise UsageError(f"the name of an ONNX file ends in .onnx; {target} does not")
-    loaded = load_network(network)
+    loaded = open_network(network)
     if target.exists() and not overwrite:
         raise WeightsError(f"{target} exists; give another name or --overwrite")
     worst = export_onnx(loaded, target)

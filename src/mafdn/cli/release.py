@@ -68,7 +68,7 @@ def _measure(path: Path, bench: list[Path], *, scale: int) -> "list[SetScore]":
     from mafdn.evaluation.bench import bicubic, measure
     from mafdn.evaluation.networks import open_method
 
-    methods = {"bicubic": bicubic(scale)} | dict([open_method(path, scale=scale)])
+    methods = {"bicubic": bicubic(scale)} | dict([open_method(str(path), scale=scale)])
     return [score for folder in bench for score in measure(methods, folder, scale=scale)]
 
 

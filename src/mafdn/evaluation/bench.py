@@ -128,6 +128,11 @@ def bicubic(scale: int) -> Method:
     return lambda lr: imresize(lr, scale)
 
 
+def lanczos(scale: int) -> Method:
+    """The other zero line: Lanczos with three lobes, as MATLAB's imresize has it."""
+    return lambda lr: imresize(lr, scale, kernel="lanczos3")
+
+
 def _score(picture: BenchPicture, method: str, result: Pixels, scale: int) -> PictureScore:
     if result.shape != picture.hr.shape:
         raise UsageError(

@@ -1,0 +1,203 @@
+"""Weights that others released, read from their .pth files.
+
+Public names: :func:`load_pth`, :func:`convert`, :func:`open_network`.
+
+A .pth file is a pickle: it is read with torch's ``weights_only``, which builds tensors and nothing else. Which network
+at which scale it holds is found by comparing names and shapes of its tensors with those of every network known here;
+all must fit, to the last one.
+"""
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from mafdn._version import __version__
+from mafdn.cards import LARGEST_FILE, SCALES, refuse_at_sight
+from mafdn.errors import WeightsError
+from mafdn.networks.afan import AFANSettings
+from mafdn.networks.architectures import TITLES, Network, Settings, architecture, build
+from mafdn.networks.ddistill import DDistillSettings
+from mafdn.networks.imdn import IMDNSettings
+from mafdn.networks.mafdn import MAFDNSettings
+from mafdn.networks.weights import load_network, save_network
+
+IMDN_NAMES = {
+    "head": "fea_conv",
+    "blocks.#.refines.#": "IMDB{}.c{}",
+    "blocks.#.merge": "IMDB{}.c5",
+    "blocks.#.channel.squeeze": "IMDB{}.cca.conv_du.0",
+    "blocks.#.channel.expand": "IMDB{}.cca.conv_du.2",
+    "fuse": "c.0",
+    "smooth": "LR_conv",
+    "tail": "upsampler.0",
+}
+"""Our modules and theirs; what counts from 0 here counts from 1 there."""
+UNIT_NAMES = {
+    "conv": "dbb_reparam",
+    "residual.squeeze": "dy_branch.fc.0",
+    "residual.gate": "dy_branch.fc.1.fc.0",
+    "residual.mix": "dy_branch.fc_phi",
+    "residual.scale": "dy_branch.fc_scale",
+    "residual.enter": "dy_branch.q",
+    "residual.norm1": "dy_branch.bn1",
+    "residual.norm2": "dy_branch.bn2",
+    "residual.leave": "dy_branch.p",
+}
+DDISTILL_NAMES = {
+    "head": "fea_conv",
+    "blocks.#.keeps.#": "B{}.c{}_d",
+    **{f"blocks.#.units.#.{ours}": f"B{{}}.c{{}}_r.unit.{theirs}" for ours, theirs in UNIT_NAMES.items()},
+    "blocks.#.last": "B{}.c4",
+    "blocks.#.merge": "B{}.c5",
+    "blocks.#.gather": "B{}.conv1x1",
+    "blocks.#.gate": "B{}.PAconv",
+    "blocks.#.attention.reduce": "B{}.esa.conv1",
+    "blocks.#.attention.shrink": "B{}.esa.conv2",
+    "blocks.#.attention.coarse.0": "B{}.esa.conv_max",
+    "blocks.#.attention.coarse.1": "B{}.esa.conv3",
+    "blocks.#.attention.coarse.2": "B{}.esa.conv3_",
+    "blocks.#.attention.direct": "B{}.esa.conv_f",
+    "blocks.#.attention.expand": "B{}.esa.conv4",
+    "fuse": "c.0",
+    "fuse_residuals": "cres.0",
+    "gate": "PAconv",
+    **{f"smooth.{ours}": f"LR_conv.unit.{theirs}" for ours, theirs in UNIT_NAMES.items()},
+    "tail": "upsamplerx{scale}.0",
+    "finish": "upsamplerx{scale}.2",
+}
+PREFIX = "module."
+"""What torch's DataParallel puts before every name."""
+
+
+def load_pth(path: Path) -> Network:
+    """The network whose tensors a .pth file holds, ready for inference.
+
+    Known are IMDN and DDistill-SR (inference form) by their authors' names, MAFDN and AFAN by ours, both forms, each
+    at x2, x3 and x4 in its published size. Raises :class:`WeightsError` when the file cannot be read safely or when a
+    tensor is missing, is one too many, has another shape or holds values that are not finite.
+    """
+    return _load(path)[0]
+
+
+def open_network(path: Path) -> Network:
+    """The network of a file, ready for inference: of a .pth by :func:`load_pth`, else by :func:`load_network`."""
+    return load_pth(path) if path.suffix == ".pth" else load_network(path)
+
+
+def convert(path: Path, target: Path) -> Network:
+    """Write what :func:`load_pth` reads as a weights file; its card says where the weights are from."""
+    network, digest = _load(path)
+    card = {
+        "network": TITLES[architecture(network.settings)],
+        "origin": "weights that others trained, converted; their authors' license holds",
+        "source": path.name,
+        "source_sha256": digest,
+        "made_by": f"mafdn {__version__}",
+    }
+    save_network(network, target, card=card)
+    return network
+
+
+def _load(path: Path) -> tuple[Network, str]:
+    refuse_at_sight(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+    tensors = _tensors(path, content)
+    settings = _recognized(path, tensors)
+    title = f"{TITLES[architecture(settings)]} x{settings.scale}"
+    expected = _expected(settings)
+    for theirs, shape in expected.items():
+        if theirs not in tensors:
+            raise WeightsError(f"{path} looks like {title} but lacks the tensor {theirs}")
+        found = tuple(tensors[theirs].shape)
+        if found != shape:
+            raise WeightsError(f"{path} looks like {title} but its tensor {theirs} is {found}, not {shape}")
+    for theirs in tensors:
+        if theirs not in expected:
+            raise WeightsError(f"{path} looks like {title} but has a tensor too many: {theirs}")
+    network = build(settings)
+    names = {_theirs(ours, settings): ours for ours in network.state_dict()}
+    state = {ours: _plain(path, theirs, tensors[theirs]) for theirs, ours in names.items()}
+    network.load_state_dict(state)
+    return network.requires_grad_(False).eval(), hashlib.sha256(content).hexdigest()
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    """The tensors of a pickled state dict by name, without DataParallel's prefix."""
+    try:
+        if zipfile.is_zipfile(io.BytesIO(content)):  # a packed file may be a thousand times larger than it looks
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if sum(member.file_size for member in archive.infolist()) > LARGEST_FILE:
+                    raise ValueError(f"it unpacks to more than {LARGEST_FILE >> 20} MiB")
+        state: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise WeightsError(f"{path} is not a .pth file that can be read safely: {reason[0]}") from None
+    if not isinstance(state, Mapping) or not state:
+        raise WeightsError(f"{path} holds no table of tensors; give a network's state dict")
+    items = cast(Mapping[Any, Any], state)
+    prefixed = all(isinstance(name, str) and name.startswith(PREFIX) for name in items)
+    tensors: dict[str, Tensor] = {}
+    for name, value in items.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise WeightsError(f"{path} holds no plain table of tensors: {name!r} is {type(value).__name__}")
+        tensors[name.removeprefix(PREFIX) if prefixed else name] = value
+    return tensors
+
+
+def _plain(path: Path, name: str, tensor: Tensor) -> Tensor:
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+        raise WeightsError(f"{path}: the tensor {name} is not a plain array of numbers")
+    if not tensor.isfinite().all():
+        raise WeightsError(f"{path}: the tensor {name} holds values that are not finite")
+    return tensor.contiguous()
+
+
+def _recognized(path: Path, tensors: dict[str, Tensor]) -> Settings:
+    """The network that most tensors fit by name and shape."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    fits = {settings: len(shapes.items() & _expected(settings).items()) for settings in CANDIDATES}
+    best = max(fits, key=lambda settings: fits[settings])
+    if fits[best] < len(_expected(best)) / 2:
+        raise WeightsError(f"{path} holds none of the networks known here: {', '.join(TITLES.values())}")
+    return best
+
+
+CANDIDATES: list[Settings] = [
+    *(kind(scale=scale) for kind in (IMDNSettings, DDistillSettings, MAFDNSettings, AFANSettings) for scale in SCALES),
+    *(replace(MAFDNSettings(scale=scale), over_parameterized=False) for scale in SCALES),
+    *(replace(AFANSettings(scale=scale), asymmetric=False) for scale in SCALES),
+]
+
+
+@cache
+def _expected(settings: Settings) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor by the name it has in a .pth file."""
+    with torch.device("meta"):
+        state = build(settings).state_dict()
+    return {_theirs(name, settings): tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _theirs(ours: str, settings: Settings) -> str:
+    """A tensor's name in a .pth file, by its name here."""
+    table = {"imdn": IMDN_NAMES, "ddistill": DDISTILL_NAMES}.get(architecture(settings))
+    if table is None:
+        return ours
+    module, _, kind = ours.rpartition(".")
+    # The numbers of blocks and of steps vary; the numbers in ESA's list are part of a name.
+    pattern = re.sub(r"(blocks|refines|keeps|units)\.\d+", r"\1.#", module)
+    numbers = [int(n) + 1 for n in re.findall(r"(?:blocks|refines|keeps|units)\.(\d+)", module)]
+    return f"{table[pattern].format(*numbers, scale=settings.scale)}.{kind}"
