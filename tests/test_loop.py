@@ -339,4 +339,10 @@ def test_a_run_starts_from_another_scale_by_the_command_line(workplace: Path, cl
     code, _, err = cli("train", config(workplace, steps=10), "--init-body", workplace / "parent.safetensors")
     assert code == 0, err
     assert final(workplace / "run").started_from.startswith("parent.safetensors, SHA-256 ")
+    again = ("train", config(workplace, steps=10), "--init-body", workplace / "parent.safetensors")
+    assert cli(*again)[0] == 0
+    save_network(MAFDN(parent.settings).fold(), workplace / "parent.safetensors", card={})
+    code, _, err = cli(*again)
+    assert code == 2
+    assert "began from parent.safetensors" in err
     assert cli("train", config(workplace, "b"), "--init-body", workplace / "none.safetensors")[0] == 1

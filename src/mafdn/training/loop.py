@@ -85,8 +85,12 @@ def open_run(
     bank = prepare(settings, base, on_prepare=on_prepare) if workers.leads else None
     workers.wait()
     bank = bank or open_bank(base / settings.data.bank)
-    init = init or (base / settings.run.init if settings.run.init else None)
-    return Run(settings, base, bank, workers, init=init, resume=resume)
+    parent = init or (base / settings.run.init if settings.run.init else None)
+    run = Run(settings, base, bank, workers, init=parent, resume=resume)
+    if init and run.started_from != _origin(init):
+        began = run.started_from or "random weights"
+        raise ConfigError(f"{run.folder} holds a run that began from {began}; give this one another run.folder")
+    return run
 
 
 def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, int], None] | None = None) -> Bank:
@@ -139,7 +143,7 @@ class Run:
         self.detours, self.usual_loss, self.attempts = 0, 0.0, 0
         self.started_from = ""
         if checkpoint is None:
-            self.started_from = f"{init.name}, SHA-256 {sha256(init)}" if init else ""
+            self.started_from = _origin(init) if init else ""
             lr, hr, _ = self.next_batch()
             self.pace = choose_pace(self.network, lr, hr, settings.run, workers)
         else:  # at the pace it began with, however busy the machine is now
@@ -324,6 +328,10 @@ def build_network(settings: TrainSettings, init: Path | None) -> MAFDN:
     if init:
         transfer(load_mafdn(init), network)
     return network
+
+
+def _origin(weights: Path) -> str:
+    return f"{weights.name}, SHA-256 {sha256(weights)}"
 
 
 def described(settings: TrainSettings) -> dict[str, Any]:
