@@ -21,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mafdn.networks.attention import Mean
 from mafdn.networks.fast import Pointwise
+from mafdn.networks.sizes import check_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,7 @@ class AFANSettings:
     asymmetric: bool = True
 
     def __post_init__(self) -> None:
-        if self.scale not in (2, 3, 4):
-            raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, not {self.width}")
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+        check_sizes(scale=self.scale, width=self.width, blocks=self.blocks, multiple=1)
 
 
 class Asymmetric(nn.Module):

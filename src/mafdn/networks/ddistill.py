@@ -29,6 +29,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mafdn.networks.attention import Mean
 from mafdn.networks.fast import Pointwise
+from mafdn.networks.sizes import check_sizes
 
 SLOPE = 0.05
 """Negative slope of the LeakyReLU within blocks."""
@@ -49,12 +50,7 @@ class DDistillSettings:
     blocks: int = 4
 
     def __post_init__(self) -> None:
-        if self.scale not in (2, 3, 4):
-            raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
-        if self.width < 4 or self.width % 4:
-            raise ValueError(f"width must be a multiple of 4 and at least 4, not {self.width}")
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+        check_sizes(scale=self.scale, width=self.width, blocks=self.blocks, multiple=4)
 
 
 class DynamicResidual(nn.Module):

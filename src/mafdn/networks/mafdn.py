@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.doconv import folded_state, over_parameterize
 from mafdn.networks.fast import Pointwise, activated
+from mafdn.networks.sizes import check_sizes
 
 SLOPE = 0.05
 """Negative slope of every LeakyReLU (IMDN's value)."""
@@ -42,12 +43,7 @@ class MAFDNSettings:
     over_parameterized: bool = True
 
     def __post_init__(self) -> None:
-        if self.scale not in (2, 3, 4):
-            raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
-        if self.width < 2 or self.width % 2:
-            raise ValueError(f"width must be even and at least 2, not {self.width}")
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+        check_sizes(scale=self.scale, width=self.width, blocks=self.blocks, multiple=2)
 
 
 class OPCRB(nn.Module):

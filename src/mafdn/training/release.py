@@ -19,6 +19,7 @@ from mafdn.networks import MAFDN, MAFDNSettings, load_mafdn, save_network
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint
 from mafdn.training.export import export_onnx
 from mafdn.training.journal import read_log
+from mafdn.training.loop import SETTINGS
 from mafdn.training.validation import held_out_psnr_sum, split_bank
 
 Scores = dict[str, dict[str, float]]
@@ -117,7 +118,7 @@ def _validation(settings: dict[str, Any], network: MAFDN) -> float | None:
 def bench_sets(run: Path) -> list[Path]:
     """The folders that the run kept out of its bank (``data.exclude``); raises :class:`ConfigError` for none."""
     try:
-        settings = json.loads((run / "settings.json").read_text("utf-8"))
+        settings = json.loads((run / SETTINGS).read_text("utf-8"))
         folders = [Path(settings["base"], folder) for folder in settings["data"]["exclude"]]
     except (OSError, ValueError, KeyError, TypeError):
         folders = []
@@ -132,11 +133,11 @@ def averaged_network(run: Path) -> tuple[MAFDN, dict[str, Any], Checkpoint]:
     if checkpoint is None:
         raise ConfigError(f"{run} holds no checkpoint; give the folder of a run")
     try:
-        settings = cast(dict[str, Any], json.loads((run / "settings.json").read_text("utf-8")))
+        settings = cast(dict[str, Any], json.loads((run / SETTINGS).read_text("utf-8")))
         network = MAFDN(MAFDNSettings(**settings["network"]))
         network.load_state_dict(checkpoint.ema)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{run}/settings.json does not describe its checkpoints: {error}") from None
+        raise WeightsError(f"{run / SETTINGS} does not describe its checkpoints: {error}") from None
     return network, settings, checkpoint
 
 

@@ -7,7 +7,6 @@ turns on the same batch, so that whatever else the machine does falls on both.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
 from mafdn.networks.plain import PlainMAFDN
+from mafdn.training.pace import step_seconds
 
 TOP = 15
 """How many operators a profile lists."""
@@ -96,24 +96,15 @@ def measure_speed(
     return results
 
 
-def _step(network: nn.Module, lr: Tensor, hr: Tensor, precision: str) -> None:
-    with torch.autocast(lr.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        output = network(lr)
-    (output.float() - hr).abs().mean().backward()
-    network.zero_grad()
-    if lr.device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def _seconds(network: nn.Module, lr: Tensor, hr: Tensor, precision: str) -> float:
-    began = time.perf_counter()
-    _step(network, lr, hr, precision)
-    return time.perf_counter() - began
+    seconds = step_seconds(network, lr, hr, bf16=precision == "bf16", repeats=1)
+    network.zero_grad()
+    return seconds
 
 
 def _operators(network: nn.Module, lr: Tensor, hr: Tensor, precision: str) -> list[Operator]:
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        _step(network, lr, hr, precision)
+        _seconds(network, lr, hr, precision)
     events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
     return [
