@@ -14,18 +14,22 @@ import pytest
 import pyvips
 import torch
 
+from mafdn.cards import read_header
 from mafdn.data.bank import open_bank
 from mafdn.data.patches import Batch, PatchSampler
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.networks import MAFDN, MAFDNSettings, save_network
+from mafdn.inference import open_engine
+from mafdn.networks import MAFDN, MAFDNSettings, architecture, load_network, save_network
+from mafdn.training.averaged import averaged_network
 from mafdn.training.checkpoint import newest_checkpoint
-from mafdn.training.journal import Progress
+from mafdn.training.journal import Progress, read_log
 from mafdn.training.loop import Run, open_run, train
 from mafdn.training.optimizers import Muon
 from mafdn.training.teach import teach
 from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same
+from tests.test_cli import failed
 
 
 def test_training_learns_logs_and_validates(workplace: Path) -> None:
@@ -346,3 +350,31 @@ def test_a_run_starts_from_another_scale_by_the_command_line(workplace: Path, cl
     assert code == 2
     assert "began from parent.safetensors" in err
     assert cli("train", config(workplace, "b"), "--init-body", workplace / "none.safetensors")[0] == 1
+
+
+@pytest.mark.parametrize("name", ["imdn", "afan", "ddistill"])
+def test_every_network_trains_and_is_exported(workplace: Path, name: str, cli: Cli) -> None:
+    path = config(workplace)
+    text = path.read_text().replace("patch = 12", "patch = 16")  # DDistill-SR takes nothing below 15
+    path.write_text(text.replace("[network]", f'[network]\narchitecture = "{name}"'))
+    folder = train(path)
+    assert json.loads((folder / "settings.json").read_text())["network"]["architecture"] == name
+    assert len([entry for entry in read_log(folder) if "psnr" in entry]) == 2
+    network, _, checkpoint = averaged_network(folder)
+    assert (architecture(network.settings), checkpoint.step) == (name, 20)
+    assert cli("release", folder, "--bench", workplace / "photos")[0] == 2  # only MAFDN ships
+    exported, weights = workplace / "run.onnx", workplace / "run.safetensors"
+    assert cli("export", folder, exported)[0] == 0
+    assert cli("export", folder, weights)[0] == 0
+    assert open_engine(exported).scale == 2
+    assert same(load_network(weights).state_dict(), network.fold().state_dict())
+    assert read_header(weights)[1]["steps"] == 20
+
+
+def test_exporting_what_is_no_run_is_one_line(workplace: Path, cli: Cli) -> None:
+    failed(cli("export", workplace / "photos", workplace / "x.onnx"), 2, "holds no checkpoint")
+    failed(cli("export", workplace / "photos", workplace / "x.pth"), 2, ".safetensors")
+    train(config(workplace))
+    failed(cli("export", workplace / "run", workplace / "no" / "x.safetensors"), 1, "cannot write")
+    (workplace / "run" / "settings.json").write_text("{}")
+    failed(cli("export", workplace / "run", workplace / "x.onnx"), 1, "does not describe")

@@ -12,6 +12,7 @@ import torch
 
 from mafdn.cards import read_header
 from mafdn.errors import WeightsError
+from mafdn.export import export_onnx
 from mafdn.inference import open_engine
 from mafdn.networks import (
     AFAN,
@@ -34,7 +35,6 @@ from mafdn.networks import (
 from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import Settings
 from mafdn.networks.ddistill import SMALLEST
-from mafdn.training.export import export_onnx
 from tests.conftest import Run
 from tests.test_cli import failed
 from tests.test_networks import shaken

@@ -10,8 +10,8 @@ import torch
 
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.evaluation import bench
+from mafdn.export import export_onnx
 from mafdn.networks import MAFDN, MAFDNSettings, load_network
-from mafdn.training.export import export_onnx
 from mafdn.training.loop import train
 from mafdn.training.release import Measured, release
 from tests.conftest import Run

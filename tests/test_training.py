@@ -44,6 +44,8 @@ WRONG = {
     "[data]\nfolders = ['x']\n[loss]\nteacher = 1.5": "in [0, 1]",
     "[data]\nfolders = ['x']\n[optimizer]\nweight_decay = 0.1": "is for adamw",
     "[data]\nfolders = ['x']\n[run]\nspike = 0.5": "run.spike",
+    "[data]\nfolders = ['x']\n[network]\narchitecture = 'vdsr'": "mafdn, imdn, ddistill, afan",
+    "[data]\nfolders = ['x']\n[network]\narchitecture = 'imdn'\npixel_attention = false": "unknown key network.pixel",
     "extends = 3": "name of a TOML file",
     "extends = 'c.toml'": "extends itself",
     "extends = 'none.toml'": "cannot read",

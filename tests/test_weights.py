@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from mafdn.cards import read_header
 from mafdn.errors import WeightsError
-from mafdn.networks import MAFDN, MAFDNSettings, load_network, save_network, transfer
+from mafdn.networks import MAFDN, AFANSettings, IMDNSettings, MAFDNSettings, build, load_network, save_network, transfer
 
 SMALL = MAFDNSettings(scale=3, width=8, blocks=1)
 
@@ -121,8 +121,20 @@ def test_transfer_to_another_scale_takes_the_body() -> None:
     assert torch.equal(target.tail.weight, tail)
 
 
+def test_transfer_keeps_the_function_of_every_network() -> None:
+    torch.manual_seed(0)
+    for settings in (AFANSettings(width=6, blocks=1), IMDNSettings(width=8, blocks=1)):
+        source, target = build(settings), build(settings)
+        transfer(source, target)
+        x = torch.rand(1, 3, 9, 9)
+        with torch.inference_mode():
+            torch.testing.assert_close(target(x), source(x), atol=1e-6, rtol=1e-5)
+    with pytest.raises(WeightsError, match="their network is IMDN, the network's MAFDN"):
+        transfer(source, MAFDN(SMALL))
+
+
 def test_transfer_refuses_another_body() -> None:
     for other in ({"width": 10}, {"blocks": 2}, {"pixel_attention": False}):
         for source, target in ((SMALL, replace(SMALL, **other)), (replace(SMALL, **other), SMALL)):
-            with pytest.raises(WeightsError, match="differs"):
+            with pytest.raises(WeightsError, match="the weights do not fit: their"):
                 transfer(MAFDN(source), MAFDN(target))

@@ -10,35 +10,52 @@ from mafdn.cli.training_extra import training_extra
 
 
 def export_command(
-    network: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .pth file, in either form.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="WEIGHTS", help="A .safetensors or .pth file, in either form, or the folder of a training run."
+        ),
+    ],
     target: Annotated[
         Path | None,
-        typer.Argument(metavar="OUTPUT", help="The ONNX file; WEIGHTS with the ending .onnx when not given."),
+        typer.Argument(
+            metavar="OUTPUT", help="The ONNX file, or a run's .safetensors; WEIGHTS with .onnx when not given."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT when it exists.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fold a network and write it as an ONNX file that any input size fits and no torch is needed for.
 
-    Every engine then runs the file at two sizes and must agree with the network.
+    Every engine then runs the file at two sizes and must agree with the network. Of a run, the averaged weights of its
+    newest checkpoint are taken.
 
     \b
-    Example:
+    Examples:
       mafdn export mine.safetensors mine.onnx
+      mafdn export runs/imdn imdn.safetensors
     """
     with training_extra("exporting"):
+        from mafdn.export import export_onnx
         from mafdn.networks.convert import open_network
-        from mafdn.training.export import export_onnx
+        from mafdn.training.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError
 
-    target = target or network.with_suffix(".onnx")
-    if target.suffix != ".onnx":
-        raise UsageError(f"the name of an ONNX file ends in .onnx; {target} does not")
-    loaded = open_network(network)
+    target = target or source.with_suffix(".onnx")
+    of_run = source.is_dir()
+    if target.suffix != ".onnx" and not (of_run and target.suffix == ".safetensors"):
+        also = " (a run's may also be .safetensors)" if of_run else ""
+        raise UsageError(f"the name of an ONNX file ends in .onnx{also}; {target} does not")
     if target.exists() and not overwrite:
         raise WeightsError(f"{target} exists; give another name or --overwrite")
-    worst = export_onnx(loaded, target)
+    if target.suffix == ".safetensors":
+        export_run(source, target)
+        worst = None
+    else:
+        worst = export_onnx(averaged_network(source)[0] if of_run else open_network(source), target)
     if as_json:
         show_json({"target": target, "largest_difference": worst})
+    elif worst is None:
+        typer.echo(f"{target}: averaged weights, folded")
     else:
         typer.echo(f"{target}: agrees with the network within {worst:.1e} of white")

@@ -144,15 +144,18 @@ def _pace(state: "State") -> str:
 
 
 def _profile(config: Path, *, as_json: bool) -> None:
+    from mafdn.networks import MAFDNSettings
     from mafdn.training.config import read_config
     from mafdn.training.profile import profile_loop
     from mafdn.training.speed import measure_speed
 
+    settings = read_config(config)
+    if not isinstance(settings.network, MAFDNSettings):
+        raise UsageError(f"--profile compares MAFDN with MAFDN written plainly; {config} trains another network")
     with progress("measuring", quiet=as_json) as tick:
         measured = profile_loop(config, on_progress=tick)
     if measured is None:  # another process tells
         return
-    settings = read_config(config)
     with progress("measuring", quiet=as_json) as tick:
         share = settings.run.batch // measured.processes
         speeds = measure_speed(settings.network, batch=share, patch=settings.data.patch, turns=31, on_progress=tick)

@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from mafdn.cards import Card, read_header
 from mafdn.errors import WeightsError
 from mafdn.files import replacing
+from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, architecture, build
 from mafdn.networks.mafdn import MAFDN
 
@@ -77,29 +78,32 @@ def load_mafdn(path: Path) -> MAFDN:
     return network
 
 
-def transfer(source: MAFDN, target: MAFDN) -> None:
-    """Copy the folded kernels of ``source`` into ``target`` in place, wherever names and shapes agree.
+def transfer(source: Network, target: Network) -> None:
+    """Copy the folded kernels of ``source`` into ``target`` in place; only their scales may differ.
 
-    A DO-Conv of ``target`` takes the plain kernel as its ``W`` and starts from ``D = 0``, so a target of
-    the same settings computes what the source did. Only the tail depends on the scale: between scales
-    it alone keeps its own initialization. Raises :class:`WeightsError` when the bodies differ.
+    A DO-Conv of ``target`` takes the plain kernel as its ``W`` and starts from ``D = 0``, an asymmetric convolution
+    takes it as its square part and starts from 0 in the others, so a target of the same scale computes what the source
+    did. Between scales, what has another shape keeps its own initialization: the last layers. Raises
+    :class:`WeightsError` when the networks differ in anything else.
     """
-    folded = source.fold().state_dict()
-    fresh = {name: tensor for name, tensor in folded.items() if not name.startswith("tail.")}
-    if source.settings.scale == target.settings.scale:
-        fresh = folded
-    expected = target.fold().state_dict()
-    tail = {name for name in expected if name.startswith("tail.")}
-    wrong = sorted((fresh.keys() - tail) ^ (expected.keys() - tail))
-    wrong += [name for name in fresh if name in expected and fresh[name].shape != expected[name].shape]
-    if wrong:
-        raise WeightsError(f"the weights do not fit the network: {wrong[0]} differs; settings must agree")
-    modules = dict(target.named_modules())
+    folded, expected = source.fold(), target.fold()
+    ours, theirs = ({"network": TITLES[architecture(n.settings)]} | asdict(n.settings) for n in (expected, folded))
+    for key in ours:
+        if key != "scale" and theirs.get(key) != ours[key]:
+            raise WeightsError(f"the weights do not fit: their {key} is {theirs.get(key)}, the network's {ours[key]}")
+    state, modules = folded.state_dict(), dict(target.named_modules())
     with torch.no_grad():
-        for name, tensor in fresh.items():
+        for name, shaped in expected.state_dict().items():
+            if name not in state or state[name].shape != shaped.shape:
+                continue
             owner, _, kind = name.rpartition(".")
-            if parametrize.is_parametrized(modules[owner], kind):
-                modules[owner].get_parameter(f"parametrizations.{kind}.0.D").zero_()
-                setattr(modules[owner], kind, tensor)  # goes through DOConvKernel.right_inverse
+            module = modules[owner]
+            if isinstance(module, Asymmetric):
+                for side in (module.row, module.column):
+                    side.get_parameter(kind).zero_()
+                module = module.square
+            if parametrize.is_parametrized(module, kind):
+                module.get_parameter(f"parametrizations.{kind}.0.D").zero_()
+                setattr(module, kind, state[name])  # goes through DOConvKernel.right_inverse
             else:
-                modules[owner].get_parameter(kind).copy_(tensor)
+                module.state_dict()[kind].copy_(state[name])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from mafdn.errors import ConfigError
+from mafdn.networks.architectures import ARCHITECTURES, Settings
 from mafdn.networks.mafdn import MAFDNSettings
 
 PATHS = (("data", "folders"), ("data", "exclude"), ("data", "bank"), ("run", "folder"), ("run", "init"))
@@ -107,7 +108,8 @@ class TrainSettings:
     """Everything a run depends on."""
 
     data: DataSettings
-    network: MAFDNSettings = field(default_factory=MAFDNSettings)
+    network: Settings = field(default_factory=MAFDNSettings)
+    """In TOML the key ``architecture`` says whose settings these are, ``mafdn`` when it is not there."""
     loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -182,16 +184,27 @@ def _build(kind: type[Any], table: dict[str, Any], *, where: str, path: Path) ->
                 raise ConfigError(f"{path}: {name} is missing")
             continue
         value, hint = table[entry.name], hints[entry.name]
-        if is_dataclass(hint):
+        if is_dataclass(hint) or hint == Settings:
             if not isinstance(value, dict):
                 raise ConfigError(f"{path}: {name} must be a table, [{name}]")
-            values[entry.name] = _build(hint, value, where=name + ".", path=path)  # type: ignore[arg-type]
+            inner, part = cast(type[Any], hint), cast(dict[str, Any], value)
+            if hint == Settings:
+                inner, part = _architecture(part, where=name + ".", path=path)
+            values[entry.name] = _build(inner, part, where=name + ".", path=path)
         else:
             values[entry.name] = _value(hint, value, name=name, path=path)
     try:
         return kind(**values)
     except ValueError as error:  # a value that the settings themselves refuse
         raise ConfigError(f"{path}: {where}{error}") from None
+
+
+def _architecture(table: dict[str, Any], *, where: str, path: Path) -> tuple[type[Settings], dict[str, Any]]:
+    """The kind of settings that a network's table holds, and the settings themselves."""
+    name = table.get("architecture", "mafdn")
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"{path}: {where}architecture must be one of {', '.join(ARCHITECTURES)}, not {name!r}")
+    return ARCHITECTURES[name][1], {key: value for key, value in table.items() if key != "architecture"}
 
 
 def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:

@@ -32,8 +32,7 @@ from mafdn.data.build import build_bank
 from mafdn.data.patches import Batch, PatchSampler
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.files import replacing, sha256
-from mafdn.networks.mafdn import MAFDN
-from mafdn.networks.weights import load_mafdn, transfer
+from mafdn.networks import Network, architecture, build, load_network, transfer
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.training.config import TrainSettings, read_config
 from mafdn.training.journal import Journal, Progress
@@ -137,7 +136,7 @@ class Run:
         self.network = build_network(settings, None if checkpoint else init).to(workers.device)
         state = self.network.state_dict()
         self.ema = {name: t.detach().clone() for name, t in state.items()}
-        self.current = [*state.values()]  # the parameters themselves, which are always updated in place
+        self.current = _averaged(state)  # the parameters themselves, which are always updated in place
         self.optimizers = build_optimizers(self.network, settings.optimizer)
         self.step, self.seconds, self.samples = 0, 0.0, 0
         self.detours, self.usual_loss, self.attempts = 0, 0.0, 0
@@ -233,7 +232,7 @@ class Run:
     def _update_ema(self) -> None:
         # A young average forgets faster, so that it does not remember the initialization.
         decay = min(self.settings.run.ema, (1 + self.step) / (10 + self.step))
-        get_ema_multi_avg_fn(decay)([*self.ema.values()], self.current, 0)
+        get_ema_multi_avg_fn(decay)(_averaged(self.ema), self.current, 0)
 
     def _mean(self, losses: list[Tensor]) -> float:
         mean = torch.stack(losses).mean()
@@ -269,7 +268,7 @@ class Run:
     def _validate(self) -> None:
         if not self.held_out:
             return
-        network = MAFDN(self.network.settings).to(self.workers.device)
+        network = build(self.network.settings).to(self.workers.device)
         network.load_state_dict(self.ema)
         mine = self.held_out[self.workers.rank :: self.workers.world]
         total = held_out_psnr_sum(network.fold(), self.bank, mine, scale=self.settings.network.scale)
@@ -322,12 +321,17 @@ class Run:
         self.started_from = checkpoint.started_from
 
 
-def build_network(settings: TrainSettings, init: Path | None) -> MAFDN:
+def build_network(settings: TrainSettings, init: Path | None) -> Network:
     """A new network for a run: initialized at random, or from the weights ``init`` of this or another scale."""
-    network = MAFDN(settings.network)
+    network = build(settings.network)
     if init:
-        transfer(load_mafdn(init), network)
+        transfer(load_network(init), network)
     return network
+
+
+def _averaged(state: dict[str, Tensor]) -> list[Tensor]:
+    """What of a network is averaged: all but the count of batches that a batch norm keeps."""
+    return [tensor for tensor in state.values() if tensor.is_floating_point()]
 
 
 def _origin(weights: Path) -> str:
@@ -336,7 +340,9 @@ def _origin(weights: Path) -> str:
 
 def described(settings: TrainSettings) -> dict[str, Any]:
     """``settings`` as JSON holds them."""
-    return json.loads(json.dumps(asdict(settings)))
+    table = json.loads(json.dumps(asdict(settings)))
+    table["network"] = {"architecture": architecture(settings.network), **table["network"]}
+    return table
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """The release gate: a run's averaged weights ship only when they measure better than those that ship now.
 
-Public names: :func:`release`, :class:`Measured`, :class:`Outcome`, :func:`bench_sets`,
-:func:`averaged_network`.
+Public names: :func:`release`, :class:`Measured`, :class:`Outcome`, :func:`bench_sets`.
 """
 
 import json
@@ -9,15 +8,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from mafdn._version import __version__
-from mafdn.cards import Card, read_header
+from mafdn.cards import read_header
 from mafdn.data.bank import open_bank
-from mafdn.errors import ConfigError, WeightsError
-from mafdn.networks import MAFDN, MAFDNSettings, load_mafdn, save_network
-from mafdn.training.checkpoint import Checkpoint, newest_checkpoint
-from mafdn.training.export import export_onnx
+from mafdn.errors import ConfigError
+from mafdn.export import export_onnx
+from mafdn.networks import MAFDN, load_mafdn, save_network
+from mafdn.training.averaged import averaged_network, run_card
 from mafdn.training.journal import read_log
 from mafdn.training.loop import SETTINGS
 from mafdn.training.validation import held_out_psnr_sum, split_bank
@@ -59,6 +57,8 @@ def release(run: Path, weights: Path, *, scale: int | None = None, score: Callab
     measured than for what ships.
     """
     network, settings, checkpoint = averaged_network(run)
+    if not isinstance(network, MAFDN):
+        raise ConfigError(f"{run} trains another network; only MAFDN ships ('mafdn export' writes any run's weights)")
     if scale not in (None, network.settings.scale):
         raise ConfigError(f"{run} trains x{network.settings.scale}, not x{scale}")
     scale = network.settings.scale
@@ -79,7 +79,8 @@ def release(run: Path, weights: Path, *, scale: int | None = None, score: Callab
         measured = score(candidate, scale)
         reason = _reason_to_keep(measured, before)
         if not reason:
-            card = _card(settings, checkpoint, measured.scores, validation)
+            card = run_card(network, settings, checkpoint)
+            card |= {"scores": measured.scores, "validation_psnr": validation}
             tensors = candidate.with_suffix(".safetensors")
             save_network(network.fold(), tensors, card=card)
             for made, final in ((tensors, target), (candidate, shipping)):
@@ -125,41 +126,6 @@ def bench_sets(run: Path) -> list[Path]:
     if not folders:
         raise ConfigError(f"{run} names no bench sets in data.exclude; give them with --bench")
     return folders
-
-
-def averaged_network(run: Path) -> tuple[MAFDN, dict[str, Any], Checkpoint]:
-    """A run's network with its averaged weights, the run's settings, and the checkpoint they are from."""
-    checkpoint = newest_checkpoint(run)
-    if checkpoint is None:
-        raise ConfigError(f"{run} holds no checkpoint; give the folder of a run")
-    try:
-        settings = cast(dict[str, Any], json.loads((run / SETTINGS).read_text("utf-8")))
-        network = MAFDN(MAFDNSettings(**settings["network"]))
-        network.load_state_dict(checkpoint.ema)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{run / SETTINGS} does not describe its checkpoints: {error}") from None
-    return network, settings, checkpoint
-
-
-def _card(settings: dict[str, Any], checkpoint: Checkpoint, scores: Scores, validation: float | None) -> Card:
-    # Names on the training machine are left out; the description stands above.
-    local = ("folders", "bank", "description", "exclude")
-    parts = {key: value for key, value in settings.items() if key != "base"}
-    kept = parts | {"data": {key: value for key, value in settings["data"].items() if key not in local}}
-    return {
-        "network": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233",
-        "data": settings["data"]["description"],
-        "steps": checkpoint.step,
-        "samples": checkpoint.samples,
-        "hours": round(checkpoint.seconds / 3600, 2),
-        "precision": "bf16 autocast" if checkpoint.bf16 else "fp32",
-        "compiled": checkpoint.compiled,
-        "started_from": checkpoint.started_from or settings["run"]["init"],
-        "settings": kept,
-        "scores": scores,
-        "validation_psnr": validation,
-        "made_by": f"mafdn {__version__}",
-    }
 
 
 def _mean(scores: Scores) -> float:

@@ -118,8 +118,8 @@ def _open(path: Path, scratch: Path) -> Engine:
     if path.suffix != ".safetensors":
         return open_engine(path)
     try:
+        from mafdn.export import export_onnx
         from mafdn.networks import load_network
-        from mafdn.training.export import export_onnx
     except ImportError as error:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
     exported = scratch / "network.onnx"
