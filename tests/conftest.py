@@ -25,6 +25,21 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are kept in a folder of the test's own, never in the user's."""
+    monkeypatch.setenv("MAFDN_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def peers(shared: Path) -> Path:
+    """The folder of weights that others released."""
+    folder = shared / "peers"
+    if not folder.is_dir():
+        pytest.skip(f"needs the released weights in {folder}")
+    return folder
+
+
 @pytest.fixture
 def picture() -> NDArray[np.uint8]:
     """A smooth (24, 32, 3) picture with an edge in it."""

@@ -12,7 +12,7 @@ import torch
 
 from mafdn.cards import read_header
 from mafdn.errors import WeightsError
-from mafdn.evaluation.bench import measure
+from mafdn.evaluation.bench import Protocol, measure
 from mafdn.evaluation.networks import open_method
 from mafdn.networks import AFAN, MAFDN, AFANSettings, IMDNSettings, MAFDNSettings, architecture, load_network
 from mafdn.networks.convert import PREFIX, _expected, load_pth
@@ -31,20 +31,11 @@ KINDS = {"IMDN_x2": ("imdn", 2), "IMDN_x3": ("imdn", 3), "IMDN_x4": ("imdn", 4)}
 State = dict[str, torch.Tensor]
 
 
-@pytest.fixture(scope="session")
-def peers(shared: Path) -> Path:
-    """The folder of weights that others released."""
-    folder = shared / "peers"
-    if not folder.is_dir():
-        pytest.skip(f"needs the released weights in {folder}")
-    return folder
-
-
 def check_figures(peers: Path, name: str, benches: tuple[str, ...]) -> None:
     scale = KINDS[name][1]
     method = dict([open_method(str(peers / f"{name}.pth"), scale=scale)])
     for bench in benches:
-        score = measure(method, peers.parent / "data" / "bench" / bench, scale=scale)[0]
+        score = measure(method, peers.parent / "data" / "bench" / bench, Protocol(scale=scale))[0]
         psnr, ssim = PUBLISHED[name][bench]
         assert score.psnr == pytest.approx(psnr, abs=0.01), bench
         assert score.ssim == pytest.approx(ssim, abs=0.0002), bench
@@ -86,7 +77,7 @@ def test_an_exported_peer_measures_the_same(peers: Path, name: str, cli: Run, tm
     assert cli("export", peers / f"{name}.pth", exported)[0] == 0
     bench, scale = peers.parent / "data" / "bench" / "Set5", KINDS[name][1]
     methods = {str(path): open_method(str(path), scale=scale)[1] for path in (exported, peers / f"{name}.pth")}
-    scores = measure(methods, bench, scale=scale)
+    scores = measure(methods, bench, Protocol(scale=scale))
     assert scores[0].psnr == pytest.approx(scores[1].psnr, abs=1e-3)
     assert scores[0].ssim == pytest.approx(scores[1].ssim, abs=1e-5)
 

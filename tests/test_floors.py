@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "mafdn"
 FLOORS = {
     "errors": -1,
     "files": -1,
+    "machine": -1,
     "_version": -1,
     "cards": 0,
     "pixels": 0,
@@ -27,9 +28,10 @@ FLOORS = {
 }
 FOREIGN = {  # packages only these parts may import
     "torch": {"networks", "export", "training", "evaluation"},
-    "onnx": {"export"},
+    "onnx": {"export", "evaluation"},
     "matplotlib": {"training", "evaluation"},
     "pyvips": {"pictures", "cli"},
+    "pi_heif": {"pictures"},
     "openvino": {"inference"},
     "onnxruntime": {"inference"},
     "typer": {"cli"},

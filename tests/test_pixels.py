@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mafdn.evaluation.bench import bicubic, measure
+from mafdn.evaluation.bench import Protocol, bicubic, measure
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, luma, modulo_crop, psnr, psnr_y, ssim, ssim_y
 
@@ -30,7 +30,7 @@ def test_reductions_equal_the_published_files(shared: Path, name: str, scale: in
 
 def test_bicubic_gives_the_published_figures(shared: Path) -> None:
     for name, expected in zip(SETS, ("28.43", "26.09", "25.96"), strict=True):
-        (score,) = measure({"bicubic": bicubic(4)}, shared / "data" / "bench" / name, scale=4)
+        (score,) = measure({"bicubic": bicubic(4)}, shared / "data" / "bench" / name, Protocol(scale=4))
         assert f"{score.psnr:.2f}" == expected
 
 

@@ -14,6 +14,7 @@ import typer
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
+from mafdn.cli.compare import compare_command
 from mafdn.cli.convert import convert_command
 from mafdn.cli.count import count_command
 from mafdn.cli.evaluate import evaluate_command
@@ -41,6 +42,7 @@ app.command("upscale")(upscale_command)
 app.command("info")(info_command)
 app.command("count")(count_command)
 app.command("evaluate")(evaluate_command)
+app.command("compare")(compare_command)
 app.add_typer(bank_app, name="bank", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.command("ablate")(ablate_command)

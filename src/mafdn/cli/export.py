@@ -41,8 +41,11 @@ def export_command(
         from mafdn.training.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError
 
-    target = target or source.with_suffix(".onnx")
     of_run = source.is_dir()
+    name = source.resolve().name
+    if of_run and not (name or target):
+        raise UsageError(f"{source} has no name to call the ONNX file after; give OUTPUT")
+    target = target or (source.resolve().with_name(f"{name}.onnx") if of_run else source.with_suffix(".onnx"))
     if target.suffix != ".onnx" and not (of_run and target.suffix == ".safetensors"):
         also = " (a run's may also be .safetensors)" if of_run else ""
         raise UsageError(f"the name of an ONNX file ends in .onnx{also}; {target} does not")

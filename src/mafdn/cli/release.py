@@ -65,11 +65,11 @@ def release_command(
 
 def _measure(path: Path, bench: list[Path], *, scale: int) -> "list[SetScore]":
     """Bicubic's and the network's scores on every set, in turns."""
-    from mafdn.evaluation.bench import bicubic, measure
+    from mafdn.evaluation.bench import Protocol, bicubic, measure
     from mafdn.evaluation.networks import open_method
 
     methods = {"bicubic": bicubic(scale)} | dict([open_method(str(path), scale=scale)])
-    return [score for folder in bench for score in measure(methods, folder, scale=scale)]
+    return [score for folder in bench for score in measure(methods, folder, Protocol(scale=scale))]
 
 
 def _measured(scores: "list[SetScore]") -> "Measured":

@@ -137,6 +137,18 @@ def _comparison(project: Path, name: str) -> str:
     return "\n".join(lines)
 
 
+def _from_scratch(project: Path) -> str:
+    """Several networks from random weights at one time, and their curves."""
+    report = json.loads((project / RESULTS / "from-scratch.json").read_text("utf-8"))
+    hours = ", ".join(f"{row['name']} {row['hours']:.2f} h" for row in report["rows"])
+    return (
+        f"Budget: {report['minutes']:.0f} minutes each on one thread, turned into steps by a measurement in turns. The "
+        f"runs then shared the machine with other work and took longer: {hours} on average. PSNR on held-out pictures, "
+        f"at x4:\n\n{_comparison(project, 'from-scratch')}\n\n"
+        "![Loss and held-out PSNR of all runs against steps and hours](from-scratch.png)"
+    )
+
+
 def _speed(project: Path) -> str:
     """A step's time against the plain network's, the loop's share, and the dearest operators before and after."""
     report = json.loads((project / RESULTS / "profile.json").read_text("utf-8"))
@@ -164,11 +176,45 @@ def _speed(project: Path) -> str:
     return "\n".join(lines)
 
 
+def _gates(project: Path) -> str:
+    """What every sample of a picture reaches with the gates found from it, and how far results are from the whole's."""
+    sets: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["sets"]
+    names = list(dict.fromkeys(name for s in sets for name in s["samples"]))
+    lines = [
+        "| gates from | " + " | ".join(f"{s['set']} x{s['scale']}" for s in sets) + " |",
+        "| --- |" + " --- |" * len(sets),
+    ]
+    for name in names:
+        cells: list[str] = []
+        for s in sets:
+            found, whole = s["samples"].get(name), s["samples"][names[0]]
+            if not found or found is whole:
+                cells.append(f"{whole['psnr']:.3f} dB" if found else "-")
+            else:
+                cells.append(f"{found['psnr'] - whole['psnr']:+.3f}, {found['levels']:.1f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _halo(project: Path) -> str:
+    """The largest and the mean difference at every halo, a pair of columns for each scale."""
+    halos: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["halos"]
+    titles = [f"x{h['scale']} (halo {h['halo']}), {kind}" for h in halos for kind in ("largest", "mean")]
+    lines = [f"| pixels from a cut | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
+    for rows in zip(*(h["errors"] for h in halos), strict=True):
+        cells = (f"{row[kind]:.1g}" for row in rows for kind in ("largest", "mean"))
+        lines.append(f"| {rows[0]['halo']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "scores": _scores,
     "photo": _photo,
     "runs": _runs,
     "speed": _speed,
+    "gates": _gates,
+    "halo": _halo,
     "choices": partial(_comparison, name="choices"),
     "ablations": partial(_comparison, name="ablations"),
+    "from-scratch": _from_scratch,
 }

@@ -1,10 +1,11 @@
 """Every network by the name that weights files and commands call it.
 
 Public names: :data:`ARCHITECTURES`, :data:`TITLES`, :data:`Network`, :data:`Settings`, :func:`build`,
-:func:`architecture`.
+:func:`architecture`, :func:`training_form`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mafdn.networks.afan import AFAN, AFANSettings
@@ -38,3 +39,12 @@ def build(settings: Settings) -> Network:
 def architecture(settings: Settings) -> str:
     """The name of the kind of network that ``settings`` describe, as in :data:`ARCHITECTURES`."""
     return next(name for name, (_, kind) in ARCHITECTURES.items() if kind is type(settings))
+
+
+def training_form(settings: Settings) -> Settings:
+    """The settings of the same network as it is trained: of a folded one, what it was folded from."""
+    if isinstance(settings, MAFDNSettings):
+        return replace(settings, over_parameterized=True)
+    if isinstance(settings, AFANSettings):
+        return replace(settings, asymmetric=True)
+    return settings

@@ -1,6 +1,7 @@
 """Weights files: safetensors whose header says all that is needed to rebuild the network.
 
-Public names: :func:`save_network`, :func:`load_network`, :func:`load_mafdn`, :func:`transfer`.
+Public names: :func:`save_network`, :func:`load_network`, :func:`load_mafdn`, :func:`checked_settings`,
+:func:`transfer`.
 
 The header has two entries, both JSON: ``mafdn`` holds the format's version, the architecture and its
 settings; ``card`` holds what is known about the weights (data, steps, scores, code revision).
@@ -20,7 +21,7 @@ from mafdn.cards import Card, read_header
 from mafdn.errors import WeightsError
 from mafdn.files import replacing
 from mafdn.networks.afan import Asymmetric
-from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, architecture, build
+from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, Settings, architecture, build
 from mafdn.networks.mafdn import MAFDN
 
 VERSION = 1
@@ -49,12 +50,8 @@ def load_network(path: Path) -> Network:
     if header.get("version") != VERSION or name not in ARCHITECTURES or not isinstance(settings, dict):
         kinds = ", ".join(ARCHITECTURES)
         raise WeightsError(f"{path} is not a weights file of this version ({kinds}; format {VERSION}); export it again")
-    kind = ARCHITECTURES[name][1]
     try:
-        chosen = kind(**cast(dict[str, Any], settings))
-        for key, value in asdict(chosen).items():
-            if type(value) is not type(getattr(kind, key)) or value > LARGEST.get(key, value):
-                raise ValueError(f"{key} = {value!r}")
+        chosen = checked_settings(name, cast(dict[str, Any], settings))
         with torch.device("meta"):  # shapes without memory: the header alone must not cost any
             shapes = {name: list(tensor.shape) for name, tensor in build(chosen).state_dict().items()}
         with safe_open(path, "pt") as file:
@@ -68,6 +65,20 @@ def load_network(path: Path) -> Network:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path} does not hold the network its header describes: {reason}") from None
     return network.requires_grad_(False).eval()
+
+
+def checked_settings(name: str, table: dict[str, Any]) -> Settings:
+    """The settings of the network ``name`` that a file's header gives.
+
+    Raises ``KeyError`` for an unknown network, ``TypeError`` for unknown or missing settings, and ``ValueError`` for
+    values of another type or beyond all reason.
+    """
+    kind = ARCHITECTURES[name][1]
+    settings = kind(**table)
+    for key, value in asdict(settings).items():
+        if type(value) is not type(getattr(kind, key)) or value > LARGEST.get(key, value):
+            raise ValueError(f"{key} = {value!r}")
+    return settings
 
 
 def load_mafdn(path: Path) -> MAFDN:

@@ -1,6 +1,6 @@
-"""PSNR and SSIM by the field's protocol: 8-bit pictures, luma, ``scale`` pixels of border left out.
+"""PSNR and SSIM by the field's protocol: 8-bit pictures, luma or RGB, ``scale`` pixels of border left out.
 
-Public names: :func:`psnr`, :func:`ssim`, :func:`psnr_y`, :func:`ssim_y`.
+Public names: :func:`psnr`, :func:`ssim`, :func:`psnr_y`, :func:`ssim_y`, :func:`psnr_rgb`, :func:`ssim_rgb`.
 """
 
 import math
@@ -44,17 +44,27 @@ def ssim(a: NDArray[Any], b: NDArray[Any], *, peak: float = 255.0) -> float:
 
 def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8], *, border: int) -> float:
     """PSNR in dB on the luma of two (H, W, 3) or (H, W) uint8 pictures without ``border`` edge pixels."""
-    return psnr(_measured(a, border), _measured(b, border))
+    return psnr(_inner(luma(a), border), _inner(luma(b), border))
 
 
 def ssim_y(a: NDArray[np.uint8], b: NDArray[np.uint8], *, border: int) -> float:
     """SSIM on the luma of two (H, W, 3) or (H, W) uint8 pictures without ``border`` edge pixels."""
-    return ssim(_measured(a, border), _measured(b, border))
+    return ssim(_inner(luma(a), border), _inner(luma(b), border))
 
 
-def _measured(picture: NDArray[np.uint8], border: int) -> NDArray[np.float64]:
-    y = luma(picture)
-    return y[border : y.shape[0] - border, border : y.shape[1] - border]
+def psnr_rgb(a: NDArray[np.uint8], b: NDArray[np.uint8], *, border: int) -> float:
+    """PSNR in dB over all samples of two (H, W, 3) uint8 pictures without ``border`` edge pixels."""
+    return psnr(_inner(a, border), _inner(b, border))
+
+
+def ssim_rgb(a: NDArray[np.uint8], b: NDArray[np.uint8], *, border: int) -> float:
+    """The mean of the three channels' SSIM of two (H, W, 3) uint8 pictures without ``border`` edge pixels."""
+    x, y = _inner(a, border), _inner(b, border)
+    return float(np.mean([ssim(x[..., c], y[..., c]) for c in range(3)]))
+
+
+def _inner(picture: NDArray[Any], border: int) -> NDArray[Any]:
+    return picture[border : picture.shape[0] - border, border : picture.shape[1] - border]
 
 
 def _blur(x: NDArray[np.float64]) -> NDArray[np.float64]:

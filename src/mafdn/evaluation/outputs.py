@@ -1,0 +1,91 @@
+"""What a measurement leaves behind: JSON, CSV and pictures.
+
+Public names: :func:`report`, :func:`check_target`, :func:`write_csv`, :class:`ResultFolder`.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mafdn.errors import MafdnError, UsageError
+from mafdn.evaluation.bench import BenchPicture, Pixels, Protocol, SetScore
+from mafdn.evaluation.documents import score_entry
+from mafdn.evaluation.paired import Difference
+from mafdn.files import replacing
+from mafdn.pictures.formats import FORMATS
+from mafdn.pictures.picture import Picture
+from mafdn.pictures.writing import reserve, save_picture
+
+COLUMNS = ("network", "bench", "scale", "channels", "picture", "psnr", "ssim")
+MEAN = "mean"
+"""What the row of a set's means has for a picture."""
+
+
+def report(
+    protocol: Protocol, scores: Iterable[SetScore], differences: Iterable[Difference], notes: Sequence[str]
+) -> dict[str, Any]:
+    """A measurement as JSON holds it."""
+    return {
+        "protocol": asdict(protocol),
+        "scores": [score_entry(score) for score in scores],
+        "differences": [asdict(difference) for difference in differences],
+        "notes": list(notes),
+    }
+
+
+def check_target(path: Path, suffix: str) -> None:
+    """Raise :class:`UsageError` when ``path`` cannot be written or does not end in ``suffix``: before any measuring."""
+    if path.suffix != suffix:  # a slip should not cost a file of weights
+        raise UsageError(f"cannot write {path}: the name must end in {suffix}")
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def write_csv(path: Path, protocol: Protocol, scores: Iterable[SetScore]) -> None:
+    """A row per network, set and picture, and one for each set's means; an infinite PSNR is ``inf``.
+
+    Replaces what is at ``path``; raises :class:`MafdnError` when it cannot be written.
+    """
+    try:
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for score in scores:
+                start = (score.network, score.bench, score.scale, protocol.channels)
+                writer.writerows((*start, p.name, p.psnr, p.ssim) for p in score.pictures)
+                writer.writerow((*start, MEAN, score.psnr, score.ssim))
+    except OSError as error:
+        raise MafdnError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+class ResultFolder:
+    """A folder that gets every result as ``NETWORK/SET/x{scale}/PICTURE.png``; no two share a name."""
+
+    def __init__(self, folder: Path, protocol: Protocol) -> None:
+        self._folder = folder
+        self._scale = protocol.scale
+        self._taken: dict[str, str] = {}
+
+    def save(self, bench: str, network: str, picture: BenchPicture, result: Pixels) -> None:
+        """Write ``result`` (H, W, 3) uint8, in the place of an older one; raises :class:`PictureError`."""
+        place = self._folder / self._part(network) / self._part(bench) / f"x{self._scale}"
+        path = place / f"{picture.name}.png"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MafdnError(f"cannot write {path}: {error.strerror or error}") from None
+        png = FORMATS["PNG"]
+        with reserve(path, overwrite=True) as temporary:
+            save_picture(Picture(color=result, alpha=None, format=png), temporary, png, name=path)
+
+    def _part(self, name: str) -> str:
+        """A name as one part of a path: that of a network or a set may be a whole path itself."""
+        part = re.sub(r"[^\w.+-]+", "_", name).strip("_.") or "_"
+        while self._taken.setdefault(part, name) != name:
+            part += "_"
+        return part

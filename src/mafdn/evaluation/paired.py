@@ -1,0 +1,126 @@
+"""Two networks on the same pictures: how much better one is, and how sure that is.
+
+Public names: :class:`Interval`, :class:`Difference`, :class:`Gain`, :func:`differences`, :func:`gains`.
+
+Pictures differ far more from each other than networks do, so networks are compared picture by picture. The interval is
+the bootstrap's: the spread of the mean when the pictures are drawn anew, with replacement, ten thousand times.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mafdn.evaluation.bench import PictureScore, SetScore
+
+RESAMPLES = 10_000
+SLAB = 500
+"""Resamples drawn at once: bounds the memory, whatever the number of pictures."""
+PERCENT = (2.5, 97.5)
+SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean and the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """``network`` less ``reference`` on a set, or with ``bench`` None over the pictures of all sets."""
+
+    network: str
+    reference: str
+    bench: str | None
+    psnr: Interval | None
+    """In dB; None when no picture is left to compare."""
+    ssim: Interval | None
+    improved: int
+    """Pictures of a higher PSNR."""
+    pictures: int
+    """Pictures compared."""
+    left_out: tuple[str, ...]
+    """Pictures that one of the two restored without any error: an infinite PSNR has no difference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """What one picture gained in PSNR, in dB: ``bench`` is the place of its set among the sets measured."""
+
+    bench: int
+    picture: str
+    psnr: float
+
+
+def differences(scores: Sequence[SetScore], *, reference: str, networks: Sequence[str]) -> list[Difference]:
+    """Each of ``networks`` against ``reference`` on every set, and over all of them when there are several."""
+    benches = list(dict.fromkeys(score.bench for score in scores))
+    found = {(score.network, score.bench): score for score in scores}
+    results: list[Difference] = []
+    for network in networks:
+        pairs = {bench: _pairs(found[reference, bench], found[network, bench]) for bench in benches}
+        results += [_difference(network, reference, bench, rows) for bench, rows in pairs.items()]
+        if len(benches) > 1:
+            pooled = [
+                (f"{bench}/{name}", before, after) for bench, rows in pairs.items() for name, before, after in rows
+            ]
+            results.append(_difference(network, reference, None, pooled))
+    return results
+
+
+def gains(scores: Sequence[SetScore], *, reference: str, network: str) -> list[Gain]:
+    """What every picture of every set gained, the largest loss first; without those that cannot be compared."""
+    before = [score for score in scores if score.network == reference]
+    after = [score for score in scores if score.network == network]
+    found = [
+        Gain(bench=number, picture=name, psnr=new.psnr - old.psnr)
+        for number, (a, b) in enumerate(zip(before, after, strict=True))
+        for name, old, new in _pairs(a, b)
+        if _comparable(old, new)
+    ]
+    return sorted(found, key=lambda gain: gain.psnr)
+
+
+Row = tuple[str, PictureScore, PictureScore]
+
+
+def _pairs(before: SetScore, after: SetScore) -> list[Row]:
+    return [(old.name, old, new) for old, new in zip(before.pictures, after.pictures, strict=True)]
+
+
+def _comparable(old: PictureScore, new: PictureScore) -> bool:
+    return math.isfinite(old.psnr) and math.isfinite(new.psnr)
+
+
+def _difference(network: str, reference: str, bench: str | None, rows: Sequence[Row]) -> Difference:
+    values = np.array(
+        [(new.psnr - old.psnr, new.ssim - old.ssim) for _, old, new in rows if _comparable(old, new)]
+    ).reshape(-1, 2)
+    psnr, ssim = _intervals(values) if len(values) else (None, None)
+    return Difference(
+        network=network,
+        reference=reference,
+        bench=bench,
+        psnr=psnr,
+        ssim=ssim,
+        improved=int((values[:, 0] > 0).sum()),
+        pictures=len(values),
+        left_out=tuple(name for name, old, new in rows if not _comparable(old, new)),
+    )
+
+
+def _intervals(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[Interval]:
+    """Mean and percentile interval of each column of (pictures, columns); the columns share their resamples."""
+    rng = np.random.default_rng(SEED)
+    count = len(values)
+    means = np.concatenate([values[rng.integers(count, size=(SLAB, count))].mean(1) for _ in range(RESAMPLES // SLAB)])
+    ends = np.percentile(means, PERCENT, axis=0)
+    return [
+        Interval(mean=float(mean), low=float(low), high=float(high))
+        for mean, low, high in zip(values.mean(0), *ends, strict=True)
+    ]
