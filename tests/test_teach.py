@@ -198,7 +198,7 @@ def test_large_pictures_are_taught_in_tiles(tmp_path: Path, a: Path, monkeypatch
     pyvips.Image.new_from_array(imresize(blots, size=(400, 420))).pngsave(str(tmp_path / "p" / "p.png"))
     bank = build_bank([tmp_path / "p"], tmp_path / "one", scales=(2,), workers=1)
     teach(bank.folder, [a], name="whole")
-    monkeypatch.setattr(teaching, "TILING", teaching.Tiling(tile=96))
+    monkeypatch.setattr(teaching, "TILE", 96)
     teach(bank.folder, [a], name="tiles")
     difference = taught(bank, "whole")[0].astype(int) - taught(bank, "tiles")[0]
     assert np.abs(difference).max() <= 1
@@ -236,4 +236,4 @@ def test_an_onnx_file_teaches_without_torch(bank: Bank, a: Path, tmp_path: Path)
     save_network(MAFDN(MAFDNSettings(scale=2, width=8, blocks=1)), own, card={})
     needy = without_torch("bank", "teach", bank.folder, "--network", own, "--name", "y")
     assert needy.returncode == 1
-    assert needy.stderr == f"mafdn: exporting {own} needs torch: pip install 'mafdn[train]'\n"
+    assert needy.stderr == f"mafdn: exporting {own} needs onnx: pip install 'mafdn[train]'\n"

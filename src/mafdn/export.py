@@ -22,8 +22,9 @@ import torch
 from mafdn.errors import WeightsError
 from mafdn.files import replacing
 from mafdn.inference import ENGINES, open_engine
-from mafdn.inference.engines import Batch
+from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.networks import Network, architecture
+from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pixels import imresize
 
 OPSET = 18
@@ -31,13 +32,17 @@ CHECKED_SIZES = ((48, 40), (37, 65))
 """Heights and widths at which every exported file is compared with the network."""
 TOLERANCE = 1e-4
 """Largest difference allowed, where white is 1: a fortieth of an 8-bit level."""
+NEGLIGIBLE = 1e-8
+"""The halo is so wide that what lies beyond changes test pictures by less than float32 can tell, where white is 1."""
 
 
 def export_onnx(network: Network, path: Path) -> float:
     """Write the folded ``network`` as ONNX: ``lr`` (1, 3, H, W) to ``sr``, any H and W; settings in its header.
 
-    The file is run by every engine at two sizes and compared with the network; returns the largest
-    difference. Raises :class:`WeightsError` when it is over :data:`TOLERANCE` or the file cannot be written;
+    Where the gates can be held (:mod:`mafdn.networks.gated`), they are an optional input, NaN by default, and a second
+    output, and the header has the stencil's radius and halo. The file is run by every engine at two sizes, with own and
+    with given gates, and compared with the network; returns the largest difference. Raises
+    :class:`WeightsError` when it is over :data:`TOLERANCE` or the file cannot be written;
     ``path`` is then what it was.
     """
     folded = network.fold().cpu()
@@ -53,15 +58,34 @@ def export_onnx(network: Network, path: Path) -> float:
 
 
 def _graph(folded: Network) -> onnx.ModelProto:
+    header: dict[str, Any] = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
+    if is_gated(folded):
+        gated = Gated(folded)
+        model = _traced(gated, (torch.full(gated.shape, torch.nan),))
+        # A default is given last: onnxslim would take it for a constant.
+        nan = np.full(gated.shape, np.nan, np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(nan, GATES))
+        radius = receptive_radius(folded)
+        header["stencil"] = {"radius": radius, "halo": _halo(folded, radius)}
+    else:
+        model = _traced(folded, ())
+    onnx.helper.set_model_props(model, {HEADER: json.dumps(header)})
+    return model
+
+
+def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+    """The graph from ``lr`` to ``sr``, and from ``gates`` to ``gates_used`` where these are given."""
     dynamic = torch.export.Dim.DYNAMIC
+    # Several windows of one picture come at once where there are gates to find.
+    free = {0: dynamic, 2: dynamic, 3: dynamic} if gates else {2: dynamic, 3: dynamic}
     with _quiet():
         program = torch.onnx.export(
-            folded,
-            (torch.zeros(1, 3, *CHECKED_SIZES[0]),),
+            network,
+            (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
             dynamo=True,
-            dynamic_shapes=({2: dynamic, 3: dynamic},),
-            input_names=["lr"],
-            output_names=["sr"],
+            dynamic_shapes=(free, *(None for _ in gates)),
+            input_names=["lr", GATES][: 1 + len(gates)],
+            output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
             opset_version=OPSET,
         )
         assert program is not None
@@ -69,9 +93,16 @@ def _graph(folded: Network) -> onnx.ModelProto:
     for node in model.graph.node:  # source lines of the exporting machine
         del node.metadata_props[:]
         node.doc_string = ""
-    header = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
-    onnx.helper.set_model_props(model, {"mafdn": json.dumps(header)})
     return model
+
+
+def _halo(folded: Network, radius: int) -> int:
+    """The least even width, but at most ``radius``, beyond which soft and harsh test pictures make no difference."""
+    side = 2 * radius + 2
+    harsh = np.random.default_rng(0).integers(0, 2, (1, 3, side, side)).astype(np.float32)
+    changes = [influence(folded, torch.from_numpy(x), radius) for x in (_picture(side, side), harsh)]
+    wide = [distance for distance in range(radius) if not max(change[distance] for change in changes) < NEGLIGIBLE]
+    return min(radius, 2 * (max(wide, default=0) // 2 + 1))
 
 
 def _difference(folded: Network, path: Path, engine_name: str) -> float:
@@ -84,6 +115,9 @@ def _difference(folded: Network, path: Path, engine_name: str) -> float:
         if not np.isfinite(expected).all():
             return float("nan")
         worst.append(float(np.abs(engine.run(x) - expected).max()))
+        if engine.stencil:
+            given = engine.stencil.run(x, engine.stencil.gates(x))
+            worst.append(float(np.abs(given - expected).max()))
     return float(np.max(worst))
 
 

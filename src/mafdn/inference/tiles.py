@@ -1,10 +1,11 @@
 """Cutting a picture into overlapping tiles and joining them again.
 
-Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`ramp`.
+Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`ramp`, :data:`TILE`.
 
-All tiles of a picture have one size, so an engine compiles one graph. Neighbors overlap, and in the
-middle of the overlap one fades into the other, because the channel attention of every tile sees that
-tile alone and neighbors may differ by a little over their whole area: a fade leaves no edge to see.
+All tiles of a picture have one size, so an engine compiles one graph. Where what lies near a tile's edge is all that
+tells it from the whole picture, tiles overlap by twice that margin and are cut in its middle: nothing differs there.
+Where a network looks at all of its input, neighbors may differ by a little over their whole area; then one fades
+into the other, and a fade leaves no edge to see.
 """
 
 from dataclasses import dataclass
@@ -15,32 +16,35 @@ from numpy.typing import NDArray
 
 from mafdn.errors import UsageError
 
-MARGIN = 8
-"""Input pixels on each side of a fade that are computed and not used: there a tile's own padding shows."""
+TILE = 512
+"""The side of a tile where none is asked for, in input pixels."""
+STEP = 16
+"""Sides of tiles are multiples of it: pictures of many sizes then share compiled graphs, and vectors are full."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
     """How a picture is cut, in input pixels.
 
-    A picture of at most ``tile**2`` pixels is taken whole; a larger one in tiles of ``tile`` x ``tile``
-    whose neighbors share at least ``overlap``. Raises :class:`UsageError` for sizes that cannot work.
+    A picture of at most ``tile**2`` pixels is taken whole; a larger one in tiles of at most ``tile`` x ``tile``.
+    Neighbors share at least ``overlap``: a ``fade`` in the middle (0 for a cut) and a ``margin`` on each side of it,
+    which is computed and not used. Raises :class:`UsageError` for sizes that cannot work.
     """
 
-    tile: int = 256
-    overlap: int = 32
+    tile: int
+    margin: int
+    fade: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 * MARGIN < self.overlap <= self.tile // 3:
+        least = 2 * self.overlap + self.fade  # so that one fade ends before the next begins
+        if self.margin < 1 or self.fade < 0 or self.tile < least:
             raise UsageError(
-                f"the tile must be at least {3 * self.overlap} for an overlap of {self.overlap}, which must itself "
-                f"be over {2 * MARGIN}; the tile is {self.tile}"
+                f"the tile must be at least {least} where tiles overlap by {self.overlap}; it is {self.tile}"
             )
 
     @property
-    def fade(self) -> int:
-        """Width of a fade in input pixels."""
-        return self.overlap - 2 * MARGIN
+    def overlap(self) -> int:
+        return 2 * self.margin + self.fade
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,20 @@ def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span
 
 
 def plan_axis(length: int, tiling: Tiling) -> list[Span]:
-    """Spans of one size, evenly spread, that cover ``[0, length)``."""
+    """Spans of one size, as few and then as small as will do, evenly spread, that cover ``[0, length)``.
+
+    The first begins and the last ends at the picture's edge: there the network's own padding belongs.
+    """
     tile, overlap = tiling.tile, tiling.overlap
     if length <= tile:
         return [Span(0, length, 0, 0)]
     count = -(-(length - overlap) // (tile - overlap))
-    starts = [round(i * (length - tile) / (count - 1)) for i in range(count)]
-    shared = [a + tile - b for a, b in pairwise(starts)]
+    needed = -(-(length + (count - 1) * overlap) // count)
+    size = min(tile, -(-needed // STEP) * STEP)
+    starts = [round(i * (length - size) / (count - 1)) for i in range(count)]
+    shared = [a + size - b for a, b in pairwise(starts)]
     return [
-        Span(start, tile, before, after)
+        Span(start, size, before, after)
         for start, before, after in zip(starts, [0, *shared], [*shared, 0], strict=True)
     ]
 
@@ -88,6 +97,6 @@ def ramp(span: Span, scale: int, fade: int) -> NDArray[np.float32]:
 
 
 def _rise(shared: int, scale: int, fade: int) -> NDArray[np.float32]:
-    """From 0 to 1 over the middle ``fade`` of ``shared`` input pixels."""
-    position = (np.arange(shared * scale) + 0.5) / scale
-    return np.clip((position - (shared - fade) / 2) / fade, 0.0, 1.0).astype(np.float32)
+    """From 0 to 1 over the middle ``fade`` of ``shared`` input pixels; a step for no fade."""
+    position = (np.arange(shared * scale) + 0.5) / scale - shared / 2
+    return (np.clip(position / fade + 0.5, 0.0, 1.0) if fade else position > 0).astype(np.float32)

@@ -44,9 +44,13 @@ class ContrastChannelAttention(nn.Module):
         self.squeeze = nn.Conv2d(channels, hidden, 1)
         self.expand = nn.Conv2d(hidden, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        squeezed = torch.relu(self.squeeze(contrast(x)))  # (B, hidden, 1, 1)
-        return x * torch.sigmoid(self.expand(squeezed))
+    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
+        return x * (self.gates(contrast(x)) if gates is None else gates)
+
+    def gates(self, statistics: Tensor) -> Tensor:
+        """(B, n, 1, 1), as :func:`mafdn.networks.fast.contrast` makes them, to gates in (0, 1)."""
+        squeezed = torch.relu(self.squeeze(statistics))  # (B, hidden, 1, 1)
+        return torch.sigmoid(self.expand(squeezed))
 
 
 class Mean(nn.Module):

@@ -47,9 +47,9 @@ def mean_and_maximum(x: Tensor) -> Tensor:
     return _MeanAndMaximum.apply(x)
 
 
-def contrast(x: Tensor) -> Tensor:
-    """(B, n, H, W) to (B, n, 1, 1): mean plus standard deviation over the whole input."""
-    return _Contrast.apply(x)
+def contrast(x: Tensor, *, dims: tuple[int, ...] = (2, 3)) -> Tensor:
+    """(B, n, H, W) to (B, n, 1, 1): mean plus standard deviation over ``dims``, which keep length 1."""
+    return _Contrast.apply(x, dims)
 
 
 # The gradients of the statistics are written out. Autograd expands the gradient of a mean to the full shape in an
@@ -81,16 +81,16 @@ class _MeanAndMaximum(torch.autograd.Function):
 
 class _Contrast(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        mean = x.mean((2, 3), keepdim=True)
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
+        mean = x.mean(dims, keepdim=True)
         centered = x - mean
-        deviation = torch.sqrt(centered.square().mean((2, 3), keepdim=True) + CONTRAST_EPSILON)
+        deviation = torch.sqrt(centered.square().mean(dims, keepdim=True) + CONTRAST_EPSILON)
         ctx.save_for_backward(centered, deviation)
         return mean + deviation
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         centered, deviation = ctx.saved_tensors
-        share = gradient / (centered.shape[2] * centered.shape[3])
-        return torch.addcmul(share, centered, share / deviation)
+        share = gradient / (centered.numel() // deviation.numel())
+        return torch.addcmul(share, centered, share / deviation), None

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from mafdn.data.bank import PARTIAL, Bank, TaughtBy, Teacher, open_bank, read_teacher, shard_name, teacher_folder
 from mafdn.errors import ConfigError, MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.files import replacing, sha256
-from mafdn.inference import Engine, Tiling, open_engine, upscale
+from mafdn.inference import Engine, open_engine, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 
-TILING = Tiling(tile=512)
+TILE = 512
 """Pictures of up to 512x512 LR pixels' area are upscaled whole, as the student will see the patches' surroundings."""
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -99,7 +99,7 @@ def _answer(engines: Sequence[Engine], low: NDArray[np.uint8], teacher: Teacher,
     total = np.zeros((height, width, 3), np.float32)
     for engine in engines:
         for orientation in orientations:
-            total += orient_back(upscale(engine, orient(unit, *orientation), tiling=TILING), *orientation)
+            total += orient_back(upscale(engine, orient(unit, *orientation), tile=TILE), *orientation)
     if not np.isfinite(total).all():
         raise WeightsError(f"teacher {teacher.name} makes values of {picture} that are not finite")
     return np.rint(total * (255 / (len(engines) * len(orientations)))).astype(np.uint8)
