@@ -88,11 +88,16 @@ def test_an_unwritable_folder_is_one_line(cli: Run, png: Path) -> None:
 
 def test_wrong_requests_are_one_line(cli: Run, png: Path, tmp_path: Path) -> None:
     failed(cli("upscale"), 2, "INPUT")
-    failed(cli("upscale", png, "--scale", 5), 2, "--scale", "4")
+    failed(cli("upscale", png, "--scale", 0), 2, "scale", "0")
+    failed(cli("upscale", png, "--scale", 2, "--width", 90), 2, "one size", "scale, width")
+    failed(cli("upscale", png, "--fit", "90"), 2, "--fit", "1920x1080")
+    failed(cli("upscale", png, "--format", "psd"), 2, "psd", "png")
+    failed(cli("upscale", png, "--quality", 50), 2, "PNG", "quality")
+    failed(cli("upscale", png, "--format", "jpeg", "--lossless"), 2, "JPEG", "lossless")
+    failed(cli("upscale", png, "out.png", "--format", "webp"), 2, "out.png", ".webp")
     failed(cli("upscale", png, "--scale", "two"), 2, "--scale")
     failed(cli("upscale", png, "--engine", "tpu"), 2, "tpu")
     failed(cli("upscale", png, "--network", tmp_path / "no.onnx"), 1, "no.onnx")
-    failed(cli("upscale", png, "--network", shipped(4, ".onnx"), "--scale", 2), 2, "--scale 4")
     failed(cli("upscale", png, "--tile", 10), 2, "--tile", "96")
     failed(cli("sharpen"), 2, "sharpen")
     failed(cli("count", "--network", "vdsr"), 2, "vdsr")
@@ -152,12 +157,17 @@ def test_evaluate_the_shipped_weights(cli: Run, shared: Path) -> None:
     bench = shared / "data" / "bench" / "Set5"
     code, out, err = cli("evaluate", "--bench", bench, "--scale", 4, "--json")
     assert (code, err) == (0, "")
-    bicubic, mafdn = json.loads(out)
+    report = json.loads(out)
+    bicubic, mafdn = report["scores"]
     assert (bicubic["network"], mafdn["network"], mafdn["bench"]) == ("bicubic", "mafdn-x4", "Set5")
     assert f"{bicubic['mean']['psnr']:.2f}" == "28.43"
     assert mafdn["mean"]["psnr"] >= 30.9
     assert [p["name"] for p in mafdn["pictures"]] == ["baby", "bird", "butterfly", "head", "woman"]
     assert all(m["psnr"] > b["psnr"] for m, b in zip(mafdn["pictures"], bicubic["pictures"], strict=True))
+    assert report["protocol"] == {"scale": 4, "channels": "luma", "self_ensemble": False}
+    (difference,) = report["differences"]
+    assert (difference["reference"], difference["improved"], difference["pictures"]) == ("bicubic", 5, 5)
+    assert difference["psnr"]["mean"] == pytest.approx(mafdn["mean"]["psnr"] - bicubic["mean"]["psnr"])
     card = json.loads(cli("info", "--json")[1])["weights"]["x4"]["card"]
     assert card["scores"]["Set5"]["psnr"] == pytest.approx(mafdn["mean"]["psnr"], abs=1e-3)
 
@@ -168,7 +178,7 @@ def test_evaluate_weights_in_torch_and_onnx_alike(cli: Run, shared: Path) -> Non
     code, out, _ = cli("evaluate", "--bench", bench, "--network", files[0], "--json")
     assert code == 0
     other = cli("evaluate", "--bench", bench, "--network", files[1], "--json")[1]
-    a, b = json.loads(out)[1], json.loads(other)[1]
+    a, b = json.loads(out)["scores"][1], json.loads(other)["scores"][1]
     assert a["mean"]["psnr"] == pytest.approx(b["mean"]["psnr"], abs=1e-3)
 
 
@@ -176,13 +186,14 @@ def test_evaluate_keeps_networks_of_one_name_apart(cli: Run, shared: Path) -> No
     bench = shared / "data" / "bench" / "Set5"
     files = [shipped(4, suffix) for suffix in (".safetensors", ".onnx")]
     out = cli("evaluate", "--bench", bench, "--network", files[0], "--network", files[1], "--json")[1]
-    assert [s["network"] for s in json.loads(out)] == ["bicubic", "mafdn-x4", str(files[1])]
+    assert [s["network"] for s in json.loads(out)["scores"]] == ["bicubic", "mafdn-x4", str(files[1])]
 
 
 def test_evaluate_by_name(cli: Run, shared: Path) -> None:
     bench = shared / "data" / "bench" / "Set5"
     names = ("mafdn", "lanczos", "bicubic")
-    scores = json.loads(cli("evaluate", "--bench", bench, *(w for n in names for w in ("--network", n)), "--json")[1])
+    asked = [word for name in names for word in ("--network", name)]
+    scores = json.loads(cli("evaluate", "--bench", bench, *asked, "--json")[1])["scores"]
     assert [s["network"] for s in scores] == ["bicubic", "mafdn-x4", "lanczos"]
     assert scores[0]["mean"]["psnr"] < scores[2]["mean"]["psnr"] < scores[1]["mean"]["psnr"]
     failed(cli("evaluate", "--bench", bench, "--network", "vdsr"), 2, "vdsr", "lanczos")
@@ -193,7 +204,7 @@ def test_evaluate_makes_missing_reductions(cli: Run, shared: Path) -> None:
     code, out, _ = cli("evaluate", "--bench", bench / "HR", "--json")
     assert code == 0
     whole = json.loads(cli("evaluate", "--bench", bench, "--json")[1])
-    assert [s["mean"] for s in json.loads(out)] == [s["mean"] for s in whole]
+    assert [s["mean"] for s in json.loads(out)["scores"]] == [s["mean"] for s in whole["scores"]]
 
 
 def test_evaluate_shows_a_table(cli: Run, shared: Path) -> None:

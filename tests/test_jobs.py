@@ -8,7 +8,7 @@ import pyvips
 
 import mafdn
 from mafdn.errors import MafdnError, PictureError, UsageError
-from mafdn.jobs.upscale import default_target, upscale_file
+from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.reading import open_picture
 from tests.test_inference import Repeat
 
@@ -24,11 +24,13 @@ def test_a_file_is_upscaled_beside_itself(png: Path, picture: np.ndarray) -> Non
 
 
 def test_a_lying_name_gets_an_honest_ending(png: Path) -> None:
-    assert default_target(png.rename(png.with_suffix(".JPG")), 4).name == "small_x4.png"
+    report = upscale_file(png.rename(png.with_suffix(".JPG")), engine=Repeat())
+    assert report.target.name == "small_x2.png"
 
 
 def test_an_ending_in_capitals_is_kept(png: Path) -> None:
-    assert default_target(png.rename(png.with_suffix(".PNG")), 2).name == "small_x2.PNG"
+    report = upscale_file(png.rename(png.with_suffix(".PNG")), engine=Repeat())
+    assert report.target.name == "small_x2.PNG"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".png"])

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from mafdn.cards import shipped
 from mafdn.errors import UsageError
-from mafdn.inference import Engine, Tiling, open_engine, upscale
+from mafdn.inference import Engine, open_engine, upscale
+from mafdn.jobs.sizes import Size
+from mafdn.jobs.targets import Output
 from mafdn.jobs.upscale import Report, upscale_file
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 
 PathLike = str | os.PathLike[str]
@@ -24,8 +27,8 @@ Progress = Callable[[int, int], None]
 class Upscaler:
     """A loaded network; made by :func:`load`."""
 
-    def __init__(self, engine: Engine, tiling: Tiling | None = None) -> None:
-        self.engine, self.tiling = engine, tiling
+    def __init__(self, engine: Engine, *, tile: int | None = None, exact: bool = False) -> None:
+        self.engine, self.tile, self.exact = engine, tile, exact
 
     @property
     def scale(self) -> int:
@@ -42,42 +45,59 @@ class Upscaler:
             array: NDArray[Any] = picture
         else:
             array = open_picture(Path(picture)).planes
-        return upscale(self.engine, array, tiling=self.tiling, on_progress=on_progress)
+        return upscale(self.engine, array, tile=self.tile, exact=self.exact, on_progress=on_progress)
 
     def upscale_file(
         self,
         source: PathLike,
         target: PathLike | None = None,
         *,
+        size: Size | None = None,
+        strength: float = 1.0,
+        output: Output | None = None,
+        limits: Limits | None = None,
         overwrite: bool = False,
         on_progress: Progress | None = None,
     ) -> Report:
         """Upscale a picture file into another, metadata, color profile and depth kept.
 
-        Without ``target`` the result lies beside the source as ``NAME_x4.EXT``. Raises :class:`MafdnError`.
+        Without ``target`` the result lies beside the source as ``NAME_x4.EXT``. ``size`` (else the network's scale),
+        ``strength`` (the network's share, the rest is Lanczos), ``output`` and ``limits`` are those of
+        :func:`mafdn.jobs.upscale.upscale_file`. Raises :class:`MafdnError`.
         """
         return upscale_file(
             Path(source),
             Path(target) if target is not None else None,
             engine=self.engine,
-            tiling=self.tiling,
+            tile=self.tile,
+            exact=self.exact,
+            size=size,
+            strength=strength,
+            output=output,
+            limits=limits,
             overwrite=overwrite,
             on_progress=on_progress,
         )
 
 
 def load(
-    network: PathLike = "x4", *, engine: str = "auto", threads: int | None = None, tile: int | None = None
+    network: PathLike = "x4",
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    tile: int | None = None,
+    exact: bool = False,
 ) -> Upscaler:
     """Load a network: ``"x2"``, ``"x3"`` or ``"x4"`` for the shipped weights, or the path of an ONNX file.
 
-    ``engine`` is ``auto``, ``openvino`` or ``onnxruntime``; ``threads`` limits the cores used; ``tile`` sets the side
-    of a tile in input pixels. Raises :class:`MafdnError` when the network or engine is not to be had.
+    ``engine`` is ``auto``, ``openvino`` or ``onnxruntime``; ``threads`` limits the cores used; ``tile`` sets the
+    largest side of a tile in input pixels, which changes memory and time, not the result; ``exact`` computes around
+    every tile as much as could matter, not as much as was measured to. Raises :class:`MafdnError` when the network
+    or engine is not to be had.
     """
     path = Path(network)
     if str(network) in ("x2", "x3", "x4"):
         path = shipped(int(str(network)[1:]), ".onnx")
     elif path.suffix != ".onnx":
         raise UsageError(f"unknown network {str(network)!r}; give x2, x3, x4 or an .onnx file")
-    tiling = Tiling(tile=tile) if tile is not None else None
-    return Upscaler(open_engine(path, name=engine, threads=threads), tiling)
+    return Upscaler(open_engine(path, name=engine, threads=threads), tile=tile, exact=exact)

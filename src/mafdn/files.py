@@ -1,6 +1,6 @@
-"""Files that appear whole or not at all, and what they hold in one number.
+"""Files that appear whole or not at all, what they hold in one number, and their names in messages.
 
-Public names: :func:`replacing`, :func:`sha256`.
+Public names: :func:`replacing`, :func:`sha256`, :func:`shown`.
 """
 
 import errno
@@ -34,3 +34,8 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, 64 hexadecimal digits. Errors are the system's own."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shown(path: Path | str) -> str:
+    """``path`` for a message: line breaks and other characters that steer a terminal are written as escapes."""
+    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in str(path))

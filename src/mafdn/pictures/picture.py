@@ -31,6 +31,8 @@ class Picture:
     """Print resolution, horizontally and vertically, as the file states it."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     """Further metadata (EXIF, XMP, IPTC) by libvips name: its type and value."""
+    file_bits: int | None = None
+    """Bits a channel in the file where they are neither 8 nor 16 (10, 12 in AVIF); the pixels span 16 all the same."""
     notes: tuple[str, ...] = ()
     """What could not be kept while reading, one sentence each."""
 
@@ -49,4 +51,4 @@ class Picture:
 
     @property
     def bits(self) -> int:
-        return self.color.dtype.itemsize * 8
+        return self.file_bits or self.color.dtype.itemsize * 8

@@ -1,13 +1,16 @@
 """The one door through which picture files come in.
 
-Public names: :func:`open_picture`, :func:`read_size`, :func:`read_rgb8`, and for the way out
-:func:`file_name`, :func:`one_line_errors`.
+Every loader is called by name for a format told by content; nothing is guessed by libvips, fetched or run.
+
+Public names: :func:`open_picture`, :class:`Stated`, :func:`read_header`, :func:`read_size`, :func:`read_rgb8`,
+:func:`as_rgb8`, and for the way out :func:`file_name`, :func:`one_line_errors`, :func:`block_other_loaders`.
 """
 
 import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,60 +19,132 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn.errors import PictureError
+from mafdn.files import shown
+from mafdn.pictures import netpbm
 from mafdn.pictures.formats import Format, sniff
+from mafdn.pictures.heic import read_heic, require_heic
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.metadata import ICC, read_fields
+from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import Picture, Pixels
+from mafdn.pictures.profiles import check_profile
 
-ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
 DAMAGED = "seems damaged or incomplete"
-XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>\s*))[2-8]""")
 DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
-TEXTS = ("exif-ifd", "png-comment-", "image-description")
 GREY, RGB = ("b-w", "grey16"), ("srgb", "rgb16", "rgb")
+LOADERS = {
+    "JPEG": pyvips.Image.jpegload_source,
+    "PNG": pyvips.Image.pngload_source,
+    "WebP": pyvips.Image.webpload_source,
+    "TIFF": pyvips.Image.tiffload_source,
+    "AVIF": pyvips.Image.heifload_source,
+    "HEIC": pyvips.Image.heifload_source,
+    "GIF": pyvips.Image.gifload_source,
+}
+LOADER_CLASSES = ("Jpeg", "Png", "Webp", "Tiff", "Heif", "Nsgif")
 
 
-def open_picture(path: Path) -> Picture:
-    """Decode a JPEG, PNG, WebP or TIFF file (chosen by content), upright and complete.
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a file's header says; width and height are those of the upright picture."""
+
+    format: Format
+    width: int
+    height: int
+    channels: int
+    bits: int
+
+
+def open_picture(path: Path, *, limits: Limits | None = None) -> Picture:
+    """Decode a picture file of any known format (chosen by content), upright and complete.
 
     Orientation is applied and its tag dropped; 8 and 16 bits, grey and color, alpha, ICC profile and
-    metadata are kept; CMYK and Lab become sRGB with a note. Raises :class:`PictureError` with one line when the
-    file is missing, damaged, truncated or of another kind.
+    metadata are kept; CMYK and Lab become sRGB with a note; of an animation the first frame is read. Raises
+    :class:`PictureError` with one line when the file is missing, damaged, truncated, of another kind or beyond
+    ``limits``, and :class:`MissingPackageError` for HEIC without its decoder.
     """
-    kind = sniff(path)
+    limits = limits or Limits()
+    stated = read_header(path, limits=limits)
+    kind = stated.format
     with one_line_errors(path, DAMAGED):
+        if kind.name == "PPM":
+            return _open_pnm(path, kind)
         image = _load(path, kind)
-        pages = _field(image, "n-pages", 1)
-        notes = [f"only the first of {pages} pages was read"] if pages > 1 else []
+        notes = _notes(image, kind)
+        file_bits: int | None = None
+        if kind.name == "HEIC":
+            image, bits = _with_heic_pixels(path, image)
+            file_bits = bits if bits in (10, 12) else None
+        elif kind.name == "AVIF" and image.format == "ushort":
+            file_bits = 12 if _field(image, "bits-per-sample", 10) == 12 else 10
         image = image.autorot()
         image, changed = _as_grey_or_rgb(image)
-        pixels = _pixels(path, image)
+        pixels = _pixels(path, image, limits)
+        if pixels.shape[:2] != (stated.height, stated.width):
+            raise PictureError(f"{shown(path)} {DAMAGED} (its sizes disagree)")
+        if file_bits in (10, 12):
+            pixels = _spread(pixels, file_bits, shifted=kind.name == "AVIF")
         bands = 1 if image.interpretation in GREY else 3
         if pixels.shape[2] > bands + 1:
             notes.append(f"of {pixels.shape[2]} channels the first {bands + 1} were read")
         alpha = pixels[..., bands] if pixels.shape[2] > bands else None
+        profile = _field(image, ICC, None)
+        if profile is None and kind.name in ("AVIF", "HEIC") and bands == 3:
+            profile, said = stated_color(path)
+            changed += [said] if said else []
+        problem = check_profile(profile, bands) if profile is not None else None
+        if problem:
+            profile = None
+            changed.append(f"{problem}: it was left out, the picture taken as sRGB")
         return Picture(
             color=pixels[..., :bands],
             alpha=alpha,
             format=kind,
-            profile=_field(image, ICC, None),
+            profile=profile,
             pixels_per_mm=(float(image.xres), float(image.yres)),
-            fields=_metadata(image),
+            fields=read_fields(image),
+            file_bits=file_bits,
             notes=tuple(notes + changed),
         )
 
 
+def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
+    """What the header of a picture file says, nothing decoded.
+
+    Raises what :func:`open_picture` raises where the header shows it.
+    """
+    limits = limits or Limits()
+    kind = sniff(path)
+    limits.check_file(path)
+    with one_line_errors(path, DAMAGED):
+        if kind.name == "PPM":
+            header = netpbm.read_header(path)
+            width, height, channels, bits = header.width, header.height, header.channels, header.bits
+        else:
+            if kind.name == "HEIC":
+                require_heic(path)
+            image = _load(path, kind)
+            width, height, channels = int(image.width), int(image.height), int(image.bands)
+            bits = 8 if image.format in ("uchar", "char") else 16
+            if _field(image, "orientation", 1) in (5, 6, 7, 8):
+                width, height = height, width
+    limits.check_pixels(path, width, height)
+    return Stated(format=kind, width=width, height=height, channels=channels, bits=bits)
+
+
 def read_size(path: Path) -> tuple[int, int]:
     """Height and width of a picture file when upright, from its header alone."""
-    kind = sniff(path)
-    with one_line_errors(path, DAMAGED):
-        image = _load(path, kind)
-        height, width = int(image.height), int(image.width)
-        turned = _field(image, "orientation", 1) in (5, 6, 7, 8)
-        return (width, height) if turned else (height, width)
+    stated = read_header(path)
+    return stated.height, stated.width
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
     """A picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated."""
-    color = open_picture(path).color
+    return as_rgb8(open_picture(path).color)
+
+
+def as_rgb8(color: Pixels) -> NDArray[np.uint8]:
+    """An (H, W, 1 or 3) picture of 8 or 16 bits as (H, W, 3) uint8."""
     eight = color if color.dtype == np.uint8 else ((color.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(eight, (*eight.shape[:2], 3)), dtype=np.uint8)
 
@@ -87,20 +162,70 @@ def one_line_errors(path: Path, problem: str) -> Generator[None]:
     except pyvips.Error as error:
         lines = [re.sub(r"^\w*: ", "", line.strip()) for line in str(error).splitlines()]
         reasons = [line for line in lines if line and not line.startswith(("unable to call", "unable to write"))]
-        raise PictureError(f"{path} {problem} ({reasons[-1] if reasons else 'the codec gives no reason'})") from None
+        raise PictureError(
+            f"{shown(path)} {problem} ({reasons[-1] if reasons else 'the codec gives no reason'})"
+        ) from None
     except MemoryError:
-        raise PictureError(f"{path} needs more memory than there is") from None
+        raise PictureError(f"{shown(path)} needs more memory than there is") from None
+
+
+def block_other_loaders() -> None:
+    """Keep libvips, for the rest of this process, from every loader that this module does not call."""
+    pyvips.operation_block_set("VipsForeignLoad", True)
+    for name in LOADER_CLASSES:
+        pyvips.operation_block_set(f"VipsForeignLoad{name}", False)
 
 
 def _load(path: Path, kind: Format) -> pyvips.Image:
-    source = pyvips.Source.new_from_file(file_name(path))
-    loaders = {
-        "JPEG": pyvips.Image.jpegload_source,
-        "PNG": pyvips.Image.pngload_source,
-        "WebP": pyvips.Image.webpload_source,
-        "TIFF": pyvips.Image.tiffload_source,
-    }
-    return loaders[kind.name](source, fail_on="error")
+    return LOADERS[kind.name](pyvips.Source.new_from_file(file_name(path)), fail_on="error")
+
+
+def _open_pnm(path: Path, kind: Format) -> Picture:
+    one_bit = netpbm.read_header(path).kind in (1, 4)
+    return Picture(
+        color=netpbm.read_pixels(path),
+        alpha=None,
+        format=kind,
+        notes=("1 bit a channel became 8",) if one_bit else (),
+    )
+
+
+def _notes(image: pyvips.Image, kind: Format) -> list[str]:
+    """What of this file cannot come along, as far as its header tells."""
+    notes: list[str] = []
+    pages = int(_field(image, "n-pages", 1))
+    if pages > 1:
+        moving = kind.name in ("GIF", "WebP") or "delay" in image.get_fields()
+        notes.append(f"only the first of {pages} {'frames' if moving else 'pages'} was read")
+    bits = int(_field(image, "bits-per-sample", 8))
+    if bits < 8 and not _field(image, "palette", 0):
+        notes.append(f"{bits} bit{'s' if bits > 1 else ''} a channel became 8")
+    if "gainmap-data" in image.get_fields():
+        notes.append("its gain map for bright displays was left out")
+    return notes
+
+
+def _with_heic_pixels(path: Path, header: pyvips.Image) -> tuple[pyvips.Image, int]:
+    """The pixels of a HEIC file with all that libvips reads of it, and its bits."""
+    pixels, bits = read_heic(path)
+    grey, deep = pixels.shape[2] < 3, pixels.dtype == np.uint16
+    space = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(
+        interpretation=space, xres=header.xres, yres=header.yres
+    )
+    for name in header.get_fields():
+        if name == ICC or name.startswith(("exif-", "xmp-", "iptc-")):
+            image.set_type(header.get_typeof(name), name, header.get(name))
+    return image, bits
+
+
+def _spread(pixels: Pixels, bits: int, *, shifted: bool) -> Pixels:
+    """10 or 12 bits over the full range of 16; libvips only shifts them up, which leaves white a little grey."""
+    values = pixels.astype(np.uint32)
+    if shifted:
+        values >>= 16 - bits
+    top = 2**bits - 1
+    return ((values * 65_535 + top // 2) // top).astype(np.uint16)
 
 
 def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
@@ -121,25 +246,20 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
     return converted, [f"{space} was converted to sRGB"]
 
 
-def _pixels(path: Path, image: pyvips.Image) -> Pixels:
-    """(H, W, bands) in the file's own depth."""
+def _pixels(path: Path, image: pyvips.Image, limits: Limits) -> Pixels:
+    """(H, W, bands) in the file's own depth, unless that takes too long."""
     if image.format not in DEPTHS:
-        raise PictureError(f"{path} has {image.format} pixels; 8 and 16 bit integers are supported, convert it first")
-    return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+        name = shown(path)
+        raise PictureError(f"{name} has {image.format} pixels; 8 and 16 bit integers are supported, convert it first")
+    if limits.seconds is not None:
+        image = image.copy()
+        image.set_progress(True)
+        image.signal_connect("eval", lambda running, _: running.set_kill(limits.passed))
+    try:
+        return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+    finally:
+        limits.check_time(path)
 
 
 def _field(image: pyvips.Image, name: str, default: Any) -> Any:
     return image.get(name) if name in image.get_fields() else default
-
-
-def _metadata(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
-    """EXIF, XMP, IPTC and texts; the embedded thumbnail and orientation no longer fit and stay behind."""
-    kept: dict[str, tuple[Any, Any]] = {}
-    for name in image.get_fields():
-        stale = name.startswith("exif-ifd1-") or name.endswith("-Orientation")
-        if name in (EXIF, XMP, IPTC) or (name.startswith(TEXTS) and not stale):
-            kept[name] = (image.get_typeof(name), image.get(name))
-    if XMP in kept:
-        kind, packet = kept[XMP]
-        kept[XMP] = (kind, XMP_ORIENTATION.sub(rb"\g<1>1", packet))
-    return kept

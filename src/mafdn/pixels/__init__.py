@@ -1,7 +1,7 @@
 """Pictures as plain arrays: resizing, color, orientation, quality and likeness. NumPy only."""
 
 from mafdn.pixels.color import luma
-from mafdn.pixels.metrics import psnr, psnr_y, ssim, ssim_y
+from mafdn.pixels.metrics import psnr, psnr_rgb, psnr_y, ssim, ssim_rgb, ssim_y
 from mafdn.pixels.orientation import ORIENTATIONS, orient, orient_back
 from mafdn.pixels.phash import SAME, nearest, perceptual_hashes
 from mafdn.pixels.resize import imresize, modulo_crop
@@ -17,7 +17,9 @@ __all__ = [
     "orient_back",
     "perceptual_hashes",
     "psnr",
+    "psnr_rgb",
     "psnr_y",
     "ssim",
+    "ssim_rgb",
     "ssim_y",
 ]

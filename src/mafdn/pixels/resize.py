@@ -56,7 +56,7 @@ def imresize(
 
 
 def _resize_axis(picture: NDArray[Any], axis: int, size: int, factor: float, kernel: Kernel) -> NDArray[Any]:
-    indices, weights = _taps(picture.shape[axis], size, factor, kernel)
+    indices, weights = taps(picture.shape[axis], size, factor, kernel)
     moved = np.moveaxis(picture, axis, 0)
     floating = np.issubdtype(picture.dtype, np.floating)
     total = np.zeros((size, *moved.shape[1:]), np.float64)
@@ -70,7 +70,7 @@ def _resize_axis(picture: NDArray[Any], axis: int, size: int, factor: float, ker
 
 
 @lru_cache(maxsize=64)
-def _taps(old: int, new: int, factor: float, kernel: Kernel) -> Taps:
+def taps(old: int, new: int, factor: float, kernel: Kernel) -> Taps:
     """For each of ``new`` outputs, the inputs it is made of and their weights, both (new, taps)."""
     shrink = min(factor, 1.0)
     shape, width = KERNELS[kernel]

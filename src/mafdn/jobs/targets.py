@@ -1,0 +1,111 @@
+"""Where a result goes, in which format, and whether it can.
+
+Public names: :class:`Output`, :func:`default_target`, :func:`choose_format`, :func:`check_room`.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mafdn.errors import PictureError, UsageError
+from mafdn.files import shown
+from mafdn.jobs.sizes import Size
+from mafdn.machine import available_mib
+from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
+from mafdn.pictures.reading import Stated
+
+LONGEST_NAME = 255
+LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
+"""Of a picture's plain bytes, what its file takes at the very least; a flat graphic takes less, but is small anyway."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How results are written. Raises :class:`UsageError` for a combination that makes no sense."""
+
+    format: str | None = None
+    """jpeg, png, webp, tiff, avif, gif or ppm; not given: what the result's name ends in, else the picture's."""
+    quality: int | None = None
+    """1 to 100, for JPEG, WebP and AVIF; what :func:`save_picture` takes when not given."""
+    lossless: bool = False
+    strip_metadata: bool = False
+    """Leave out EXIF, XMP, IPTC and texts; the color profile stays."""
+    keep_print_size: bool = False
+    """Raise the print resolution with the size in pixels."""
+
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            format_called(self.format)
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"quality {self.quality} is not between 1 and 100")
+        if self.quality is not None and self.lossless:
+            raise UsageError("give a quality or lossless, not both")
+
+    def check(self, kind: Format) -> None:
+        """Raise :class:`UsageError` when ``kind`` cannot be written this way."""
+        if self.lossless and not kind.lossless:
+            raise UsageError(f"{kind.name} is never lossless; choose PNG, WebP, TIFF or AVIF")
+        if self.quality is not None and not kind.lossy:
+            raise UsageError(f"{kind.name} has no quality; leave it out, or choose JPEG, WebP or AVIF")
+
+
+def choose_format(stated: Stated, target: Path | None, output: Output) -> Format:
+    """The format of a result: the one asked for, else the one ``target`` names, else the picture's own.
+
+    Raises :class:`UsageError` when ``target`` names none, or another than was asked for.
+    """
+    if output.format is not None:
+        kind = format_called(output.format)
+        if target is not None and target.suffix.lower() not in kind.suffixes:
+            raise UsageError(f"{shown(target)} does not end in {' or '.join(kind.suffixes)}, as {kind.name} files do")
+    elif target is not None:
+        kind = format_of_name(target)
+    else:
+        kind = stated.format if stated.format.written_as is None else FORMATS[stated.format.written_as]
+    output.check(kind)
+    return kind
+
+
+def default_target(source: Path, size: Size, new_size: tuple[int, int], kind: Format) -> Path:
+    """The name a result gets when none is given: ``photo_x4.jpg`` beside ``photo.jpg``.
+
+    For a size in pixels it is ``photo_640x480.jpg``. The ending is the source's own where it fits the result's format.
+    A name that would be too long loses the end of its stem.
+    """
+    mark = f"_x{size.scale:g}" if size.scale is not None else "_{}x{}".format(*new_size)
+    suffix = source.suffix if source.suffix.lower() in kind.suffixes else kind.suffixes[0]
+    suffix = ".pgm" if suffix.lower() == ".pbm" else suffix  # one bit becomes eight
+    stem = source.stem
+    while stem and len(os.fsencode(f"{stem}{mark}{suffix}")) > LONGEST_NAME:
+        stem = stem[:-1]
+    return source.with_name(f"{stem}{mark}{suffix}")
+
+
+def check_room(
+    source: Path, target: Path, *, stated: Stated, scale: int, new_size: tuple[int, int], kind: Format, lossless: bool
+) -> None:
+    """Raise :class:`PictureError` when memory or the disk of ``target`` will clearly not do."""
+    sample = 1 if stated.bits <= 8 else 2
+    before = stated.width * stated.height * stated.channels
+    after = new_size[0] * new_size[1] * stated.channels
+    plain = new_size == (stated.width * scale, stated.height * scale)
+    need = before * sample + after * sample
+    if not plain:  # the network's own result waits in 16 bits
+        need += before * 2 + before * scale * scale * 2
+    free = available_mib()
+    if free is not None and need / 2**20 > free:
+        raise PictureError(
+            f"{shown(source)} at {new_size[0]}x{new_size[1]} needs some {need / 2**20:,.0f} MiB of memory and "
+            f"{free:,.0f} are free; use a smaller size"
+        )
+    share = 1.0 if kind.name == "PPM" else LEAST_SHARE["lossy" if kind.lossy and not lossless else "lossless"]
+    least = after * min(sample, max(kind.bits) // 8) * share
+    try:
+        room = shutil.disk_usage(target.parent).free
+    except OSError:  # said better when the file is made
+        return
+    if least > room:
+        raise PictureError(
+            f"cannot write {shown(target)}: it takes at least {least / 1e6:,.0f} MB and {room / 1e6:,.0f} are free"
+        )

@@ -1,0 +1,90 @@
+"""What a picture file says beside its pixels, carried over to a picture of another size.
+
+Orientation and size are stated in EXIF and again in XMP; both are made to agree with the pixels. A thumbnail shows the
+old picture and is left out; so are a gain map and whatever else is made of pixels.
+
+Public names: :data:`ICC`, :data:`EXIF`, :data:`XMP`, :data:`IPTC`, :data:`BLOCKS`, :func:`read_fields`,
+:func:`resized`.
+"""
+
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import pyvips
+
+ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
+BLOCKS = {EXIF: "EXIF", XMP: "XMP", IPTC: "IPTC"}
+Fields = Mapping[str, tuple[Any, Any]]
+TEXTS = ("exif-ifd", "png-comment-", "image-description")
+XMP_VALUE = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
+WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
+RESOLUTIONS, RATIONAL = (0x011A, 0x011B), 5
+HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
+
+
+def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
+    """EXIF, XMP, IPTC and texts of an upright picture by libvips name: type and value."""
+    kept: dict[str, tuple[Any, Any]] = {}
+    for name in image.get_fields():
+        stale = name.startswith("exif-ifd1-") or name.endswith("-Orientation")
+        if name in BLOCKS or (name.startswith(TEXTS) and not stale):
+            kept[name] = (image.get_typeof(name), image.get(name))
+    if XMP in kept:
+        kind, packet = kept[XMP]
+        kept[XMP] = (kind, _replaced(packet, (b"tiff:Orientation",), 1))
+    return kept
+
+
+def resized(
+    fields: Fields, *, width: int, height: int, finer: tuple[float, float] = (1.0, 1.0)
+) -> dict[str, tuple[Any, Any]]:
+    """``fields`` for a picture that now has this size; fields that state no size stay as they are.
+
+    The print resolution becomes ``finer`` times as high, horizontally and vertically.
+
+    EXIF's own PixelXDimension and PixelYDimension are set by libvips when it writes.
+    """
+    changed = dict(fields)
+    for name, number in (("ImageWidth", width), ("ImageLength", height)):
+        field = f"exif-ifd0-{name}"
+        if field in changed:
+            changed[field] = (pyvips.GValue.gstr_type, f"{number} ({number}, Long, 1 components, 4 bytes)")
+    if EXIF in changed and finer != (1.0, 1.0):
+        kind, block = changed[EXIF]
+        changed[EXIF] = (kind, _finer(block, finer))
+        for axis in "XY":
+            changed.pop(f"exif-ifd0-{axis}Resolution", None)  # libvips takes what the block says
+    if XMP in changed:
+        kind, packet = changed[XMP]
+        packet = _replaced(packet, WIDTHS, width)
+        changed[XMP] = (kind, _replaced(packet, HEIGHTS, height))
+    return changed
+
+
+def _replaced(packet: bytes, names: tuple[bytes, ...], number: int) -> bytes:
+    for name in names:
+        packet = re.sub(XMP_VALUE % name, rb"\g<1>%d" % number, packet)
+    return packet
+
+
+def _finer(block: bytes, factors: tuple[float, float]) -> bytes:
+    """An EXIF block with its print resolution so many times as high; as it is where it cannot be understood.
+
+    libvips never changes a resolution that the block already states.
+    """
+    changed = bytearray(block)
+    start = 6 if block.startswith(b"Exif\0\0") else 0
+    order = "<" if block[start : start + 2] == b"II" else ">"
+    try:
+        first = start + struct.unpack_from(f"{order}I", block, start + 4)[0]
+        for number in range(struct.unpack_from(f"{order}H", block, first)[0]):
+            tag, kind, count, place = struct.unpack_from(f"{order}HHII", block, first + 2 + 12 * number)
+            if tag in RESOLUTIONS and (kind, count) == (RATIONAL, 1):
+                above, below = struct.unpack_from(f"{order}II", block, start + place)
+                finer = round(above / below * factors[RESOLUTIONS.index(tag)] * 1000)
+                struct.pack_into(f"{order}II", changed, start + place, finer, 1000)
+    except (struct.error, ZeroDivisionError):
+        return block
+    return bytes(changed)

@@ -1,0 +1,97 @@
+"""The arithmetic of sizes: what is asked for is what comes out, to the pixel."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mafdn.errors import UsageError
+from mafdn.jobs.sizes import Size, network_scale, result_size
+from mafdn.pixels import imresize
+from mafdn.pixels.bands import resized_rows
+
+SIDES = st.integers(1, 70_000)
+
+
+def keeps_aspect(old: tuple[int, int], new: tuple[int, int]) -> bool:
+    """Whether one side of ``new`` is within half a pixel of what the other one makes it, or the least there is."""
+    (w, h), (nw, nh) = old, new
+    return abs(nh - h * nw / w) <= 0.5 + 1e-6 or abs(nw - w * nh / h) <= 0.5 + 1e-6 or 1 in new
+
+
+@given(SIDES, SIDES, st.integers(1, 16))
+def test_a_whole_scale_is_exact(width: int, height: int, scale: int) -> None:
+    assert result_size(Size(scale=scale), width, height) == (width * scale, height * scale)
+
+
+@given(SIDES, SIDES, st.floats(0.01, 20))
+def test_any_scale_is_off_by_half_a_pixel_at_most(width: int, height: int, scale: float) -> None:
+    for old, new in zip((width, height), result_size(Size(scale=scale), width, height), strict=True):
+        assert abs(new - old * scale) <= 0.5 + 1e-6 or new == 1
+
+
+def test_a_scale_means_what_is_typed() -> None:
+    assert result_size(Size(scale=1.15), 10, 90) == (12, 104)  # 11.5 and 103.5, halves upward
+
+
+@given(SIDES, SIDES, SIDES)
+def test_width_height_and_longest_are_exact(width: int, height: int, wanted: int) -> None:
+    old = (width, height)
+    for name in ("width", "height", "longest"):
+        new = result_size(Size(**{name: wanted}), width, height)
+        assert {"width": new[0], "height": new[1], "longest": new[0] if width >= height else new[1]}[name] == wanted
+        assert name != "longest" or max(new) == wanted
+        assert min(new) >= 1
+        assert keeps_aspect(old, new)
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_a_fit_fills_its_box_and_stays_inside(width: int, height: int, wide: int, high: int) -> None:
+    new = result_size(Size(fit=(wide, high)), width, height)
+    assert new[0] <= wide
+    assert new[1] <= high
+    assert new[0] == wide or new[1] == high
+    assert keeps_aspect((width, height), new)
+
+
+@given(SIDES, SIDES, st.floats(0.001, 500))
+def test_megapixels_are_never_exceeded_and_all_but_reached(width: int, height: int, wanted: float) -> None:
+    new = result_size(Size(megapixels=wanted), width, height)
+    pixels = int(wanted * 1e6)
+    assume(pixels > 4 * max(width / height, height / width))  # a line of pixels has no second side to choose
+    assert new[0] * new[1] <= pixels
+    assert keeps_aspect((width, height), new)
+    longer = (max(new) + 1) * (min(width, height) * (max(new) + 1) / max(width, height) + 0.5)
+    assert longer > pixels - 1, "one more would have fitted"
+
+
+@given(SIDES, SIDES, st.floats(0.1, 4))
+def test_the_network_is_the_nearest_at_or_above(width: int, height: int, scale: float) -> None:
+    new = result_size(Size(scale=scale), width, height)
+    chosen = network_scale((width, height), new)
+    assert chosen >= max(new[0] / width, new[1] / height)
+    assert chosen == max(2, math.ceil(max(new[0] / width, new[1] / height) - 1e-12))
+
+
+def test_beyond_the_largest_network_it_is_the_largest() -> None:
+    assert network_scale((10, 10), (61, 61)) == 4
+
+
+@pytest.mark.parametrize(
+    "bad", [{}, {"scale": 2, "width": 9}, {"scale": 0}, {"scale": math.nan}, {"width": -1}, {"fit": (0, 5)}]
+)
+def test_what_makes_no_size_is_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        Size(**bad)  # pyright: ignore[reportArgumentType]
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 60), st.integers(1, 60), st.data())
+def test_rows_of_a_resize_are_those_of_the_whole(h: int, w: int, high: int, wide: int, data: st.DataObject) -> None:
+    picture = np.random.default_rng(0).random((h, w, 2))
+    first = data.draw(st.integers(0, high - 1))
+    rows = range(first, data.draw(st.integers(first + 1, high)))
+    whole = imresize(picture, size=(high, wide), kernel="lanczos3")
+    part = resized_rows(picture, rows, size=(high, wide))
+    np.testing.assert_allclose(part, whole[rows.start : rows.stop], atol=1e-5)

@@ -1,0 +1,232 @@
+"""How results are written: what formats keep, what is said where they cannot, and what can be asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image
+
+from mafdn.errors import PictureError, UsageError
+from mafdn.jobs.sizes import Size
+from mafdn.jobs.targets import Output
+from mafdn.jobs.upscale import upscale_file
+from mafdn.pictures.reading import open_picture
+from tests.conftest import Run
+from tests.test_inference import Repeat
+
+GVALUE = pyvips.GValue
+
+
+def test_a_palette_with_holes_keeps_them(tmp_path: Path) -> None:
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[4:12, 4:12] = (200, 30, 10, 255)
+    for ending in ("gif", "png"):
+        source = tmp_path / f"in.{ending}"
+        image = pyvips.Image.new_from_array(pixels, interpretation="srgb")
+        image.gifsave(str(source)) if ending == "gif" else image.pngsave(str(source), palette=True)
+        report = upscale_file(source, engine=Repeat())
+        result = open_picture(report.target)
+        assert result.format.name == ending.upper()
+        assert result.alpha is not None
+        assert (result.alpha[12:20, 12:20] == 255).all()
+        assert (result.alpha[:6] == 0).all()
+
+
+def test_of_an_animation_the_first_frame_is_read_and_said(tmp_path: Path) -> None:
+    pixels = np.arange(3, dtype=np.uint8).repeat(8 * 8 * 3).reshape(24, 8, 3) * 80
+    frames = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy()
+    frames.set_type(pyvips.GValue.gint_type, "page-height", 8)
+    frames.gifsave(str(tmp_path / "in.gif"))
+    report = upscale_file(tmp_path / "in.gif", engine=Repeat())
+    assert report.new_size == (16, 16)
+    assert "only the first of 3 frames was read" in report.notes
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+def test_both_kinds_of_alpha_in_tiff_are_understood(tmp_path: Path, premultiplied: bool) -> None:
+    pixels = np.full((8, 8, 4), (200, 100, 50, 128), np.uint8)
+    path = tmp_path / "in.tif"
+    pyvips.Image.new_from_array(pixels, interpretation="srgb").tiffsave(str(path), premultiply=premultiplied)
+    picture = open_picture(path)
+    assert np.abs(picture.color.astype(int) - (200, 100, 50)).max() <= 2
+    assert picture.alpha is not None
+    assert (picture.alpha == 128).all()
+
+
+def test_netpbm_of_every_kind(tmp_path: Path) -> None:
+    files = {
+        b"P1\n# a comment\n3 1\n1 0\n1\n": [0, 255, 0],
+        b"P1 3 1 101": [0, 255, 0],
+        b"P2 3 1 15 0 5 15": [0, 85, 255],
+        b"P3 1 1 255 1 2 3": [1, 2, 3],
+        b"P4 3 1\n\xa0": [0, 255, 0],
+        b"P5 3 1 255\n\x00\x80\xff": [0, 128, 255],
+        b"P5\n#x\n2 1\n65535\n\x01\x00\xff\xff": [256, 65_535],
+        b"P6 1 1 1\n\x00\x01\x01": [0, 255, 255],
+    }
+    path = tmp_path / "in.pnm"
+    for content, values in files.items():
+        path.write_bytes(content)
+        assert open_picture(path).color.ravel().tolist() == values, content
+    for damaged in (
+        b"P5\n",
+        b"P5 0 1 255\n1",
+        b"P5 3 1 99999\n123",
+        b"P2 2 1 9 1 x",
+        b"P5 2 1 7\n\x01\xff",
+        b"P3 1 1 255 1 2",
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(PictureError, match="damaged"):
+            open_picture(path)
+
+
+def test_requests_that_contradict_each_other(png: Path) -> None:
+    with pytest.raises(UsageError, match="not both"):
+        Output(quality=90, lossless=True)
+    with pytest.raises(UsageError, match="strength"):
+        upscale_file(png, engine=Repeat(), strength=1.5)
+
+
+def camera(path: Path, **fields: str | bytes) -> Path:
+    """A small JPEG with metadata and 300 dots per inch, lying on its side."""
+    pixels = np.random.default_rng(0).integers(60, 200, (16, 24, 3), np.uint8)
+    image = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy(xres=300 / 25.4, yres=300 / 25.4)
+    texts = {"exif-ifd0-Artist": "Nobody (Nobody, ASCII, 7 components, 7 bytes)"}
+    for name, value in {**texts, **fields}.items():
+        image.set_type(GVALUE.blob_type if isinstance(value, bytes) else GVALUE.gstr_type, name, value)
+    image.set_type(GVALUE.gint_type, "orientation", 6)
+    image.jpegsave(str(path), Q=95)
+    return path
+
+
+def test_another_reader_finds_the_metadata_right(tmp_path: Path) -> None:
+    report = upscale_file(camera(tmp_path / "in.jpg"), engine=Repeat())
+    with Image.open(report.target) as image:
+        exif = image.getexif()
+        assert image.size == report.new_size == (32, 48)
+        assert exif.get(0x0112, 1) == 1
+        assert exif[0x013B] == "Nobody"
+        assert exif.get_ifd(0x8769)[0xA002] == 32
+        assert exif.get_ifd(0x8769)[0xA003] == 48
+        assert not exif.get_ifd(1), "the thumbnail of the old picture"
+        assert image.info["dpi"] == (300, 300)
+
+
+def test_thumbnails_are_left_out(shared: Path, tmp_path: Path) -> None:
+    for path in sorted((shared / "corpora" / "exif-samples").glob("*.jpg"))[:12]:
+        try:
+            report = upscale_file(path, tmp_path / path.name, engine=Repeat())
+        except PictureError:
+            continue
+        with Image.open(report.target) as image:
+            assert not image.getexif().get_ifd(1)
+
+
+def test_metadata_can_be_left_out_but_for_the_profile(shared: Path, tmp_path: Path) -> None:
+    profile = (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes()
+    source = camera(tmp_path / "in.jpg", **{"icc-profile-data": profile, "xmp-data": b"<x/>"})
+    for ending in ("jpg", "png", "webp", "tif", "avif"):
+        output = Output(strip_metadata=True)
+        report = upscale_file(source, tmp_path / f"out.{ending}", engine=Repeat(), output=output)
+        assert report.notes == ()
+        assert open_picture(report.target).profile == profile
+        content = report.target.read_bytes()
+        assert b"Nobody" not in content
+        assert b"<x/>" not in content
+        assert b"Exif" not in content
+
+
+def test_the_print_size_can_be_kept(tmp_path: Path) -> None:
+    source = camera(tmp_path / "in.jpg")
+    output = Output(keep_print_size=True)
+    for ending in ("jpg", "png", "tif"):
+        report = upscale_file(source, tmp_path / f"out.{ending}", engine=Repeat(), output=output, size=Size(scale=1.5))
+        with Image.open(report.target) as image:
+            assert [round(float(d)) for d in image.info["dpi"]] == [450, 450]
+
+
+@pytest.mark.parametrize("ending", ["webp", "avif"])
+def test_lossless_is_lossless(png: Path, ending: str) -> None:
+    before = open_picture(png).color.repeat(2, 0).repeat(2, 1)
+    for lossless in (True, False):
+        target = png.with_name(f"{lossless}.{ending}")
+        upscale_file(png, target, engine=Repeat(), output=Output(lossless=lossless))
+        assert np.array_equal(open_picture(target).color, before) == lossless
+
+
+def test_quality_changes_size(png: Path) -> None:
+    for ending in ("jpg", "webp", "avif"):
+        sizes = [
+            upscale_file(png, png.with_name(f"{q}.{ending}"), engine=Repeat(), output=Output(quality=q)).target.stat()
+            for q in (10, 100)
+        ]
+        assert sizes[0].st_size < sizes[1].st_size
+
+
+def test_color_is_right_where_a_format_has_no_profile(shared: Path, tmp_path: Path) -> None:
+    pixels = np.full((8, 8, 3), (200, 100, 50), np.uint8)
+    image = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy()
+    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes())
+    image.pngsave(str(tmp_path / "in.png"))
+    expected = image.icc_transform("srgb", embedded=True).numpy()[0, 0]
+    for ending, slack in (("ppm", 0), ("gif", 8)):
+        report = upscale_file(tmp_path / "in.png", tmp_path / f"out.{ending}", engine=Repeat())
+        assert np.abs(open_picture(report.target).color[4, 4].astype(int) - expected).max() <= slack
+        assert "converted to sRGB" in report.notes[0]
+
+
+def test_a_grey_profile_goes_where_grey_goes(shared: Path, tmp_path: Path) -> None:
+    image = pyvips.Image.new_from_array(np.full((8, 8), 90, np.uint8), interpretation="b-w").copy()
+    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "sGrey-v4.icc").read_bytes())
+    image.pngsave(str(tmp_path / "in.png"))
+    for ending in ("webp", "avif"):
+        report = upscale_file(tmp_path / "in.png", tmp_path / f"out.{ending}", engine=Repeat())
+        picture = open_picture(report.target)
+        assert "has no grey" in report.notes[0]
+        assert np.abs(picture.color.astype(int) - 90).max() <= 2
+        assert picture.notes == ()
+
+
+def test_avif_keeps_what_bits_it_can(tmp_path: Path) -> None:
+    pixels = np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8, 1).repeat(3, 2)
+    pyvips.Image.new_from_array(pixels, interpretation="rgb16").pngsave(str(tmp_path / "in.png"))
+    output = Output(lossless=True)
+    report = upscale_file(tmp_path / "in.png", tmp_path / "out.avif", engine=Repeat(), output=output)
+    assert report.bits == 12
+    assert report.notes == ("AVIF has 12 bits: 16 were rounded",)
+    picture = open_picture(report.target)
+    assert (picture.bits, picture.color.max()) == (12, 65_535)
+    assert np.abs(picture.color[::2, ::2].astype(int) - pixels).max() <= 16
+    back = upscale_file(report.target, tmp_path / "back.png", engine=Repeat())
+    assert (back.bits, back.notes) == (16, ())
+
+
+def test_sizes_and_options_of_the_command(cli: Run, png: Path) -> None:
+    for options, name, size in (
+        (("--scale", 2.5), "small_x2.5.png", (80, 60)),
+        (("--fit", "100x50", "--strength", 0.5), "small_67x50.png", (67, 50)),
+        (("--longest", 48, "--format", "webp", "--lossless"), "small_48x36.webp", (48, 36)),
+        (("--height", 6, "--format", "tiff"), "small_8x6.tif", (8, 6)),
+        (("--scale", 5, "--format", "jpeg", "--quality", 80), "small_x5.jpg", (160, 120)),
+    ):
+        code, out, err = cli("upscale", png, *options)
+        assert (code, err) == (0, "")
+        picture = open_picture(png.with_name(name))
+        assert (picture.width, picture.height) == size
+        assert ("note: " in out) == (options[1] in (6, 5))
+
+
+def test_color_that_avif_states_by_numbers(shared: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.avif"
+    files = sorted((shared / "corpora" / "pillow-tests-images").glob("*.avif"))
+    content = next(c for c in (f.read_bytes() for f in files) if b"colrnclx\0\1\0\r" in c)
+    place = content.index(b"colrnclx") + 8
+    for primaries, transfer, profile, note in ((1, 13, False, ""), (12, 13, True, ""), (9, 16, False, "PQ")):
+        numbers = bytes([0, primaries, 0, transfer])
+        source.write_bytes(content[:place] + numbers + content[place + 4 :])
+        picture = open_picture(source)
+        assert (picture.profile is not None) == profile
+        assert note in " ".join(picture.notes)
+        assert bool(picture.notes) == bool(note)
