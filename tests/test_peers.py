@@ -11,9 +11,9 @@ import pyvips
 import torch
 
 from mafdn.cards import read_header
-from mafdn.errors import WeightsError
+from mafdn.errors import UsageError, WeightsError
 from mafdn.export import export_onnx
-from mafdn.inference import open_engine
+from mafdn.inference import ENGINES, open_engine
 from mafdn.networks import (
     AFAN,
     ARCHITECTURES,
@@ -220,6 +220,11 @@ def test_a_picture_too_small_to_measure_is_one_line(cli: Run, tmp_path: Path) ->
     save_network(made(DDistillSettings(width=8, blocks=1)), path, card={})
     pyvips.Image.black(41, 60, bands=3).pngsave(str(tmp_path / "picture.png"))
     failed(cli("evaluate", "--bench", tmp_path, "--network", path), 2, path, "picture of 10x15")
+    exported = tmp_path / "small.onnx"
+    export_onnx(made(DDistillSettings(width=8, blocks=1)), exported)
+    for engine in ENGINES:
+        with pytest.raises(UsageError, match="cannot take a picture of 10x12"):
+            open_engine(exported, name=engine).run(np.zeros((1, 3, 12, 10), np.float32))
 
 
 def test_settings_find_their_network() -> None:

@@ -62,7 +62,10 @@ class Engine(Protocol):
     stencil: Stencil | None
 
     def run(self, x: Batch) -> Batch:
-        """(1, 3, H, W) float32 RGB in [0, 1] to (1, 3, scale*H, scale*W), not clipped."""
+        """(1, 3, H, W) float32 RGB in [0, 1] to (1, 3, scale*H, scale*W), not clipped.
+
+        Raises :class:`UsageError` when the network cannot take so small a picture.
+        """
         ...
 
 
@@ -87,7 +90,7 @@ class OpenVINOEngine:
             shape = tuple(probe.output(0).shape)
         except RuntimeError:
             raise WeightsError(f"{path} is not a network from (1, 3, H, W) that OpenVINO can read") from None
-        self.scale = _scale(path, shape)
+        self._path, self.scale = path, _scale(path, shape)
         info = ["framework", HEADER]
         header = str(self._model.get_rt_info(info).value) if self._model.has_rt_info(info) else ""
         self.stencil = _stencil(path, header, self._gates, self._run_given)
@@ -104,7 +107,10 @@ class OpenVINOEngine:
 
     def _compile(self, shape: tuple[int, ...], *, output: int = 0, given: bool = False) -> Any:
         model = self._model.clone()
-        model.reshape(list(shape))
+        try:
+            model.reshape(list(shape))
+        except RuntimeError:
+            raise _too_small(self._path, shape) from None
         for number, result in enumerate(model.get_results()):
             if number != output:
                 model.remove_result(result)
@@ -136,11 +142,16 @@ class OnnxRuntimeEngine:
             if isinstance(error, MemoryError):
                 raise
             raise WeightsError(f"{path} is not a network from (1, 3, H, W) that onnxruntime can read") from None
-        self.scale = _scale(path, shape)
+        self._path, self.scale = path, _scale(path, shape)
         self.stencil = _stencil(path, header, self._gates, self._run_given)
 
     def run(self, x: Batch) -> Batch:
-        return cast(Batch, self._session.run(self._outputs[:1], {self._input: x})[0])
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
+
+        try:
+            return cast(Batch, self._session.run(self._outputs[:1], {self._input: x})[0])
+        except (Fail, InvalidArgument, RuntimeException):
+            raise _too_small(self._path, x.shape) from None
 
     def _gates(self, windows: Batch) -> Gates:
         return cast(Gates, self._session.run(self._outputs[1:2], {self._input: windows})[0])
@@ -188,6 +199,10 @@ def require_scale(engine: Engine, path: Path, scale: int) -> None:
     """Raise :class:`UsageError` unless the network that ``engine`` opened from ``path`` upscales by ``scale``."""
     if engine.scale != scale:
         raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; give --scale {engine.scale}")
+
+
+def _too_small(path: Path, shape: tuple[int, ...]) -> UsageError:
+    return UsageError(f"{path} cannot take a picture of {shape[3]}x{shape[2]}: try a larger one")
 
 
 def _scale(path: Path, shape: tuple[int, ...]) -> int:
