@@ -164,7 +164,7 @@ def test_a_killed_build_goes_on(many: Path, tmp_path: Path, monkeypatch: pytest.
     assert not any(running(int(pid)) for pid in killed.stdout.split()), "a worker outlived its parent"
     assert not folder.exists()
     kept = {shard.name: (shard / "hr.u8").stat().st_ino for shard in partial.glob("?????")}
-    assert 2 <= len(kept) < 5
+    assert 2 <= len(kept) <= 5  # a fast worker may have made the last one before it died
     (partial / "00004.partial").mkdir(exist_ok=True)  # as a worker leaves it that was killed
     (partial / "00004.partial" / "hr.u8").write_bytes(b"half")
     (partial / "00005").mkdir()  # of a build of more pictures
