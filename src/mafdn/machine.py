@@ -1,8 +1,9 @@
 """What figures are measured on.
 
-Public names: :func:`peak_mib`, :func:`available_mib`, :func:`machine`, :class:`Machine`.
+Public names: :func:`peak_mib`, :func:`available_mib`, :func:`machine`, :class:`Machine`, :func:`installed_version`.
 """
 
+import importlib.metadata
 import os
 import platform
 import re
@@ -73,6 +74,14 @@ def available_mib() -> float | None:
     except (OSError, ValueError):
         pass
     return min(rooms, default=None)
+
+
+def installed_version(package: str) -> str | None:
+    """The version of an installed package, which is not imported for that; ``None`` when there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -55,11 +55,13 @@ def compare_command(
       mafdn compare --bench Set5 -s 2 -s 4 --network IMDN_x{scale}.pth --network mafdn --report benchmarks.md
     """
     with training_extra("comparing"):
+        from mafdn.evaluation.candidates import find_candidates
         from mafdn.evaluation.compare import as_table, compare
         from mafdn.evaluation.publish import write_report
         from mafdn.networks import ARCHITECTURES
     from mafdn.errors import UsageError
     from mafdn.evaluation.outputs import check_target
+    from mafdn.inference import require_engine
 
     if report:
         check_target(report, ".md")
@@ -67,11 +69,12 @@ def compare_command(
             raise UsageError(f"{report.with_suffix('')} is in the place of the report's folder; give another name")
     networks = network or ["bicubic", *(name for name in ARCHITECTURES if name != "mafdn"), "mafdn"]
     benches, scales = bench or [], sorted(set(scale or [4]))
+    require_engine(engine)
+    candidates = find_candidates(networks, scales)
     with _stages(quiet=as_json) as tell:
         comparison = compare(
-            networks,
+            candidates,
             benches,
-            scales=scales,
             rounds=rounds,
             engine=engine,
             threads=threads,
@@ -82,7 +85,7 @@ def compare_command(
         others = {"rounds": rounds, "engine": engine, "threads": threads, "published": published and published.name}
         command = _command(networks, benches, scales, others, report)
         with _stages(quiet=as_json) as tell:
-            write_report(report, comparison, networks, benches, command=command, on_progress=tell)
+            write_report(report, comparison, candidates, benches, command=command, on_progress=tell)
     if as_json:
         show_json(as_table(comparison))
         return

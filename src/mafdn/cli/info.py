@@ -1,11 +1,11 @@
 """``mafdn info``."""
 
-import importlib.metadata
 import platform
 from typing import Any
 
 from mafdn._version import __version__
 from mafdn.cli.output import Json, show_json, show_table
+from mafdn.machine import installed_version
 
 PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "torch")
 
@@ -27,7 +27,7 @@ def info_command(as_json: Json = False) -> None:
     for scale in shipped_scales():
         header, card = read_header(shipped(scale, ".safetensors"))
         weights[f"x{scale}"] = {"settings": header["settings"], "card": card}
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: installed_version(name) for name in PACKAGES}
     usable = [name for name in ENGINES if versions[name]]
     about: dict[str, Any] = {
         "mafdn": __version__,
@@ -60,10 +60,3 @@ def info_command(as_json: Json = False) -> None:
         ["scale", "bench set", "PSNR dB", "SSIM", "training steps"],
         scores,
     )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -2,7 +2,7 @@
 
 Public names: :class:`Protocol`, :class:`BenchPicture`, :class:`PictureScore`, :class:`SetScore`,
 :func:`bench_files`, :func:`bench_pairs`, :func:`bench_name`, :func:`read_bench`, :func:`measure`,
-:func:`bicubic`, :func:`lanczos`.
+:func:`finite`, :func:`bicubic`, :func:`lanczos`.
 
 Protocol: the HR picture is cropped to a multiple of the scale; the LR picture is the set's own where it
 has one, else HR reduced by :func:`mafdn.pixels.imresize`; the result is rounded to 8 bits; PSNR and SSIM are
@@ -10,6 +10,7 @@ taken without ``scale`` pixels on each side, on BT.601 luma or over the three ch
 RGB with three equal channels: only so does Set14, which has one, give the published figures of networks.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,11 @@ def measure(
         SetScore(network=name, bench=bench_name(folder), scale=protocol.scale, pictures=tuple(rows), grey=tuple(grey))
         for name, rows in scores.items()
     ]
+
+
+def finite(psnr: float) -> float | None:
+    """A PSNR as JSON holds it, which has no infinity: that of equal pictures is null."""
+    return psnr if math.isfinite(psnr) else None
 
 
 def bicubic(scale: int) -> Method:

@@ -20,7 +20,7 @@ import platformdirs
 
 from mafdn._version import __version__
 from mafdn.errors import PictureError
-from mafdn.evaluation.bench import Pair, PictureScore, Protocol, SetScore
+from mafdn.evaluation.bench import Pair, PictureScore, Protocol, SetScore, finite
 from mafdn.evaluation.networks import engine_label, find_network
 from mafdn.files import replacing, sha256
 
@@ -86,7 +86,7 @@ def store_entry(key: str, score: SetScore) -> None:
     """Write an entry whole or not at all. Errors are the system's own."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = [asdict(p) | {"psnr": p.psnr if math.isfinite(p.psnr) else None} for p in score.pictures]
+    pictures = [asdict(p) | {"psnr": finite(p.psnr)} for p in score.pictures]
     with replacing(folder / f"{key}.json") as temporary:
         temporary.write_text(json.dumps({"pictures": pictures, "grey": score.grey}), "utf-8")
 

@@ -4,26 +4,23 @@ Public names: :func:`compare`, :class:`Row`, :class:`Comparison`, :func:`as_tabl
 """
 
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mafdn._version import __version__
-from mafdn.evaluation.bench import Protocol, SetScore
-from mafdn.evaluation.candidates import Candidate, find_candidates
+from mafdn.evaluation.bench import Protocol, SetScore, finite
+from mafdn.evaluation.candidates import Candidate
 from mafdn.evaluation.evaluate import evaluate, named
 from mafdn.evaluation.latency import Latency, measure_latency
 from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.published import Published, read_published
 from mafdn.export import export_onnx
 from mafdn.files import sha256
-from mafdn.inference import require_engine
-from mafdn.machine import Machine, machine
+from mafdn.machine import Machine, installed_version, machine
 from mafdn.networks import TITLES, Count, build, count
 from mafdn.networks.architectures import training_form
 from mafdn.networks.counting import input_size
@@ -81,27 +78,24 @@ class Comparison:
 
 
 def compare(
-    networks: Sequence[str],
+    candidates: Sequence[Candidate],
     benches: Sequence[Path],
     *,
-    scales: Sequence[int],
     rounds: int = 9,
     engine: str = "auto",
     threads: int | None = None,
     published: Path | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
-    """Measure ``networks`` (as :func:`find_candidates` takes them) on every bench set, scale by scale.
+    """Measure ``candidates`` on every bench set, scale by scale.
 
     Scores are :func:`evaluate`'s, and come from its cache when they were measured before. Time and memory are
     :func:`measure_latency`'s for a 1280x720 output, every network as ONNX in the same engine, ``rounds`` times; none
     for 0. ``on_progress(what, done, total)`` tells of each stage. Raises what these functions raise.
     """
     tell = on_progress or (lambda *_: None)
-    require_engine(engine)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     figures = read_published(published) if published else read_published()
-    candidates = find_candidates(networks, scales)
     rows: list[Row] = []
     compared: dict[int, list[Difference]] = {}
     notes: list[str] = []
@@ -119,7 +113,7 @@ def compare(
         threads=threads,
         load=load,
         machine=machine(),
-        versions={"mafdn": __version__} | {name: v for name in VERSIONED if (v := _version(name))},
+        versions={"mafdn": __version__} | {name: v for name in VERSIONED if (v := installed_version(name))},
         notes=list(dict.fromkeys(notes)),
     )
 
@@ -200,13 +194,6 @@ def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | No
         file=candidate.file.name if candidate.file else "",
         sha256=sha256(candidate.file) if candidate.file else "",
         count=count(build(training_form(candidate.network.settings)))[-1] if candidate.network else None,
-        scores={s.bench: Score(psnr=s.psnr if math.isfinite(s.psnr) else None, ssim=s.ssim) for s in mine},
+        scores={s.bench: Score(psnr=finite(s.psnr), ssim=s.ssim) for s in mine},
         latency=latency,
     )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

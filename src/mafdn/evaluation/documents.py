@@ -7,7 +7,6 @@ them is replaced. Stored measurements lie in ``docs/results`` (its README says h
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mafdn.cards import SCALES, read_header
-from mafdn.evaluation.bench import SetScore
+from mafdn.evaluation.bench import SetScore, finite
+from mafdn.evaluation.markdown import table
 from mafdn.files import replacing
 
 RESULTS = Path("docs", "results")
@@ -34,14 +34,9 @@ def score_entry(score: SetScore) -> dict[str, Any]:
         "network": score.network,
         "bench": score.bench,
         "scale": score.scale,
-        "mean": {"psnr": _finite(score.psnr), "ssim": score.ssim},
-        "pictures": [asdict(picture) | {"psnr": _finite(picture.psnr)} for picture in score.pictures],
+        "mean": {"psnr": finite(score.psnr), "ssim": score.ssim},
+        "pictures": [asdict(picture) | {"psnr": finite(picture.psnr)} for picture in score.pictures],
     }
-
-
-def _finite(psnr: float) -> float | None:
-    """JSON has no infinity: the PSNR of equal pictures is null."""
-    return psnr if math.isfinite(psnr) else None
 
 
 def refresh(project: Path) -> list[Path]:
@@ -72,22 +67,19 @@ def filled(text: str, project: Path) -> str:
 
 def _scores(project: Path) -> str:
     """A row per scale and network, a column per bench set."""
-    lines: list[str] = []
+    rows: list[list[str]] = []
     columns: list[str] = []
     for scale in SCALES:
         path = project / RESULTS / f"evaluate-x{scale}.json"
         if not path.is_file():
             continue
         results: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
-        sets = list(dict.fromkeys(r["bench"] for r in results))
-        columns = columns or sets
-        if not lines:
-            lines = [f"| PSNR dB / SSIM on luma | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+        columns = columns or list(dict.fromkeys(r["bench"] for r in results))
         for network, name in (("bicubic", "bicubic"), (f"mafdn-x{scale}", "MAFDN (reconstruction), what ships")):
             means = {r["bench"]: r["mean"] for r in results if r["network"] == network}
             cells = [f"{means[s]['psnr']:.2f} / {means[s]['ssim']:.4f}" if s in means else "-" for s in columns]
-            lines.append(f"| x{scale}, {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows.append([f"x{scale}, {name}", *cells])
+    return "\n".join(table(["PSNR dB / SSIM on luma", *columns], rows)) if rows else ""
 
 
 def _photo(project: Path) -> str:
@@ -103,10 +95,8 @@ def _photo(project: Path) -> str:
 
 def _runs(project: Path) -> str:
     """What the cards say of the runs behind the weights."""
-    lines = [
-        "| weights | started from | steps | patches a step | hours | precision | held-out PSNR dB |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
+    rows: list[list[str]] = []
     for scale in SCALES:
         path = project / "weights" / f"mafdn-x{scale}.safetensors"
         if path.is_file():
@@ -115,26 +105,22 @@ def _runs(project: Path) -> str:
             log = (project / RESULTS / f"train-x{scale}.jsonl").read_text("utf-8").splitlines()
             curve = [entry for entry in map(json.loads, log) if "psnr" in entry and entry["step"] <= card["steps"]]
             validation = f"{curve[-1]['psnr']:.3f}" if curve else "-"
-            lines.append(
-                f"| x{scale} | {Path(parent).name} | {card['steps']:,} | {card['settings']['run']['batch']} | "
-                f"{card['hours']:.2f} | {card['precision']} | {validation} |"
-            )
-    return "\n".join(lines)
+            batch, hours = card["settings"]["run"]["batch"], f"{card['hours']:.2f}"
+            cells = [Path(parent).name, f"{card['steps']:,}", str(batch), hours, card["precision"], validation]
+            rows.append([f"x{scale}", *cells])
+    return "\n".join(table(columns, rows))
 
 
 def _comparison(project: Path, name: str) -> str:
     """What ``mafdn ablate`` found: held-out PSNR, its spread over seeds, and the difference per seed."""
     report = json.loads((project / RESULTS / f"{name}.json").read_text("utf-8"))
     rows: list[dict[str, Any]] = report["rows"]
-    lines = [
-        f"| configuration | steps | PSNR dB, mean of {len(report['seeds'])} seeds | spread | "
-        f"against {rows[0]['name']}, per seed |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    mean, against = f"PSNR dB, mean of {len(report['seeds'])} seeds", f"against {rows[0]['name']}, per seed"
+    cells: list[list[str]] = []
     for row in rows:
         differences = ", ".join(f"{difference:+.3f}" for difference in row["differences"]) if row != rows[0] else "-"
-        lines.append(f"| {row['name']} | {row['steps']:,} | {row['psnr']:.3f} | {row['spread']:.3f} | {differences} |")
-    return "\n".join(lines)
+        cells.append([row["name"], f"{row['steps']:,}", f"{row['psnr']:.3f}", f"{row['spread']:.3f}", differences])
+    return "\n".join(table(["configuration", "steps", mean, "spread", against], cells))
 
 
 def _from_scratch(project: Path) -> str:
@@ -154,36 +140,32 @@ def _speed(project: Path) -> str:
     report = json.loads((project / RESULTS / "profile.json").read_text("utf-8"))
     loop, steps = report["loop"], report["step"]
     batch = f"batch {loop['batch']} of {loop['patch']}x{loop['patch']}, {loop['precision']}"
+    titles = [f"one thread, batch {steps[0]['batch']}", "plain, µs per LR pixel", "ours", "ratio, paired"]
+    rows = [[s["precision"], f"{s['plain']:.1f}", f"{s['ours']:.1f}", f"{s['ratio']:.2f}"] for s in steps]
     lines = [
-        f"| one thread, batch {steps[0]['batch']} | plain, µs per LR pixel | ours | ratio, paired |",
-        "| --- | --- | --- | --- |",
-        *(f"| {s['precision']} | {s['plain']:.1f} | {s['ours']:.1f} | {s['ratio']:.2f} |" for s in steps),
+        *table(titles, rows),
         "",
         f"The whole loop made {loop['loop']:.1f} patches a second in {loop['processes']} processes ({batch}), "
         f"{100 * loop['share']:.0f} % of the {loop['bare']:.1f} of forward and backward alone in the same run. Where "
         "the time of a step goes, in milliseconds:",
         "",
-        "| operator | " + " | ".join(f"{s['precision']} plain | {s['precision']} ours" for s in steps) + " |",
-        "| --- |" + " --- |" * (2 * len(steps)),
     ]
     columns = [
         {o["name"]: o["milliseconds"] for o in s[which]} for s in steps for which in ("plain_operators", "operators")
     ]
     names = sorted({name for column in columns for name in column}, key=lambda n: -sum(c.get(n, 0) for c in columns))
-    for name in names[:8]:
-        cells = (f"{column[name]:.1f}" if name in column else "-" for column in columns)
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    titles = ["operator", *(f"{s['precision']} {which}" for s in steps for which in ("plain", "ours"))]
+    rows = [
+        [f"`{name}`", *(f"{column[name]:.1f}" if name in column else "-" for column in columns)] for name in names[:8]
+    ]
+    return "\n".join([*lines, *table(titles, rows)])
 
 
 def _gates(project: Path) -> str:
     """What every sample of a picture reaches with the gates found from it, and how far results are from the whole's."""
     sets: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["sets"]
     names = list(dict.fromkeys(name for s in sets for name in s["samples"]))
-    lines = [
-        "| gates from | " + " | ".join(f"{s['set']} x{s['scale']}" for s in sets) + " |",
-        "| --- |" + " --- |" * len(sets),
-    ]
+    rows: list[list[str]] = []
     for name in names:
         cells: list[str] = []
         for s in sets:
@@ -192,19 +174,19 @@ def _gates(project: Path) -> str:
                 cells.append(f"{whole['psnr']:.3f} dB" if found else "-")
             else:
                 cells.append(f"{found['psnr'] - whole['psnr']:+.3f}, {found['levels']:.1f}")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([name, *cells])
+    return "\n".join(table(["gates from", *(f"{s['set']} x{s['scale']}" for s in sets)], rows))
 
 
 def _halo(project: Path) -> str:
     """The largest and the mean difference at every halo, a pair of columns for each scale."""
     halos: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["halos"]
     titles = [f"x{h['scale']} (halo {h['halo']}), {kind}" for h in halos for kind in ("largest", "mean")]
-    lines = [f"| pixels from a cut | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
-    for rows in zip(*(h["errors"] for h in halos), strict=True):
-        cells = (f"{row[kind]:.1g}" for row in rows for kind in ("largest", "mean"))
-        lines.append(f"| {rows[0]['halo']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        [str(errors[0]["halo"]), *(f"{error[kind]:.1g}" for error in errors for kind in ("largest", "mean"))]
+        for errors in zip(*(h["errors"] for h in halos), strict=True)
+    ]
+    return "\n".join(table(["pixels from a cut", *titles], rows))
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {

@@ -4,7 +4,6 @@ Public names: :func:`find_network`, :func:`network_label`, :func:`engine_label`,
 :data:`ZERO_LINES`.
 """
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.evaluation.bench import Method, Pixels, bicubic, lanczos
 from mafdn.inference import ENGINES, Engine, Stencil, open_engine, require_scale, upscale
 from mafdn.inference.engines import Batch
+from mafdn.machine import installed_version
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 
 WHOLE = 65_536
@@ -53,10 +53,9 @@ def network_label(network: str, *, scale: int) -> str:
 def engine_label(path: Path) -> str:
     """Name and version of what :func:`open_method` runs ``path`` with, without importing it."""
     for name in ("torch",) if path.suffix in TORCH_FILES else ENGINES:
-        try:
-            return f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        version = installed_version(name)
+        if version:
+            return f"{name} {version}"
     return "none"  # opening the network will tell
 
 

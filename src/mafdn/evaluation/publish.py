@@ -10,7 +10,7 @@ from typing import Any
 
 from mafdn.errors import MafdnError
 from mafdn.evaluation.bench import Protocol
-from mafdn.evaluation.candidates import Candidate, find_candidates
+from mafdn.evaluation.candidates import Candidate
 from mafdn.evaluation.compare import Comparison, as_table
 from mafdn.evaluation.documents import RESULTS, filled
 from mafdn.evaluation.evaluate import evaluate, named
@@ -38,7 +38,7 @@ not who ends higher.
 def write_report(
     report: Path,
     comparison: Comparison,
-    networks: Sequence[str],
+    candidates: Sequence[Candidate],
     benches: Sequence[Path],
     *,
     command: str,
@@ -46,8 +46,8 @@ def write_report(
 ) -> None:
     """Write ``report`` (FILE.md) and, in the folder FILE beside it, plots, crops and the data of ``comparison``.
 
-    ``networks`` and ``benches`` are those that were compared, ``command`` the one that did it. Where the report lies in
-    a project's docs, what other commands have stored there is quoted too. Raises :class:`MafdnError` when something
+    ``candidates`` and ``benches`` are those that were compared, ``command`` the one that did it. Where the report lies
+    in a project's docs, what other commands have stored there is quoted too. Raises :class:`MafdnError` when something
     cannot be written.
     """
     folder = report.with_suffix("")
@@ -58,7 +58,6 @@ def write_report(
         table = as_table(comparison) | {"command": command, "crops": crops}
         draw_plots(table, folder)
         scales = sorted({row.scale for row in comparison.rows})
-        candidates = find_candidates(networks, scales)
         for number, scale in enumerate(scales, 1):
             mine = [c for c in candidates if c.scale == scale]
             about = _draw_crops(mine, benches, scale, folder / f"crops-x{scale}.png", tell)

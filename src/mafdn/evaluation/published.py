@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from mafdn.cards import SCALES
 from mafdn.errors import ConfigError
 
 TABLE = Path(__file__).with_name("published.toml")
 """The table that comes with the project."""
-KEYS = {"name", "like", "source", "inferred", "x2", "x3", "x4"}
+KEYS = {"name", "like", "source", "inferred", *(f"x{scale}" for scale in SCALES)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def _entries(network: dict[str, Any]) -> list[Published]:
     for key in network.keys() - KEYS:
         raise ValueError(f"unknown key {key}, did you mean {difflib.get_close_matches(key, KEYS, n=1, cutoff=0)[0]}?")
     entries: list[Published] = []
-    for scale in (2, 3, 4):
+    for scale in SCALES:
         table = cast(dict[str, Any], network.get(f"x{scale}", {}))
         if not table:
             continue

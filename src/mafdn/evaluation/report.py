@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mafdn.evaluation.markdown import table
 from mafdn.evaluation.plots import COSTS, Point, draw_costs
 
 Table = dict[str, Any]
@@ -174,7 +175,7 @@ def _measured(rows: Sequence[Table], benches: Sequence[str]) -> list[str]:
         "seconds": lambda r: _seconds(r["latency"]),
         "peak MiB": lambda r: f"{r['latency']['peak_mib']:,.0f}" if r["latency"] and r["latency"]["peak_mib"] else "-",
     }
-    return _table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+    return table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
 
 
 def _seconds(latency: Table | None) -> str:
@@ -212,7 +213,7 @@ def _published(published: Sequence[Table]) -> list[str]:
         ]
         for p in published
     ]
-    return _table(["network", "parameters", "Multi-Adds", *benches, "source"], rows)
+    return table(["network", "parameters", "Multi-Adds", *benches, "source"], rows)
 
 
 def _standing(comparison: Table, scale: int, rows: Sequence[Table], published: Sequence[Table]) -> list[str]:
@@ -230,7 +231,7 @@ def _standing(comparison: Table, scale: int, rows: Sequence[Table], published: S
             for d in found
         ]
         columns = ["against", "set", "PSNR, dB (95 % interval)", "SSIM (95 % interval)", "pictures improved"]
-        lines += [f"{found[0]['network']} less each other network, paired by picture:", "", *_table(columns, cells)]
+        lines += [f"{found[0]['network']} less each other network, paired by picture:", "", *table(columns, cells)]
     ours = next((row for row in rows if row["ours"] and row["scores"]), None)
     claim = next((p for p in published if p["like"] == "mafdn"), None)
     for bench in [b for b in claim["scores"] if ours["scores"].get(b, {}).get("psnr")] if ours and claim else []:
@@ -257,11 +258,3 @@ def _interval(interval: Table | None, form: str, pictures: int) -> str:
 
 def _paragraph(text: str) -> str:
     return " ".join(text.split())
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(columns)} |",
-        "| --- |" + " --- |" * (len(columns) - 1),
-        *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows),
-    ]

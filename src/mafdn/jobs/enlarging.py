@@ -5,7 +5,7 @@ Public names: :func:`enlarge`.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,10 @@ def enlarge(
     picture's is a Lanczos reduction alone.
     """
     width, height = size
-    color, alpha = picture.color, picture.alpha
+    alpha = picture.alpha
     if alpha is not None:
-        color = extend_colors(color, alpha)
-    planes = color if alpha is None else cast(Pixels, np.dstack([color, alpha]))
-    bands = color.shape[2]
+        picture = replace(picture, color=extend_colors(picture.color, alpha))
+    planes, bands = picture.planes, picture.color.shape[2]
     tone = find_tone(picture.profile, bands)
     plain = size == (picture.width * scale, picture.height * scale) and strength == 1 and tone is None
     if plain:
@@ -50,14 +49,14 @@ def enlarge(
         wanted = strength > 0 and (width > picture.width or height > picture.height)
         larger = network(planes) if wanted else planes
         share = strength if wanted else 1.0
-        result = np.empty((height, width, planes.shape[2]), color.dtype)
+        result = np.empty((height, width, planes.shape[2]), picture.color.dtype)
         for start in range(0, height, BAND):
             rows = range(start, min(start + BAND, height))
             values = resized_rows(larger, rows, size=(height, width))
             if share < 1:
                 values *= share
                 values += (1 - share) * resized_rows(planes, rows, size=(height, width))
-            result[rows.start : rows.stop] = _rounded(values, tone, color.dtype)
+            result[rows.start : rows.stop] = _rounded(values, tone, picture.color.dtype)
     if alpha is not None:
         settle_alpha(result[..., bands], alpha)
     return replace(picture, color=result[..., :bands], alpha=None if alpha is None else result[..., bands])

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, fields
 from fractions import Fraction
 
+from mafdn.cards import SCALES
 from mafdn.errors import UsageError
 
-NETWORK_SCALES = (2, 3, 4)
 LARGEST = 2**31 - 1
 
 
@@ -71,7 +71,7 @@ def network_scale(size: tuple[int, int], new_size: tuple[int, int]) -> int:
     second pass of a network measured 0.01 to 0.1 dB less than that.
     """
     factor = max(Fraction(new, old) for new, old in zip(new_size, size, strict=True))
-    return next((scale for scale in NETWORK_SCALES if scale >= factor), NETWORK_SCALES[-1])
+    return next((scale for scale in SCALES if scale >= factor), SCALES[-1])
 
 
 def _rounded(value: Fraction) -> int:

@@ -1,6 +1,6 @@
 """A picture in memory, with all that belongs to it.
 
-Public names: :class:`Picture`.
+Public names: :class:`Picture`, :func:`space_of`.
 """
 
 from collections.abc import Mapping
@@ -52,3 +52,10 @@ class Picture:
     @property
     def bits(self) -> int:
         return self.file_bits or self.color.dtype.itemsize * 8
+
+
+def space_of(*, grey: bool, deep: bool) -> str:
+    """What libvips calls the space of grey or RGB pixels, ``deep`` when they have 16 bits."""
+    if grey:
+        return "grey16" if deep else "b-w"
+    return "rgb16" if deep else "srgb"

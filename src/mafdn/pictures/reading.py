@@ -26,7 +26,7 @@ from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.nclx import stated_color
-from mafdn.pictures.picture import Picture, Pixels
+from mafdn.pictures.picture import Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
 
 DAMAGED = "seems damaged or incomplete"
@@ -209,9 +209,8 @@ def _with_heic_pixels(path: Path, header: pyvips.Image) -> tuple[pyvips.Image, i
     """The pixels of a HEIC file with all that libvips reads of it, and its bits."""
     pixels, bits = read_heic(path)
     grey, deep = pixels.shape[2] < 3, pixels.dtype == np.uint16
-    space = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
     image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(
-        interpretation=space, xres=header.xres, yres=header.yres
+        interpretation=space_of(grey=grey, deep=deep), xres=header.xres, yres=header.yres
     )
     for name in header.get_fields():
         if name == ICC or name.startswith(("exif-", "xmp-", "iptc-")):
@@ -240,7 +239,7 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
         converted = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
         return converted, ["CMYK was converted to sRGB"]
     sixteen = image.format not in ("uchar", "char")
-    converted = image.colourspace("rgb16" if sixteen else "srgb").copy()
+    converted = image.colourspace(space_of(grey=False, deep=sixteen)).copy()
     if ICC in converted.get_fields():
         converted.remove(ICC)
     return converted, [f"{space} was converted to sRGB"]

@@ -19,7 +19,7 @@ from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
 from mafdn.pictures.netpbm import write_pixels
-from mafdn.pictures.picture import Picture
+from mafdn.pictures.picture import Picture, space_of
 from mafdn.pictures.reading import file_name, one_line_errors
 
 QUALITY = 95
@@ -111,7 +111,7 @@ def _fitted(picture: Picture, target: Format) -> tuple[pyvips.Image, list[str]]:
     image = pyvips.Image.new_from_array(np.ascontiguousarray(color))
     if alpha is not None:
         image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(alpha)))
-    space = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
+    space = space_of(grey=grey, deep=deep)
     image = image.copy(interpretation=space, xres=picture.pixels_per_mm[0], yres=picture.pixels_per_mm[1])
     if picture.profile is not None:
         image.set_type(pyvips.GValue.blob_type, ICC, cast(Any, picture.profile))
@@ -129,11 +129,11 @@ def _fitted(picture: Picture, target: Format) -> tuple[pyvips.Image, list[str]]:
     if bits < picture.bits:
         notes.append(f"{target.name} has {bits} bits: {picture.bits} were rounded")
     if deep and bits == 8:
-        image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if grey else "srgb")
+        image = (image / 257).rint().cast("uchar").copy(interpretation=space_of(grey=grey, deep=False))
     elif deep and bits < 16:  # the encoder cuts off the low bits
         top = 2**bits - 1
         image = ((image * (top / 65_535)).rint() * 2 ** (16 - bits)).cast("ushort")
-        image = image.copy(interpretation="grey16" if grey else "rgb16")
+        image = image.copy(interpretation=space_of(grey=grey, deep=True))
     return image.copy(), notes
 
 
