@@ -1,24 +1,37 @@
 """What happens around the network: transparency, tone curves, sizes between and shares of Lanczos."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mafdn.jobs.enlarging import enlarge
-from mafdn.pictures.alpha import extend_colors, settle_alpha
+from mafdn.jobs import enlarging
+from mafdn.pictures.alpha import extended, settle_alpha
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.profiles import check_profile, find_tone
 from mafdn.pixels import imresize
+from mafdn.pixels.rows import Rows
 
 
-def cubic(planes: np.ndarray) -> np.ndarray:
-    """A network that rings as bicubic does, x2."""
-    top = np.iinfo(planes.dtype).max
-    values = imresize(planes.astype(np.float64) / top, 2)
-    return np.rint(np.clip(values, 0, 1) * top).astype(planes.dtype)
+def cubic(rows: Rows) -> Iterator[np.ndarray]:
+    """A network that rings as bicubic does, x2; its bands are of odd sizes."""
+    top = np.iinfo(rows.dtype).max
+    values = imresize(rows[:].astype(np.float64) / top, 2)
+    larger = np.rint(np.clip(values, 0, 1) * top).astype(rows.dtype)
+    for start in range(0, len(larger), 13):
+        yield larger[start : start + 13].copy()
+
+
+def enlarge(picture: Picture, size: tuple[int, int], **options: Any) -> Picture:
+    """The whole result of the bands that :func:`mafdn.jobs.enlarging.enlarge` makes."""
+    bands = list(enlarging.enlarge(picture, size, scale=2, **options))
+    return replace(picture, planes=np.concatenate(bands))
 
 
 def disc(hidden: int, dtype: type = np.uint8) -> Picture:
@@ -27,9 +40,8 @@ def disc(hidden: int, dtype: type = np.uint8) -> Picture:
     alpha = np.clip(14 - np.hypot(x - 19.5, y - 19.5), 0, 1)
     color = np.where(alpha[..., None] > 0, np.array([0.8, 0.2, 0.1]), hidden)
     top = np.iinfo(dtype).max
-    return Picture(
-        color=np.rint(color * top).astype(dtype), alpha=np.rint(alpha * top).astype(dtype), format=FORMATS["PNG"]
-    )
+    planes = np.rint(np.dstack([color, alpha]) * top).astype(dtype)
+    return Picture(planes=planes, format=FORMATS["PNG"])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -37,7 +49,7 @@ def disc(hidden: int, dtype: type = np.uint8) -> Picture:
 @pytest.mark.parametrize("size", [(80, 80), (67, 67), (130, 130)])
 def test_transparent_edges_have_no_fringe(hidden: int, dtype: type, size: tuple[int, int]) -> None:
     picture = disc(hidden, dtype)
-    larger = enlarge(picture, size, network=cubic, scale=2)
+    larger = enlarge(picture, size, network=cubic)
     assert larger.alpha is not None
     top = np.iinfo(dtype).max
     visible = larger.alpha > 0
@@ -53,24 +65,45 @@ def test_colors_reach_far_and_visible_ones_stay() -> None:
     alpha = np.zeros((37, 53), np.uint8)
     alpha[3, 4], alpha[3, 5] = 255, 1
     color[3, 4], color[3, 5] = (10, 20, 30), (10, 20, 30)
-    result = extend_colors(color, alpha)
-    assert (result == (10, 20, 30)).all()
+    result = extended(np.dstack([color, alpha]))[:]
+    assert (result[..., :3] == (10, 20, 30)).all()
+    assert np.array_equal(result[..., 3], alpha)
     for whole in (0, 255):
-        assert extend_colors(color, np.full((37, 53), whole, np.uint8)) is color
+        planes = np.dstack([color, np.full((37, 53), whole, np.uint8)])
+        assert extended(planes) is planes
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_any_rows_are_those_of_the_whole(height: int, width: int, holes: int, seed: int) -> None:
+    """Transparent colors and alpha do not depend on which rows are asked for at a time."""
+    rng = np.random.default_rng(seed)
+    planes = rng.integers(0, 256, (height, width, 2), np.uint8)
+    planes[..., 1] *= rng.random((height, width)) * 100 > holes
+    planes[: int(rng.integers(0, height)), : int(rng.integers(0, width)), 1] = 0
+    whole, (start, stop) = extended(planes)[:], np.sort(rng.integers(0, height + 1, 2))
+    assert np.array_equal(extended(planes)[start:stop], whole[start:stop])
+    larger = rng.integers(0, 256, (height * 2, width * 3), np.uint8)
+    settled, part = larger.copy(), larger[start * 2 : stop * 2].copy()
+    settle_alpha(settled, 0, planes, larger.shape)
+    if len(part):
+        settle_alpha(part, int(start) * 2, planes, larger.shape)
+    assert np.array_equal(part, settled[start * 2 : stop * 2])
 
 
 def test_soft_alpha_is_left_alone() -> None:
-    alpha = np.arange(50, 200, dtype=np.uint8).reshape(10, 15)
-    larger = cubic(alpha[..., None])[..., 0]
+    alpha = np.arange(50, 200, dtype=np.uint8).reshape(10, 15, 1)
+    larger = imresize(alpha, 2)[..., 0]
     settled = larger.copy()
-    settle_alpha(settled, alpha)
+    settle_alpha(settled, 0, alpha, larger.shape)
     assert np.array_equal(settled, larger)
 
 
 def test_opaque_pictures_stay_opaque_and_clear_ones_clear() -> None:
     for value in (0, 65_535):
-        picture = replace(disc(0, np.uint16), alpha=np.full((40, 40), value, np.uint16))
-        larger = enlarge(picture, (90, 90), network=cubic, scale=2, strength=0.4)
+        whole = np.full((40, 40), value, np.uint16)
+        picture = replace(disc(0, np.uint16), planes=np.dstack([disc(0, np.uint16).color, whole]))
+        larger = enlarge(picture, (90, 90), network=cubic, strength=0.4)
         assert larger.alpha is not None
         assert (larger.alpha == value).all()
 
@@ -112,16 +145,15 @@ def test_profiles_that_cannot_be_right_are_told(shared: Path) -> None:
 def test_linear_light_is_shown_to_the_network_as_a_display_would(shared: Path, dtype: type) -> None:
     top = np.iinfo(dtype).max
     ramp = np.linspace(0, 1, 64)[None, :, None].repeat(4, 0).repeat(3, 2)
-    picture = Picture(
-        color=np.rint(ramp * top).astype(dtype), alpha=None, format=FORMATS["PNG"], profile=icc(shared, "scRGB-v2.icc")
-    )
+    planes = np.rint(ramp * top).astype(dtype)
+    picture = Picture(planes=planes, format=FORMATS["PNG"], profile=icc(shared, "scRGB-v2.icc"))
     seen: list[np.ndarray] = []
 
-    def repeat(planes: np.ndarray) -> np.ndarray:
-        seen.append(planes)
-        return planes.repeat(2, 0).repeat(2, 1)
+    def repeat(rows: Rows) -> Iterator[np.ndarray]:
+        seen.append(rows[:])
+        yield seen[-1].repeat(2, 0).repeat(2, 1)
 
-    larger = enlarge(picture, (128, 8), network=repeat, scale=2)
+    larger = enlarge(picture, (128, 8), network=repeat)
     middle = seen[0][0, 32, 0] / 65_535
     assert 0.72 < middle < 0.76, "half the light is 188 of 255 in sRGB"
     back = np.abs(larger.color[0, ::2].astype(int) - picture.color[0]).max()
@@ -133,20 +165,20 @@ def test_linear_light_is_shown_to_the_network_as_a_display_would(shared: Path, d
 
 
 def test_between_scales_the_result_is_a_reduction_in_float() -> None:
-    picture = replace(disc(0), alpha=None)
-    larger = enlarge(picture, (60, 60), network=cubic, scale=2)
-    deep = cubic(picture.color.astype(np.uint16) * np.uint16(257)).astype(np.float64) / 257
+    picture = replace(disc(0), planes=disc(0).color)
+    larger = enlarge(picture, (60, 60), network=cubic)
+    deep = np.concatenate(list(cubic(picture.color.astype(np.uint16) * np.uint16(257)))).astype(np.float64) / 257
     expected = np.rint(np.clip(imresize(deep, size=(60, 60), kernel="lanczos3"), 0, 255))
     assert np.abs(larger.color - expected).max() <= 1
     assert (larger.color != expected).mean() < 0.001
 
 
 def test_strength_blends_with_lanczos() -> None:
-    picture = replace(disc(0), alpha=None)
+    picture = replace(disc(0), planes=disc(0).color)
     lanczos = imresize(picture.color.astype(np.float64), 2, kernel="lanczos3").clip(0, 255)
-    none, half, full = (enlarge(picture, (80, 80), network=cubic, scale=2, strength=s) for s in (0, 0.5, 1))
+    none, half, full = (enlarge(picture, (80, 80), network=cubic, strength=s) for s in (0, 0.5, 1))
     assert np.abs(none.color - lanczos).max() <= 0.51
-    assert np.array_equal(full.color, cubic(picture.color))
+    assert np.array_equal(full.color, np.concatenate(list(cubic(picture.color))))
     # Clipped once, at the end: only where neither share leaves the range is it the mean of the two.
     mean = (none.color.astype(float) + full.color) / 2
     inside = (mean > 5) & (mean < 250)
@@ -154,8 +186,8 @@ def test_strength_blends_with_lanczos() -> None:
 
 
 def test_no_network_runs_where_none_is_needed() -> None:
-    def broken(planes: np.ndarray) -> np.ndarray:
-        raise AssertionError(planes.shape)
+    def broken(rows: Rows) -> Iterator[np.ndarray]:
+        raise AssertionError(rows.shape)
 
-    assert enlarge(disc(0), (20, 20), network=broken, scale=2).color.shape == (20, 20, 3)
-    assert enlarge(disc(0), (80, 80), network=broken, scale=2, strength=0).width == 80
+    assert enlarge(disc(0), (20, 20), network=broken).color.shape == (20, 20, 3)
+    assert enlarge(disc(0), (80, 80), network=broken, strength=0).width == 80

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mafdn.cards import shipped
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference import ENGINES, Stencil, Tiling, open_engine, upscale
-from mafdn.inference.tiles import plan, plan_axis, ramp
+from mafdn.inference import ENGINES, Stencil, open_engine, upscale
+from mafdn.inference.tiles import Tiling, kept, plan, plan_axis, ramp
 
 
 class Repeat:
@@ -44,7 +44,10 @@ def test_tiles_cover_an_axis_and_their_weights_sum_to_one(length: int, tiling: T
     for span in spans:
         assert span.start >= 0
         assert span.start + span.size <= length
-        weights = ramp(span, scale, tiling.fade)
+        if tiling.fade:
+            weights = ramp(span, scale, tiling.fade)
+        else:
+            weights = np.isin(range(span.size * scale), kept(span, scale)).astype(np.float32)
         total[span.start * scale : (span.start + span.size) * scale] += weights
         for inner, edge in (
             (span.before, weights[: tiling.margin * scale]),

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import PictureError, UsageError
+from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS, format_of_name, sniff
-from mafdn.pictures.netpbm import write_pixels
+from mafdn.pictures.netpbm import start_of
 from mafdn.pictures.reading import open_picture, read_rgb8, read_size
-from mafdn.pictures.writing import check_encodable, reserve, save_picture
+from mafdn.pictures.writing import check_encodable, reserve
 
 IPTC = b"Photoshop 3.0\x008BIM\x04\x04" + bytes(5) + b"\x0a\x1c\x02\x05\x00\x05title"
 
@@ -28,7 +29,9 @@ def write(path: Path, array: np.ndarray, space: str, **fields: object) -> Path:
         kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
         image.set_type(kind if not isinstance(value, int) else pyvips.GValue.gint_type, name.replace("__", "-"), value)
     if path.suffix == ".ppm":
-        write_pixels(array, path)
+        height, width, channels = array.shape
+        deep = array.dtype == np.uint16
+        path.write_bytes(start_of(width, height, channels, deep=deep) + array.astype(">u2" if deep else "u1").tobytes())
     elif path.suffix in (".jpg", ".webp"):
         image.write_to_file(str(path), Q=100)
     else:

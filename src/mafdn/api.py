@@ -44,7 +44,7 @@ class Upscaler:
         if isinstance(picture, np.ndarray):
             array: NDArray[Any] = picture
         else:
-            array = open_picture(Path(picture)).planes
+            array = open_picture(Path(picture)).planes[:]
         return upscale(self.engine, array, tile=self.tile, exact=self.exact, on_progress=on_progress)
 
     def upscale_file(

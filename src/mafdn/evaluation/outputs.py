@@ -15,9 +15,10 @@ from mafdn.evaluation.bench import BenchPicture, Pixels, Protocol, SetScore
 from mafdn.evaluation.documents import score_entry
 from mafdn.evaluation.paired import Difference
 from mafdn.files import replacing
+from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.writing import reserve, save_picture
+from mafdn.pictures.writing import reserve
 
 COLUMNS = ("network", "bench", "scale", "channels", "picture", "psnr", "ssim")
 MEAN = "mean"
@@ -81,7 +82,7 @@ class ResultFolder:
             raise MafdnError(f"cannot write {path}: {error.strerror or error}") from None
         png = FORMATS["PNG"]
         with reserve(path, overwrite=True) as temporary:
-            save_picture(Picture(color=result, alpha=None, format=png), temporary, png, name=path)
+            save_picture(Picture(planes=result, format=png), temporary, png, name=path)
 
     def _part(self, name: str) -> str:
         """A name as one part of a path: that of a network or a set may be a whole path itself."""

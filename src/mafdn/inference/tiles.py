@@ -1,6 +1,6 @@
 """Cutting a picture into overlapping tiles and joining them again.
 
-Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`ramp`, :data:`TILE`.
+Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`kept`, :func:`ramp`, :data:`TILE`.
 
 All tiles of a picture have one size, so an engine compiles one graph. Where what lies near a tile's edge is all that
 tells it from the whole picture, tiles overlap by twice that margin and are cut in its middle: nothing differs there.
@@ -18,8 +18,8 @@ from mafdn.errors import UsageError
 
 TILE = 512
 """The side of a tile where none is asked for, in input pixels."""
-STEP = 16
-"""Sides of tiles are multiples of it: pictures of many sizes then share compiled graphs, and vectors are full."""
+STEP = 8
+"""Sides of tiles are multiples of it: pictures of many sizes then share compiled graphs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,11 @@ def plan_axis(length: int, tiling: Tiling) -> list[Span]:
     ]
 
 
+def kept(span: Span, scale: int) -> range:
+    """Which of a span's ``scale * size`` output pixels are used where it is cut in the middle of what it shares."""
+    return range(-(-span.before * scale // 2), span.size * scale - span.after * scale // 2)
+
+
 def ramp(span: Span, scale: int, fade: int) -> NDArray[np.float32]:
     """The weight of each of a span's ``scale * size`` output pixels; over all spans they sum to 1."""
     weights = np.ones(span.size * scale, np.float32)
@@ -97,6 +102,6 @@ def ramp(span: Span, scale: int, fade: int) -> NDArray[np.float32]:
 
 
 def _rise(shared: int, scale: int, fade: int) -> NDArray[np.float32]:
-    """From 0 to 1 over the middle ``fade`` of ``shared`` input pixels; a step for no fade."""
+    """From 0 to 1 over the middle ``fade`` of ``shared`` input pixels."""
     position = (np.arange(shared * scale) + 0.5) / scale - shared / 2
-    return (np.clip(position / fade + 0.5, 0.0, 1.0) if fade else position > 0).astype(np.float32)
+    return np.clip(position / fade + 0.5, 0.0, 1.0).astype(np.float32)

@@ -1,9 +1,10 @@
-"""Upscaling an array with an engine, whole or in tiles.
+"""Upscaling with an engine, whole or in tiles: an array, or rows that come and go.
 
-Public names: :func:`upscale`, :func:`cut`.
+Public names: :func:`upscale`, :func:`upscale_rows`, :func:`cut`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from mafdn.errors import UsageError
 from mafdn.inference.engines import Batch, Engine
 from mafdn.inference.gates import Windows, sample_windows
-from mafdn.inference.tiles import TILE, Span, Tiling, plan, ramp
+from mafdn.inference.tiles import TILE, Span, Tiling, kept, plan, ramp
+from mafdn.pixels.rows import Rows, pieces
 
 Array = NDArray[Any]
 Run = Callable[[Batch], Batch]
+Progress = Callable[[int, int], None]
 FADED_TILE, MARGIN, FADE = 256, 8, 16
 """Tiles, in input pixels, of a network that cannot hold its gates; in the margin a tile's own padding shows."""
 RANGES = {"uint8": 255.0, "uint16": 65_535.0, "float32": 1.0}
@@ -28,7 +31,7 @@ def upscale(
     *,
     tile: int | None = None,
     exact: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Array:
     """Upscale an (H, W, C) or (H, W) array by the engine's scale; type and channels stay.
 
@@ -44,29 +47,54 @@ def upscale(
     network is none.
     """
     _check(array)
-    tiling = _tiling(engine, tile, exact=exact)
     planes = array if array.ndim == 3 else array[..., None]
     height, width, channels = planes.shape
-    groups = {1: [(0,)], 2: [(0,), (1,)], 3: [(0, 1, 2)], 4: [(0, 1, 2), (3,)]}[channels]
-    flat = [len(g) == 1 and bool((planes[..., g[0]] == planes[0, 0, g[0]]).all()) for g in groups]
     result = np.empty((height * engine.scale, width * engine.scale, channels), array.dtype)
-    rows, columns = plan(height, width, tiling)
-    total = len(rows) * len(columns) * flat.count(False)
-    done = 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done, total)
-
-    for group, constant in zip(groups, flat, strict=True):
-        if constant:  # an opaque alpha stays exactly opaque, and costs nothing
-            result[..., group] = planes[0, 0, group]
-        else:
-            run = _held(engine, planes, group, whole=len(rows) * len(columns) == 1)
-            _upscale_group(run, engine.scale, planes, result, group, rows, columns, tiling.fade, tick)
+    top = 0
+    for band in upscale_rows(engine, planes, tile=tile, exact=exact, on_progress=on_progress):
+        result[top : top + len(band)] = band
+        top += len(band)
     return result if array.ndim == 3 else result[..., 0]
+
+
+def upscale_rows(
+    engine: Engine,
+    rows: Rows,
+    *,
+    tile: int | None = None,
+    exact: bool = False,
+    on_progress: Progress | None = None,
+) -> Generator[Array]:
+    """What :func:`upscale` makes of (H, W, C) ``rows``, from the top: bands of (any, scale*W, C).
+
+    Every row is read at most four times, and no more of them are held than one row of tiles takes. Each band is the
+    caller's to change. Raises, at the first, what :func:`upscale` raises.
+    """
+    height, width, channels = rows.shape
+    tiling = _tiling(engine, tile, exact=exact)
+    groups = {1: [(0,)], 2: [(0,), (1,)], 3: [(0, 1, 2)], 4: [(0, 1, 2), (3,)]}[channels]
+    constants = [_constant(rows, group) for group in groups]
+    spans, columns = plan(height, width, tiling)
+    tick = _counter(on_progress, len(spans) * len(columns) * constants.count(None))
+    planes: list[Iterator[Array]] = []
+    for group, constant in zip(groups, constants, strict=True):
+        if constant is None:
+            run = _held(engine, rows, group, whole=len(spans) * len(columns) == 1)
+            plane = _Plane(rows, group, spans, columns, engine.scale, run, tick)
+            planes.append(_faded_bands(plane, tiling.fade) if tiling.fade else _cut_bands(plane))
+        else:
+            planes.append(_constant_bands(constant, spans, columns, engine.scale, tiling.fade))
+    for bands in zip(*planes, strict=True):
+        yield bands[0] if len(bands) == 1 else np.concatenate(bands, axis=2)
+
+
+def cut(rows: Rows, windows: Windows, *, group: tuple[int, ...] = (0, 1, 2)) -> Batch:
+    """Windows of the channels ``group`` of (H, W, C) rows that :func:`upscale_rows` takes: (N, 3, h, w) in [0, 1]."""
+    parts: list[Batch] = []
+    for top in windows.tops:
+        line = rows[top : top + windows.height][..., group]
+        parts += [_to_batch(line[:, left : left + windows.width]) for left in windows.lefts]
+    return np.concatenate(parts)
 
 
 def _tiling(engine: Engine, tile: int | None, *, exact: bool) -> Tiling:
@@ -79,54 +107,83 @@ def _tiling(engine: Engine, tile: int | None, *, exact: bool) -> Tiling:
     return Tiling(tile=FADED_TILE if tile is None else tile, margin=MARGIN, fade=FADE)
 
 
-def _held(engine: Engine, planes: Array, group: tuple[int, ...], *, whole: bool) -> Run:
+def _constant(rows: Rows, group: tuple[int, ...]) -> Array | None:
+    """The one value of a plane that has no other: an opaque alpha stays exactly opaque, and costs nothing."""
+    if len(group) > 1:
+        return None
+    value = rows[0:1][0, 0, group]
+    return value if all((piece[..., group] == value).all() for _, piece in pieces(rows)) else None
+
+
+def _held(engine: Engine, rows: Rows, group: tuple[int, ...], *, whole: bool) -> Run:
     """The network as it is run on every part of a plane, with the plane's gates where it can hold them."""
-    windows = sample_windows(*planes.shape[:2])
+    windows = sample_windows(*rows.shape[:2])
     if engine.stencil is None or (whole and windows.all):  # its own gates are those of the whole
         return engine.run
-    stencil, gates = engine.stencil, engine.stencil.gates(cut(planes, windows, group=group))
+    stencil, gates = engine.stencil, engine.stencil.gates(cut(rows, windows, group=group))
     return lambda x: stencil.run(x, gates)
 
 
-def cut(planes: Array, windows: Windows, *, group: tuple[int, ...] = (0, 1, 2)) -> Batch:
-    """Windows of the channels ``group`` of an (H, W, C) array that :func:`upscale` takes: (N, 3, h, w) in [0, 1]."""
-    parts = [
-        _to_batch(planes[top : top + windows.height, left : left + windows.width, group])
-        for top in windows.tops
-        for left in windows.lefts
-    ]
-    return np.concatenate(parts)
+@dataclass(frozen=True)
+class _Plane:
+    """Channels that go through the network together, and how they are cut."""
+
+    rows: Rows
+    group: tuple[int, ...]
+    spans: list[Span]
+    columns: list[Span]
+    scale: int
+    run: Run
+    tick: Callable[[], None]
+
+    @property
+    def width(self) -> int:
+        """Of the result."""
+        return self.rows.shape[1] * self.scale
+
+    def tile(self, source: Array, column: Span) -> Batch:
+        """The result of one tile, (sH, sW, n), from its rows of the picture."""
+        output = self.run(_to_batch(source[:, column.start : column.start + column.size, self.group]))
+        self.tick()
+        values = output[0].transpose(1, 2, 0)
+        return values if len(self.group) == 3 else values.mean(2, keepdims=True)
 
 
-def _upscale_group(
-    run: Run,
-    scale: int,
-    planes: Array,
-    result: Array,
-    group: tuple[int, ...],
-    rows: list[Span],
-    columns: list[Span],
-    fade: int,
-    tick: Callable[[], None],
-) -> None:
-    """Fill ``result[..., group]`` row of tiles by row of tiles, from the top."""
-    waiting = np.zeros((0, result.shape[1], len(group)), np.float32)  # shared with the row above
-    for row in rows:
-        band = np.zeros((row.size * scale, result.shape[1], len(group)), np.float32)
-        for column in columns:
-            part = planes[row.start : row.start + row.size, column.start : column.start + column.size, group]
-            output = run(_to_batch(part))[0].transpose(1, 2, 0)  # (sH, sW, 3)
-            if len(group) == 1:
-                output = output.mean(2, keepdims=True)
-            left = column.start * scale
-            band[:, left : left + output.shape[1]] += output * ramp(column, scale, fade)[None, :, None]
-            tick()
-        band *= ramp(row, scale, fade)[:, None, None]
+def _cut_bands(plane: _Plane) -> Generator[Array]:
+    """Rows of tiles that are cut where they meet, each as high as what is kept of it."""
+    for span in plane.spans:
+        source = plane.rows[span.start : span.start + span.size]
+        high = kept(span, plane.scale)
+        band = np.empty((len(high), plane.width, len(plane.group)), plane.rows.dtype)
+        for column in plane.columns:
+            wide, left = kept(column, plane.scale), column.start * plane.scale
+            tile = plane.tile(source, column)[high.start : high.stop, wide.start : wide.stop]
+            band[:, left + wide.start : left + wide.stop] = _from_unit(tile, band.dtype)
+        yield band
+
+
+def _faded_bands(plane: _Plane, fade: int) -> Generator[Array]:
+    """Rows of tiles that fade into each other, each down to where the next begins."""
+    waiting = np.zeros((0, plane.width, len(plane.group)), np.float32)  # shared with the row above
+    for span in plane.spans:
+        source = plane.rows[span.start : span.start + span.size]
+        band = np.zeros((span.size * plane.scale, plane.width, len(plane.group)), np.float32)
+        for column in plane.columns:
+            tile, left = plane.tile(source, column), column.start * plane.scale
+            band[:, left : left + tile.shape[1]] += tile * ramp(column, plane.scale, fade)[None, :, None]
+        band *= ramp(span, plane.scale, fade)[:, None, None]
         band[: len(waiting)] += waiting
-        settled = len(band) - row.after * scale
-        top = row.start * scale
-        result[top : top + settled, :, group] = _from_unit(band[:settled], result.dtype)
+        settled = len(band) - span.after * plane.scale
         waiting = band[settled:]
+        yield _from_unit(band[:settled], plane.rows.dtype)
+
+
+def _constant_bands(value: Array, spans: list[Span], columns: list[Span], scale: int, fade: int) -> Generator[Array]:
+    """Bands of one value, as high as those of another plane that is cut the same way."""
+    width = (columns[-1].start + columns[-1].size) * scale
+    for span in spans:
+        height = (span.size - span.after) * scale if fade else len(kept(span, scale))
+        yield np.full((height, width, 1), value)
 
 
 def _to_batch(part: Array) -> Batch:
@@ -136,10 +193,23 @@ def _to_batch(part: Array) -> Batch:
 
 
 def _from_unit(values: Batch, dtype: np.dtype[Any]) -> Array:
-    """``values`` (changed in place: a row of tiles is large) clipped, scaled and rounded for ``dtype``."""
-    np.clip(values, 0.0, 1.0, out=values)
+    """``values`` clipped, scaled and rounded for ``dtype``."""
+    values = np.clip(values, 0.0, 1.0)
     values *= np.float32(RANGES[dtype.name])
     return np.rint(values, out=values).astype(dtype) if dtype.kind == "u" else values
+
+
+def _counter(on_progress: Progress | None, total: int) -> Callable[[], None]:
+    """What is called after every tile."""
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if on_progress:
+            on_progress(done, total)
+
+    return tick
 
 
 def _check(array: Array) -> None:

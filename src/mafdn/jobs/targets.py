@@ -10,14 +10,21 @@ from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
+from mafdn.inference.tiles import TILE
 from mafdn.jobs.sizes import Size
 from mafdn.machine import available_mib
+from mafdn.pictures.encoding import Options
 from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
 from mafdn.pictures.reading import Stated
+from mafdn.pictures.scratch import LARGE
 
 LONGEST_NAME = 255
 LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
 """Of a picture's plain bytes, what its file takes at the very least; a flat graphic takes less, but is small anyway."""
+
+
+BANDS = 3
+"""Rows of tiles of a result that are in memory: one is made, one waits and one is encoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class Output:
     format: str | None = None
     """jpeg, png, webp, tiff, avif, gif or ppm; not given: what the result's name ends in, else the picture's."""
     quality: int | None = None
-    """1 to 100, for JPEG, WebP and AVIF; what :func:`save_picture` takes when not given."""
+    """1 to 100, for JPEG, WebP and AVIF; what :mod:`mafdn.pictures.encoding` takes when not given."""
     lossless: bool = False
     strip_metadata: bool = False
     """Leave out EXIF, XMP, IPTC and texts; the color profile stays."""
@@ -41,6 +48,11 @@ class Output:
             raise UsageError(f"quality {self.quality} is not between 1 and 100")
         if self.quality is not None and self.lossless:
             raise UsageError("give a quality or lossless, not both")
+
+    @property
+    def options(self) -> Options:
+        """What the encoder is told of it."""
+        return Options(quality=self.quality, lossless=self.lossless, strip=self.strip_metadata)
 
     def check(self, kind: Format) -> None:
         """Raise :class:`UsageError` when ``kind`` cannot be written this way."""
@@ -87,12 +99,11 @@ def check_room(
 ) -> None:
     """Raise :class:`PictureError` when memory or the disk of ``target`` will clearly not do."""
     sample = 1 if stated.bits <= 8 else 2
-    before = stated.width * stated.height * stated.channels
-    after = new_size[0] * new_size[1] * stated.channels
-    plain = new_size == (stated.width * scale, stated.height * scale)
-    need = before * sample + after * sample
-    if not plain:  # the network's own result waits in 16 bits
-        need += before * 2 + before * scale * scale * 2
+    before = stated.width * stated.height * stated.channels * sample
+    after = new_size[0] * new_size[1] * stated.channels * sample
+    waiting = before if before > LARGE and not stated.format.whole else 0  # in a file beside the result
+    rows = BANDS * TILE * scale * stated.width * scale * stated.channels * sample
+    need = before - waiting + min(rows, after) + (after if kind.whole else 0)
     free = available_mib()
     if free is not None and need / 2**20 > free:
         raise PictureError(
@@ -100,7 +111,7 @@ def check_room(
             f"{free:,.0f} are free; use a smaller size"
         )
     share = 1.0 if kind.name == "PPM" else LEAST_SHARE["lossy" if kind.lossy and not lossless else "lossless"]
-    least = after * min(sample, max(kind.bits) // 8) * share
+    least = waiting + after // sample * min(sample, max(kind.bits) // 8) * share
     try:
         room = shutil.disk_usage(target.parent).free
     except OSError:  # said better when the file is made

@@ -1,6 +1,6 @@
-"""Upscaling one picture file.
+"""Upscaling one picture file, in three stages, so that those of several files can overlap.
 
-Public names: :class:`Report`, :func:`upscale_file`.
+Public names: :func:`upscale_file`, :func:`prepare`, :class:`Prepared`, :func:`run`, :class:`Pending`, :class:`Report`.
 """
 
 import time
@@ -10,16 +10,18 @@ from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
-from mafdn.inference import Engine, upscale
+from mafdn.inference import Engine, upscale_rows
 from mafdn.jobs.enlarging import enlarge
 from mafdn.jobs.sizes import Size, result_size
 from mafdn.jobs.targets import Output, check_room, choose_format, default_target
 from mafdn.machine import peak_mib
+from mafdn.pictures.encoding import Encoder, written_bits
+from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.pictures.writing import check_encodable, reserve, save_picture, written_bits
+from mafdn.pictures.writing import Reservation, check_encodable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,49 @@ class Report:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A picture that was opened, and what is to become of it; made by :func:`prepare`."""
+
+    source: Path
+    target: Path
+    kind: Format
+    size: tuple[int, int]
+    new_size: tuple[int, int]
+    strength: float
+    output: Output
+    limits: Limits
+    picture: Picture
+    reservation: Reservation
+    began: float
+
+    def close(self) -> None:
+        """Give up the place of the result; for one that is never run."""
+        self.reservation.discard()
+
+
+class Pending:
+    """A picture whose network is done and whose file is not yet; made by :func:`run`."""
+
+    def __init__(self, prepared: Prepared, encoder: Encoder, report: Report) -> None:
+        self._prepared, self._encoder, self._report = prepared, encoder, report
+
+    def finish(self) -> Report:
+        """Wait for the encoder and give the file its name; raises :class:`PictureError`."""
+        try:
+            notes = self._encoder.finish()
+            self._prepared.reservation.publish()
+        finally:
+            self.cancel()
+        seconds = time.perf_counter() - self._prepared.began
+        return replace(self._report, seconds=seconds, peak_mib=peak_mib(), notes=(*self._report.notes, *notes))
+
+    def cancel(self) -> None:
+        """End the encoder; nothing is left of the result."""
+        self._encoder.cancel()
+        self._prepared.close()
+
+
 def upscale_file(
     source: Path,
     target: Path | None = None,
@@ -55,18 +100,42 @@ def upscale_file(
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Upscale the picture ``source`` into ``target``, whose ending chooses the format unless ``output`` does.
+    """Upscale the picture ``source`` into ``target``: :func:`prepare`, :func:`run` and the end of it."""
+    prepared = prepare(
+        source,
+        target,
+        scale=engine.scale,
+        size=size,
+        strength=strength,
+        output=output,
+        limits=limits,
+        overwrite=overwrite,
+    )
+    return run(prepared, engine, tile=tile, exact=exact, on_progress=on_progress).finish()
 
-    ``tile`` and ``exact`` are those of :func:`mafdn.inference.upscale`.
-    Without ``size`` the result is as large as the engine makes it. ``strength`` in [0, 1] is the network's share, the
-    rest is Lanczos. Everything that can be known beforehand (existing or unwritable target, sizes beyond the format,
-    memory, the disk or ``limits``) is checked before any work. ``target`` appears complete or not at all. Raises
-    :class:`PictureError` and :class:`UsageError`.
+
+def prepare(
+    source: Path,
+    target: Path | None = None,
+    *,
+    scale: int,
+    size: Size | None = None,
+    strength: float = 1.0,
+    output: Output | None = None,
+    limits: Limits | None = None,
+    overwrite: bool = False,
+) -> Prepared:
+    """Open the picture ``source`` to become ``target``, whose ending chooses the format unless ``output`` does.
+
+    Without ``size`` the result is ``scale`` times as large, as the network makes it. ``strength`` in [0, 1] is the
+    network's share, the rest is Lanczos. Everything that can be known beforehand (existing or unwritable target, sizes
+    beyond the format, memory, the disk or ``limits``) is checked before any work. ``target`` appears complete or not at
+    all. Raises :class:`PictureError` and :class:`UsageError`.
     """
     began = time.perf_counter()
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength} is not between 0 and 1")
-    output, limits, size = output or Output(), limits or Limits(), size or Size(scale=engine.scale)
+    output, limits, size = output or Output(), limits or Limits(), size or Size(scale=scale)
     stated = read_header(source, limits=limits)
     new_size = result_size(size, stated.width, stated.height)
     kind = choose_format(stated, target, output)
@@ -75,62 +144,103 @@ def upscale_file(
         raise UsageError(f"{shown(target)} is the picture itself; give the result another name")
     limits.check_pixels(source, *new_size, what="would become")
     check_encodable(target, kind, width=new_size[0], height=new_size[1])
-    with reserve(target, overwrite=overwrite) as temporary:
+    reservation = Reservation(target, overwrite=overwrite)
+    try:
         check_room(
             source,
             target,
             stated=stated,
-            scale=engine.scale,
+            scale=scale,
             new_size=new_size,
             kind=kind,
             lossless=output.lossless,
         )
-        picture = open_picture(source, limits=limits)
-        working = time.perf_counter()
-        tick = _timed(on_progress, limits, source)
-        try:
-            larger = enlarge(
-                picture,
-                new_size,
-                network=lambda planes: upscale(engine, planes, tile=tile, exact=exact, on_progress=tick),
-                scale=engine.scale,
-                strength=strength,
-            )
-        except MemoryError:
-            raise PictureError(f"{shown(source)} does not fit into memory when enlarged; use a smaller size") from None
-        worked = time.perf_counter() - working
-        notes = save_picture(
-            _restated(larger, picture, output),
-            temporary,
-            kind,
-            name=target,
-            quality=output.quality,
-            lossless=output.lossless,
-            strip=output.strip_metadata,
-            limits=limits,
-        )
-    return Report(
+        picture = open_picture(source, limits=limits, scratch=reservation.temporary.parent)
+    except BaseException:
+        reservation.discard()
+        raise
+    return Prepared(
         source=source,
         target=target,
-        scale=engine.scale,
+        kind=kind,
         size=(picture.width, picture.height),
         new_size=new_size,
-        bits=written_bits(larger, kind),
-        engine=f"{engine.name} {engine.version}",
-        network_seconds=worked,
-        seconds=time.perf_counter() - began,
-        peak_mib=peak_mib(),
-        notes=(*picture.notes, *_size_notes(picture, new_size, engine), *notes),
+        strength=strength,
+        output=output,
+        limits=limits,
+        picture=picture,
+        reservation=reservation,
+        began=began,
     )
 
 
-def _restated(larger: Picture, picture: Picture, output: Output) -> Picture:
-    """``larger`` with what its file says of its size made true."""
-    factors = (larger.width / picture.width, larger.height / picture.height) if output.keep_print_size else (1.0, 1.0)
+def run(
+    prepared: Prepared,
+    engine: Engine,
+    *,
+    tile: int | None = None,
+    exact: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Pending:
+    """Upscale what :func:`prepare` opened; returns when the network is done and the last rows are being encoded.
+
+    ``tile`` and ``exact`` are those of :func:`mafdn.inference.upscale`. Raises :class:`PictureError` and
+    :class:`UsageError`, after which nothing is left of the result.
+    """
+    working = time.perf_counter()
+    picture, new_size, limits = prepared.picture, prepared.new_size, prepared.limits
+    encoder: Encoder | None = None
+    tick = _timed(on_progress, limits, prepared.source)
+    try:
+        encoder = Encoder(
+            _restated(picture, new_size, prepared.output),
+            new_size,
+            prepared.reservation.temporary,
+            prepared.kind,
+            name=prepared.target,
+            options=prepared.output.options,
+            limits=limits,
+        )
+        for band in enlarge(
+            picture,
+            new_size,
+            network=lambda rows: upscale_rows(engine, rows, tile=tile, exact=exact, on_progress=tick),
+            scale=engine.scale,
+            strength=prepared.strength,
+        ):
+            encoder.write(band)
+    except BaseException as error:
+        if encoder:
+            encoder.cancel()
+        prepared.close()
+        if isinstance(error, MemoryError):
+            name = shown(prepared.source)
+            raise PictureError(f"{name} does not fit into memory when enlarged; use a smaller size") from None
+        raise
+    report = Report(
+        source=prepared.source,
+        target=prepared.target,
+        scale=engine.scale,
+        size=prepared.size,
+        new_size=new_size,
+        bits=written_bits(picture, prepared.kind),
+        engine=f"{engine.name} {engine.version}",
+        network_seconds=time.perf_counter() - working,
+        seconds=0.0,
+        peak_mib=None,
+        notes=(*picture.notes, *_size_notes(picture, new_size, engine)),
+    )
+    return Pending(prepared, encoder, report)
+
+
+def _restated(picture: Picture, new_size: tuple[int, int], output: Output) -> Picture:
+    """``picture`` with what its file says of its size made true for another."""
+    width, height = new_size
+    factors = (width / picture.width, height / picture.height) if output.keep_print_size else (1.0, 1.0)
     across, down = picture.pixels_per_mm
     return replace(
-        larger,
-        fields=resized(picture.fields, width=larger.width, height=larger.height, finer=factors),
+        picture,
+        fields=resized(picture.fields, width=width, height=height, finer=factors),
         pixels_per_mm=(across * factors[0], down * factors[1]),
     )
 

@@ -32,6 +32,8 @@ class Format:
     """Whether its encoder takes a quality."""
     grey: bool = True
     """Whether its encoder writes one channel as one."""
+    whole: bool = False
+    """Whether its codec has all pixels in memory at once; the others take and give rows."""
     written_as: str | None = None
     """The format results get by default where this one can only be read."""
 
@@ -82,6 +84,7 @@ FORMATS = {
             bits=(8,),
             grey=False,
             lossy=True,
+            whole=True,
         ),
         Format(
             name="TIFF",
@@ -101,6 +104,7 @@ FORMATS = {
             bits=(8, 10, 12),
             grey=False,
             lossy=True,
+            whole=True,
         ),
         Format(
             name="GIF",
@@ -111,6 +115,7 @@ FORMATS = {
             metadata=frozenset(),
             bits=(8,),
             lossless=False,
+            whole=True,
         ),
         Format(
             name="PPM",
@@ -128,6 +133,7 @@ FORMATS = {
             alpha=True,
             metadata=frozenset(),
             bits=(),
+            whole=True,
             written_as="AVIF",
         ),
     )

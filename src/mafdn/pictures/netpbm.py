@@ -1,8 +1,9 @@
 """PBM, PGM and PPM files, plain and raw, which the libvips that pip brings cannot read.
 
-Public names: :class:`Header`, :func:`read_header`, :func:`read_pixels`, :func:`write_pixels`.
+Public names: :class:`Header`, :func:`read_header`, :func:`read_pixels`, :func:`start_of`.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from mafdn.errors import PictureError
 from mafdn.files import shown
-from mafdn.pictures.picture import Pixels
+from mafdn.pictures.scratch import FileRows
+from mafdn.pixels.rows import Rows
 
 LONGEST_HEADER = 65_536
 """Comments may be of any length; no real header comes near this."""
@@ -58,12 +60,18 @@ def read_header(path: Path) -> Header:
     return Header(kind=kind, width=width, height=height, white=white, start=position + 1)
 
 
-def read_pixels(path: Path) -> Pixels:
-    """(H, W, 1 or 3) pixels, 8 bits or 16 over their full range.
+def read_pixels(path: Path) -> Rows:
+    """(H, W, 1 or 3) pixels, 8 bits or 16 over their full range; those that need no change stay in the file.
 
     Raises :class:`PictureError` when they are not all there.
     """
     header = read_header(path)
+    if header.kind in (5, 6) and header.white in (255, 65_535):
+        shape = (header.height, header.width, header.channels)
+        dtype = np.dtype(np.uint8 if header.white == 255 else ">u2")
+        if path.stat().st_size < header.start + math.prod(shape) * dtype.itemsize:
+            raise PictureError(f"{shown(path)} seems damaged or incomplete (it ends too early)")
+        return FileRows(path.open("rb"), shape, dtype, start=header.start)
     with path.open("rb") as file:
         file.seek(header.start - 1 if header.kind <= 3 else header.start)
         values = _values(file, header)
@@ -79,14 +87,9 @@ def read_pixels(path: Path) -> Pixels:
     return values.astype(np.uint8) if full == 255 else values.astype(np.uint16)
 
 
-def write_pixels(pixels: Pixels, path: Path) -> None:
-    """Write (H, W, 1 or 3) pixels raw, as ``P5`` or ``P6``."""
-    height, width, channels = pixels.shape
-    white = np.iinfo(pixels.dtype).max
-    with path.open("wb") as file:
-        file.write(b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, white))
-        for start in range(0, height, 256):
-            file.write(pixels[start : start + 256].astype(">u2" if white > 255 else "u1").tobytes())
+def start_of(width: int, height: int, channels: int, *, deep: bool) -> bytes:
+    """What comes before raw pixels of 1 or 3 channels and 8 or, high byte first, 16 bits: ``P5`` or ``P6``."""
+    return b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, 65_535 if deep else 255)
 
 
 def _values(file: BinaryIO, header: Header) -> NDArray[Any] | None:

@@ -1,32 +1,31 @@
-"""A picture in memory, with all that belongs to it.
+"""A picture that was opened, with all that belongs to it.
 
 Public names: :class:`Picture`, :func:`space_of`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.pictures.formats import Format
+from mafdn.pixels.rows import Rows
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """Color and alpha of one picture, upright, in its own color space and depth."""
+    """One picture, upright, in its own color space and depth; in memory when it is small."""
 
-    color: Pixels
-    """(H, W, 3) RGB or (H, W, 1) grey; the full range of its integer type."""
-    alpha: Pixels | None
-    """(H, W), not premultiplied, of the same type as ``color``; ``None`` when the picture is opaque."""
+    planes: Rows
+    """(H, W, 1 to 4) uint8 or uint16 over their full range: grey or RGB, then alpha, not premultiplied, if any."""
     format: Format
     """What the file was, by content."""
     profile: bytes | None = None
-    """ICC profile of ``color``; ``None`` means sRGB (or its grey)."""
+    """ICC profile of the colors; ``None`` means sRGB (or its grey)."""
     pixels_per_mm: tuple[float, float] = (1.0, 1.0)
     """Print resolution, horizontally and vertically, as the file states it."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
@@ -37,21 +36,36 @@ class Picture:
     """What could not be kept while reading, one sentence each."""
 
     @property
-    def planes(self) -> Pixels:
-        """Color and, where there is one, alpha as one (H, W, C) array of 1 to 4 channels."""
-        return self.color if self.alpha is None else cast(Pixels, np.dstack([self.color, self.alpha]))
+    def colors(self) -> int:
+        """Channels before alpha: 1 when grey, 3 when RGB."""
+        return 1 if self.planes.shape[2] < 3 else 3
+
+    @property
+    def transparent(self) -> bool:
+        """Whether there is an alpha channel."""
+        return self.planes.shape[2] in (2, 4)
+
+    @property
+    def color(self) -> Pixels:
+        """(H, W, 1 or 3), all of it in memory."""
+        return self.planes[:][..., : self.colors]
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """(H, W), all of it in memory; ``None`` when the picture is opaque."""
+        return self.planes[:][..., -1] if self.transparent else None
 
     @property
     def height(self) -> int:
-        return self.color.shape[0]
+        return self.planes.shape[0]
 
     @property
     def width(self) -> int:
-        return self.color.shape[1]
+        return self.planes.shape[1]
 
     @property
     def bits(self) -> int:
-        return self.file_bits or self.color.dtype.itemsize * 8
+        return self.file_bits or self.planes.dtype.itemsize * 8
 
 
 def space_of(*, grey: bool, deep: bool) -> str:

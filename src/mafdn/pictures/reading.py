@@ -28,6 +28,8 @@ from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
+from mafdn.pictures.scratch import LARGE, spill
+from mafdn.pixels.rows import Rows
 
 DAMAGED = "seems damaged or incomplete"
 DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
@@ -55,11 +57,12 @@ class Stated:
     bits: int
 
 
-def open_picture(path: Path, *, limits: Limits | None = None) -> Picture:
+def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | None = None) -> Picture:
     """Decode a picture file of any known format (chosen by content), upright and complete.
 
     Orientation is applied and its tag dropped; 8 and 16 bits, grey and color, alpha, ICC profile and
-    metadata are kept; CMYK and Lab become sRGB with a note; of an animation the first frame is read. Raises
+    metadata are kept; CMYK and Lab become sRGB with a note; of an animation the first frame is read. The pixels of a
+    large picture wait in a file in the folder ``scratch``, where that is given, and not in memory. Raises
     :class:`PictureError` with one line when the file is missing, damaged, truncated, of another kind or beyond
     ``limits``, and :class:`MissingPackageError` for HEIC without its decoder.
     """
@@ -70,6 +73,10 @@ def open_picture(path: Path, *, limits: Limits | None = None) -> Picture:
         if kind.name == "PPM":
             return _open_pnm(path, kind)
         image = _load(path, kind)
+        size = stated.width * stated.height * stated.channels * stated.bits // 8
+        folder = scratch if size > LARGE else None
+        if folder and _field(image, "orientation", 1) == 1:  # rows are needed in their own order, once
+            image = _load(path, kind, access="sequential")
         notes = _notes(image, kind)
         file_bits: int | None = None
         if kind.name == "HEIC":
@@ -79,15 +86,15 @@ def open_picture(path: Path, *, limits: Limits | None = None) -> Picture:
             file_bits = 12 if _field(image, "bits-per-sample", 10) == 12 else 10
         image = image.autorot()
         image, changed = _as_grey_or_rgb(image)
-        pixels = _pixels(path, image, limits)
-        if pixels.shape[:2] != (stated.height, stated.width):
+        if (image.width, image.height) != (stated.width, stated.height):
             raise PictureError(f"{shown(path)} {DAMAGED} (its sizes disagree)")
-        if file_bits in (10, 12):
-            pixels = _spread(pixels, file_bits, shifted=kind.name == "AVIF")
+        if file_bits is not None:
+            image = _spread(image, file_bits, shifted=kind.name == "AVIF")
         bands = 1 if image.interpretation in GREY else 3
-        if pixels.shape[2] > bands + 1:
-            notes.append(f"of {pixels.shape[2]} channels the first {bands + 1} were read")
-        alpha = pixels[..., bands] if pixels.shape[2] > bands else None
+        if image.bands > bands + 1:
+            notes.append(f"of {image.bands} channels the first {bands + 1} were read")
+            image = image.extract_band(0, n=bands + 1)
+        pixels = _pixels(path, image, limits, folder)
         profile = _field(image, ICC, None)
         if profile is None and kind.name in ("AVIF", "HEIC") and bands == 3:
             profile, said = stated_color(path)
@@ -97,8 +104,7 @@ def open_picture(path: Path, *, limits: Limits | None = None) -> Picture:
             profile = None
             changed.append(f"{problem}: it was left out, the picture taken as sRGB")
         return Picture(
-            color=pixels[..., :bands],
-            alpha=alpha,
+            planes=pixels,
             format=kind,
             profile=profile,
             pixels_per_mm=(float(image.xres), float(image.yres)),
@@ -176,15 +182,14 @@ def block_other_loaders() -> None:
         pyvips.operation_block_set(f"VipsForeignLoad{name}", False)
 
 
-def _load(path: Path, kind: Format) -> pyvips.Image:
-    return LOADERS[kind.name](pyvips.Source.new_from_file(file_name(path)), fail_on="error")
+def _load(path: Path, kind: Format, *, access: str = "random") -> pyvips.Image:
+    return LOADERS[kind.name](pyvips.Source.new_from_file(file_name(path)), fail_on="error", access=access)
 
 
 def _open_pnm(path: Path, kind: Format) -> Picture:
     one_bit = netpbm.read_header(path).kind in (1, 4)
     return Picture(
-        color=netpbm.read_pixels(path),
-        alpha=None,
+        planes=netpbm.read_pixels(path),
         format=kind,
         notes=("1 bit a channel became 8",) if one_bit else (),
     )
@@ -218,13 +223,11 @@ def _with_heic_pixels(path: Path, header: pyvips.Image) -> tuple[pyvips.Image, i
     return image, bits
 
 
-def _spread(pixels: Pixels, bits: int, *, shifted: bool) -> Pixels:
+def _spread(image: pyvips.Image, bits: int, *, shifted: bool) -> pyvips.Image:
     """10 or 12 bits over the full range of 16; libvips only shifts them up, which leaves white a little grey."""
-    values = pixels.astype(np.uint32)
-    if shifted:
-        values >>= 16 - bits
-    top = 2**bits - 1
-    return ((values * 65_535 + top // 2) // top).astype(np.uint16)
+    values = image >> (16 - bits) if shifted else image
+    full = (values.cast("double") * (65_535 / (2**bits - 1))).rint().cast("ushort")
+    return full.copy(interpretation=image.interpretation)
 
 
 def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
@@ -245,8 +248,8 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
     return converted, [f"{space} was converted to sRGB"]
 
 
-def _pixels(path: Path, image: pyvips.Image, limits: Limits) -> Pixels:
-    """(H, W, bands) in the file's own depth, unless that takes too long."""
+def _pixels(path: Path, image: pyvips.Image, limits: Limits, folder: Path | None) -> Rows:
+    """(H, W, bands) in the file's own depth, in memory or a file in ``folder``, unless that takes too long."""
     if image.format not in DEPTHS:
         name = shown(path)
         raise PictureError(f"{name} has {image.format} pixels; 8 and 16 bit integers are supported, convert it first")
@@ -255,7 +258,13 @@ def _pixels(path: Path, image: pyvips.Image, limits: Limits) -> Pixels:
         image.set_progress(True)
         image.signal_connect("eval", lambda running, _: running.set_kill(limits.passed))
     try:
+        if folder:
+            return spill(image, folder)
         return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+    except OSError as error:
+        raise PictureError(
+            f"cannot put the pixels of {shown(path)} into {shown(folder or path)}: {error.strerror}"
+        ) from None
     finally:
         limits.check_time(path)
 

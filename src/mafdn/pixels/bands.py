@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.pixels.resize import Kernel, taps
+from mafdn.pixels.rows import Rows
 
 
 def resized_rows(
-    picture: NDArray[Any], rows: range, *, size: tuple[int, int], kernel: Kernel = "lanczos3"
+    picture: Rows, rows: range, *, size: tuple[int, int], kernel: Kernel = "lanczos3"
 ) -> NDArray[np.float32]:
-    """Rows ``rows`` of an (H, W, C) array resized to ``size`` (rows, columns): (len(rows), columns, C) float32.
+    """Rows ``rows`` of an (H, W, C) picture resized to ``size`` (rows, columns): (len(rows), columns, C) float32.
 
     The values are those of :func:`imresize` on floats, to float32's rounding; memory is that of the rows alone.
     """

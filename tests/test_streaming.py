@@ -1,0 +1,219 @@
+"""Large pictures: rows that come and go, from the file to the file."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mafdn import load
+from mafdn.cards import shipped
+from mafdn.errors import PictureError
+from mafdn.inference import open_engine, upscale, upscale_rows
+from mafdn.jobs.upscale import prepare, run
+from mafdn.pictures import reading
+from mafdn.pictures.encoding import Encoder
+from mafdn.pictures.feeding import Feed
+from mafdn.pictures.formats import FORMATS
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.picture import Picture
+from mafdn.pictures.reading import open_picture
+from mafdn.pictures.scratch import FileRows
+from mafdn.pixels.rows import SlidingRows, pieces
+
+
+def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+
+
+def bands_of(array: np.ndarray, height: int) -> Iterator[np.ndarray]:
+    for top in range(0, len(array), height):
+        yield array[top : top + height]
+
+
+@pytest.fixture
+def spilling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture is a large one."""
+    monkeypatch.setattr(reading, "LARGE", 0)
+
+
+# --- rows
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.data())
+def test_sliding_rows_are_those_of_the_array(height: int, step: int, data: st.DataObject) -> None:
+    array = noise(height, 3, 2, seed=height)
+    rows, start = SlidingRows(bands_of(array, step), array.shape, np.uint8), 0
+    while start < height:
+        stop = data.draw(st.integers(start, height))
+        assert np.array_equal(rows[start:stop], array[start:stop])
+        start = data.draw(st.integers(start, max(start, stop))) if stop > start else start + 1
+    if height > 1:
+        _ = rows[height - 1 : height]
+        with pytest.raises(IndexError):
+            _ = rows[0:1]
+
+
+def test_pieces_are_all_of_the_rows() -> None:
+    array = noise(3000, 2500, 3)
+    starts, parts = zip(*pieces(array, multiple=16), strict=True)
+    assert len(parts) > 1
+    assert all(start % 16 == 0 for start in starts)
+    assert np.array_equal(np.concatenate(parts), array)
+
+
+@pytest.mark.parametrize("stored", ["u1", "<u2", ">u2"])
+def test_rows_in_a_file(tmp_path: Path, stored: str) -> None:
+    array = noise(7, 5, 3, dtype=np.dtype(stored).newbyteorder("=").type)
+    path = tmp_path / "rows"
+    path.write_bytes(b"head" + array.astype(stored).tobytes())
+    rows = FileRows(path.open("rb"), (7, 5, 3), np.dtype(stored), start=4)
+    assert np.array_equal(rows[2:6], array[2:6])
+    assert np.array_equal(rows[:], array)
+    assert rows[3:3].shape == (0, 5, 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PictureError, match="became shorter"):
+        _ = rows[5:7]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("tile", [96, 128])
+def test_bands_join_into_what_an_array_gives(channels: int, tile: int) -> None:
+    engine = open_engine(shipped(2, ".onnx"), threads=1)
+    array = noise(150, 130, channels)
+    bands = list(upscale_rows(engine, array, tile=tile))
+    assert len(bands) > 1
+    assert np.array_equal(np.concatenate(bands), upscale(engine, array, tile=tile))
+
+
+# --- encoding
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 4), st.sampled_from([np.uint8, np.uint16]))
+@settings(deadline=None, max_examples=40)
+def test_libvips_sees_the_bands_as_one_image(height: int, width: int, channels: int, dtype: type) -> None:
+    array = noise(height, width, channels, dtype=dtype, seed=width)
+    feed = Feed(bands_of(array, 1 + height // 3), array.shape, array.dtype)
+    assert np.array_equal(feed.image.numpy().reshape(array.shape), array)
+
+
+def test_a_feed_of_many_strips() -> None:
+    array = noise(4000, 700, 3)
+    feed = Feed(bands_of(array, 900), array.shape, array.dtype)
+    assert np.array_equal(feed.image.numpy(), array)
+
+
+def test_a_feed_that_ends_too_early_is_an_error() -> None:
+    array = noise(4000, 700, 3)
+    feed = Feed(bands_of(array[:2500], 900), array.shape, array.dtype)
+    with pytest.raises(pyvips.Error):
+        feed.image.numpy()
+
+
+def encoder(path: Path, height: int, width: int) -> Encoder:
+    like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
+    return Encoder(like, (width, height), path, FORMATS["PNG"])
+
+
+def encode(writer: Encoder, array: np.ndarray) -> None:
+    for band in bands_of(array, 1000):
+        writer.write(band)
+    writer.finish()
+
+
+def test_an_encoder_that_is_cancelled_ends(tmp_path: Path) -> None:
+    for count in (0, 1, 2):
+        writer = encoder(tmp_path / "out.png", 4000, 700)
+        for band in bands_of(noise(count * 1000, 700, 3), 1000):
+            writer.write(band)
+        writer.cancel()
+        writer.cancel()
+    assert not [thread for thread in threading.enumerate() if thread.name == "encoder"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_is_told_while_rows_still_come(tmp_path: Path) -> None:
+    (tmp_path / "out.png").symlink_to("/dev/full")
+    writer = encoder(tmp_path / "out.png", 40_000, 700)
+    with pytest.raises(PictureError, match="cannot be written"):
+        encode(writer, noise(40_000, 700, 3))
+    writer.cancel()
+
+
+# --- files
+
+
+@pytest.mark.usefixtures("spilling")
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".webp"])
+def test_pixels_that_wait_in_a_file_are_the_same(tmp_path: Path, ending: str, orientation: int) -> None:
+    image = pyvips.Image.new_from_array(noise(70, 50, 3)).copy(interpretation="srgb")
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    path = tmp_path / f"in{ending}"
+    image.write_to_file(os.fspath(path))
+    waiting, memory = open_picture(path, scratch=tmp_path), open_picture(path)
+    assert isinstance(waiting.planes, FileRows)
+    assert waiting.planes.shape == memory.planes.shape == ((70, 50, 3) if orientation == 1 else (50, 70, 3))
+    assert np.array_equal(waiting.color, memory.color)
+    assert list(tmp_path.iterdir()) == [path], "the file has no name"
+
+
+@pytest.mark.usefixtures("spilling")
+@pytest.mark.parametrize("size", [1, 0.5])
+def test_a_damaged_large_picture_is_one_line(tmp_path: Path, size: float) -> None:
+    path = tmp_path / "in.png"
+    pyvips.Image.new_from_array(noise(300, 200, 3)).write_to_file(os.fspath(path))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data[: int(len(data) * size)])
+    with pytest.raises(PictureError, match="damaged or incomplete"):
+        prepare(path, scale=2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("spilling")
+@pytest.mark.parametrize("ending", [".png", ".ppm", ".tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_streamed_file_is_what_the_array_gives(tmp_path: Path, ending: str, channels: int) -> None:
+    if ending == ".ppm" and channels == 4:
+        return
+    array = noise(90, 100, channels)
+    if channels == 4:
+        array[:30, :, 3], array[60:, :, 3] = 0, 255
+    source = tmp_path / f"in{ending}"
+    upscaler = load("x2", tile=96)
+    if ending == ".ppm":
+        source.write_bytes(b"P6\n100 90\n255\n" + array.tobytes())
+    else:
+        pyvips.Image.new_from_array(array).copy(interpretation="srgb").write_to_file(os.fspath(source))
+    report = upscaler.upscale_file(source)
+    result = open_picture(report.target).planes[:]
+    assert result.shape == (180, 200, channels)
+    if channels == 3:
+        assert np.array_equal(result, upscaler.upscale(array))
+    else:
+        assert (result[:56, :, 3] == 0).all()
+        assert (result[124:, :, 3] == 255).all()
+
+
+def test_one_picture_is_prepared_while_another_is_encoded(png: Path, tmp_path: Path) -> None:
+    engine = open_engine(shipped(2, ".onnx"), threads=1)
+    first, second = (prepare(png, tmp_path / name, scale=2) for name in ("a.png", "b.png"))
+    one, two = run(first, engine), run(second, engine)
+    assert not (tmp_path / "a.png").exists()
+    assert two.finish().target == tmp_path / "b.png"
+    one.cancel()
+    assert sorted(path.name for path in tmp_path.iterdir() if path != png) == ["b.png"]
+
+
+def test_the_time_limit_ends_an_encoder(tmp_path: Path) -> None:
+    like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
+    writer = Encoder(like, (700, 4000), tmp_path / "out.png", FORMATS["PNG"], limits=Limits(seconds=0.0))
+    with pytest.raises(PictureError, match="max-seconds"):
+        encode(writer, noise(4000, 700, 3))
+    writer.cancel()
