@@ -36,6 +36,7 @@ FOREIGN = {  # packages only these parts may import
     "onnxruntime": {"inference"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "filelock": {"jobs"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -96,6 +96,7 @@ def test_the_surface_is_what_is_exported() -> None:
         "WeightsError",
         "__version__",
         "load",
+        "upscale_folder",
     ]
     assert all(hasattr(mafdn, name) for name in mafdn.__all__)
 

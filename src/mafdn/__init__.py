@@ -7,7 +7,7 @@ The network is a reconstruction from the abstract of Zhang et al. 2024 (doi 10.1
 """
 
 from mafdn._version import __version__
-from mafdn.api import Upscaler, load
+from mafdn.api import Upscaler, load, upscale_folder
 from mafdn.errors import (
     ConfigError,
     MafdnError,
@@ -27,4 +27,5 @@ __all__ = [
     "WeightsError",
     "__version__",
     "load",
+    "upscale_folder",
 ]

@@ -1,10 +1,10 @@
 """The Python interface: load a network once, upscale arrays and files.
 
-Public names: :func:`load`, :class:`Upscaler`.
+Public names: :func:`load`, :class:`Upscaler`, :func:`upscale_folder`.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from mafdn.cards import shipped
 from mafdn.errors import UsageError
 from mafdn.inference import Engine, open_engine, upscale
+from mafdn.jobs.batch import upscale_all
+from mafdn.jobs.naming import Pattern
+from mafdn.jobs.networks import Networks
+from mafdn.jobs.plan import Request
 from mafdn.jobs.sizes import Size
+from mafdn.jobs.summary import BatchReport, Standing
 from mafdn.jobs.targets import Output
 from mafdn.jobs.upscale import Report, upscale_file
 from mafdn.pictures.limits import Limits
@@ -101,3 +106,59 @@ def load(
     elif path.suffix != ".onnx":
         raise UsageError(f"unknown network {str(network)!r}; give x2, x3, x4 or an .onnx file")
     return Upscaler(open_engine(path, name=engine, threads=threads), tile=tile, exact=exact)
+
+
+def upscale_folder(
+    inputs: PathLike | Sequence[PathLike],
+    folder: PathLike | None = None,
+    *,
+    recursive: bool = False,
+    pattern: str | None = None,
+    size: Size | None = None,
+    strength: float = 1.0,
+    output: Output | None = None,
+    limits: Limits | None = None,
+    overwrite: bool = False,
+    redo: bool = False,
+    dry_run: bool = False,
+    network: PathLike | None = None,
+    engine: str = "auto",
+    threads: int | None = None,
+    tile: int | None = None,
+    exact: bool = False,
+    on_progress: Callable[[Standing], None] | None = None,
+) -> BatchReport:
+    """Upscale all pictures of ``inputs`` (folders, files, globs) into ``folder``, or beside themselves without one.
+
+    Structure is kept; results are called by ``pattern``, ``{stem}_x{scale}{ext}`` say, and no two alike. What an
+    earlier call made in the same way, and is still whole, is kept, unless ``redo``; what is there and is no such result
+    is left as it is and reported, unless ``overwrite``. A picture that fails is reported too. With ``dry_run`` nothing
+    is written. ``network`` is the path of an ONNX file; the shipped networks are used without. The rest is as for
+    :func:`load` and :meth:`Upscaler.upscale_file`, ``limits`` for each picture.
+
+    Raises :class:`MafdnError` where nothing can be done at all, and :class:`mafdn.jobs.batch.Stopped`, a
+    ``KeyboardInterrupt`` with the report, at Ctrl-C.
+    """
+    networks = Networks(None if network is None else Path(network), engine=engine, threads=threads)
+    size = size or networks.usual_size()
+    request = Request(
+        folder=None if folder is None else Path(folder).absolute(),
+        size=size,
+        strength=strength,
+        output=output or Output(),
+        limits=limits or Limits(),
+        pattern=Pattern(pattern) if pattern is not None else Pattern.usual(size),
+        overwrite=overwrite,
+        redo=redo,
+        tile=tile,
+        exact=exact,
+    )
+    given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    return upscale_all(
+        [os.fspath(one) for one in given],
+        request,
+        networks,
+        recursive=recursive,
+        dry_run=dry_run,
+        on_progress=on_progress or (lambda _: None),
+    )

@@ -1,6 +1,6 @@
 """What all commands share of talking to a person: tables, JSON and progress.
 
-Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :data:`STOP_REQUESTED`
+Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :data:`STOP_REQUESTED`, :func:`check_stop`
 and the options that several commands have.
 """
 
@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 STOP_REQUESTED = threading.Event()
 """Set by the signal that asks to end: the exception it raises is lost when it strikes inside a callback."""
@@ -27,13 +28,20 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str, allow_nan=False))
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False) -> None:
-    """Print a table, the first column left and the others right; ``total`` sets off the last row."""
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False, left: bool = False
+) -> None:
+    """Print a table, the first column left and the others right; ``total`` sets off the last row.
+
+    With ``left`` all are texts: the others are left too, and cut to fit.
+    """
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        least = min(30, max(len(row[0]) for row in rows)) if left and number == 0 and rows else None
+        table.add_column(column, justify="right" if number and not left else "left", no_wrap=True, min_width=least)
     for number, row in enumerate(rows):
-        table.add_row(*row, end_section=total and number == len(rows) - 2)
+        cells = [Text(cell) for cell in row] if left else row  # brackets in a file name are no markup
+        table.add_row(*cells, end_section=total and number == len(rows) - 2)
     wide = None if sys.stdout.isatty() else 200  # a pipe has no width to fit into
     Console(width=wide).print(table)
 
@@ -46,7 +54,7 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
     """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda _done, _total: _check_stop()
+        yield lambda _done, _total: check_stop()
         return
     columns = (
         TextColumn("{task.description}"),
@@ -60,12 +68,13 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
         task = bar.add_task(description, total=None)
 
         def update(done: int, total: int) -> None:
-            _check_stop()
+            check_stop()
             bar.update(task, completed=done, total=total)
 
         yield update
 
 
-def _check_stop() -> None:
+def check_stop() -> None:
+    """Raise ``KeyboardInterrupt`` once :data:`STOP_REQUESTED` is set."""
     if STOP_REQUESTED.is_set():
         raise KeyboardInterrupt

@@ -1,9 +1,9 @@
-"""``mafdn upscale``."""
+"""``mafdn upscale``: its options, and one picture; folders are in :mod:`mafdn.cli.folders`."""
 
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +11,33 @@ from mafdn.cli.output import Json, Quiet, progress, show_json
 from mafdn.errors import UsageError
 from mafdn.files import shown
 
+if TYPE_CHECKING:
+    from mafdn.cli.folders import Asked
+
 
 def upscale_command(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture; its content tells the format.")],
-    target: Annotated[
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Pictures, folders, or patterns in quotes. One picture may be followed by the name of its result.",
+        ),
+    ],
+    output_dir: Annotated[
         Path | None,
-        typer.Argument(metavar="OUTPUT", help="The result; beside INPUT as NAME_x4.EXT when not given."),
+        typer.Option("--output-dir", "-o", metavar="FOLDER", help="For the results; beside their INPUT without it."),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Also the folders in folders; their structure is kept.")
+    ] = False,
+    pattern: Annotated[
+        str | None,
+        typer.Option("--pattern", help="Names of results: {stem}, {scale}, {width}, {height} and {ext}."),
+    ] = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Make again also what is there and right.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be made, and why.")] = False,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write what became of every picture, as JSON.")
     ] = None,
     scale: Annotated[
         float | None, typer.Option("--scale", "-s", help="How many times larger, 2.5 say; 4 when no size is given.")
@@ -44,7 +65,9 @@ def upscale_command(
     keep_print_size: Annotated[
         bool, typer.Option("--keep-print-size", help="Raise the dots per inch with the size.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT when it exists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that has the name of a result.")
+    ] = False,
     max_pixels: Annotated[
         int, typer.Option("--max-pixels", help="Refuse more, in INPUT or OUTPUT.", min=1)
     ] = 1_000_000_000,
@@ -67,7 +90,7 @@ def upscale_command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Enlarge one picture; color profile, metadata, transparency and depth are kept.
+    """Enlarge pictures; color profile, metadata, transparency and depth are kept.
 
     \b
     Examples:
@@ -75,12 +98,20 @@ def upscale_command(
       mafdn upscale scan.tif large.png            the ending chooses the format
       mafdn upscale photo.jpg --fit 3840x2160     as large as a screen
       mafdn upscale photo.jpg --json              a report for programs
+      mafdn upscale photos -o large --recursive   a folder, its structure kept
+      mafdn upscale 'photos/**/*.jpg' -o large    a pattern, ** for any folders
+      mafdn upscale a.jpg b.jpg -o .              two pictures (without -o, b.jpg is the result)
+      mafdn upscale photos -o large --pattern '{stem}{ext}' --format webp
+
+    Of many pictures, one that fails is reported, and the others are made. The same command goes on where it was stopped
+    or killed: what it made is known by a manifest in the folder of the results, and made again only when a picture, a
+    setting or the network has changed, or the result is missing or damaged.
     """
-    from mafdn.api import load
-    from mafdn.jobs.sizes import Size, network_scale, result_size
+    from mafdn.cli.folders import Asked, is_one_picture, upscale_many
+    from mafdn.jobs.sizes import Size
     from mafdn.jobs.targets import Output
     from mafdn.pictures.limits import Limits
-    from mafdn.pictures.reading import block_other_loaders, read_header
+    from mafdn.pictures.reading import block_other_loaders
 
     sizes = (scale, width, height, longest, fit, megapixels)
     size = (
@@ -97,24 +128,62 @@ def upscale_command(
     )
     limits = Limits(pixels=max_pixels, file_mb=max_file_mb, seconds=max_seconds)
     block_other_loaders()
-    stated = read_header(source, limits=limits)  # a wrong input is told before an engine is started
+    asked = Asked(
+        size=size,
+        strength=strength,
+        output=output,
+        limits=limits,
+        overwrite=overwrite,
+        network=network,
+        engine=engine,
+        threads=threads,
+        tile=tile,
+        exact=exact,
+        quiet=quiet,
+        as_json=as_json,
+    )
+    for_many = output_dir is not None or recursive or pattern is not None or redo or dry_run or report_file is not None
+    if not for_many and is_one_picture(inputs):
+        _upscale_one(Path(inputs[0]), Path(inputs[1]) if len(inputs) > 1 else None, asked)
+    else:
+        upscale_many(
+            inputs,
+            output_dir,
+            asked,
+            recursive=recursive,
+            pattern=pattern,
+            redo=redo,
+            dry_run=dry_run,
+            report_file=report_file,
+        )
+
+
+def _upscale_one(source: Path, target: Path | None, asked: "Asked") -> None:
+    """One picture, with a line of its own at the end."""
+    from mafdn.api import load
+    from mafdn.jobs.sizes import network_scale, result_size
+    from mafdn.pictures.reading import read_header
+
+    stated = read_header(source, limits=asked.limits)  # a wrong input is told before an engine is started
     old_size = (stated.width, stated.height)
-    nearest = network_scale(old_size, result_size(size, *old_size)) if size else 4
-    upscaler = load(network or f"x{nearest}", engine=engine, threads=threads, tile=tile, exact=exact)
-    with progress(shown(source.name), quiet=quiet or as_json) as tick:
+    nearest = network_scale(old_size, result_size(asked.size, *old_size)) if asked.size else 4
+    upscaler = load(
+        asked.network or f"x{nearest}", engine=asked.engine, threads=asked.threads, tile=asked.tile, exact=asked.exact
+    )
+    with progress(shown(source.name), quiet=asked.quiet or asked.as_json) as tick:
         report = upscaler.upscale_file(
             source,
             target,
-            size=size,
-            strength=strength,
-            output=output,
-            limits=limits,
-            overwrite=overwrite,
+            size=asked.size,
+            strength=asked.strength,
+            output=asked.output,
+            limits=asked.limits,
+            overwrite=asked.overwrite,
             on_progress=tick,
         )
-    if as_json:
+    if asked.as_json:
         show_json(asdict(report))
-    elif not quiet:
+    elif not asked.quiet:
         (width, height), (new_width, new_height) = report.size, report.new_size
         typer.echo(f"{shown(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s")
         for note in report.notes:

@@ -161,6 +161,23 @@ def _speed(project: Path) -> str:
     return "\n".join([*lines, *table(titles, rows)])
 
 
+def _throughput(project: Path) -> str:
+    """A folder's pace against that of the bare network."""
+    report = json.loads((project / RESULTS / "throughput.json").read_text("utf-8"))
+    (width, height), scale = report["size"], report["scale"]
+    titles = ["files", "of the bare network's throughput", "of its work per processor second", "network waited"]
+    rows = [
+        [kind, *(f"{100 * m[key]:.1f} %" for key in ("throughput", "processor_share")), f"{m['waited_seconds']:.2f} s"]
+        for kind, m in report["medians"].items()
+    ]
+    return (
+        f"{report['pictures']} pictures of {width}x{height} at x{scale}, files to files in the same format, against "
+        f"the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with {report['engine'][0]} on "
+        f"{report['machine']['cores']} cores); {len(report['rounds'])} rounds in turns, medians of ratios within a "
+        "round:\n\n" + "\n".join(table(titles, rows))
+    )
+
+
 def _gates(project: Path) -> str:
     """What every sample of a picture reaches with the gates found from it, and how far results are from the whole's."""
     sets: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["sets"]
@@ -194,6 +211,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "photo": _photo,
     "runs": _runs,
     "speed": _speed,
+    "throughput": _throughput,
     "gates": _gates,
     "halo": _halo,
     "choices": partial(_comparison, name="choices"),

@@ -3,7 +3,6 @@
 Public names: :class:`Output`, :func:`default_target`, :func:`choose_format`, :func:`check_room`.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
 from mafdn.inference.tiles import TILE
+from mafdn.jobs.naming import Pattern
 from mafdn.jobs.sizes import Size
 from mafdn.machine import available_mib
 from mafdn.pictures.encoding import Options
@@ -18,7 +18,6 @@ from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_nam
 from mafdn.pictures.reading import Stated
 from mafdn.pictures.scratch import LARGE
 
-LONGEST_NAME = 255
 LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
 """Of a picture's plain bytes, what its file takes at the very least; a flat graphic takes less, but is small anyway."""
 
@@ -85,13 +84,7 @@ def default_target(source: Path, size: Size, new_size: tuple[int, int], kind: Fo
     For a size in pixels it is ``photo_640x480.jpg``. The ending is the source's own where it fits the result's format.
     A name that would be too long loses the end of its stem.
     """
-    mark = f"_x{size.scale:g}" if size.scale is not None else "_{}x{}".format(*new_size)
-    suffix = source.suffix if source.suffix.lower() in kind.suffixes else kind.suffixes[0]
-    suffix = ".pgm" if suffix.lower() == ".pbm" else suffix  # one bit becomes eight
-    stem = source.stem
-    while stem and len(os.fsencode(f"{stem}{mark}{suffix}")) > LONGEST_NAME:
-        stem = stem[:-1]
-    return source.with_name(f"{stem}{mark}{suffix}")
+    return source.with_name(Pattern.usual(size).name(source, size, new_size, kind))
 
 
 def check_room(

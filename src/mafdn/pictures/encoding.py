@@ -23,9 +23,11 @@ from mafdn.pictures.reading import file_name, one_line_errors
 from mafdn.pixels.rows import pieces
 
 QUALITY = 95
-KEEP_PROFILE, KEEP_ALL = 8, 31  # libvips's flags
+KEEP_PROFILE, KEEP_ALL, PNG_UP = 8, 31, 32  # libvips's flags
 AVIF_EFFORT = 3
 """Of 9; each step more takes about twice the time for one or two percent of the size."""
+PNG_COMPRESSION = 3
+"""Of 9; with rows taken as differences this makes smaller files than 6 without, in two thirds of the time."""
 TILED = 2**31
 """Bytes of pixels from which on a TIFF file is written as BigTIFF and in tiles."""
 
@@ -189,7 +191,7 @@ def _save(image: pyvips.Image, path: Path, target: Format, picture: Picture, opt
     if target.name == "JPEG":
         image.jpegsave(name, Q=quality, subsample_mode="off", keep=keep)
     elif target.name == "PNG":
-        image.pngsave(name, compression=6, keep=keep)
+        image.pngsave(name, compression=PNG_COMPRESSION, filter=PNG_UP, keep=keep)
     elif target.name == "WebP" and options.lossless:
         image.webpsave(name, lossless=True, exact=True, keep=keep)
     elif target.name == "WebP":

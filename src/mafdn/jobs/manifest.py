@@ -1,0 +1,233 @@
+"""What is known of results in a folder: a file of lines, one run at a time.
+
+Public names: :class:`Manifest`, :class:`Entry`, :func:`settings_digest`, :data:`MANIFEST`, :data:`RESULTS`.
+
+``.mafdn-manifest.jsonl`` holds a JSON object per line. The first names the version; every other is an :class:`Entry`,
+and of two with one target the later holds. A line is written before a result gets its name (``output`` is null: what
+then appears there is ours, and not yet known to be whole) and another when it has it. A torn line is left out.
+"""
+
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import filelock
+
+from mafdn.errors import MafdnError
+from mafdn.files import replacing, shown
+from mafdn.jobs.sizes import Size
+from mafdn.jobs.targets import Output
+
+MANIFEST = ".mafdn-manifest.jsonl"
+LOCK = ".mafdn-manifest.lock"
+VERSION = 1
+RESULTS = 1
+"""Raised whenever the same picture, settings and weights give another file than before: all are then made again."""
+TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
+"""The names that :func:`mafdn.pictures.writing.reserve` gives."""
+SLACK = 2.0
+"""Seconds by which clocks of file systems may be behind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One result and what it was made of."""
+
+    target: str
+    """Its path from the manifest's folder, with ``/``."""
+    source: str
+    """The source's path from the manifest's folder."""
+    source_sha256: str
+    settings: str
+    """By :func:`settings_digest`."""
+    weights: str
+    """The SHA-256 of the network's file."""
+    output: str | None = None
+    """The SHA-256 of the result; ``None`` until it has its name."""
+    began: float
+    """When work on it began, in seconds of the system's clock."""
+
+
+def settings_digest(size: Size, strength: float, output: Output, *, exact: bool, ending: str) -> str:
+    """A SHA-256 of all settings that change a result; its tile does not, ``ending`` (its format) does."""
+    parts = [RESULTS, asdict(size), strength, asdict(output), exact, ending.lower()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Manifest:
+    """The manifest of one folder; as a context it is this process's alone, and can be added to from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is there. Raises :class:`MafdnError` when it cannot be, or is of a later version."""
+        self.folder = folder
+        self._path = folder / MANIFEST
+        self._adding = threading.Lock()
+        self._lock = filelock.FileLock(folder / LOCK, timeout=0)
+        self._file: int | None = None
+        self._entries: dict[str, Entry] = {}
+        self._lines = 0
+        """Lines of the file; 0 when it does not end as it should."""
+        self._read()
+
+    def __enter__(self) -> "Manifest":
+        """Make the folder, take the lock, and tidy up after a run that was killed.
+
+        Raises :class:`MafdnError` when another run works in the folder, or did since this was read, or when the folder
+        cannot be written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            known = dict(self._entries)
+            self._read()
+            if self._entries != known:
+                raise MafdnError(f"another run has just worked in {shown(self.folder)}; run the same command again")
+            self._remove_temporaries()
+            if self._lines != len(self._entries) + 1:
+                self._rewrite()
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+        except filelock.Timeout:
+            raise MafdnError(f"another run is working in {shown(self.folder)}; wait for it, or stop it first") from None
+        except OSError as error:
+            raise MafdnError(f"cannot write in {shown(self.folder)}: {error.strerror or error}") from None
+        finally:
+            if self._file is None:
+                self._lock.release()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self._lock.release()
+
+    def find(self, target: Path) -> Entry | None:
+        """What is known of the result at ``target``."""
+        return self._entries.get(self.name_of(target))
+
+    def results(self) -> dict[Path, Path]:
+        """The source of every result that is known, both there or not."""
+        return {self.folder / target: self.folder / entry.source for target, entry in self._entries.items()}
+
+    def by_source(self) -> dict[str, set[Path]]:
+        """The results of every source, which is named as by :meth:`name_of`."""
+        found: dict[str, set[Path]] = {}
+        for target, entry in self._entries.items():
+            found.setdefault(entry.source, set()).add(self.folder / target)
+        return found
+
+    def name_of(self, path: Path) -> str:
+        """``path`` as seen from the folder, with ``/``; as it is where no such way leads there."""
+        try:
+            return os.path.relpath(path, self.folder).replace(os.sep, "/")
+        except ValueError:  # on another drive
+            return str(path)
+
+    def begin(self, target: Path, *, source: Path, source_sha256: str, settings: str, weights: str) -> Entry:
+        """Note that what will appear at ``target`` is ours. Errors are the system's own, as for :meth:`finish`."""
+        entry = Entry(
+            target=self.name_of(target),
+            source=self.name_of(source),
+            source_sha256=source_sha256,
+            settings=settings,
+            weights=weights,
+            began=time.time(),
+        )
+        self._add(entry)
+        return entry
+
+    def finish(self, entry: Entry, output: str) -> None:
+        """Note that the result is there, whole, with this SHA-256."""
+        self._add(replace(entry, output=output))
+
+    def undo(self, entry: Entry, before: Entry | None) -> None:
+        """Note that nothing came of ``entry``: what was known of its target ``before`` holds again."""
+        if before is not None:
+            self._add(before)
+            return
+        with self._adding:
+            self._entries.pop(entry.target, None)
+            self._write({"target": entry.target})
+
+    def _add(self, entry: Entry) -> None:
+        with self._adding:
+            self._entries.pop(entry.target, None)  # so that the order is that of the work
+            self._entries[entry.target] = entry
+            self._write(asdict(entry))
+
+    def _write(self, value: dict[str, Any]) -> None:
+        assert self._file is not None, "the manifest is not open"
+        data = (json.dumps(value) + "\n").encode()
+        if os.write(self._file, data) != len(data):
+            raise OSError(28, os.strerror(28), str(self._path))  # the disk took a part of it
+        os.fsync(self._file)
+
+    def _read(self) -> None:
+        self._entries, self._lines = {}, 0
+        try:
+            lines = self._path.read_bytes().split(b"\n")  # the last is what follows the last line's end: nothing
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise MafdnError(f"cannot read {shown(self._path)}: {error.strerror or error}") from None
+        self._lines = len(lines) - 1 if lines[-1] == b"" else 0
+        for line in lines:
+            value = _parsed(line)
+            if value is None:
+                continue
+            if value.get("mafdn-manifest", VERSION) != VERSION:
+                raise MafdnError(f"{shown(self._path)} was written by a later version; use that, or another folder")
+            target = value.get("target")
+            if isinstance(target, str):
+                self._entries.pop(target, None)
+                entry = _entry(value)
+                if entry is not None:
+                    self._entries[target] = entry
+
+    def _rewrite(self) -> None:
+        """Write what holds, and nothing else."""
+        values = [{"mafdn-manifest": VERSION}, *(asdict(entry) for entry in self._entries.values())]
+        with replacing(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(value) + "\n" for value in values), "utf-8")
+
+    def _remove_temporaries(self) -> None:
+        """Remove what a killed run was writing: in the folders of results it had begun, what is no older than they."""
+        begun: dict[Path, float] = {}
+        for entry in self._entries.values():
+            if entry.output is None:
+                folder = (self.folder / entry.target).parent
+                begun[folder] = min(entry.began, begun.get(folder, entry.began))
+        for folder, since in begun.items():
+            if folder.is_dir():
+                for path in folder.iterdir():
+                    if TEMPORARY.fullmatch(path.name) and path.lstat().st_mtime >= since - SLACK:
+                        path.unlink(missing_ok=True)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The object in a line; ``None`` for an empty or torn one."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _entry(value: dict[str, Any]) -> Entry | None:
+    """The entry in a line's object; ``None`` when it says no more than that there is none, or is damaged."""
+    texts = ("target", "source", "source_sha256", "settings", "weights")
+    output, began = value.get("output"), value.get("began")
+    if not all(isinstance(value.get(name), str) for name in texts) or not isinstance(began, int | float):
+        return None
+    if not (output is None or isinstance(output, str)):
+        return None
+    return Entry(**{name: value[name] for name in texts}, output=output, began=float(began))
