@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from mafdn.cards import shipped
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference import ENGINES, Stencil, open_engine, upscale
-from mafdn.inference.tiles import Tiling, kept, plan, plan_axis, ramp
+from mafdn.inference.tiles import LOWEST, ROW, Tiling, kept, plan, plan_axis, ramp
 
 
 class Repeat:
     """An engine whose result is known: every pixel repeated ``scale`` times."""
 
-    name, version = "repeat", "0"
+    name, version, device, precision = "repeat", "0", "cpu", "fp32"
 
     stencil: Stencil | None = None
 
@@ -39,7 +39,7 @@ def tilings(draw: st.DrawFn) -> Tiling:
 @given(st.integers(1, 900), tilings(), st.sampled_from([1, 2, 3, 4]))
 @settings(deadline=None)
 def test_tiles_cover_an_axis_and_their_weights_sum_to_one(length: int, tiling: Tiling, scale: int) -> None:
-    spans = plan_axis(length, tiling)
+    spans = plan_axis(length, tiling, tiling.tile)
     total = np.zeros(length * scale)
     for span in spans:
         assert span.start >= 0
@@ -69,6 +69,15 @@ def test_tiles_join_into_the_whole(height: int, width: int, channels: int, scale
     result = upscale(engine, picture, tile=96)
     assert np.array_equal(result, picture.repeat(scale, 0).repeat(scale, 1))
     assert len(engine.shapes) <= 1, "tiles of more than one shape"
+
+
+@given(st.integers(1, 40_000), st.integers(1, 40_000), st.sampled_from([96, 192, 512, 640]))
+def test_rows_of_tiles_do_not_grow_with_the_width(height: int, width: int, tile: int) -> None:
+    tiling = Tiling(tile=tile, margin=16)
+    rows, columns = plan(height, width, tiling)
+    assert rows[0].size * columns[0].size <= tile**2
+    lowest = min(tile, LOWEST)
+    assert len(rows) == 1 or rows[0].size * width <= max(ROW, lowest * width)
 
 
 def test_small_pictures_are_taken_whole() -> None:

@@ -1,7 +1,11 @@
 """Large pictures: rows that come and go, from the file to the file."""
 
+import gc
 import os
+import subprocess
+import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +19,10 @@ from mafdn import load
 from mafdn.cards import shipped
 from mafdn.errors import PictureError
 from mafdn.inference import open_engine, upscale, upscale_rows
+from mafdn.jobs.enlarging import enlarge
 from mafdn.jobs.upscale import prepare, run
 from mafdn.pictures import reading
-from mafdn.pictures.encoding import Encoder
+from mafdn.pictures.encoding import Encoder, save_picture
 from mafdn.pictures.feeding import Feed
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
@@ -136,16 +141,65 @@ def test_an_encoder_that_is_cancelled_ends(tmp_path: Path) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "encoder"]
 
 
+def test_an_encoder_holds_nothing_when_it_is_done(tmp_path: Path) -> None:
+    """libvips's callbacks and what they are of hold each other; pixels must not wait for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        planes = noise(40, 30, 3)
+        freed = weakref.ref(planes)
+        save_picture(Picture(planes=planes, format=FORMATS["PNG"]), tmp_path / "out.png", FORMATS["PNG"])
+        del planes
+        assert freed() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_disk_is_told_while_rows_still_come(tmp_path: Path) -> None:
-    (tmp_path / "out.png").symlink_to("/dev/full")
-    writer = encoder(tmp_path / "out.png", 40_000, 700)
-    with pytest.raises(PictureError, match="cannot be written"):
+@pytest.mark.parametrize("ending", ["png", "ppm"])
+def test_a_full_disk_is_told_while_rows_still_come(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "out").symlink_to("/dev/full")
+    like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
+    writer = Encoder(like, (700, 40_000), tmp_path / "out", FORMATS[ending.upper()])
+    with pytest.raises(PictureError, match=r"cannot be written|cannot write"):
         encode(writer, noise(40_000, 700, 3))
     writer.cancel()
 
 
 # --- files
+
+
+class Counted:
+    """Rows that know the most of them that were asked for at once."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.shape, self.dtype, self.most = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray:
+        result = self.array[rows]
+        self.most = max(self.most, len(result))
+        return result
+
+
+def test_a_strong_reduction_takes_few_rows_at_a_time() -> None:
+    rows = Counted(noise(20_000, 8, 3))
+    picture = Picture(planes=rows, format=FORMATS["PNG"])
+    bands = list(enlarge(picture, (4, 100), network=lambda _: iter([]), scale=2))
+    assert sum(map(len, bands)) == 100
+    assert rows.most < 2000
+
+
+def test_a_disk_too_full_for_pixels_that_wait_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise pyvips.Error("write error")
+
+    monkeypatch.setattr(reading, "LARGE", 0)
+    monkeypatch.setattr(pyvips.Image, "rawsave_target", fails, raising=False)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0})())
+    path = tmp_path / "in.png"
+    pyvips.Image.new_from_array(noise(30, 20, 3)).write_to_file(os.fspath(path))
+    with pytest.raises(PictureError, match="No space left"):
+        open_picture(path, scratch=tmp_path)
 
 
 @pytest.mark.usefixtures("spilling")
@@ -217,3 +271,35 @@ def test_the_time_limit_ends_an_encoder(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="max-seconds"):
         encode(writer, noise(4000, 700, 3))
     writer.cancel()
+
+
+GIGAPIXEL = """
+import sys
+from pathlib import Path
+import pyvips
+from mafdn.jobs.upscale import upscale_file
+from mafdn.machine import peak_mib
+sys.path.insert(0, sys.argv[1])
+from tests.test_inference import Repeat
+folder = Path(sys.argv[2])
+source, target = folder / "in.png", folder / sys.argv[3]
+pyvips.Image.gaussnoise(8000, 7812, sigma=20, mean=128).cast("uchar").bandjoin([90, 160]).copy(
+    interpretation="srgb"
+).pngsave(str(source), compression=1)
+report = upscale_file(source, target, engine=Repeat(4))
+result = pyvips.Image.new_from_file(str(target), access="sequential", fail_on="error")
+assert (result.width, result.height) == report.new_size == (32000, 31248)
+assert abs(result.avg() - pyvips.Image.new_from_file(str(source)).avg()) < 0.5
+print(report.peak_mib)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["out.png", "out.tif"])
+def test_a_gigapixel_is_written_in_little_memory(tmp_path: Path, name: str) -> None:
+    """Decoding, joining and encoding alone: the network is one that repeats pixels."""
+    root = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", GIGAPIXEL, root, str(tmp_path), name]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 1000

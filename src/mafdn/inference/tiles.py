@@ -18,6 +18,10 @@ from mafdn.errors import UsageError
 
 TILE = 512
 """The side of a tile where none is asked for, in input pixels."""
+ROW = 5 * TILE**2
+"""Input pixels in a row of tiles, of which results are in memory: tiles of a wide picture are lower, and wider."""
+LOWEST = 192
+"""The least such height: a halo above and below takes a sixth of it."""
 STEP = 8
 """Sides of tiles are multiples of it: pictures of many sizes then share compiled graphs."""
 
@@ -26,7 +30,8 @@ STEP = 8
 class Tiling:
     """How a picture is cut, in input pixels.
 
-    A picture of at most ``tile**2`` pixels is taken whole; a larger one in tiles of at most ``tile`` x ``tile``.
+    A picture of at most ``tile**2`` pixels is taken whole; a larger one in tiles of at most as many. They are square,
+    but lower and wider where the picture is wide and they are cut.
     Neighbors share at least ``overlap``: a ``fade`` in the middle (0 for a cut) and a ``margin`` on each side of it,
     which is computed and not used. Raises :class:`UsageError` for sizes that cannot work.
     """
@@ -62,17 +67,19 @@ class Span:
 
 def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span]]:
     """Rows and columns of tiles for a picture of this size; one of each when it is taken whole."""
-    if height * width <= tiling.tile**2:
+    tile = tiling.tile
+    if height * width <= tile**2:
         return [Span(0, height, 0, 0)], [Span(0, width, 0, 0)]
-    return plan_axis(height, tiling), plan_axis(width, tiling)
+    high = tile if tiling.fade else min(tile, max(LOWEST, ROW // width))
+    return plan_axis(height, tiling, high), plan_axis(width, tiling, tile**2 // high)
 
 
-def plan_axis(length: int, tiling: Tiling) -> list[Span]:
-    """Spans of one size, as few and then as small as will do, evenly spread, that cover ``[0, length)``.
+def plan_axis(length: int, tiling: Tiling, tile: int) -> list[Span]:
+    """Spans of one size, at most ``tile``, as few and then as small as will do, that cover ``[0, length)`` evenly.
 
     The first begins and the last ends at the picture's edge: there the network's own padding belongs.
     """
-    tile, overlap = tiling.tile, tiling.overlap
+    overlap = tiling.overlap
     if length <= tile:
         return [Span(0, length, 0, 0)]
     count = -(-(length - overlap) // (tile - overlap))

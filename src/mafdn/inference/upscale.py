@@ -21,6 +21,7 @@ Run = Callable[[Batch], Batch]
 Progress = Callable[[int, int], None]
 FADED_TILE, MARGIN, FADE = 256, 8, 16
 """Tiles, in input pixels, of a network that cannot hold its gates; in the margin a tile's own padding shows."""
+LINES = 64
 RANGES = {"uint8": 255.0, "uint16": 65_535.0, "float32": 1.0}
 """The value of white for every type that is taken."""
 
@@ -39,7 +40,7 @@ def upscale(
     Channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; alpha is not premultiplied, and goes
     through the network as grey.
 
-    A picture of more than ``tile**2`` input pixels is upscaled in tiles of at most ``tile`` x ``tile``. Where the
+    A picture of more than ``tile**2`` input pixels is upscaled in tiles of at most as many. Where the
     network is a stencil (:class:`Stencil`) its gates are found once per plane, and the result is that of any other
     tile to within what was measured for its halo; with ``exact``, to within the rounding of float32 sums.
     ``on_progress(done, total)`` is called after every tile. Besides the result, memory holds one row of
@@ -67,8 +68,9 @@ def upscale_rows(
 ) -> Generator[Array]:
     """What :func:`upscale` makes of (H, W, C) ``rows``, from the top: bands of (any, scale*W, C).
 
-    Every row is read at most four times, and no more of them are held than one row of tiles takes. Each band is the
-    caller's to change. Raises, at the first, what :func:`upscale` raises.
+    ``rows`` are of a type and of channels that :func:`upscale` takes. They are read more than once, and no more of them
+    are held than one row of tiles takes. Each band is the caller's to change. Raises, at the first, what
+    :func:`upscale` raises of tiles.
     """
     height, width, channels = rows.shape
     tiling = _tiling(engine, tile, exact=exact)
@@ -158,7 +160,7 @@ def _cut_bands(plane: _Plane) -> Generator[Array]:
         for column in plane.columns:
             wide, left = kept(column, plane.scale), column.start * plane.scale
             tile = plane.tile(source, column)[high.start : high.stop, wide.start : wide.stop]
-            band[:, left + wide.start : left + wide.stop] = _from_unit(tile, band.dtype)
+            _settle(tile, band[:, left + wide.start : left + wide.stop])
         yield band
 
 
@@ -175,7 +177,9 @@ def _faded_bands(plane: _Plane, fade: int) -> Generator[Array]:
         band[: len(waiting)] += waiting
         settled = len(band) - span.after * plane.scale
         waiting = band[settled:]
-        yield _from_unit(band[:settled], plane.rows.dtype)
+        result = np.empty((settled, *band.shape[1:]), plane.rows.dtype)
+        _settle(band[:settled], result)
+        yield result
 
 
 def _constant_bands(value: Array, spans: list[Span], columns: list[Span], scale: int, fade: int) -> Generator[Array]:
@@ -192,11 +196,17 @@ def _to_batch(part: Array) -> Batch:
     return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None])
 
 
-def _from_unit(values: Batch, dtype: np.dtype[Any]) -> Array:
-    """``values`` clipped, scaled and rounded for ``dtype``."""
-    values = np.clip(values, 0.0, 1.0)
-    values *= np.float32(RANGES[dtype.name])
-    return np.rint(values, out=values).astype(dtype) if dtype.kind == "u" else values
+def _settle(values: Batch, target: Array) -> None:
+    """Put ``values`` (h, w, n), clipped, scaled and rounded, into ``target`` of the same shape.
+
+    Some rows of one channel at a time: they stay in the processor's cache, and lie together in what a network makes.
+    """
+    white = np.float32(RANGES[target.dtype.name])
+    for channel in range(values.shape[2]):
+        for top in range(0, len(values), LINES):
+            part = values[top : top + LINES, :, channel] * white
+            np.clip(part, 0, white, out=part)
+            target[top : top + LINES, :, channel] = np.rint(part, out=part) if target.dtype.kind == "u" else part
 
 
 def _counter(on_progress: Progress | None, total: int) -> Callable[[], None]:

@@ -17,7 +17,7 @@ from mafdn.pixels.bands import resized_rows
 from mafdn.pixels.rows import MappedRows, Rows, SlidingRows
 
 BAND = 128
-"""Rows of the result that are in memory as float at a time."""
+"""Rows of the result, and about as many of the picture where it is higher, that are in memory as float at a time."""
 DEEP = 65_535.0
 Network = Callable[[Rows], Iterator[Pixels]]
 """From (H, W, C) rows to bands of those that are a number of times larger, from the top."""
@@ -70,8 +70,9 @@ def _resized(
     wanted = strength > 0 and (width > wide or height > high)
     larger = SlidingRows(network(deep), (high * scale, wide * scale, channels), np.uint16) if wanted else deep
     share = strength if wanted else 1.0
-    for start in range(0, height, BAND):
-        rows = range(start, min(start + BAND, height))
+    step = max(1, min(BAND, BAND * height // high))  # of a strong reduction, each row is made of many
+    for start in range(0, height, step):
+        rows = range(start, min(start + step, height))
         values = resized_rows(larger, rows, size=(height, width))
         if share < 1:
             values *= share

@@ -168,6 +168,7 @@ class Manifest:
         assert self._file is not None, "the manifest is not open"
         data = (json.dumps(value) + "\n").encode()
         if os.write(self._file, data) != len(data):
+            os.write(self._file, b"\n")  # so that what is torn is a line of its own
             raise OSError(28, os.strerror(28), str(self._path))  # the disk took a part of it
         os.fsync(self._file)
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,8 +98,9 @@ class Pipeline:
                 self._collect(0)
             except BaseException:
                 for _, pending, future in self._behind:
-                    if future.cancel():  # else its end is near, and waited for
+                    if future.cancel():
                         pending.cancel()
+                wait([future for *_, future in self._behind])  # the one that cannot be cancelled is near its end
                 raise
             finally:
                 self._preparer.shutdown(wait=False, cancel_futures=True)
@@ -139,6 +140,8 @@ class Pipeline:
             return
         finally:
             self.network_seconds += time.perf_counter() - working
+        self.network_seconds -= pending.waited_seconds
+        self.waited_seconds += pending.waited_seconds
         self._done += job.pixels
         self._behind.append((job, pending, self._finisher.submit(self._finish, job, begun, pending)))
 
@@ -166,7 +169,8 @@ class Pipeline:
             self._behind.popleft()
             self.items.append(item)
             if item.status == "failed":
-                self._see_folder(job, item.reason or "", room=PLAIN * job.pixels)
+                encoding = "cannot be written" in (item.reason or "")  # what a codec says of a full disk is not that
+                self._see_folder(job, item.reason or "", room=PLAIN * job.pixels if encoding else LEAST_ROOM)
 
     def _prepare(self, job: Job) -> tuple[_Begun, Prepared]:
         """In the preparing thread: note what is begun, and decode."""
@@ -207,9 +211,12 @@ class Pipeline:
         """In the finishing thread: wait for the encoder, and note what is there."""
         try:
             report = pending.finish()
-            self._manifests[job.home].finish(begun.entry, sha256(job.target))
         except Exception as error:
             self._undo(job, begun)
+            return job.item(status="failed", reason=_reason(job, error))
+        try:
+            self._manifests[job.home].finish(begun.entry, sha256(job.target))
+        except Exception as error:  # it stays noted as begun, and is made again
             return job.item(status="failed", reason=_reason(job, error))
         return job.item(
             status="done",

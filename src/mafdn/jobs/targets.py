@@ -9,14 +9,13 @@ from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
-from mafdn.inference.tiles import TILE
+from mafdn.inference.tiles import LOWEST, ROW, TILE
 from mafdn.jobs.naming import Pattern
 from mafdn.jobs.sizes import Size
 from mafdn.machine import available_mib
 from mafdn.pictures.encoding import Options
 from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
-from mafdn.pictures.reading import Stated
-from mafdn.pictures.scratch import LARGE
+from mafdn.pictures.reading import Stated, waits_in_file
 
 LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
 """Of a picture's plain bytes, what its file takes at the very least; a flat graphic takes less, but is small anyway."""
@@ -94,9 +93,11 @@ def check_room(
     sample = 1 if stated.bits <= 8 else 2
     before = stated.width * stated.height * stated.channels * sample
     after = new_size[0] * new_size[1] * stated.channels * sample
-    waiting = before if before > LARGE and not stated.format.whole else 0  # in a file beside the result
-    rows = BANDS * TILE * scale * stated.width * scale * stated.channels * sample
-    need = before - waiting + min(rows, after) + (after if kind.whole else 0)
+    waiting = before if waits_in_file(stated) else 0  # beside the result
+    lines = min(TILE, max(LOWEST, ROW // stated.width))
+    rows = BANDS * lines * scale * stated.width * scale * stated.channels * sample
+    decoded = before if stated.format.whole or not waiting else 0
+    need = decoded + min(rows, after) + (after if kind.whole else 0)
     free = available_mib()
     if free is not None and need / 2**20 > free:
         raise PictureError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
 from mafdn.inference import Engine, upscale_rows
+from mafdn.inference.engines import describe
 from mafdn.jobs.enlarging import enlarge
 from mafdn.jobs.sizes import Size, result_size
 from mafdn.jobs.targets import Output, check_room, choose_format, default_target
@@ -37,6 +38,8 @@ class Report:
     bits: int
     engine: str
     network_seconds: float
+    waited_seconds: float
+    """For the encoder, while the network had nothing to do."""
     seconds: float
     peak_mib: float | None
     """Most memory this process has held so far, in MiB; ``None`` where the system does not tell."""
@@ -69,6 +72,7 @@ class Pending:
 
     def __init__(self, prepared: Prepared, encoder: Encoder, report: Report) -> None:
         self._prepared, self._encoder, self._report = prepared, encoder, report
+        self.waited_seconds = report.waited_seconds
 
     def finish(self) -> Report:
         """Wait for the encoder and give the file its name; raises :class:`PictureError`."""
@@ -190,6 +194,7 @@ def run(
     working = time.perf_counter()
     picture, new_size, limits = prepared.picture, prepared.new_size, prepared.limits
     encoder: Encoder | None = None
+    waited = 0.0
     tick = _timed(on_progress, limits, prepared.source)
     try:
         encoder = Encoder(
@@ -208,7 +213,9 @@ def run(
             scale=engine.scale,
             strength=prepared.strength,
         ):
+            ready = time.perf_counter()
             encoder.write(band)
+            waited += time.perf_counter() - ready
     except BaseException as error:
         if encoder:
             encoder.cancel()
@@ -224,8 +231,9 @@ def run(
         size=prepared.size,
         new_size=new_size,
         bits=written_bits(picture, prepared.kind),
-        engine=f"{engine.name} {engine.version}",
-        network_seconds=time.perf_counter() - working,
+        engine=describe(engine),
+        network_seconds=time.perf_counter() - working - waited,
+        waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
         notes=(*picture.notes, *_size_notes(picture, new_size, engine)),

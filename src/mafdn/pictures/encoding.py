@@ -3,6 +3,7 @@
 Public names: :class:`Encoder`, :class:`Options`, :func:`save_picture`, :func:`written_bits`.
 """
 
+import contextlib
 import queue
 import sys
 import threading
@@ -13,6 +14,8 @@ from typing import Any, cast
 
 import pyvips
 
+from mafdn.errors import PictureError
+from mafdn.files import shown
 from mafdn.pictures import netpbm
 from mafdn.pictures.feeding import Feed
 from mafdn.pictures.formats import Format
@@ -93,6 +96,8 @@ class Encoder:
     def _run(self) -> None:
         try:
             self._notes = self._encode()
+        except OSError as error:
+            self._error = PictureError(f"cannot write {shown(self._name)}: {error.strerror or error}")
         except Exception as error:  # raised again where somebody listens
             self._error = error
         while not self._ended:  # whoever writes must not wait for ever
@@ -109,8 +114,8 @@ class Encoder:
     def _encode(self) -> tuple[str, ...]:
         picture, target, options = self._picture, self._target, self._options
         width, height = self._size
-        with one_line_errors(self._name, "cannot be written"):
-            feed = Feed(self._taken(), (height, width, picture.planes.shape[2]), picture.planes.dtype)
+        feed = Feed(self._taken(), (height, width, picture.planes.shape[2]), picture.planes.dtype)
+        with one_line_errors(self._name, "cannot be written"), contextlib.closing(feed):
             image, notes = _fitted(picture, feed.image, target)
             for field, (kind, value) in picture.fields.items():
                 block = BLOCKS.get(field, "EXIF" if field.startswith("exif-") else None)

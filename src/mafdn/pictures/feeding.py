@@ -42,6 +42,11 @@ class Feed:
         self._source.on_seek(self._seek)
         self.image: pyvips.Image = pyvips.Image.tiffload_source(self._source, access="sequential", fail_on="error")
 
+    def close(self) -> None:
+        """Let go of bands and image: libvips's callbacks and this object hold each other, and with them all pixels."""
+        self._bands, self._piece = iter(()), memoryview(b"")
+        del self._source, self.image
+
     def _read(self, length: int) -> bytes:
         if self._position < len(self._head):
             data = self._head[self._position : self._position + length]

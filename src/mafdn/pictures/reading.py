@@ -2,8 +2,9 @@
 
 Every loader is called by name for a format told by content; nothing is guessed by libvips, fetched or run.
 
-Public names: :func:`open_picture`, :class:`Stated`, :func:`read_header`, :func:`read_size`, :func:`read_rgb8`,
-:func:`as_rgb8`, and for the way out :func:`file_name`, :func:`one_line_errors`, :func:`block_other_loaders`.
+Public names: :func:`open_picture`, :class:`Stated`, :func:`read_header`, :func:`waits_in_file`, :func:`read_size`,
+:func:`read_rgb8`, :func:`as_rgb8`, and for the way out :func:`file_name`, :func:`one_line_errors`,
+:func:`block_other_loaders`.
 """
 
 import os
@@ -73,8 +74,7 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
         if kind.name == "PPM":
             return _open_pnm(path, kind)
         image = _load(path, kind)
-        size = stated.width * stated.height * stated.channels * stated.bits // 8
-        folder = scratch if size > LARGE else None
+        folder = scratch if waits_in_file(stated) else None
         if folder and _field(image, "orientation", 1) == 1:  # rows are needed in their own order, once
             image = _load(path, kind, access="sequential")
         notes = _notes(image, kind)
@@ -136,6 +136,12 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
                 width, height = height, width
     limits.check_pixels(path, width, height)
     return Stated(format=kind, width=width, height=height, channels=channels, bits=bits)
+
+
+def waits_in_file(stated: Stated) -> bool:
+    """Whether the pixels of such a picture are too many to be in memory; those of PPM files are in a file already."""
+    size = stated.width * stated.height * stated.channels * stated.bits // 8
+    return size > LARGE and stated.format.name != "PPM"
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -3,7 +3,10 @@
 Public names: :class:`FileRows`, :func:`spill`, :data:`LARGE`.
 """
 
+import errno
 import math
+import os
+import shutil
 import tempfile
 import weakref
 from pathlib import Path
@@ -18,6 +21,10 @@ from mafdn.files import shown
 
 LARGE = 64 * 2**20
 """Bytes of pixels from which on a picture waits in a file."""
+
+
+LEAST_ROOM = 2**20
+"""Bytes without which a disk is full."""
 
 
 class FileRows:
@@ -35,7 +42,8 @@ class FileRows:
         self._file.seek(self._start + top * row * self._stored.itemsize)
         values = np.fromfile(self._file, self._stored, max(0, bottom - top) * row)
         if len(values) < (bottom - top) * row:
-            raise PictureError(f"{shown(str(self._file.name))} became shorter while it was read")
+            name = self._file.name if isinstance(self._file.name, str) else "the pixels that wait in a file"
+            raise PictureError(f"{shown(name)} became shorter while it was read; try again")
         return values.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
 
 
@@ -47,8 +55,10 @@ def spill(image: pyvips.Image, folder: Path) -> FileRows:
     file = tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".partial")  # noqa: SIM115
     try:
         image.rawsave_target(pyvips.Target.new_to_descriptor(file.fileno()))
-    except BaseException:
+    except BaseException as error:
         file.close()
+        if isinstance(error, pyvips.Error) and shutil.disk_usage(folder).free < LEAST_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None  # libvips does not tell
         raise
     dtype = np.dtype(np.uint8 if image.format == "uchar" else np.uint16)
     return FileRows(file, (image.height, image.width, image.bands), dtype)
