@@ -89,23 +89,28 @@ def load(
     network: PathLike = "x4",
     *,
     engine: str = "auto",
+    device: str = "auto",
     threads: int | None = None,
+    precision: str = "fp32",
     tile: int | None = None,
     exact: bool = False,
 ) -> Upscaler:
     """Load a network: ``"x2"``, ``"x3"`` or ``"x4"`` for the shipped weights, or the path of an ONNX file.
 
-    ``engine`` is ``auto``, ``openvino`` or ``onnxruntime``; ``threads`` limits the cores used; ``tile`` sets the
-    largest side of a tile in input pixels, which changes memory and time, not the result; ``exact`` computes around
-    every tile as much as could matter, not as much as was measured to. Raises :class:`MafdnError` when the network
-    or engine is not to be had.
+    ``engine`` is ``openvino``, ``onnxruntime``, ``torch``, or ``auto`` for the fastest here; ``device`` is what the
+    engine has (``cpu``, ``gpu``, ``cuda`` and so on) or ``auto``; ``threads`` limits the cores used; ``precision`` is
+    ``fp32``, ``int8``, ``bf16``, ``fp16``, or ``auto`` for int8 where that is much faster. ``tile`` is the
+    side of a tile in input pixels, which changes memory and time, not the result; ``exact`` computes around
+    every tile as much as could matter, not as much as was measured to. Raises :class:`MafdnError` when the network,
+    engine, device or precision is not to be had.
     """
     path = Path(network)
     if str(network) in ("x2", "x3", "x4"):
         path = shipped(int(str(network)[1:]), ".onnx")
     elif path.suffix != ".onnx":
         raise UsageError(f"unknown network {str(network)!r}; give x2, x3, x4 or an .onnx file")
-    return Upscaler(open_engine(path, name=engine, threads=threads), tile=tile, exact=exact)
+    opened = open_engine(path, name=engine, device=device, threads=threads, precision=precision)
+    return Upscaler(opened, tile=tile, exact=exact)
 
 
 def upscale_folder(
@@ -123,7 +128,9 @@ def upscale_folder(
     dry_run: bool = False,
     network: PathLike | None = None,
     engine: str = "auto",
+    device: str = "auto",
     threads: int | None = None,
+    precision: str = "fp32",
     tile: int | None = None,
     exact: bool = False,
     on_progress: Callable[[Standing], None] | None = None,
@@ -139,7 +146,9 @@ def upscale_folder(
     Raises :class:`MafdnError` where nothing can be done at all, and :class:`mafdn.jobs.batch.Stopped`, a
     ``KeyboardInterrupt`` with the report, at Ctrl-C.
     """
-    networks = Networks(None if network is None else Path(network), engine=engine, threads=threads)
+    networks = Networks(
+        None if network is None else Path(network), engine=engine, device=device, threads=threads, precision=precision
+    )
     size = size or networks.usual_size()
     request = Request(
         folder=None if folder is None else Path(folder).absolute(),

@@ -14,6 +14,7 @@ import typer
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
+from mafdn.cli.bench import bench_command
 from mafdn.cli.compare import compare_command
 from mafdn.cli.convert import convert_command
 from mafdn.cli.count import count_command
@@ -21,6 +22,7 @@ from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.info import info_command
 from mafdn.cli.output import STOP_REQUESTED
+from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
@@ -43,11 +45,13 @@ app.command("info")(info_command)
 app.command("count")(count_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)
+app.command("bench")(bench_command)
 app.add_typer(bank_app, name="bank", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.command("ablate")(ablate_command)
 app.command("release")(release_command)
 app.command("export")(export_command)
+app.command("quantize")(quantize_command)
 app.command("convert")(convert_command)
 
 

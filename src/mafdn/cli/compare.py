@@ -1,14 +1,14 @@
 """``mafdn compare``."""
 
 import shlex
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn.cli.output import Json, progress, show_json, show_table
+from mafdn.cli.engine_options import DeviceName, EngineName, Threads
+from mafdn.cli.output import Json, show_json, show_table, stages
 from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def compare_command(
         list[int] | None, typer.Option("--scale", "-s", min=2, max=4, help="2, 3 or 4; may be repeated.")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=0, help="Timed runs of each network; 0 times nothing.")] = 9,
-    engine: Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use; all by default.")] = None,
+    engine: EngineName = "auto",
+    device: DeviceName = "auto",
+    threads: Threads = None,
     published: Annotated[
         Path | None, typer.Option("--published", metavar="TOML", help="Published figures instead of those that ship.")
     ] = None,
@@ -70,21 +71,30 @@ def compare_command(
     networks = network or ["bicubic", *(name for name in ARCHITECTURES if name != "mafdn"), "mafdn"]
     benches, scales = bench or [], sorted(set(scale or [4]))
     require_engine(engine)
+    if engine == "torch":
+        raise UsageError("networks are compared as ONNX files; give --engine openvino or onnxruntime")
     candidates = find_candidates(networks, scales)
-    with _stages(quiet=as_json) as tell:
+    with stages(quiet=as_json) as tell:
         comparison = compare(
             candidates,
             benches,
             rounds=rounds,
             engine=engine,
+            device=device,
             threads=threads,
             published=published,
             on_progress=tell,
         )
     if report:
-        others = {"rounds": rounds, "engine": engine, "threads": threads, "published": published and published.name}
+        others = {
+            "rounds": rounds,
+            "engine": engine,
+            "device": None if device == "auto" else device,
+            "threads": threads,
+            "published": published and published.name,
+        }
         command = _command(networks, benches, scales, others, report)
-        with _stages(quiet=as_json) as tell:
+        with stages(quiet=as_json) as tell:
             write_report(report, comparison, candidates, benches, command=command, on_progress=tell)
     if as_json:
         show_json(as_table(comparison))
@@ -95,21 +105,6 @@ def compare_command(
         typer.echo(f"note: {note}", err=True)
     if report:
         typer.echo(f"{report}, with its plots and data in {report.with_suffix('')}")
-
-
-@contextmanager
-def _stages(*, quiet: bool) -> "Generator[Callable[[str, int, int], None]]":
-    """A progress bar for each stage of the work, one after the other."""
-    with ExitStack() as stack:
-        shown: dict[str, Callable[[int, int], None]] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in shown:
-                stack.close()
-                shown[what] = stack.enter_context(progress(what, quiet=quiet))
-            shown[what](done, total)
-
-        yield tell
 
 
 def _command(

@@ -1,11 +1,13 @@
 """``mafdn evaluate``."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.output import Json, Scale, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -43,6 +45,10 @@ def evaluate_command(
         Path | None,
         typer.Option("--strip", metavar="FILE", help="Draw crops of the best and worst pictures, side by side (PNG)."),
     ] = None,
+    engine: EngineName = "auto",
+    device: DeviceName = "auto",
+    threads: Threads = None,
+    precision: Precision = "fp32",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Measure anew what was measured before.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +57,8 @@ def evaluate_command(
     Protocol: 8-bit results, BT.601 luma, `scale` pixels of border left out. The LR pictures are the set's own
     where it has them, else made as MATLAB's imresize makes them. Networks are compared picture by picture, the others
     with the first, one alone with bicubic; the interval is the bootstrap's over pictures. Scores are kept in the
-    user's cache folder (or MAFDN_CACHE) by weights, set and protocol.
+    user's cache folder (or MAFDN_CACHE) by weights, set and protocol. With --engine auto ONNX files are measured in the
+    first engine that is installed, on the CPU, whatever is fastest; weights files always in torch.
 
     \b
     Examples:
@@ -63,10 +70,22 @@ def evaluate_command(
     from mafdn.errors import UsageError
     from mafdn.evaluation.bench import Protocol
     from mafdn.evaluation.evaluate import evaluate, named
+    from mafdn.evaluation.networks import Means
     from mafdn.evaluation.outputs import ResultFolder, check_target, report, write_csv
     from mafdn.evaluation.paired import differences
+    from mafdn.inference import require_engine, require_precision
 
     protocol = Protocol(scale=scale, channels="rgb" if rgb else "luma", self_ensemble=self_ensemble)
+    require_engine(engine)
+    require_precision(precision)
+    means = Means(
+        engine="" if engine == "auto" else engine,
+        device="cpu" if device == "auto" else device,
+        threads=threads,
+        precision=precision,
+    )
+    if strip and replace(means, threads=None) != Means():
+        raise UsageError("--strip draws what fp32 gives in the first engine; leave --engine, --device, --precision out")
     given = list(dict.fromkeys(network or ["mafdn"]))
     names = {asked: name for name, asked in named(["bicubic", *given], protocol).items()}
     reference, *others = [names[asked] for asked in (given if len(given) > 1 else ["bicubic", *given])]
@@ -83,6 +102,7 @@ def evaluate_command(
             list(names),
             bench,
             protocol,
+            means=means,
             lr=lr,
             fresh=no_cache,
             on_progress=tick,
@@ -95,7 +115,7 @@ def evaluate_command(
     if strip and draw:
         draw(scores, list(names), bench, protocol, strip, reference=reference, network=others[-1], lr=lr)
     if as_json:
-        show_json(report(protocol, scores, compared, notes))
+        show_json(report(protocol, scores, compared, notes) | {"means": asdict(means)})
         return
     for start in range(0, len(scores), len(names)):
         _show_set(scores[start : start + len(names)], protocol)

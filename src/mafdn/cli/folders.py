@@ -40,7 +40,9 @@ class Asked:
     overwrite: bool
     network: Path | None
     engine: str
+    device: str
     threads: int | None
+    precision: str
     tile: int | None
     exact: bool
     quiet: bool
@@ -102,7 +104,9 @@ def upscale_many(
                 dry_run=dry_run,
                 network=asked.network,
                 engine=asked.engine,
+                device=asked.device,
                 threads=asked.threads,
+                precision=asked.precision,
                 tile=asked.tile,
                 exact=asked.exact,
                 on_progress=tick,

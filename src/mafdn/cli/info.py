@@ -1,34 +1,52 @@
 """``mafdn info``."""
 
+import importlib.util
 import platform
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
 
 from mafdn._version import __version__
+from mafdn.caches import cache_folder
 from mafdn.cli.output import Json, show_json, show_table
-from mafdn.machine import installed_version
+from mafdn.machine import installed_version, machine
 
 PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "torch")
 
 
-def info_command(as_json: Json = False) -> None:
-    """Show versions, engines and the shipped weights with their scores.
+def info_command(
+    probe: Annotated[bool, typer.Option("--probe", help="Measure anew which engine is the fastest here.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show versions, engines, which of them is used and why, and the shipped weights with their scores.
 
     \b
     Examples:
       mafdn info
+      mafdn info --probe
       mafdn info --json
     """
     import pyvips
 
     from mafdn.cards import read_header, shipped, shipped_scales, weights_folder
+    from mafdn.errors import MissingPackageError
     from mafdn.inference import ENGINES
+    from mafdn.inference.engines import auto_precision, chosen_engine
+    from mafdn.inference.engines.choice import SIDE
 
     weights: dict[str, Any] = {}
     for scale in shipped_scales():
         header, card = read_header(shipped(scale, ".safetensors"))
         weights[f"x{scale}"] = {"settings": header["settings"], "card": card}
     versions = {name: installed_version(name) for name in PACKAGES}
-    usable = [name for name in ENGINES if versions[name]]
+    usable = [name for name in ENGINES if importlib.util.find_spec(name)]
+    first = weights_folder() / f"mafdn-x{max(weights, default='4')[-1]}.onnx"
+    try:
+        choice = chosen_engine(first, fresh=probe) if weights else None
+    except MissingPackageError:
+        choice = None
+    best = choice.best() if choice else None
     about: dict[str, Any] = {
         "mafdn": __version__,
         "python": platform.python_version(),
@@ -36,7 +54,12 @@ def info_command(as_json: Json = False) -> None:
         "packages": versions,
         "libvips": ".".join(str(pyvips.version(i)) for i in range(3)),
         "engines": usable,
-        "engine": usable[0] if usable else None,
+        "engine": best[0] if best else None,
+        "device": best[1] if best else None,
+        "choice": asdict(choice) if choice else None,
+        "auto_precision": auto_precision(first),
+        "machine": asdict(machine()),
+        "cache": str(cache_folder("")),
         "weights_folder": str(weights_folder()),
         "weights": weights,
     }
@@ -46,10 +69,23 @@ def info_command(as_json: Json = False) -> None:
     rows = [["mafdn", __version__], ["python", about["python"]], ["libvips", about["libvips"]]]
     rows += [[name, version or "not installed"] for name, version in versions.items()]
     rows += [
-        ["engine", f"{about['engine']} (usable: {', '.join(usable)})"],
         ["weights", about["weights_folder"]],
+        ["cache", about["cache"]],
     ]
     show_table("Versions", ["", "value"], rows)
+    if choice:
+        trials = [
+            [
+                trial.engine,
+                trial.device,
+                f"{trial.seconds:.3f}" if trial.seconds else trial.problem,
+                "used" if (trial.engine, trial.device) == best else "",
+            ]
+            for trial in choice.trials
+        ]
+        title = f"Engines, seconds for a tile of {SIDE}x{SIDE} by {choice.network}, measured {choice.when}"
+        show_table(title, ["engine", "device", "seconds", "by auto"], trials)
+        typer.echo(f"--precision auto is {about['auto_precision']} here; --precision is fp32 when not given\n")
     scores = [
         [name, bench, f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", f"{entry['card'].get('steps', 0):,}"]
         for name, entry in weights.items()

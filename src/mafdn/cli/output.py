@@ -1,14 +1,14 @@
 """What all commands share of talking to a person: tables, JSON and progress.
 
-Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :data:`STOP_REQUESTED`, :func:`check_stop`
-and the options that several commands have.
+Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :func:`stages`,
+:data:`STOP_REQUESTED`, :func:`check_stop` and the options that several commands have.
 """
 
 import json
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +72,21 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def stages(*, quiet: bool) -> Generator[Callable[[str, int, int], None]]:
+    """A progress bar for each stage of the work, one after the other."""
+    with ExitStack() as stack:
+        shown: dict[str, Callable[[int, int], None]] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                stack.close()
+                shown[what] = stack.enter_context(progress(what, quiet=quiet))
+            shown[what](done, total)
+
+        yield tell
 
 
 def check_stop() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.output import Json, Quiet, progress, show_json
 from mafdn.errors import UsageError
 from mafdn.files import shown
@@ -78,11 +79,13 @@ def upscale_command(
     network: Annotated[
         Path | None, typer.Option("--network", help="An ONNX file to use instead of the shipped weights.")
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", help="Cores to use; all when not given.", min=1)] = None,
+    engine: EngineName = "auto",
+    device: DeviceName = "auto",
+    threads: Threads = None,
+    precision: Precision = "fp32",
     tile: Annotated[
         int | None,
-        typer.Option("--tile", help="Largest side of a tile in input pixels; less needs less memory.", min=96),
+        typer.Option("--tile", help="A tile has at most this squared input pixels; less needs less memory.", min=96),
     ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Compute around tiles all that could matter, not what does; slower.")
@@ -136,7 +139,9 @@ def upscale_command(
         overwrite=overwrite,
         network=network,
         engine=engine,
+        device=device,
         threads=threads,
+        precision=precision,
         tile=tile,
         exact=exact,
         quiet=quiet,
@@ -168,7 +173,13 @@ def _upscale_one(source: Path, target: Path | None, asked: "Asked") -> None:
     old_size = (stated.width, stated.height)
     nearest = network_scale(old_size, result_size(asked.size, *old_size)) if asked.size else 4
     upscaler = load(
-        asked.network or f"x{nearest}", engine=asked.engine, threads=asked.threads, tile=asked.tile, exact=asked.exact
+        asked.network or f"x{nearest}",
+        engine=asked.engine,
+        device=asked.device,
+        threads=asked.threads,
+        precision=asked.precision,
+        tile=asked.tile,
+        exact=asked.exact,
     )
     with progress(shown(source.name), quiet=asked.quiet or asked.as_json) as tick:
         report = upscaler.upscale_file(

@@ -1,6 +1,6 @@
 """Scores that were measured before, found again by what they depend on.
 
-Public names: :func:`entry_key`, :func:`load_entry`, :func:`store_entry`, :func:`cache_folder`, :data:`MEASURING`.
+Public names: :func:`entry_key`, :func:`load_entry`, :func:`store_entry`, :func:`entries_folder`, :data:`MEASURING`.
 
 An entry is called after the SHA-256 of all that could change it: protocol, the bytes of the set and of the network,
 the engine and its version. It holds the scores of one network on one set. Nothing is lost with the folder.
@@ -9,50 +9,44 @@ the engine and its version. It holds the scores of one network on one set. Nothi
 import hashlib
 import json
 import math
-import os
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from mafdn._version import __version__
+from mafdn.caches import cache_folder
 from mafdn.errors import PictureError
 from mafdn.evaluation.bench import Pair, PictureScore, Protocol, SetScore, finite
-from mafdn.evaluation.networks import engine_label, find_network
+from mafdn.evaluation.networks import NO_ENGINE, Means, engine_label, find_network
 from mafdn.files import replacing, sha256
+from mafdn.inference.engines import settled
+from mafdn.inference.engines.files import network_digest
 
-LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
-MEASURING = 1
+MEASURING = 3
 """Raised whenever the same files give other scores than before: it makes all older entries void."""
 
 
-def cache_folder() -> Path:
-    """The folder of the entries: in ``MAFDN_CACHE`` where that is set, else in the user's cache folder."""
-    given = os.environ.get("MAFDN_CACHE")
-    return (Path(given) if given else platformdirs.user_cache_path("mafdn")) / "evaluate"
+def entries_folder() -> Path:
+    """The folder of the entries, in the user's cache folder."""
+    return cache_folder("evaluate")
 
 
-def entry_key(network: str, set_digest: str, protocol: Protocol) -> str:
+def entry_key(network: str, set_digest: str, protocol: Protocol, means: Means | None = None) -> str:
     """The name of the entry of ``network`` (as :func:`find_network` takes it) on a set by :func:`digest_of_set`."""
+    means = means or Means()
     path = find_network(network, scale=protocol.scale)
     if path is None:  # not a network: self-ensemble does not concern it
         who, protocol = [network], replace(protocol, self_ensemble=False)
     else:
-        who = [engine_label(path), *(sha256(file) for file in (path, *_beside(path)))]
+        label = engine_label(path, means)
+        name = label.split()[0] if label != NO_ENGINE else "auto"  # opening the network will tell
+        path, precision = settled(path, name=name, device=means.device, precision=means.precision)
+        # The engine is in its label.
+        how = asdict(means) | {"engine": "", "threads": None, "precision": precision}
+        who = [label, how, network_digest(path)]
     parts = [MEASURING, __version__, asdict(protocol), set_digest, who]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _beside(path: Path) -> list[Path]:
-    """The files beside an ONNX file that hold its weights: protobuf has their names as ``location`` and a string."""
-    if path.suffix != ".onnx":
-        return []
-    content = path.read_bytes()
-    names = {content[m.end() : m.end() + m[1][0]].decode("utf-8", "replace") for m in LOCATION.finditer(content)}
-    return [file for name in sorted(names) if (file := path.parent / name).is_file()]
 
 
 def digest_of_set(pairs: Iterable[Pair]) -> str:
@@ -71,7 +65,7 @@ def digest_of_set(pairs: Iterable[Pair]) -> str:
 def load_entry(key: str, blank: SetScore) -> SetScore | None:
     """``blank`` with the scores of an entry; ``None`` when there is none, or none that is whole."""
     try:
-        entry: dict[str, Any] = json.loads((cache_folder() / f"{key}.json").read_text("utf-8"))
+        entry: dict[str, Any] = json.loads((entries_folder() / f"{key}.json").read_text("utf-8"))
         pictures = tuple(
             PictureScore(name=str(p["name"]), psnr=_float(p["psnr"], none=math.inf), ssim=_float(p["ssim"]))
             for p in entry["pictures"]
@@ -84,7 +78,7 @@ def load_entry(key: str, blank: SetScore) -> SetScore | None:
 
 def store_entry(key: str, score: SetScore) -> None:
     """Write an entry whole or not at all. Errors are the system's own."""
-    folder = cache_folder()
+    folder = entries_folder()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [asdict(p) | {"psnr": finite(p.psnr)} for p in score.pictures]
     with replacing(folder / f"{key}.json") as temporary:

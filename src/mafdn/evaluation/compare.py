@@ -83,6 +83,7 @@ def compare(
     *,
     rounds: int = 9,
     engine: str = "auto",
+    device: str = "auto",
     threads: int | None = None,
     published: Path | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -103,7 +104,7 @@ def compare(
         mine = [c for c in candidates if c.scale == scale]
         scores = _scores(mine, benches, scale, notes, lambda d, t, s=scale: tell(f"quality x{s}", d, t))
         compared[scale] = _differences(mine, scores)
-        times = {} if not rounds else _latency(mine, scale, rounds, engine, threads, tell)
+        times = {} if not rounds else _latency(mine, scale, rounds, engine, device, threads, tell)
         rows += [_row(c, scores, times.get(c.name)) for c in mine]
     return Comparison(
         rows=rows,
@@ -154,6 +155,7 @@ def _latency(
     scale: int,
     rounds: int,
     engine: str,
+    device: str,
     threads: int | None,
     tell: Callable[[str, int, int], None],
 ) -> dict[str, Latency]:
@@ -169,6 +171,7 @@ def _latency(
             size=input_size(scale),
             rounds=rounds,
             engine=engine,
+            device=device,
             threads=threads,
             on_progress=lambda done, total: tell(f"timing x{scale}", done, total),
         )

@@ -21,7 +21,7 @@ from mafdn.evaluation.bench import (
     read_bench,
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
-from mafdn.evaluation.networks import ZERO_LINES, network_label, open_method
+from mafdn.evaluation.networks import ZERO_LINES, Means, network_label, open_method
 
 OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the names of set and network, a picture and what the network made of its LR."""
@@ -49,6 +49,7 @@ def evaluate(
     benches: Sequence[Path],
     protocol: Protocol,
     *,
+    means: Means | None = None,
     lr: Path | None = None,
     fresh: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
@@ -60,17 +61,17 @@ def evaluate(
     Scores that were measured before are taken from the cache unless ``fresh`` or ``on_result`` asks to measure; what is
     measured is stored. ``lr`` is the folder of LR pictures for a single set. ``on_note`` gets what a reader of the
     scores should know, a sentence each. What is missing, unknown or of another scale is told before any measuring;
-    raises what :func:`measure` and :func:`open_method` raise.
+    raises what :func:`measure` and :func:`open_method` raise. ``means`` are what networks are run with.
     """
     if lr and len(benches) > 1:
         raise UsageError("a folder of LR pictures belongs to one bench set; give one")
     names = named(networks, protocol)
     plan = [
-        _plan(folder, bench, names, protocol, lr=lr, cached=not fresh and on_result is None)
+        _plan(folder, bench, names, protocol, means, lr=lr, cached=not fresh and on_result is None)
         for folder, bench in zip(benches, _bench_names(benches), strict=True)
     ]
     wanted = {name for work in plan for name in work.missing}
-    methods = {name: _method(network, protocol) for name, network in names.items() if name in wanted}
+    methods = {name: _method(network, protocol, means) for name, network in names.items() if name in wanted}
     total = sum(len(work.pictures) * len(work.missing) for work in plan)
     done = 0
 
@@ -127,16 +128,23 @@ def results(
         yield picture, {name: method(picture.lr) for name, method in methods.items()}
 
 
-def _method(network: str, protocol: Protocol) -> Method:
-    return open_method(network, scale=protocol.scale, self_ensemble=protocol.self_ensemble)[1]
+def _method(network: str, protocol: Protocol, means: Means | None = None) -> Method:
+    return open_method(network, scale=protocol.scale, self_ensemble=protocol.self_ensemble, means=means)[1]
 
 
 def _plan(
-    folder: Path, bench: str, names: dict[str, str], protocol: Protocol, *, lr: Path | None, cached: bool
+    folder: Path,
+    bench: str,
+    names: dict[str, str],
+    protocol: Protocol,
+    means: Means | None,
+    *,
+    lr: Path | None,
+    cached: bool,
 ) -> _Work:
     pairs = bench_pairs(folder, protocol.scale, lr=lr)
     digest = digest_of_set(pairs.values())
-    keys = {name: entry_key(network, digest, protocol) for name, network in names.items()}
+    keys = {name: entry_key(network, digest, protocol, means) for name, network in names.items()}
     work = _Work(folder=folder, bench=bench, pictures=tuple(pairs), keys=keys)
     for name, key in keys.items() if cached else ():
         blank = SetScore(network=name, bench=bench, scale=protocol.scale, pictures=())

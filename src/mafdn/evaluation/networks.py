@@ -1,10 +1,11 @@
 """Networks as methods that a bench set can be measured with.
 
-Public names: :func:`find_network`, :func:`network_label`, :func:`engine_label`, :func:`open_method`,
+Public names: :func:`find_network`, :func:`network_label`, :func:`engine_label`, :func:`open_method`, :class:`Means`,
 :data:`ZERO_LINES`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ import numpy as np
 from mafdn.cards import shipped
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.evaluation.bench import Method, Pixels, bicubic, lanczos
-from mafdn.inference import ENGINES, Engine, Stencil, open_engine, require_scale, upscale
-from mafdn.inference.engines import Batch
+from mafdn.inference import Engine, open_engine, preferred_engine, require_scale, upscale
 from mafdn.machine import installed_version
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 
@@ -24,6 +24,19 @@ ZERO_LINES: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos":
 SHIPPED = "mafdn"
 """The name of what ships at the scale asked for."""
 TORCH_FILES = (".safetensors", ".pth")
+
+
+NO_ENGINE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What ONNX files are run with; an empty engine is the first that is installed. Weights files are run by torch."""
+
+    engine: str = ""
+    device: str = "cpu"
+    threads: int | None = None
+    precision: str = "fp32"
 
 
 def find_network(network: str, *, scale: int) -> Path | None:
@@ -50,16 +63,18 @@ def network_label(network: str, *, scale: int) -> str:
     return path.stem if path else network
 
 
-def engine_label(path: Path) -> str:
+def engine_label(path: Path, means: Means | None = None) -> str:
     """Name and version of what :func:`open_method` runs ``path`` with, without importing it."""
-    for name in ("torch",) if path.suffix in TORCH_FILES else ENGINES:
-        version = installed_version(name)
-        if version:
-            return f"{name} {version}"
-    return "none"  # opening the network will tell
+    try:
+        name = "torch" if path.suffix in TORCH_FILES else (means and means.engine) or preferred_engine()
+    except MissingPackageError:
+        return NO_ENGINE  # opening the network will tell
+    return f"{name} {installed_version(name)}"
 
 
-def open_method(network: str, *, scale: int, self_ensemble: bool = False) -> tuple[str, Method]:
+def open_method(
+    network: str, *, scale: int, self_ensemble: bool = False, means: Means | None = None
+) -> tuple[str, Method]:
     """The label and method of ``network``: ``bicubic``, ``lanczos``, ``mafdn`` (the shipped weights) or a file.
 
     A ``.safetensors`` or ``.pth`` file is run by torch, any other is taken for an ONNX file. ``self_ensemble`` does
@@ -70,12 +85,22 @@ def open_method(network: str, *, scale: int, self_ensemble: bool = False) -> tup
     path = find_network(network, scale=scale)
     if path is None:
         return network, ZERO_LINES[network](scale)
-    engine: Engine = TorchEngine(path) if path.suffix in TORCH_FILES else open_engine(path)
+    engine = _open(path, means or Means())
     require_scale(engine, path, scale)
     if self_ensemble:
         return path.stem, lambda lr: ensemble(engine, lr)
     tile = None if engine.stencil else WHOLE  # what ships is measured as it is used
     return path.stem, lambda lr: upscale(engine, lr, tile=tile)
+
+
+def _open(path: Path, means: Means) -> Engine:
+    name = "torch" if path.suffix in TORCH_FILES else means.engine or preferred_engine()
+    try:
+        return open_engine(path, name=name, device=means.device, threads=means.threads, precision=means.precision)
+    except MissingPackageError:
+        if name != "torch":
+            raise
+        raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None
 
 
 def ensemble(engine: Engine, lr: Pixels) -> Pixels:
@@ -89,32 +114,3 @@ def ensemble(engine: Engine, lr: Pixels) -> Pixels:
         turned = orient(unit, turns, mirror).transpose(2, 0, 1)[None]
         total += orient_back(engine.run(np.ascontiguousarray(turned))[0].transpose(1, 2, 0), turns, mirror)
     return np.rint(np.clip(total / len(ORIENTATIONS), 0.0, 1.0) * 255).astype(np.uint8)
-
-
-class TorchEngine:
-    """A weights file run by torch itself, folded: an :class:`Engine` for measuring only."""
-
-    name = "torch"
-    stencil: Stencil | None = None
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import torch
-
-            from mafdn.networks.convert import open_network
-        except ImportError:
-            raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None
-        self._torch = torch
-        self._path = path
-        self._network = open_network(path).fold()
-        self.version = str(torch.__version__)
-        self.scale = self._network.settings.scale
-
-    def run(self, x: Batch) -> Batch:
-        """As every engine's; raises :class:`UsageError` for an input smaller than the network can take."""
-        try:
-            with self._torch.inference_mode():
-                return self._network(self._torch.tensor(x)).numpy()
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._path} cannot take a picture of {x.shape[3]}x{x.shape[2]}: {reason}") from None

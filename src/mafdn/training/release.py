@@ -1,6 +1,7 @@
 """The release gate: a run's averaged weights ship only when they measure better than those that ship now.
 
-Public names: :func:`release`, :class:`Measured`, :class:`Outcome`, :func:`bench_sets`.
+Public names: :func:`release`, :class:`Measured`, :class:`Outcome`, :func:`bench_sets`,
+:func:`calibration_bank`.
 """
 
 import json
@@ -114,6 +115,15 @@ def _validation(settings: dict[str, Any], network: MAFDN) -> float | None:
     bank, scale = open_bank(folder), network.settings.scale
     held_out, _ = split_bank(bank, data["held_out"])
     return held_out_psnr_sum(network, bank, held_out, scale=scale) / len(held_out) if held_out else None
+
+
+def calibration_bank(run: Path) -> Path:
+    """The folder of the run's training bank; raises :class:`ConfigError` when its settings cannot be read."""
+    try:
+        settings = json.loads((run / SETTINGS).read_text("utf-8"))
+        return Path(settings.get("base", ""), settings["data"]["bank"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{run} names no training bank in data.bank; use 'mafdn quantize'") from None
 
 
 def bench_sets(run: Path) -> list[Path]:

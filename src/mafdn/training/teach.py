@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mafdn.data.bank import PARTIAL, Bank, TaughtBy, Teacher, open_bank, read_teacher, shard_name, teacher_folder
 from mafdn.errors import ConfigError, MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.files import replacing, sha256
-from mafdn.inference import Engine, open_engine, upscale
+from mafdn.inference import Engine, open_engine, preferred_engine, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 
 TILE = 512
@@ -116,7 +116,7 @@ def _check_same(there: Path, taught_by: tuple[TaughtBy, ...], self_ensemble: boo
 def _open(path: Path, scratch: Path) -> Engine:
     """An engine for a network; a safetensors file is exported to ``scratch`` first."""
     if path.suffix != ".safetensors":
-        return open_engine(path)
+        return open_engine(path, name=preferred_engine(), device="cpu")
     try:
         from mafdn.export import export_onnx
         from mafdn.networks import load_network
@@ -124,7 +124,7 @@ def _open(path: Path, scratch: Path) -> Engine:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
     exported = scratch / "network.onnx"
     export_onnx(load_network(path), exported)
-    return open_engine(exported)
+    return open_engine(exported, name=preferred_engine(), device="cpu")
 
 
 def _scale(engines: Sequence[Engine], bank: Bank) -> int:

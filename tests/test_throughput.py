@@ -1,0 +1,113 @@
+"""What `mafdn bench` measures: every way in turns, shares of ceilings, goals, layers and documents."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mafdn.cards import shipped
+from mafdn.evaluation import throughput
+from mafdn.evaluation.latency import Latency
+from mafdn.evaluation.speed_tables import layer_table, speed_table
+from mafdn.evaluation.throughput import Row, goals
+from mafdn.inference.layers import ceiling_macs, convolutions, open_ceiling, profile_layers
+from mafdn.networks import MAFDNSettings, build, count
+from tests.conftest import Run
+
+SIZE = (18, 32)
+
+
+@pytest.fixture
+def small(exported: Path) -> Path:
+    return exported
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_multiply_adds_are_those_that_torch_counts(scale: int) -> None:
+    found = convolutions(shipped(scale, ".onnx"), (720 // scale, 1280 // scale))
+    total = count(build(MAFDNSettings(scale=scale)))[-1]
+    assert found.macs == total.conv_macs
+    assert found.width == 50
+    assert sum(macs for _, macs in found.kinds.values()) == found.macs
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_ceiling_is_nothing_but_convolutions(precision: str) -> None:
+    open_ceiling(width=8, size=(6, 10), precision=precision, threads=1)()
+    assert ceiling_macs(8, (6, 10)) == 26 * 9 * 64 * 60
+
+
+def test_layers_are_told_by_kind(small: Path) -> None:
+    layers = profile_layers(small, SIZE, rounds=2, threads=1)
+    assert sum(layer.share for layer in layers) == pytest.approx(1)
+    assert sum(layer.macs for layer in layers) == convolutions(small, SIZE).macs
+    (chain,) = (layer for layer in layers if layer.kind == "3x3 convolution, 8 to 8")
+    assert chain.count == 7  # three of each block and one after them
+    assert chain.macs == 7 * 9 * 64 * SIZE[0] * SIZE[1]
+    assert [layer.milliseconds for layer in layers] == sorted((x.milliseconds for x in layers), reverse=True)
+
+
+def test_bench(small: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "OUTPUT", (2 * SIZE[0], 2 * SIZE[1]))
+    monkeypatch.setattr(throughput, "CEILING_SIZES", ((9, 16),))
+    monkeypatch.setattr(throughput, "PLAIN_WIDTH", 8)  # its own: fewer processes
+    report = tmp_path / "speed.md"
+    code, out, err = cli("bench", "--network", small, "--rounds", 1, "--profile", "--report", report, "--json")
+    assert (code, err) == (0, "")
+    measured = json.loads(out)
+    rows = {(r["latency"]["engine"].split()[0], r["precision"]): r for r in measured["rows"]}
+    assert {("openvino", "fp32"), ("onnxruntime", "fp32"), ("torch", "fp32"), ("numpy", "uint8")} <= set(rows)
+    tops = {(c["precision"], c["width"]): c["gmacs"] for c in measured["ceilings"]}
+    assert ("fp32", 8) in tops
+    plain = rows["openvino", "fp32"]
+    assert plain["macs"] == convolutions(small, SIZE).macs
+    assert plain["gmacs"] == pytest.approx(plain["macs"] / plain["latency"]["least"] / 1e9)
+    assert plain["share"] == pytest.approx(plain["gmacs"] / tops["fp32", 8])
+    assert plain["megapixels"] == pytest.approx(4 * SIZE[0] * SIZE[1] / 1e6 / plain["latency"]["median"])
+    assert plain["latency"]["peak_mib"] > 30
+    assert {goal["what"] for goal in measured["goals"]} == {
+        "fp32, times as fast as torch",
+        "fp32, share of the ceiling",
+    }
+    assert measured["layers"]["fp32"]
+    assert measured["networks"].keys() == {"small.onnx"}
+    text = report.read_text()
+    assert speed_table(measured) in text
+    assert layer_table(measured) in text
+    assert "mafdn bench --network small.onnx --rounds 1 --profile --report speed.md" in text
+    assert json.loads(report.with_suffix(".json").read_text()) == measured
+
+
+def row(engine: str, precision: str, seconds: float, share: float | None = None) -> Row:
+    times = dict.fromkeys(("median", "low", "high", "least"), seconds)
+    latency = Latency(runs=1, peak_mib=None, engine=f"{engine} 1", **times)
+    return Row(
+        name="mafdn",
+        scale=4,
+        device="cpu",
+        precision=precision,
+        latency=latency,
+        megapixels=1.0,
+        macs=1,
+        gmacs=1.0,
+        share=share,
+    )
+
+
+def test_goals_are_reached_or_missed() -> None:
+    rows = [row("openvino", "fp32", 1.0, 0.69), row("openvino", "int8", 0.5), row("torch", "fp32", 2.5)]
+    assert [(goal.measured, goal.reached) for goal in goals(rows)] == [(2.5, True), (2.0, True), (0.69, False)]
+    assert goals(rows[1:]) == []
+
+
+def test_what_cannot_be_timed_is_one_line(small: Path, cli: Run, tmp_path: Path) -> None:
+    for arguments, code, word in (
+        (("--network", tmp_path / "no.onnx"), 1, "no.onnx"),
+        (("--network", small, "--scale", 4), 2, "upscales by 2"),
+        (("--report", tmp_path / "no" / "speed.md"), 2, "no folder"),
+        (("--peer", "vdsr"), 2, "vdsr"),
+    ):
+        result = cli("bench", *arguments)
+        assert result[0] == code
+        assert word in result[2]
+        assert result[2].count("\n") == 1
