@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "mafdn"
 FLOORS = {
     "errors": -1,
     "files": -1,
+    "caches": -1,
     "machine": -1,
     "_version": -1,
     "cards": 0,
@@ -18,6 +19,7 @@ FLOORS = {
     "data": 3,
     "inference": 3,
     "export": 4,
+    "quantize": 4,
     "jobs": 5,
     "training": 5,
     "evaluation": 5,
@@ -27,10 +29,11 @@ FLOORS = {
     "__main__": 9,
 }
 FOREIGN = {  # packages only these parts may import
-    "torch": {"networks", "export", "training", "evaluation"},
-    "onnx": {"export", "evaluation"},
+    "torch": {"networks", "inference", "export", "training", "evaluation"},
+    "onnx": {"export", "quantize", "evaluation"},
+    "nncf": {"quantize"},
     "matplotlib": {"training", "evaluation"},
-    "pyvips": {"pictures", "cli"},
+    "pyvips": {"pictures", "evaluation", "cli"},
     "pi_heif": {"pictures"},
     "openvino": {"inference"},
     "onnxruntime": {"inference"},
@@ -68,6 +71,15 @@ def test_imports_point_down(path: Path) -> None:
             assert other == own or FLOORS[other] < FLOORS[own], f"{own or 'mafdn'} imports {name}"
         elif top in FOREIGN:
             assert own in FOREIGN[top], f"{own} imports {top}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if part_of(p) == "inference"], ids=lambda p: p.name)
+def test_inference_imports_what_it_runs_on_only_when_it_runs(path: Path) -> None:
+    for node in ast.parse(path.read_text()).body:  # not what functions import
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            assert not name.startswith(("torch", "openvino", "onnxruntime", "mafdn.networks")), name
 
 
 def test_pixels_needs_only_numpy() -> None:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from mafdn.cards import shipped
 from mafdn.errors import UsageError, WeightsError
-from mafdn.export import export_onnx
 from mafdn.inference import ENGINES, Engine, open_engine, upscale
 from mafdn.inference.engines import Stencil
 from mafdn.inference.gates import AREA, WHOLE, sample_windows
@@ -22,7 +21,7 @@ from mafdn.networks import AFANSettings, DDistillSettings, IMDNSettings, MAFDNSe
 from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pictures.reading import read_rgb8
 
-SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
+SMALL = MAFDNSettings(scale=2, width=8, blocks=2)  # as in the fixture ``exported``
 TOLERANCE = 1e-4
 
 
@@ -33,20 +32,6 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 def stencil_of(engine: Engine) -> Stencil:
     assert engine.stencil
     return engine.stencil
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network whose blocks do much: random weights of three times the usual size."""
-    torch.manual_seed(0)
-    network = build(SMALL)
-    with torch.no_grad():
-        for name, tensor in network.named_parameters():
-            if name.startswith("blocks"):
-                tensor.mul_(3)
-    path = tmp_path_factory.mktemp("exported") / "small.onnx"
-    assert export_onnx(network, path) < TOLERANCE
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def release_command(
     The average is folded, exported and measured; when the mean PSNR over all bench sets is higher (or nothing
     ships yet) and every picture beats bicubic, WEIGHTS/mafdn-x4.safetensors with its card and its ONNX file
     are replaced. Where WEIGHTS lies beside docs/results, the stored scores and log and the figures of
-    README and docs are renewed too.
+    README and docs are renewed too. The int8 file is made anew as 'mafdn quantize' makes it, or removed.
 
     \b
     Example:
@@ -57,6 +57,7 @@ def release_command(
     outcome = release(run, weights, scale=scale, score=score)
     if outcome.released or outcome.scores == outcome.before:  # a release that was cut short is told of now
         _renew_documents(run, outcome.target, last)
+        _renew_int8(run, outcome.target, bench)
     if as_json:
         show_json(asdict(outcome))
     else:
@@ -100,6 +101,39 @@ def _renew_documents(run: Path, target: Path, scores: "list[SetScore]") -> None:
     log.write_bytes((run / LOG).read_bytes())
     plot_runs([log], project / "docs" / f"training-x{scores[0].scale}.png")
     refresh(project)
+
+
+def _renew_int8(run: Path, target: Path, bench: list[Path]) -> None:
+    """Quantize what ships now on the run's own bank; an int8 file of other weights does not stay."""
+    from mafdn.cli.quantize import quantize_and_judge
+    from mafdn.errors import MafdnError
+    from mafdn.inference.engines.files import has_int8, int8_file
+    from mafdn.training.release import calibration_bank
+
+    network = target.with_suffix(".onnx")
+    int8 = int8_file(network)
+    if has_int8(network):
+        return
+    int8.unlink(missing_ok=True)
+    try:
+        _, loss = quantize_and_judge(network, int8, calibration=calibration_bank(run), bench=bench, quiet=False)
+        note = f"int8 loses {loss.reason}" if loss.reason else ""
+    except MafdnError as error:
+        note = str(error)
+        _forget_int8(target)
+    if note:
+        typer.echo(f"{int8.name} does not ship: {note}", err=True)
+
+
+def _forget_int8(target: Path) -> None:
+    """Take away what was measured of an int8 file that is no more."""
+    from mafdn.evaluation.documents import RESULTS, refresh
+
+    project = target.resolve().parent.parent
+    stored = project / RESULTS / f"int8-{target.stem.rpartition('-')[2]}.json"
+    if stored.is_file():
+        stored.unlink()
+        refresh(project)
 
 
 def _show(outcome: "Outcome") -> None:

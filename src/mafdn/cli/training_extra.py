@@ -1,4 +1,4 @@
-"""Guard around everything that needs the ``train`` extra.
+"""Guard around everything that needs the extras ``train`` or ``quantize``.
 
 Public names: :func:`training_extra`.
 """
@@ -10,9 +10,9 @@ from mafdn.errors import MissingPackageError
 
 
 @contextmanager
-def training_extra(what: str) -> Generator[None]:
-    """Turn a failed import of torch or onnx into one line that names the extra; for use around imports only."""
+def training_extra(what: str, *, extra: str = "train") -> Generator[None]:
+    """Turn a failed import of torch, onnx or nncf into one line that names the extra; for use around imports only."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"{what} needs {error.name}: pip install 'mafdn[train]'") from None
+        raise MissingPackageError(f"{what} needs {error.name}: pip install 'mafdn[{extra}]'") from None

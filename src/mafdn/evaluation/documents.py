@@ -8,6 +8,7 @@ them is replaced. Stored measurements lie in ``docs/results`` (its README says h
 
 import json
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -17,6 +18,7 @@ from typing import Any
 from mafdn.cards import SCALES, read_header
 from mafdn.evaluation.bench import SetScore, finite
 from mafdn.evaluation.markdown import table
+from mafdn.evaluation.speed_tables import layer_table, speed_table, start_table
 from mafdn.files import replacing
 
 RESULTS = Path("docs", "results")
@@ -206,7 +208,91 @@ def _halo(project: Path) -> str:
     return "\n".join(table(["pixels from a cut", *titles], rows))
 
 
+def _int8(project: Path) -> str:
+    """A row per scale: what int8 loses on every set, in the mean, and at worst."""
+    found = _int8_results(project)
+    sets = list(dict.fromkeys(name for entry in found.values() for name in entry["loss"]["sets"]))
+    rows: list[list[str]] = []
+    for scale, entry in found.items():
+        means = {s["bench"]: s["mean"]["psnr"] for s in entry["scores"][1::2]}
+        loss = entry["loss"]
+        cells = [f"{means[name]:.3f} ({-loss['sets'][name]:+.3f})" for name in sets]
+        worst = f"{-loss['worst_loss']:+.3f} {loss['worst']}"
+        rows.append([f"x{scale}", *cells, f"{-loss['mean']:+.3f}", worst, "yes" if entry["ships"] else "no"])
+    columns = ["int8, PSNR dB (against fp32)", *sets, "mean", "worst picture", "ships"]
+    return "\n".join(table(columns, rows))
+
+
+def _int8_pictures(project: Path) -> str:
+    """For every scale the pictures that lose most and the one that gains most."""
+    rows: list[list[str]] = []
+    for scale, entry in _int8_results(project).items():
+        changes: list[tuple[float, str]] = []
+        for before, after in zip(entry["scores"][::2], entry["scores"][1::2], strict=True):
+            for old, new in zip(before["pictures"], after["pictures"], strict=True):
+                changes.append((new["psnr"] - old["psnr"], f"{before['bench']}/{old['name']}"))
+        changes.sort()
+        worse = sum(change < 0 for change, _ in changes)
+        shown = [f"{name} {change:+.3f}" for change, name in changes[:4]]
+        rows.append([f"x{scale}", *shown, f"{changes[-1][1]} {changes[-1][0]:+.3f}", f"{worse} of {len(changes)}"])
+    columns = ["dB against fp32", "worst", "second", "third", "fourth", "best", "pictures that lose"]
+    return "\n".join(table(columns, rows))
+
+
+def _int8_results(project: Path) -> dict[int, dict[str, Any]]:
+    """What was measured, by scale; raises ``FileNotFoundError`` when nothing was."""
+    paths = {scale: project / RESULTS / f"int8-x{scale}.json" for scale in SCALES}
+    found = {scale: json.loads(path.read_text("utf-8")) for scale, path in paths.items() if path.is_file()}
+    if not found:
+        raise FileNotFoundError(paths[SCALES[0]])
+    return found
+
+
+def _int8_layers(project: Path) -> str:
+    """What keeping a part in float is worth, a row for each part added to or taken from those that are kept."""
+    report = json.loads((project / RESULTS / "int8-layers.json").read_text("utf-8"))
+    sets = list(report["rows"][0]["sets"])
+    rows = [
+        [row["name"], *(f"{-row['sets'][name]:+.3f}" for name in sets), f"{-row['worst']:+.3f}"]
+        for row in report["rows"]
+    ]
+    title = f"x{report['scale']}, dB against fp32"
+    return "\n".join(table([title, *(f"{name}" for name in sets), "worst picture"], rows))
+
+
+def _growth(project: Path) -> str:
+    """Memory and time for every size of picture."""
+    report = json.loads((project / RESULTS / "growth.json").read_text("utf-8"))
+    times = [statistics.median(entry["seconds"]) / entry["megapixels"] for entry in report["sizes"]]
+    middle = (min(times) + max(times)) / 2
+    rows = [
+        [
+            f"{entry['megapixels']:g}",
+            "x".join(map(str, entry["new_size"])),
+            f"{max(entry['peak_mib']):,.0f}",
+            f"{t:.3f}",
+        ]
+        for entry, t in zip(report["sizes"], times, strict=True)
+    ]
+    return "\n".join(
+        [
+            *table(["megapixels", "size", "peak memory, MiB", "seconds per megapixel"], rows),
+            "",
+            f"All are within {100 * (max(times) / middle - 1):.0f} % of {middle:.3f} s. With the network open, before "
+            f"any picture, a process has {report['network_alone_mib']:,.0f} MiB.",
+        ]
+    )
+
+
+def _stored(project: Path, name: str, make: Callable[[dict[str, Any]], str]) -> str:
+    """What ``make`` makes of a stored report."""
+    return make(json.loads((project / RESULTS / f"{name}.json").read_text("utf-8")))
+
+
 SECTIONS: dict[str, Callable[[Path], str]] = {
+    "bench": partial(_stored, name="bench", make=speed_table),
+    "layers": partial(_stored, name="bench", make=layer_table),
+    "start": partial(_stored, name="start", make=start_table),
     "scores": _scores,
     "photo": _photo,
     "runs": _runs,
@@ -214,6 +300,10 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "throughput": _throughput,
     "gates": _gates,
     "halo": _halo,
+    "growth": _growth,
+    "int8": _int8,
+    "int8-pictures": _int8_pictures,
+    "int8-layers": _int8_layers,
     "choices": partial(_comparison, name="choices"),
     "ablations": partial(_comparison, name="ablations"),
     "from-scratch": _from_scratch,

@@ -29,7 +29,11 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.conv(mean_and_maximum(x)))
+        return x * self.gate(x)
+
+    def gate(self, x: Tensor) -> Tensor:
+        """(B, n, H, W) to one gate in (0, 1) per pixel, (B, 1, H, W)."""
+        return torch.sigmoid(self.conv(mean_and_maximum(x)))
 
 
 class ContrastChannelAttention(nn.Module):

@@ -1,0 +1,306 @@
+"""The exported form, int8 made from it, and the gate that decides whether int8 ships."""
+
+import contextlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import pyvips
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mafdn.cards import SCALES, shipped
+from mafdn.data.build import build_bank
+from mafdn.errors import ConfigError, WeightsError
+from mafdn.evaluation import int8
+from mafdn.evaluation.bench import PictureScore, SetScore
+from mafdn.evaluation.documents import RESULTS
+from mafdn.evaluation.int8 import judge
+from mafdn.files import sha256
+from mafdn.inference import ENGINES, Engine, open_engine, upscale
+from mafdn.inference.engines.files import has_int8, int8_file
+from mafdn.networks import MAFDN, IMDNSettings, MAFDNSettings, build
+from mafdn.networks.exported import exported_form
+from mafdn.pictures.reading import read_rgb8
+from mafdn.pixels import imresize, psnr
+from mafdn.quantize import DRAWN, PHOTOS, calibration_crops, parts, quantize_onnx, read_onnx_header
+from tests.conftest import Run
+
+SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
+ROOT = Path(__file__).parents[1]
+
+
+def lively(made: MAFDNSettings) -> MAFDN:
+    torch.manual_seed(0)
+    network = build(made)
+    assert isinstance(network, MAFDN)
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            if name.startswith("blocks"):
+                tensor.mul_(2)
+    return network
+
+
+def soft(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """(1, 3, H, W) in [0, 1]."""
+    spots = np.random.default_rng(seed).random((-(-height // 4), -(-width // 4), 3))
+    picture = imresize(spots, size=(height, width)).clip(0, 1)
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
+
+
+@pytest.fixture(scope="session")
+def quantized(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("int8") / "small-int8.onnx"
+    assert quantize_onnx(exported, path, [soft(32, 32, seed) for seed in range(8)]) > 40
+    return path
+
+
+@pytest.fixture(scope="session")
+def engine(quantized: Path) -> Engine:
+    return open_engine(quantized, name="openvino", threads=1)
+
+
+# --- the exported form
+
+
+@pytest.mark.parametrize("switch", ["", "pixel_attention", "channel_attention", "spatial_attention"])
+@pytest.mark.parametrize("over_parameterized", [True, False])
+def test_the_exported_form_computes_the_same(switch: str, over_parameterized: bool) -> None:
+    made = replace(SMALL, over_parameterized=over_parameterized)
+    network = lively(replace(made, **{switch: False}) if switch else made)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    x = torch.rand(2, 3, 13, 17)
+    with torch.inference_mode():
+        torch.testing.assert_close(exported_form(network)(x), network(x), atol=1e-5, rtol=0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_the_exported_form_has_fewer_operations(exported: Path) -> None:
+    graph = onnx.load(exported).graph
+    # Two for each block: its bias and its product; one after the blocks; two in each gate's statistics.
+    assert len(parts(graph)["sums"]) == 2 * SMALL.blocks + 1 + 2 * SMALL.blocks
+    assert len(parts(graph)["products"]) == SMALL.blocks + 1
+
+
+def test_a_peer_is_exported_folded() -> None:
+    peer = build(IMDNSettings(scale=2))
+    x = torch.rand(1, 3, 9, 9)
+    with torch.inference_mode():
+        assert torch.equal(exported_form(peer)(x), peer.fold()(x))
+
+
+# --- the file
+
+
+def test_the_header_says_what_it_is_and_of_what(exported: Path, quantized: Path) -> None:
+    header, source = read_onnx_header(quantized), read_onnx_header(exported)
+    assert header["precision"] == "int8"
+    assert header["source_sha256"] == sha256(exported)
+    assert header["quantized"]["crops"] == 8
+    assert header.items() >= source.items()
+    stored = {entry.key: entry.value for entry in onnx.load(quantized).metadata_props}
+    assert json.loads(stored["mafdn"]) == header
+
+
+def test_most_convolutions_are_int8_and_activations_unsigned(quantized: Path) -> None:
+    graph = onnx.load(quantized).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    weights = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    left = [node.input[1] for node in convolutions if node.input[1] not in weights]
+    assert len(left) == 3 + 2 * SMALL.blocks, "first, last two, and two in each gate"
+    zeros = [
+        constants[n.input[2]]
+        for n in graph.node
+        if n.op_type in ("QuantizeLinear", "DequantizeLinear") and n.input[0] not in constants
+    ]
+    assert zeros
+    assert all(zero.data_type == onnx.TensorProto.UINT8 for zero in zeros)
+
+
+@pytest.mark.slow
+def test_quantizing_again_gives_the_same_bytes(exported: Path, quantized: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.onnx"
+    quantize_onnx(exported, again, [soft(32, 32, seed) for seed in range(8)])
+    assert again.read_bytes() == quantized.read_bytes()
+
+
+def test_only_a_float_mafdn_is_quantized(quantized: Path, tmp_path: Path) -> None:
+    peer = tmp_path / "imdn.onnx"
+    header = {"architecture": "imdn", "stencil": {"radius": 27, "halo": 20}}
+    model = onnx.load(quantized)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {"mafdn": json.dumps(header)})
+    onnx.save(model, peer)
+    for path in (peer, quantized):
+        with pytest.raises(WeightsError, match="not a MAFDN in float"):
+            quantize_onnx(path, tmp_path / "n.onnx", [soft(32, 32)])
+    assert [path.name for path in tmp_path.iterdir()] == ["imdn.onnx"]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_a_damaged_file_has_a_header_or_is_refused(
+    quantized: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    content = bytearray(quantized.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path = tmp_path_factory.mktemp("damaged") / "n.onnx"
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    with contextlib.suppress(WeightsError):
+        assert isinstance(read_onnx_header(path), dict)
+
+
+# --- results
+
+
+def test_int8_is_near_float(exported: Path, quantized: Path) -> None:
+    x = soft(60, 70, seed=5)
+    for name in ENGINES:
+        assert psnr(open_engine(exported).run(x), open_engine(quantized, name=name).run(x), peak=1.0) > 40
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=10)
+def test_any_tiling_equals_the_whole_bit_for_bit(engine: Engine, data: st.DataObject) -> None:
+    height, width = data.draw(st.tuples(st.integers(1, 130), st.integers(1, 130)))
+    picture = soft(height, width, seed=height)[0].transpose(1, 2, 0)
+    if data.draw(st.booleans()):
+        picture = np.round(picture)
+    assert engine.stencil
+    x = np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+    whole = engine.stencil.run(x, engine.stencil.gates(x))[0].transpose(1, 2, 0).clip(0, 1)
+    tiled = upscale(engine, picture, tile=data.draw(st.integers(60, 90)), exact=True)
+    assert np.array_equal(tiled, whole)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_engines_agree_on_what_ships_in_int8(scale: int, shared: Path) -> None:
+    """OpenVINO computes wrongly when activations are signed: this was 12 dB off."""
+    picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:96, :80]
+    results = [upscale(open_engine(shipped_int8(scale), name=name), picture) for name in ENGINES]
+    assert psnr(results[0], results[1]) > 40
+    float32 = upscale(open_engine(shipped(scale, ".onnx")), picture)
+    assert all(psnr(float32, result) > 35 for result in results)
+
+
+def test_tiles_of_what_ships_in_int8_are_the_whole() -> None:
+    picture = soft(60, 420, seed=3)[0].transpose(1, 2, 0)
+    engine = open_engine(shipped_int8(4), name="openvino")
+    assert engine.stencil
+    x = np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+    whole = engine.stencil.run(x, engine.stencil.gates(x))[0].transpose(1, 2, 0).clip(0, 1)
+    assert np.array_equal(upscale(engine, picture, tile=156, exact=True), whole)
+    # Alone, a whole picture finds its gates in the same graph; the engine joins operations otherwise there.
+    assert psnr(upscale(engine, picture), whole, peak=1.0) > 50
+
+
+# --- calibration
+
+
+def test_crops_are_always_the_same_and_some_are_drawn(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(2):
+        noise = np.random.default_rng(i).integers(64, 192, (140, 150, 3), np.uint8)
+        pyvips.Image.new_from_array(noise).pngsave(str(tmp_path / "photos" / f"{i}.png"))
+    bank = build_bank([tmp_path / "photos"], tmp_path / "bank", scales=(2, 4), workers=1)
+    crops = calibration_crops(bank, scale=2)
+    assert len(crops) == PHOTOS + DRAWN
+    assert all(crop.shape == (1, 3, 64, 64) for crop in crops)
+    assert all(np.array_equal(a, b) for a, b in zip(crops, calibration_crops(bank, scale=2), strict=True))
+    values = [np.unique(crop) for crop in crops]
+    assert all(len(v) > 10 for v in values[:PHOTOS])
+    assert all(v.tolist() == [0, 1] for v in values[PHOTOS:])
+    assert (crops[PHOTOS] == crops[PHOTOS][:, :1]).all()
+    assert not (crops[PHOTOS + 1] == crops[PHOTOS + 1][:, :1]).all()
+    with pytest.raises(ConfigError, match="at least 256x256"):
+        calibration_crops(bank, scale=4)
+
+
+# --- the gate
+
+
+def scored(bench: str, *psnrs: float) -> SetScore:
+    pictures = tuple(PictureScore(name=str(i), psnr=value, ssim=0.9) for i, value in enumerate(psnrs))
+    return SetScore(network="n", bench=bench, scale=2, pictures=pictures)
+
+
+def test_the_gate_is_the_mean_over_sets_and_the_worst_picture() -> None:
+    float32 = scored("A", 30, 30), scored("B", 30)
+    passed = judge([float32[0], scored("A", 29.92, 29.96), float32[1], scored("B", 29.97)])
+    assert passed.reason == ""
+    assert passed.mean == pytest.approx(0.045)
+    assert passed.sets == pytest.approx({"A": 0.06, "B": 0.03})
+    assert (passed.worst, passed.worst_loss) == ("A/0", pytest.approx(0.08))
+    mean = judge([float32[0], scored("A", 29.9, 29.9), float32[1], scored("B", 29.99)])
+    assert "0.055 dB in the mean" in mean.reason
+    assert "dB on" not in mean.reason
+    single = judge([float32[0], scored("A", 29.79, 30.2), float32[1], scored("B", 30)])
+    assert "0.210 dB on A/0" in single.reason
+    assert "mean" not in single.reason
+    assert judge([float32[0], scored("A", float("nan"), 30)]).reason
+
+
+def test_quantize_writes_only_what_passes(
+    exported: Path, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, weights = tmp_path / "photos", tmp_path / "weights"
+    for folder in (photos, weights, tmp_path / "docs" / "results"):
+        folder.mkdir(parents=True)
+    (tmp_path / "README.md").write_text("")
+    pyvips.Image.new_from_array((255 * soft(140, 140)[0].transpose(1, 2, 0)).astype(np.uint8)).pngsave(
+        str(photos / "a.png")
+    )
+    build_bank([photos], tmp_path / "bank", scales=(2,), workers=1)
+    network = weights / "n.onnx"
+    shutil.copy(exported, network)
+    # The crops are a test of their own; a few are faster.
+    monkeypatch.setattr("mafdn.quantize.calibration_crops", lambda _bank, *, scale: [soft(32, 32, scale)] * 3)
+    arguments = ("quantize", network, "--calibration", tmp_path / "bank", "--bench", photos)
+    (tmp_path / "docs" / "int8.md").write_text("<!-- int8: mafdn quantize -->\n<!-- /int8 -->\n")
+    monkeypatch.setattr(int8, "MEAN_LIMIT", -100.0)
+    code, _, err = cli(*arguments)
+    assert code == 1
+    assert "int8 loses" in err
+    assert "was not written" in err
+    assert [path.name for path in weights.iterdir()] == ["n.onnx"]
+    stored = tmp_path / "docs" / "results" / "int8-x2.json"
+    assert not json.loads(stored.read_text())["ships"]
+    monkeypatch.setattr(int8, "MEAN_LIMIT", 100.0)
+    monkeypatch.setattr(int8, "PICTURE_LIMIT", 100.0)
+    code, out, err = cli(*arguments, "--json")
+    assert code == 0, err
+    assert json.loads(out)["sets"].keys() == {"photos"}
+    assert json.loads(stored.read_text())["sha256"] == sha256(weights / "n-int8.onnx")
+    assert "| yes |" in (tmp_path / "docs" / "int8.md").read_text()
+    assert cli(*arguments)[0] == 1  # exists
+    assert cli(*arguments, "--overwrite", "--bench", tmp_path / "no")[0] == 2
+
+
+# --- what ships
+
+
+def shipped_int8(scale: int) -> Path:
+    path = int8_file(shipped(scale, ".onnx"))
+    if not path.is_file():
+        pytest.skip(f"no int8 ships at x{scale}")
+    return path
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_ships_in_int8_belongs_to_the_weights_and_was_measured(scale: int) -> None:
+    path = shipped_int8(scale)
+    assert has_int8(shipped(scale, ".onnx"))
+    stored = json.loads((ROOT / RESULTS / f"int8-x{scale}.json").read_text("utf-8"))
+    assert stored["ships"]
+    assert stored["sha256"] == sha256(path)
+    assert stored["loss"]["sets"].keys() == {"Set5", "Set14", "B100"}
+    float32 = {s["bench"]: s["mean"]["psnr"] for s in stored["scores"][::2]}
+    results = json.loads((ROOT / RESULTS / f"evaluate-x{scale}.json").read_text("utf-8"))
+    shipping = {r["bench"]: r["mean"]["psnr"] for r in results if r["network"] == f"mafdn-x{scale}"}
+    assert float32 == pytest.approx(shipping, abs=1e-3)
