@@ -135,7 +135,7 @@ def test_time_is_measured_in_turns_and_memory_apart(exported: Path, monkeypatch:
     seen: list[tuple[int, int]] = []
     asked: list[str] = []
     ask = latency._ask
-    monkeypatch.setattr(latency, "_ask", lambda *a: asked.append(a[2].stem) or ask(*a))
+    monkeypatch.setattr(latency, "_ask", lambda *a: asked.append(Path(a[1].name).stem) or ask(*a))
     found = measure_latency(
         {"small": small, "large": large}, size=(96, 128), rounds=3, on_progress=lambda *t: seen.append(t)
     )

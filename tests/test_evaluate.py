@@ -253,7 +253,7 @@ def test_whatever_changes_scores_makes_them_new(
     assert measured_anew(replace(X2, self_ensemble=True)) == asked[1:]
     save_network(MAFDN(MAFDNSettings(scale=2, width=8, blocks=1)).fold(), network, card={})
     assert measured_anew() == asked[1:]
-    monkeypatch.setattr(cache, "engine_label", lambda _: "torch 9")
+    monkeypatch.setattr(cache, "engine_label", lambda *_: "torch 9")
     assert measured_anew() == asked[1:]
     (bench / "a.png").rename(bench / "d.png")
     assert measured_anew() == asked
@@ -270,7 +270,7 @@ def test_whatever_changes_scores_makes_them_new(
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pictures": [], "grey": []}', '{"pictures": [{"name": "a"}]}'])
 def test_a_damaged_entry_is_measured_again(bench: Path, content: str) -> None:
     (first,) = evaluate(["bicubic"], [bench], X2)
-    (entry,) = cache.cache_folder().iterdir()
+    (entry,) = cache.entries_folder().iterdir()
     entry.write_text(content)
     assert evaluate(["bicubic"], [bench], X2) == [first]
     assert json.loads(entry.read_text())["grey"] == ["c"]
