@@ -298,8 +298,8 @@ print(report.peak_mib)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["out.png", "out.tif"])
 def test_a_gigapixel_is_written_in_little_memory(tmp_path: Path, name: str) -> None:
-    """Decoding, joining and encoding alone: the network is one that repeats pixels."""
+    """Decoding, joining and encoding alone: the network repeats pixels, and fades tiles, whose rows are float."""
     root = str(Path(__file__).parents[1])
     command = [sys.executable, "-c", GIGAPIXEL, root, str(tmp_path), name]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert float(done.stdout) < 1000
+    assert float(done.stdout) < 1500
