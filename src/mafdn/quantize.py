@@ -66,6 +66,14 @@ def read_onnx_header(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path} is not a readable ONNX file; export it again") from None
 
 
+def read_source_header(path: Path) -> dict[str, Any]:
+    """The header of a network that can be quantized; raises :class:`WeightsError` for another."""
+    header = read_onnx_header(path)
+    if header.get("architecture") != "mafdn" or "stencil" not in header or header.get("precision"):
+        raise WeightsError(f"{path} is not a MAFDN in float with gates; give what 'mafdn export' writes")
+    return header
+
+
 def calibration_crops(bank: Bank, *, scale: int) -> list[Batch]:
     """Crops (1, 3, SIDE, SIDE) RGB in [0, 1] of the LR pictures of ``bank``, always the same.
 
@@ -91,9 +99,7 @@ def quantize_onnx(
     made_by = installed_version("nncf")
     if made_by is None:
         raise MissingPackageError("quantizing needs nncf: pip install 'mafdn[quantize]'")
-    header = read_onnx_header(source)
-    if header.get("architecture") != "mafdn" or "stencil" not in header or header.get("precision"):
-        raise WeightsError(f"{source} is not a MAFDN in float with gates; give what 'mafdn export' writes")
+    header = read_source_header(source)
     model = _quantized(source, crops, kept_float)
     _make_unsigned(model.graph)
     _merge_doubles(model.graph)

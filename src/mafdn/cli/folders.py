@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mafdn.cli.output import check_stop, show_json, show_table
+from mafdn.cli.output import check_stop, progress_bar, show_json, show_table
 from mafdn.errors import MafdnError, UsageError
 from mafdn.files import replacing, shown
 from mafdn.jobs.batch import Stopped
@@ -181,19 +179,10 @@ def _progress(*, quiet: bool) -> Generator[Callable[[Standing], None]]:
     Progress is counted in pixels of results, so that the time left is what was measured in this run. The function given
     also ends the work, by ``KeyboardInterrupt``, once the end is asked for.
     """
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda _: check_stop()
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=PACE) as bar:
+    with progress_bar(quiet=quiet, pace=PACE) as bar:
+        if bar is None:
+            yield lambda _: check_stop()
+            return
         tasks = {"checking": bar.add_task("checking", total=None)}
 
         def update(standing: Standing) -> None:

@@ -30,7 +30,6 @@ def info_command(
     import pyvips
 
     from mafdn.cards import read_header, shipped, shipped_scales, weights_folder
-    from mafdn.errors import MissingPackageError
     from mafdn.inference import ENGINES
     from mafdn.inference.engines import auto_precision, chosen_engine
     from mafdn.inference.engines.choice import SIDE
@@ -42,10 +41,7 @@ def info_command(
     versions = {name: installed_version(name) for name in PACKAGES}
     usable = [name for name in ENGINES if importlib.util.find_spec(name)]
     first = weights_folder() / f"mafdn-x{max(weights, default='4')[-1]}.onnx"
-    try:
-        choice = chosen_engine(first, fresh=probe) if weights else None
-    except MissingPackageError:
-        choice = None
+    choice = chosen_engine(first, fresh=probe) if weights else None
     best = choice.best() if choice else None
     about: dict[str, Any] = {
         "mafdn": __version__,

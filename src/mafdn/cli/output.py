@@ -1,6 +1,6 @@
 """What all commands share of talking to a person: tables, JSON and progress.
 
-Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :func:`stages`,
+Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :func:`progress_bar`, :func:`stages`,
 :data:`STOP_REQUESTED`, :func:`check_stop` and the options that several commands have.
 """
 
@@ -52,19 +52,10 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
 
     The function given also ends the work, by ``KeyboardInterrupt``, once :data:`STOP_REQUESTED` is set.
     """
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda _done, _total: check_stop()
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress_bar(quiet=quiet) as bar:
+        if bar is None:
+            yield lambda _done, _total: check_stop()
+            return
         task = bar.add_task(description, total=None)
 
         def update(done: int, total: int) -> None:
@@ -72,6 +63,28 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def progress_bar(*, quiet: bool, pace: float = 30.0) -> Generator[Progress | None]:
+    """Bars with time left on stderr, which vanish at the end; ``None`` when ``quiet`` or to no terminal.
+
+    The time left is reckoned over what was done in ``pace`` seconds.
+    """
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),  # brackets in a file name are no markup
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=pace) as bar:
+        yield bar
 
 
 @contextmanager

@@ -66,18 +66,15 @@ def quantize_and_judge(
     What was measured is stored where ``target`` lies beside docs/results. Raises :class:`MafdnError`.
     """
     with training_extra("quantizing", extra="quantize"):
-        from mafdn.quantize import calibration_crops, quantize_onnx, read_onnx_header
+        from mafdn.quantize import calibration_crops, quantize_onnx, read_source_header
     from mafdn.data.bank import open_bank
-    from mafdn.errors import WeightsError
     from mafdn.evaluation.bench import bench_files
     from mafdn.evaluation.documents import RESULTS, refresh
     from mafdn.evaluation.int8 import judge, measure_loss, store_loss
 
     for folder in bench:
         bench_files(folder)  # a missing set is told before any work
-    scale = int(read_onnx_header(network).get("settings", {}).get("scale", 0))
-    if not scale:
-        raise WeightsError(f"{network} is not a MAFDN in float with gates; give what 'mafdn export' writes")
+    scale = int(read_source_header(network)["settings"]["scale"])
     crops = calibration_crops(open_bank(calibration), scale=scale)
     project = target.resolve().parent.parent
     with tempfile.TemporaryDirectory(prefix=".quantize-", dir=target.resolve().parent) as folder:

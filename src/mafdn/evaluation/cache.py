@@ -18,7 +18,7 @@ from mafdn._version import __version__
 from mafdn.caches import cache_folder
 from mafdn.errors import PictureError
 from mafdn.evaluation.bench import Pair, PictureScore, Protocol, SetScore, finite
-from mafdn.evaluation.networks import NO_ENGINE, Means, engine_label, find_network
+from mafdn.evaluation.networks import Means, engine_label, engine_name, find_network
 from mafdn.files import replacing, sha256
 from mafdn.inference.engines import settled
 from mafdn.inference.engines.files import network_digest
@@ -39,8 +39,7 @@ def entry_key(network: str, set_digest: str, protocol: Protocol, means: Means | 
     if path is None:  # not a network: self-ensemble does not concern it
         who, protocol = [network], replace(protocol, self_ensemble=False)
     else:
-        label = engine_label(path, means)
-        name = label.split()[0] if label != NO_ENGINE else "auto"  # opening the network will tell
+        label, name = engine_label(path, means), engine_name(path, means)
         path, precision = settled(path, name=name, device=means.device, precision=means.precision)
         # The engine is in its label.
         how = asdict(means) | {"engine": "", "threads": None, "precision": precision}

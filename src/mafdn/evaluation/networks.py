@@ -1,7 +1,7 @@
 """Networks as methods that a bench set can be measured with.
 
-Public names: :func:`find_network`, :func:`network_label`, :func:`engine_label`, :func:`open_method`, :class:`Means`,
-:data:`ZERO_LINES`.
+Public names: :func:`find_network`, :func:`network_label`, :func:`engine_name`, :func:`engine_label`,
+:func:`open_method`, :class:`Means`, :data:`ZERO_LINES`.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,6 @@ ZERO_LINES: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos":
 SHIPPED = "mafdn"
 """The name of what ships at the scale asked for."""
 TORCH_FILES = (".safetensors", ".pth")
-
-
-NO_ENGINE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +60,17 @@ def network_label(network: str, *, scale: int) -> str:
     return path.stem if path else network
 
 
+def engine_name(path: Path, means: Means | None = None) -> str:
+    """What :func:`open_method` runs ``path`` with; raises :class:`MissingPackageError` where there is none."""
+    return "torch" if path.suffix in TORCH_FILES else (means and means.engine) or preferred_engine()
+
+
 def engine_label(path: Path, means: Means | None = None) -> str:
     """Name and version of what :func:`open_method` runs ``path`` with, without importing it."""
     try:
-        name = "torch" if path.suffix in TORCH_FILES else (means and means.engine) or preferred_engine()
+        name = engine_name(path, means)
     except MissingPackageError:
-        return NO_ENGINE  # opening the network will tell
+        return "none"  # opening the network will tell
     return f"{name} {installed_version(name)}"
 
 
@@ -94,7 +96,7 @@ def open_method(
 
 
 def _open(path: Path, means: Means) -> Engine:
-    name = "torch" if path.suffix in TORCH_FILES else means.engine or preferred_engine()
+    name = engine_name(path, means)
     try:
         return open_engine(path, name=name, device=means.device, threads=means.threads, precision=means.precision)
     except MissingPackageError:

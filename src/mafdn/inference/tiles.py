@@ -1,6 +1,7 @@
 """Cutting a picture into overlapping tiles and joining them again.
 
-Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`kept`, :func:`ramp`, :data:`TILE`.
+Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`row_height`, :func:`kept`, :func:`ramp`,
+:data:`TILE`.
 
 All tiles of a picture have one size, so an engine compiles one graph. Where what lies near a tile's edge is all that
 tells it from the whole picture, tiles overlap by twice that margin and are cut in its middle: nothing differs there.
@@ -70,8 +71,13 @@ def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span
     tile = tiling.tile
     if height * width <= tile**2:
         return [Span(0, height, 0, 0)], [Span(0, width, 0, 0)]
-    high = tile if tiling.fade else min(tile, max(LOWEST, ROW // width))
+    high = tile if tiling.fade else row_height(width, tile)
     return plan_axis(height, tiling, high), plan_axis(width, tiling, tile**2 // high)
+
+
+def row_height(width: int, tile: int = TILE) -> int:
+    """The most input rows in a row of cut tiles of a picture so wide."""
+    return min(tile, max(LOWEST, ROW // width))
 
 
 def plan_axis(length: int, tiling: Tiling, tile: int) -> list[Span]:

@@ -26,6 +26,7 @@ from mafdn.jobs.summary import Item, Standing
 from mafdn.jobs.upscale import Pending, Prepared, prepare, run
 from mafdn.machine import available_mib
 from mafdn.pictures.formats import sniff
+from mafdn.pictures.scratch import LEAST_ROOM
 
 AHEAD, BEHIND = 2, 2
 """Pictures that are decoded before their turn, and that are still written after it."""
@@ -35,8 +36,6 @@ PIXEL = 12
 """Bytes that a pixel in hand may take, and half as many again."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What concerns a whole disk, not a file."""
-LEAST_ROOM = 2**20
-"""Bytes without which a disk is full for any picture."""
 PLAIN = 3
 """Bytes of a result's pixel before it is encoded."""
 

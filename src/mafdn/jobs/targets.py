@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
-from mafdn.inference.tiles import LOWEST, ROW, TILE
+from mafdn.inference.tiles import row_height
 from mafdn.jobs.naming import Pattern
 from mafdn.jobs.sizes import Size
 from mafdn.machine import available_mib
@@ -90,12 +90,10 @@ def check_room(
     source: Path, target: Path, *, stated: Stated, scale: int, new_size: tuple[int, int], kind: Format, lossless: bool
 ) -> None:
     """Raise :class:`PictureError` when memory or the disk of ``target`` will clearly not do."""
-    sample = 1 if stated.bits <= 8 else 2
-    before = stated.width * stated.height * stated.channels * sample
+    sample, before = stated.bits // 8, stated.plain_bytes
     after = new_size[0] * new_size[1] * stated.channels * sample
     waiting = before if waits_in_file(stated) else 0  # beside the result
-    lines = min(TILE, max(LOWEST, ROW // stated.width))
-    rows = BANDS * lines * scale * stated.width * scale * stated.channels * sample
+    rows = BANDS * row_height(stated.width) * scale * stated.width * scale * stated.channels * sample
     decoded = before if stated.format.whole or not waiting else 0
     need = decoded + min(rows, after) + (after if kind.whole else 0)
     free = available_mib()

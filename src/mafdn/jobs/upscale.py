@@ -53,7 +53,6 @@ class Prepared:
     source: Path
     target: Path
     kind: Format
-    size: tuple[int, int]
     new_size: tuple[int, int]
     strength: float
     output: Output
@@ -72,7 +71,11 @@ class Pending:
 
     def __init__(self, prepared: Prepared, encoder: Encoder, report: Report) -> None:
         self._prepared, self._encoder, self._report = prepared, encoder, report
-        self.waited_seconds = report.waited_seconds
+
+    @property
+    def waited_seconds(self) -> float:
+        """For the encoder, while the network had nothing to do."""
+        return self._report.waited_seconds
 
     def finish(self) -> Report:
         """Wait for the encoder and give the file its name; raises :class:`PictureError`."""
@@ -167,7 +170,6 @@ def prepare(
         source=source,
         target=target,
         kind=kind,
-        size=(picture.width, picture.height),
         new_size=new_size,
         strength=strength,
         output=output,
@@ -228,7 +230,7 @@ def run(
         source=prepared.source,
         target=prepared.target,
         scale=engine.scale,
-        size=prepared.size,
+        size=(picture.width, picture.height),
         new_size=new_size,
         bits=written_bits(picture, prepared.kind),
         engine=describe(engine),

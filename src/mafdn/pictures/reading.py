@@ -56,6 +56,12 @@ class Stated:
     height: int
     channels: int
     bits: int
+    """8 or 16: those of the pixels when read."""
+
+    @property
+    def plain_bytes(self) -> int:
+        """What the pixels take when read."""
+        return self.width * self.height * self.channels * self.bits // 8
 
 
 def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | None = None) -> Picture:
@@ -140,8 +146,7 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
 
 def waits_in_file(stated: Stated) -> bool:
     """Whether the pixels of such a picture are too many to be in memory; those of PPM files are in a file already."""
-    size = stated.width * stated.height * stated.channels * stated.bits // 8
-    return size > LARGE and stated.format.name != "PPM"
+    return stated.plain_bytes > LARGE and stated.format.name != "PPM"
 
 
 def read_size(path: Path) -> tuple[int, int]:

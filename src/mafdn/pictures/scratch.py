@@ -1,6 +1,6 @@
 """Pixels that wait in a file: of a picture too large to be in memory.
 
-Public names: :class:`FileRows`, :func:`spill`, :data:`LARGE`.
+Public names: :class:`FileRows`, :func:`spill`, :data:`LARGE`, :data:`LEAST_ROOM`.
 """
 
 import errno
@@ -24,7 +24,7 @@ LARGE = 64 * 2**20
 
 
 LEAST_ROOM = 2**20
-"""Bytes without which a disk is full."""
+"""Bytes without which a disk is full for any picture."""
 
 
 class FileRows:

@@ -91,8 +91,9 @@ class OpenVINOEngine:
         if profiled:
             self._options["PERF_COUNT"] = True
         # Whatever a compiled graph depends on, but its own shape and use.
-        self._key = [FORMAT, openvino.get_version(), asdict(machine()), self._full_name(), self._options]
-        self._key.append(network_digest(path))
+        self._digest = network_digest(path)
+        about = [FORMAT, openvino.get_version(), asdict(machine()), self._full_name(), self._options]
+        self._key = [*about, self._digest]
         self.scale, header = self._about()
         said = read_said(path, header)
         self.precision = agreed_precision(path, precision, said)
@@ -120,7 +121,7 @@ class OpenVINOEngine:
     @functools.cached_property
     def _model(self) -> Any:
         model = read_onnx(self._path)
-        if network_digest(self._path) != self._key[-1]:  # what is compiled is kept under the digest
+        if network_digest(self._path) != self._digest:  # what is compiled is kept under the digest
             raise WeightsError(f"{self._path} was changed while it was in use; run it again")
         return model
 
