@@ -16,7 +16,7 @@ import pyvips
 import mafdn
 from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.files import sha256
-from mafdn.jobs import pipeline
+from mafdn.jobs import manifest, pipeline
 from mafdn.jobs.batch import Stopped, upscale_all
 from mafdn.jobs.folders import find_sources
 from mafdn.jobs.manifest import LOCK, MANIFEST
@@ -327,26 +327,95 @@ def test_a_link_in_the_place_of_a_result_is_not_written_through(album: Path, tmp
 def test_an_unfinished_result_is_made_again(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     upscale(album, out)
-    lines = [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()]
-    begun = [line for line in lines if "target" in line and line["output"] is None]
+    upscale(album, out, redo=True)
+    head, *lines = [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()]
+    begun = [line for line in lines if line["temporary"] and line["output"] is None]
     assert len(begun) == 3
-    text = "".join(json.dumps(line) + "\n" for line in [lines[0], *begun])
+    text = "".join(json.dumps(line) + "\n" for line in [head, *begun])
     (out / MANIFEST).write_text(text + '{"target": "a_x2.p')  # torn
-    (out / ".0123456789ab.partial").write_text("left over")
-    (out / ".someone.partial").write_text("not ours")
+    for line in begun:
+        (out / line["temporary"]).write_text("left over")
     report = upscale(album, out)
     assert {item.reason for item in report.items} == {"unfinished"}
     assert report.counts["done"] == 3
-    assert sorted(p.name for p in out.glob(".*.partial")) == [".someone.partial"]
+    assert not list(out.glob(".*.partial"))
     assert upscale(album, out).counts["kept"] == 3
 
 
-def test_a_temporary_of_someone_else_is_left(album: Path, tmp_path: Path) -> None:
+def test_what_was_whole_before_the_kill_is_kept(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     upscale(album, out)
+    lines = (out / MANIFEST).read_text().splitlines(keepends=True)
+    assert [json.loads(line)["output"] is None for line in lines[1:]].count(False) == 3
+    assert upscale(album, out).counts["kept"] == 3  # the last line is written before a result gets its name
+    (out / "a_x2.png").unlink()
+    assert status(upscale(album, out)) == {"a.png": "done", "b.jpg": "kept", "d.png": "kept"}
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_temporary_of_someone_else_is_left(album: Path, tmp_path: Path, *, finished: bool) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    if not finished:
+        head, *lines = [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()]
+        begun = [head, *(line for line in lines if line["output"] is None)]
+        (out / MANIFEST).write_text("".join(json.dumps(line) + "\n" for line in begun))
     (out / ".0123456789ab.partial").write_text("another command's")
-    upscale(album, out, redo=True)
+    upscale(album, out, overwrite=True, redo=True)
     assert (out / ".0123456789ab.partial").exists()
+
+
+def test_a_manifest_names_only_temporaries_to_remove(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    head, line, *_ = (out / MANIFEST).read_text().splitlines()
+    entry = {**json.loads(line), "temporary": "precious.png", "target": "precious_x2.png"}
+    (out / MANIFEST).write_text(head + "\n" + json.dumps(entry) + "\n")
+    (out / "precious.png").write_text("precious")
+    upscale(album, out, overwrite=True)
+    assert (out / "precious.png").read_text() == "precious"
+
+
+def test_what_someone_changed_is_left_as_it_is(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    edited = draw(out / "a_x2.png", 77).read_bytes()
+    for asked in ({}, {"redo": True}):
+        report = upscale(album, out, **asked)  # pyright: ignore[reportArgumentType]
+        (item,) = [item for item in report.items if item.source.name == "a.png"]
+        assert item.status == "kept"
+        assert "changed since" in item.notes[0]
+    report = upscale(album, out, strength=0.5)
+    assert status(report) == {"a.png": "failed", "b.jpg": "done", "d.png": "done"}
+    assert "--overwrite" in (report.failed[0].reason or "")
+    assert (out / "a_x2.png").read_bytes() == edited
+    assert upscale(album, out, strength=0.5, overwrite=True).counts == {"done": 1, "kept": 2, "failed": 0, "left": 0}
+    assert upscale(album, out, strength=0.5).counts["kept"] == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_what_is_no_picture_any_more_is_made_again(album: Path, tmp_path: Path, content: bytes | None) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    right = (out / "a_x2.png").read_bytes()
+    (out / "a_x2.png").write_bytes(right[:-20] if content is None else content)
+    assert [item.reason for item in upscale(album, out).with_status("done")] == ["damaged"]
+    assert (out / "a_x2.png").read_bytes() == right
+
+
+def test_what_changes_during_the_run_is_left_as_it_is(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+
+    def edit(standing: Standing) -> None:
+        if standing.phase == "upscaling":
+            draw(out / "d_x2.png", 77)
+
+    report = upscale(album, out, redo=True, on_progress=edit)
+    assert status(report) == {"a.png": "done", "b.jpg": "done", "d.png": "failed"}
+    assert "changed during this run" in (report.failed[0].reason or "")
+    assert (out / "d_x2.png").read_bytes() == draw(tmp_path / "edited.png", 77).read_bytes()
+    assert "changed since" in upscale(album, out).items[2].notes[0]
 
 
 def test_a_manifest_of_a_later_version_is_refused(album: Path, tmp_path: Path) -> None:
@@ -421,7 +490,7 @@ def test_a_full_disk_is_told_once(album: Path, tmp_path: Path, monkeypatch: pyte
             raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)), str(path))
         return sha256(path)
 
-    monkeypatch.setattr(pipeline, "sha256", full)
+    monkeypatch.setattr(manifest, "sha256", full)
     report = upscale(album, tmp_path / "out")
     assert report.stopped is not None
     assert os.strerror(getattr(errno, number)) in report.stopped
@@ -435,7 +504,7 @@ def test_a_full_disk_is_told_once_though_the_encoder_does_not_say_so(
     for seed in range(10):
         draw(album / f"more{seed}.png", seed)
 
-    def finish(self: pipeline.Pending) -> None:
+    def finish(self: pipeline.Pending, **_: object) -> None:
         self.cancel()
         raise PictureError("out.png cannot be written (system error: Unknown error -1)")
 
@@ -599,9 +668,9 @@ def test_decoding_and_encoding_do_not_hold_up_the_network(tmp_path: Path, monkey
         time.sleep(0.06)
         return real_prepare(*args, **kwargs)  # pyright: ignore
 
-    def finish(self: pipeline.Pending) -> object:
+    def finish(self: pipeline.Pending, **given: object) -> object:
         time.sleep(0.06)
-        return real_finish(self)
+        return real_finish(self, **given)  # pyright: ignore
 
     monkeypatch.setattr(pipeline, "prepare", prepare)
     monkeypatch.setattr(pipeline.Pending, "finish", finish)
@@ -621,8 +690,8 @@ def test_large_pictures_are_in_hand_alone(album: Path, tmp_path: Path, monkeypat
         assert sum(in_hand) == 1
         return real_prepare(*args, **kwargs)  # pyright: ignore
 
-    def finish(self: pipeline.Pending) -> object:
-        report = real_finish(self)
+    def finish(self: pipeline.Pending, **given: object) -> object:
+        report = real_finish(self, **given)  # pyright: ignore
         in_hand.append(-1)
         return report
 

@@ -3,17 +3,16 @@
 Public names: :class:`Manifest`, :class:`Entry`, :func:`settings_digest`, :data:`MANIFEST`, :data:`RESULTS`.
 
 ``.mafdn-manifest.jsonl`` holds a JSON object per line. The first names the version; every other is an :class:`Entry`,
-and of two with one target the later holds. A line is written before a result gets its name (``output`` is null: what
-then appears there is ours, and not yet known to be whole) and another when it has it. A torn line is left out.
+and of two with one target the later holds. A line is written when work on a result begins and another when it is whole,
+both before it gets its name: whatever the moment of a kill, they tell what is ours by its bytes. A torn line is left
+out.
 """
 
 import hashlib
 import json
 import os
-import re
 import threading
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,19 +20,18 @@ from typing import Any
 import filelock
 
 from mafdn.errors import MafdnError
-from mafdn.files import replacing, shown
+from mafdn.files import replacing, sha256, shown
 from mafdn.jobs.sizes import Size
 from mafdn.jobs.targets import Output
+from mafdn.pictures.writing import TEMPORARY
 
 MANIFEST = ".mafdn-manifest.jsonl"
 LOCK = ".mafdn-manifest.lock"
 VERSION = 1
-RESULTS = 1
+NEEDED = {"target", "source", "source_sha256", "settings", "weights"}
+"""What every entry has."""
+RESULTS = 2
 """Raised whenever the same picture, settings and weights give another file than before: all are then made again."""
-TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
-"""The names that :func:`mafdn.pictures.writing.reserve` gives."""
-SLACK = 2.0
-"""Seconds by which clocks of file systems may be behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +47,14 @@ class Entry:
     """By :func:`settings_digest`."""
     weights: str
     """The SHA-256 of the network's file."""
+    replaces: str | None = None
+    """The SHA-256 of what was at ``target`` when work began, and may still be."""
+    temporary: str | None = None
+    """The name beside ``target`` that the result has until it gets its own."""
     output: str | None = None
-    """The SHA-256 of the result; ``None`` until it has its name."""
-    began: float
-    """When work on it began, in seconds of the system's clock."""
+    """The SHA-256 of the result; ``None`` until it is whole."""
+    written_ns: int | None = None
+    """When its last byte was written, as its file system tells it."""
 
 
 def settings_digest(size: Size, strength: float, output: Output, *, exact: bool, ending: str) -> str:
@@ -132,22 +134,33 @@ class Manifest:
         except ValueError:  # on another drive
             return str(path)
 
-    def begin(self, target: Path, *, source: Path, source_sha256: str, settings: str, weights: str) -> Entry:
-        """Note that what will appear at ``target`` is ours. Errors are the system's own, as for :meth:`finish`."""
+    def begin(
+        self,
+        target: Path,
+        *,
+        source: Path,
+        source_sha256: str,
+        settings: str,
+        weights: str,
+        replaces: str | None,
+        temporary: str,
+    ) -> Entry:
+        """Note that work on ``target`` begins. Errors are the system's own, as for :meth:`seal`."""
         entry = Entry(
             target=self.name_of(target),
             source=self.name_of(source),
             source_sha256=source_sha256,
             settings=settings,
             weights=weights,
-            began=time.time(),
+            replaces=replaces,
+            temporary=temporary,
         )
         self._add(entry)
         return entry
 
-    def finish(self, entry: Entry, output: str) -> None:
-        """Note that the result is there, whole, with this SHA-256."""
-        self._add(replace(entry, output=output))
+    def seal(self, entry: Entry, whole: Path) -> None:
+        """Note that the result is whole, at ``whole``, and about to get its name."""
+        self._add(replace(entry, output=sha256(whole), written_ns=whole.stat().st_mtime_ns))
 
     def undo(self, entry: Entry, before: Entry | None) -> None:
         """Note that nothing came of ``entry``: what was known of its target ``before`` holds again."""
@@ -201,17 +214,12 @@ class Manifest:
             temporary.write_text("".join(json.dumps(value) + "\n" for value in values), "utf-8")
 
     def _remove_temporaries(self) -> None:
-        """Remove what a killed run was writing: in the folders of results it had begun, what is no older than they."""
-        begun: dict[Path, float] = {}
-        for entry in self._entries.values():
-            if entry.output is None:
-                folder = (self.folder / entry.target).parent
-                begun[folder] = min(entry.began, begun.get(folder, entry.began))
-        for folder, since in begun.items():
-            if folder.is_dir():
-                for path in folder.iterdir():
-                    if TEMPORARY.fullmatch(path.name) and path.lstat().st_mtime >= since - SLACK:
-                        path.unlink(missing_ok=True)
+        """Remove what a killed run was writing, and nobody else."""
+        for target, entry in self._entries.items():
+            folder = (self.folder / target).parent
+            if entry.temporary is not None and folder.is_dir():
+                (folder / entry.temporary).unlink(missing_ok=True)
+                self._entries[target] = replace(entry, temporary=None)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -225,10 +233,13 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def _entry(value: dict[str, Any]) -> Entry | None:
     """The entry in a line's object; ``None`` when it says no more than that there is none, or is damaged."""
-    texts = ("target", "source", "source_sha256", "settings", "weights")
-    output, began = value.get("output"), value.get("began")
-    if not all(isinstance(value.get(name), str) for name in texts) or not isinstance(began, int | float):
+    known: dict[str, Any] = {field.name: value.get(field.name) for field in fields(Entry)}
+    written, temporary = known.pop("written_ns"), known["temporary"]
+    told = {name for name, text in known.items() if isinstance(text, str)}
+    if not told >= NEEDED or any(known[name] is not None for name in known.keys() - told):
         return None
-    if not (output is None or isinstance(output, str)):
+    if not (written is None or isinstance(written, int)):
         return None
-    return Entry(**{name: value[name] for name in texts}, output=output, began=float(began))
+    if temporary is not None and not TEMPORARY.fullmatch(temporary):  # it will be removed
+        return None
+    return Entry(**known, written_ns=written)

@@ -27,6 +27,7 @@ from mafdn.jobs.upscale import Pending, Prepared, prepare, run
 from mafdn.machine import available_mib
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.scratch import LEAST_ROOM
+from mafdn.pictures.writing import temporary_name
 
 AHEAD, BEHIND = 2, 2
 """Pictures that are decoded before their turn, and that are still written after it."""
@@ -183,9 +184,15 @@ class Pipeline:
             raise MafdnError(f"cannot read {shown(job.source)}: {error.strerror or error}") from None
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
-            before = manifest.find(job.target)
+            before, temporary = manifest.find(job.target), temporary_name()
             entry = manifest.begin(
-                job.target, source=job.source, source_sha256=digest, settings=job.settings, weights=job.weights
+                job.target,
+                source=job.source,
+                source_sha256=digest,
+                settings=job.settings,
+                weights=job.weights,
+                replaces=job.replaces,
+                temporary=temporary,
             )
             begun = _Begun(entry, before)
         except OSError as error:
@@ -199,7 +206,8 @@ class Pipeline:
                 strength=request.strength,
                 output=job.output,
                 limits=replace(request.limits, began=time.monotonic()),
-                overwrite=job.overwrite,
+                overwrite=job.replaces is not None,
+                temporary=temporary,
             )
         except BaseException:
             self._undo(job, begun)
@@ -207,15 +215,16 @@ class Pipeline:
         return begun, prepared
 
     def _finish(self, job: Job, begun: _Begun, pending: Pending) -> Item:
-        """In the finishing thread: wait for the encoder, and note what is there."""
+        """In the finishing thread: wait for the encoder, and note what will be there."""
+
+        def seal(whole: Path) -> None:
+            _check_unchanged(job)
+            self._manifests[job.home].seal(begun.entry, whole)
+
         try:
-            report = pending.finish()
+            report = pending.finish(on_whole=seal)
         except Exception as error:
             self._undo(job, begun)
-            return job.item(status="failed", reason=_reason(job, error))
-        try:
-            self._manifests[job.home].finish(begun.entry, sha256(job.target))
-        except Exception as error:  # it stays noted as begun, and is made again
             return job.item(status="failed", reason=_reason(job, error))
         return job.item(
             status="done",
@@ -269,6 +278,18 @@ class Pipeline:
                 total=self._total,
             )
         )
+
+
+def _check_unchanged(job: Job) -> None:
+    """Raise :class:`MafdnError` where the result would replace something else than what was to be replaced."""
+    if job.replaces is None:  # and then nothing is replaced
+        return
+    try:
+        there = sha256(job.target)
+    except FileNotFoundError:
+        return
+    if there != job.replaces:
+        raise MafdnError(f"{shown(job.target)} was changed during this run and is left as it is; run it again")
 
 
 def _room() -> int:

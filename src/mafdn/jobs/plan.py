@@ -12,7 +12,7 @@ from pathlib import Path
 from mafdn.errors import MafdnError, PictureError
 from mafdn.files import sha256, shown
 from mafdn.jobs.folders import Found, Source
-from mafdn.jobs.manifest import MANIFEST, Manifest, settings_digest
+from mafdn.jobs.manifest import MANIFEST, Entry, Manifest, settings_digest
 from mafdn.jobs.naming import Pattern, Wanted, assign, place
 from mafdn.jobs.networks import Networks
 from mafdn.jobs.sizes import Size, result_size
@@ -20,12 +20,13 @@ from mafdn.jobs.summary import Item
 from mafdn.jobs.targets import Output, choose_format
 from mafdn.pictures.formats import SUFFIXES, Format, format_called, sniff
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.reading import Stated, read_header
+from mafdn.pictures.reading import Stated, open_picture, read_header
 
 RAW = frozenset(
     ".3fr .arw .cr2 .dng .erf .iiq .nef .nrw .orf .pef .raw .rw2 .sr2 .srf .srw".split()  # noqa: SIM905 - to be read
 )
 """Endings of raw photographs. Many begin as TIFF does, and what that holds is a thumbnail."""
+CHANGED = "the result was changed since it was made and is left as it is; --overwrite makes it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,8 @@ class Job:
     home: Path
     """The folder of its manifest."""
     why: str = "new"
-    overwrite: bool = False
+    replaces: str | None = None
+    """The SHA-256 of what is at ``target`` and may be replaced."""
 
     @property
     def pixels(self) -> int:
@@ -279,27 +281,51 @@ def _judge(job: Job, manifest: Manifest, request: Request) -> Job | Item:
         return replace(job, why="new" if entry is None else "missing")
     if target.is_symlink() or not target.is_file():
         return job.item(status="failed", reason=f"{shown(target)} exists and is no regular file; give another folder")
-    if entry is None:
-        if request.overwrite:
-            return replace(job, why="replaced", overwrite=True)
-        hint = "give --overwrite to replace it, or another folder or --pattern"
+    hint = "give --overwrite to replace it, or another folder or --pattern"
+    if entry is None and not request.overwrite:
         return job.item(status="failed", reason=f"{shown(target)} exists and was not made by a run like this; {hint}")
-    again = replace(job, overwrite=True)
     try:
-        if entry.output is None:
+        there = sha256(target)
+        again = replace(job, replaces=there)
+        if entry is None:
+            return replace(again, why="replaced")
+        other = _other(job, entry)
+        if there == entry.output:
+            if other or request.redo:
+                return replace(again, why=other or "redone")
+            return job.item(status="kept")
+        if there == entry.replaces:
             return replace(again, why="unfinished")
-        if entry.settings != job.settings:
-            return replace(again, why="other settings")
-        if entry.weights != job.weights:
-            return replace(again, why="other weights")
-        if entry.source_sha256 != sha256(job.source):
-            return replace(again, why="changed")
-        if entry.output != sha256(target):
+        if request.overwrite:
+            return replace(again, why="replaced")
+        if _is_damaged(target, entry, request.limits):
             return replace(again, why="damaged")
     except OSError as error:
         reason = f"cannot read {shown(error.filename or job.source)}: {error.strerror or error}"
         return job.item(status="failed", reason=reason)
-    return replace(again, why="redone") if request.redo else job.item(status="kept")
+    if other or entry.output is None:
+        return job.item(status="failed", reason=f"{shown(target)} was changed since it was made; {hint}")
+    return job.item(status="kept", notes=(CHANGED,))
+
+
+def _other(job: Job, entry: Entry) -> str | None:
+    """What a result was made of that ``job`` is not; errors are the system's own."""
+    if entry.settings != job.settings:
+        return "other settings"
+    if entry.weights != job.weights:
+        return "other weights"
+    return "changed" if entry.source_sha256 != sha256(job.source) else None
+
+
+def _is_damaged(target: Path, entry: Entry, limits: Limits) -> bool:
+    """Whether a result that differs from what was written is no longer a picture, or differs though nobody wrote it."""
+    if target.stat().st_mtime_ns == entry.written_ns:
+        return True
+    try:
+        open_picture(target, limits=replace(limits, seconds=None), scratch=target.parent)
+    except MafdnError as error:  # HEIC, say, cannot be read everywhere
+        return isinstance(error, PictureError)
+    return False
 
 
 def _is_file(path: Path) -> bool:

@@ -77,10 +77,15 @@ class Pending:
         """For the encoder, while the network had nothing to do."""
         return self._report.waited_seconds
 
-    def finish(self) -> Report:
-        """Wait for the encoder and give the file its name; raises :class:`PictureError`."""
+    def finish(self, on_whole: Callable[[Path], None] | None = None) -> Report:
+        """Wait for the encoder and give the file its name; raises :class:`PictureError`.
+
+        ``on_whole`` is called with the temporary file once that is whole, and may raise to keep it from its name.
+        """
         try:
             notes = self._encoder.finish()
+            if on_whole:
+                on_whole(self._prepared.reservation.temporary)
             self._prepared.reservation.publish()
         finally:
             self.cancel()
@@ -131,13 +136,14 @@ def prepare(
     output: Output | None = None,
     limits: Limits | None = None,
     overwrite: bool = False,
+    temporary: str | None = None,
 ) -> Prepared:
     """Open the picture ``source`` to become ``target``, whose ending chooses the format unless ``output`` does.
 
     Without ``size`` the result is ``scale`` times as large, as the network makes it. ``strength`` in [0, 1] is the
     network's share, the rest is Lanczos. Everything that can be known beforehand (existing or unwritable target, sizes
     beyond the format, memory, the disk or ``limits``) is checked before any work. ``target`` appears complete or not at
-    all. Raises :class:`PictureError` and :class:`UsageError`.
+    all; until then its file may be called ``temporary``. Raises :class:`PictureError` and :class:`UsageError`.
     """
     began = time.perf_counter()
     if not 0 <= strength <= 1:
@@ -151,7 +157,7 @@ def prepare(
         raise UsageError(f"{shown(target)} is the picture itself; give the result another name")
     limits.check_pixels(source, *new_size, what="would become")
     check_encodable(target, kind, width=new_size[0], height=new_size[1])
-    reservation = Reservation(target, overwrite=overwrite)
+    reservation = Reservation(target, overwrite=overwrite, temporary=temporary)
     try:
         check_room(
             source,

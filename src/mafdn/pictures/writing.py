@@ -1,9 +1,10 @@
 """Writing pictures: whole under their final name, or not at all.
 
-Public names: :class:`Reservation`, :func:`reserve`, :func:`check_encodable`.
+Public names: :class:`Reservation`, :func:`reserve`, :func:`temporary_name`, :func:`check_encodable`, :data:`TEMPORARY`.
 """
 
 import os
+import re
 import secrets
 import weakref
 from collections.abc import Generator
@@ -14,6 +15,14 @@ from typing import Any
 from mafdn.errors import PictureError
 from mafdn.files import shown
 from mafdn.pictures.formats import Format
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
+"""Names of files that are not yet whole."""
+
+
+def temporary_name() -> str:
+    """A name like :data:`TEMPORARY` that nothing has."""
+    return f".{secrets.token_hex(6)}.partial"
 
 
 def check_encodable(path: Path, target: Format, *, width: int, height: int) -> None:
@@ -28,17 +37,17 @@ def check_encodable(path: Path, target: Format, *, width: int, height: int) -> N
 class Reservation:
     """A temporary file, ``temporary``, beside ``path``: it becomes ``path`` or vanishes.
 
-    Raises :class:`PictureError` at once when the folder is missing or not writable, or when ``path``
-    exists and ``overwrite`` is false.
+    Its name may be given. Raises :class:`PictureError` at once when the folder is missing or not writable, or when
+    ``path`` exists and ``overwrite`` is false.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool) -> None:
+    def __init__(self, path: Path, *, overwrite: bool, temporary: str | None = None) -> None:
         self.path, self._overwrite = path, overwrite
         removal: Any = None
         try:
             _refuse(path, overwrite=overwrite)
             self._final = path.resolve() if overwrite else path  # a link that may be overwritten is written through
-            self.temporary = self._final.with_name(f".{secrets.token_hex(6)}.partial")
+            self.temporary = self._final.with_name(temporary or temporary_name())
             # Whatever happens from here on, it is gone when this object is.
             removal = self._removal = weakref.finalize(self, self.temporary.unlink, missing_ok=True)
             self.temporary.open("xb").close()
