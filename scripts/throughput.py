@@ -2,9 +2,10 @@
 
 python scripts/throughput.py FOLDER > docs/results/throughput.json
 
-From the photographs in FOLDER twelve crops of 480x320 pixels are taken, as JPEG and as PNG. One engine serves all; each
-round runs the bare network on the decoded pictures and then both folders, and ratios are taken within the round: of the
-time that passed, and of the processor time, which other work on the machine hardly changes.
+From the photographs in FOLDER six crops of 480x320 pixels are taken, as JPEG, as PNG and half and half. One engine
+serves all; each round runs the three folders, and the bare network on the decoded pictures before, between and after. A
+folder is compared with the two bare runs beside it: by the time that passed, and by processor time, which other work on
+the machine hardly changes.
 """
 
 import json
@@ -12,9 +13,11 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyvips
 
@@ -27,23 +30,33 @@ from mafdn.jobs.sizes import Size
 from mafdn.machine import machine
 from mafdn.pictures.reading import open_picture, read_rgb8
 
-PICTURES, ROUNDS = 12, 5
+Result = TypeVar("Result")
+PICTURES, ROUNDS = 6, 11
 WIDTH, HEIGHT, SCALE = 480, 320, 4
-FORMATS = {"JPEG": ("jpg", {"Q": 92}), "PNG": ("png", {})}
+SETTINGS = {"jpg": {"Q": 92}, "png": {}}
+FOLDERS = {"JPEG": ("jpg", "jpg"), "PNG": ("png", "png"), "half of each": ("jpg", "png")}
+"""The endings of every other picture."""
 
 
 def crops(photos: Path, folder: Path) -> None:
-    """Write crops along the diagonals of the photographs into ``folder``/FORMAT."""
+    """Write crops along the diagonals of the photographs into the folders of ``folder``."""
     paths = sorted(path for path in photos.iterdir() if path.is_file())
     each = -(-PICTURES // len(paths))
     for number in range(PICTURES):
         pixels, share = read_rgb8(paths[number // each]), (number % each + 0.5) / each
         top, left = int((pixels.shape[0] - HEIGHT) * share), int((pixels.shape[1] - WIDTH) * share)
         crop = pixels[top : top + HEIGHT, left : left + WIDTH].copy()
-        for ending, settings in FORMATS.values():
-            (folder / ending).mkdir(exist_ok=True)
-            image = pyvips.Image.new_from_array(crop, interpretation="srgb")
-            image.write_to_file(str(folder / ending / f"{number:02d}.{ending}"), **settings)
+        for kind, endings in FOLDERS.items():
+            (folder / kind).mkdir(exist_ok=True)
+            image, ending = pyvips.Image.new_from_array(crop, interpretation="srgb"), endings[number % 2]
+            image.write_to_file(str(folder / kind / f"{number:02d}.{ending}"), **SETTINGS[ending])
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float, float]:
+    """What ``work`` gives, the seconds that passed, and those of the processor."""
+    began, processor = time.perf_counter(), time.process_time()
+    result = work()
+    return result, time.perf_counter() - began, time.process_time() - processor
 
 
 def main() -> None:
@@ -51,36 +64,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         crops(Path(sys.argv[1]), folder)
-        arrays = [open_picture(path).planes for path in sorted((folder / "png").iterdir())]
+        arrays = [open_picture(path).planes for path in sorted((folder / "PNG").iterdir())]
         engine = networks.engine(SCALE)
         upscale(engine, arrays[0])
         rounds: list[dict[str, Any]] = []
-        for number in range(ROUNDS):
-            began, processor = time.perf_counter(), time.process_time()
+
+        def alone() -> None:
             for array in arrays:
                 upscale(engine, array)
-            bare, bare_processor = time.perf_counter() - began, time.process_time() - processor
-            measured: dict[str, Any] = {"bare": bare, "bare_processor": bare_processor}
-            for kind, (ending, _) in FORMATS.items():
-                out = folder / f"out-{ending}-{number}"
+
+        _, *bare = timed(alone)
+        for number in range(ROUNDS):
+            measured: dict[str, Any] = {"bare": bare[0]}
+            for kind in FOLDERS:
+                out = folder / f"{kind}-{number}"
                 request = Request(folder=out, size=size, pattern=Pattern.usual(size))
-                began, processor = time.perf_counter(), time.process_time()
-                report = upscale_all([folder / ending], request, networks)
-                seconds, spent = time.perf_counter() - began, time.process_time() - processor
+                before = bare
+                report, seconds, spent = timed(partial(upscale_all, [folder / kind], request, networks))
+                _, *bare = timed(alone)
                 assert report.counts["done"] == PICTURES
                 measured[kind] = {
                     "seconds": seconds,
-                    "throughput": bare / seconds,
+                    "throughput": (before[0] + bare[0]) / 2 / seconds,
                     "network_seconds": report.network_seconds,
                     "waited_seconds": report.waited_seconds,
                     "processor_seconds": spent,
-                    "processor_share": bare_processor / spent,
+                    "processor_share": (before[1] + bare[1]) / 2 / spent,
                 }
             rounds.append(measured)
     medians = {
-        kind: {key: statistics.median(r[kind][key] for r in rounds) for key in rounds[0][kind]} for kind in FORMATS
+        kind: {key: statistics.median(r[kind][key] for r in rounds) for key in rounds[0][kind]} for kind in FOLDERS
     }
-    report = {
+    summary = {
         "pictures": len(arrays),
         "size": [WIDTH, HEIGHT],
         "scale": SCALE,
@@ -90,7 +105,7 @@ def main() -> None:
         "machine": asdict(machine()),
         "rounds": rounds,
     }
-    print(json.dumps(report, indent=2))
+    print(json.dumps(summary, indent=2))
 
 
 if __name__ == "__main__":

@@ -175,8 +175,8 @@ def _throughput(project: Path) -> str:
     return (
         f"{report['pictures']} pictures of {width}x{height} at x{scale}, files to files in the same format, against "
         f"the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with {report['engine'][0]} on "
-        f"{report['machine']['cores']} cores); {len(report['rounds'])} rounds in turns, medians of ratios within a "
-        "round:\n\n" + "\n".join(table(titles, rows))
+        f"{report['machine']['cores']} cores); each against the bare runs before and after it, medians of "
+        f"{len(report['rounds'])}:\n\n" + "\n".join(table(titles, rows))
     )
 
 

@@ -211,12 +211,12 @@ def _notes(image: pyvips.Image, kind: Format) -> list[str]:
     notes: list[str] = []
     pages = int(_field(image, "n-pages", 1))
     if pages > 1:
-        moving = kind.name in ("GIF", "WebP") or "delay" in image.get_fields()
+        moving = kind.name in ("GIF", "WebP") or image.get_typeof("delay")
         notes.append(f"only the first of {pages} {'frames' if moving else 'pages'} was read")
     bits = int(_field(image, "bits-per-sample", 8))
     if bits < 8 and not _field(image, "palette", 0):
         notes.append(f"{bits} bit{'s' if bits > 1 else ''} a channel became 8")
-    if "gainmap-data" in image.get_fields():
+    if image.get_typeof("gainmap-data"):
         notes.append("its gain map for bright displays was left out")
     return notes
 
@@ -254,7 +254,7 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
         return converted, ["CMYK was converted to sRGB"]
     sixteen = image.format not in ("uchar", "char")
     converted = image.colourspace(space_of(grey=False, deep=sixteen)).copy()
-    if ICC in converted.get_fields():
+    if converted.get_typeof(ICC):
         converted.remove(ICC)
     return converted, [f"{space} was converted to sRGB"]
 
@@ -281,4 +281,4 @@ def _pixels(path: Path, image: pyvips.Image, limits: Limits, folder: Path | None
 
 
 def _field(image: pyvips.Image, name: str, default: Any) -> Any:
-    return image.get(name) if name in image.get_fields() else default
+    return image.get(name) if image.get_typeof(name) else default
