@@ -259,12 +259,10 @@ def test_a_second_run_makes_only_what_changed(album: Path, tmp_path: Path) -> No
     upscale(album, out, recursive=True)
     before = {name: (sha256(out / name), (out / name).stat().st_mtime_ns) for name in names(out)}
     (out / "a_x2.png").unlink()
-    with (out / "b_x2.jpg").open("r+b") as file:  # one bit, the size and the times as they were
+    with (out / "b_x2.jpg").open("r+b") as file:  # the size and the times as they were
         times = os.fstat(file.fileno())
         file.seek(300)
-        byte = file.read(1)
-        file.seek(300)
-        file.write(bytes([byte[0] ^ 1]))
+        file.write(bytes(200))
     os.utime(out / "b_x2.jpg", ns=(times.st_atime_ns, times.st_mtime_ns))
     draw(album / "d.png", 99)
     networks = Networks()
@@ -345,9 +343,10 @@ def test_an_unfinished_result_is_made_again(album: Path, tmp_path: Path) -> None
 def test_what_was_whole_before_the_kill_is_kept(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     upscale(album, out)
-    lines = (out / MANIFEST).read_text().splitlines(keepends=True)
-    assert [json.loads(line)["output"] is None for line in lines[1:]].count(False) == 3
-    assert upscale(album, out).counts["kept"] == 3  # the last line is written before a result gets its name
+    head, *lines = (out / MANIFEST).read_text().splitlines(keepends=True)
+    before = [line for line in lines if json.loads(line)["temporary"]]
+    assert len(before) == 6
+    (out / MANIFEST).write_text("".join([head, *before]))  # as it is when a result has just got its name
     (out / "a_x2.png").unlink()
     assert status(upscale(album, out)) == {"a.png": "done", "b.jpg": "kept", "d.png": "kept"}
 
@@ -403,6 +402,78 @@ def test_what_is_no_picture_any_more_is_made_again(album: Path, tmp_path: Path, 
     assert (out / "a_x2.png").read_bytes() == right
 
 
+def test_a_changed_result_is_no_damaged_one_whatever_keeps_it_from_being_read(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    edited = draw(out / "a_x2.png", 77, (64, 64)).read_bytes()
+    (out / "d_x2.png").write_bytes(b"8BPS and what else is a document of an editor")
+    limits = Limits(file_mb=len(edited) / 2e6, pixels=48 * 48)
+    report = upscale(album, out, limits=limits)
+    assert report.counts == {"done": 0, "kept": 3, "failed": 0, "left": 0}
+    assert [len(item.notes) for item in report.items] == [1, 0, 1]
+    assert (out / "a_x2.png").read_bytes() == edited
+
+
+def test_what_was_replaced_once_is_not_replaced_again(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    mine = draw(out / "a_x2.png", 77).read_bytes()
+    assert upscale(album, out, overwrite=True).counts["done"] == 3
+    (out / "a_x2.png").write_bytes(mine)
+    assert "changed since" in upscale(album, out).items[0].notes[0]
+    assert (out / "a_x2.png").read_bytes() == mine
+
+
+def test_a_link_that_appears_during_the_run_is_not_written_through(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    kept = (out / "d_x2.png").read_bytes()
+
+    def link(standing: Standing) -> None:
+        if standing.phase == "upscaling" and not (out / "d_x2.png").is_symlink():
+            (out / "d_x2.png").rename(tmp_path / "moved.png")
+            (out / "d_x2.png").symlink_to(tmp_path / "moved.png")
+
+    report = upscale(album, out, strength=0.5, on_progress=link)
+    assert status(report) == {"a.png": "done", "b.jpg": "done", "d.png": "failed"}
+    assert (tmp_path / "moved.png").read_bytes() == kept
+    assert not list(tmp_path.glob("**/.*.partial"))
+
+
+def test_what_a_kill_left_is_removed_though_nothing_is_to_be_made(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    lines = (out / MANIFEST).read_text().splitlines(keepends=True)
+    sealed = [line for line in lines if '"temporary": "' in line and '"output": null' not in line]
+    assert len(sealed) == 3
+    (out / MANIFEST).write_text("".join([lines[0], *sealed]))
+    left = out / json.loads(sealed[0])["temporary"]
+    left.write_text("left over")
+    assert upscale(album, out, dry_run=True).counts["kept"] == 3
+    assert left.exists()
+    assert upscale(album, out).counts["kept"] == 3
+    assert not left.exists()
+
+
+def test_a_line_that_was_not_written_whole_takes_no_other_with_it(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failed = os.write, list[bytes]()
+
+    def write(file: int, data: bytes) -> int:
+        if b"b.jpg" in data and not failed:
+            failed.append(data)
+            return real(file, data[:20])
+        return real(file, data)
+
+    monkeypatch.setattr(manifest.os, "write", write)
+    report = upscale(album, tmp_path / "out")
+    assert status(report)["b.jpg"] == "failed"
+    monkeypatch.undo()
+    assert upscale(album, tmp_path / "out").counts["failed"] == 0
+    text = (tmp_path / "out" / MANIFEST).read_text()
+    assert all(json.loads(line) for line in text.splitlines())
+
+
 def test_what_changes_during_the_run_is_left_as_it_is(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     upscale(album, out)
@@ -425,12 +496,34 @@ def test_a_manifest_of_a_later_version_is_refused(album: Path, tmp_path: Path) -
         upscale(album, tmp_path / "out")
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "[]\n", "nothing\n", '{"target": 3}\n', '{"target": "a"}\n', "\0" * 9])
+WHOLE = dict.fromkeys(("source", "source_sha256", "settings", "weights", "output"), "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "\n\n", "[]\n", "nothing\n", '{"target": 3}\n', '{"target": "a"}\n', "\0" * 9),
+        json.dumps({**WHOLE, "target": "a\0b/c.png"}),
+        json.dumps({**WHOLE, "target": "\ud800/c.png"}),
+        json.dumps({**WHOLE, "target": "c.png", "source": "\0"}),
+        json.dumps({**WHOLE, "target": "../c.png", "temporary": ".0123456789ab.partial"}),
+        json.dumps({**WHOLE, "target": "n" * 300 + "/c.png", "temporary": ".0123456789ab.partial"}),
+    ],
+)
 def test_a_damaged_manifest_is_written_anew(album: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / MANIFEST).write_text(text)
+    (tmp_path / ".0123456789ab.partial").touch()
     assert upscale(album, tmp_path / "out").counts["done"] == 3
+    assert (tmp_path / ".0123456789ab.partial").exists()
     assert upscale(album, tmp_path / "out").counts["kept"] == 3
+
+
+def test_a_manifest_that_is_no_file_is_refused(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / MANIFEST)
+    with pytest.raises(MafdnError, match="no regular file"):
+        upscale(album, tmp_path / "out")
 
 
 # --- what fails
@@ -490,7 +583,7 @@ def test_a_full_disk_is_told_once(album: Path, tmp_path: Path, monkeypatch: pyte
             raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)), str(path))
         return sha256(path)
 
-    monkeypatch.setattr(manifest, "sha256", full)
+    monkeypatch.setattr(pipeline, "sha256", full)
     report = upscale(album, tmp_path / "out")
     assert report.stopped is not None
     assert os.strerror(getattr(errno, number)) in report.stopped

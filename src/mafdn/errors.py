@@ -1,7 +1,7 @@
 """The errors this package raises on purpose; each message is one line a person can act on.
 
-Public names: :class:`MafdnError` and its children :class:`PictureError`, :class:`WeightsError`,
-:class:`ConfigError`, :class:`UsageError`, :class:`MissingPackageError`.
+Public names: :class:`MafdnError` and its children :class:`PictureError`, :class:`DamagedError`,
+:class:`WeightsError`, :class:`ConfigError`, :class:`UsageError`, :class:`MissingPackageError`.
 """
 
 
@@ -11,6 +11,10 @@ class MafdnError(Exception):
 
 class PictureError(MafdnError):
     """A picture could not be read or written."""
+
+
+class DamagedError(PictureError):
+    """A picture file is not whole, or holds no known picture at all."""
 
 
 class WeightsError(MafdnError):

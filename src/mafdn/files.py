@@ -1,13 +1,15 @@
 """Files that appear whole or not at all, what they hold in one number, and their names in messages.
 
-Public names: :func:`replacing`, :func:`sha256`, :func:`shown`.
+Public names: :func:`replacing`, :func:`sha256`, :class:`Seen`, :func:`shown`.
 """
 
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -34,6 +36,34 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, 64 hexadecimal digits. Errors are the system's own."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a file held when it was looked at."""
+
+    sha256: str
+    about: tuple[int, ...]
+    """What the file system tells of it; as long as that is the same, so is the content."""
+
+    @classmethod
+    def look(cls, path: Path) -> "Seen":
+        """Look at a regular file. Errors are the system's own."""
+        about = _about(path)  # of before: what is written meanwhile will show
+        return cls(sha256(path), about)
+
+    def holds(self, path: Path) -> bool:
+        """Whether ``path`` still is a regular file with this content, or nothing any more."""
+        try:
+            about = _about(path)
+            return about == self.about or (stat.S_ISREG(about[0]) and sha256(path) == self.sha256)
+        except FileNotFoundError:
+            return True
+
+
+def _about(path: Path) -> tuple[int, ...]:
+    found = path.lstat()
+    return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def shown(path: Path | str) -> str:

@@ -62,7 +62,8 @@ def upscale_all(
     plan = make_plan(found, request, networks, homes, on_check=checking)
     if not (plan.jobs or plan.settled):
         raise PictureError(_nothing(inputs, found, plan))
-    manifests = {home: homes.manifest(home) for home in sorted({job.home for job in plan.jobs})}
+    needed = {job.home for job in plan.jobs} | homes.unfinished
+    manifests = {home: homes.manifest(home) for home in sorted(needed)}
     pipeline = Pipeline(plan.jobs, request, networks, manifests, on_progress=on_progress)
 
     def report(stopped: str | None = None) -> BatchReport:
@@ -83,7 +84,7 @@ def upscale_all(
             machine=machine(),
         )
 
-    if not plan.jobs or dry_run:
+    if not manifests or dry_run:
         return report()
     try:
         with ExitStack() as stack:

@@ -3,15 +3,17 @@
 Public names: :class:`Manifest`, :class:`Entry`, :func:`settings_digest`, :data:`MANIFEST`, :data:`RESULTS`.
 
 ``.mafdn-manifest.jsonl`` holds a JSON object per line. The first names the version; every other is an :class:`Entry`,
-and of two with one target the later holds. A line is written when work on a result begins and another when it is whole,
-both before it gets its name: whatever the moment of a kill, they tell what is ours by its bytes. A torn line is left
+and of two with one target the later holds. A line is written when work on a result begins, another when it is whole and
+a third when it has its name: whatever the moment of a kill, they tell what is ours by its bytes. A torn line is left
 out.
 """
 
+import errno
 import hashlib
 import json
 import os
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +22,7 @@ from typing import Any
 import filelock
 
 from mafdn.errors import MafdnError
-from mafdn.files import replacing, sha256, shown
+from mafdn.files import replacing, shown
 from mafdn.jobs.sizes import Size
 from mafdn.jobs.targets import Output
 from mafdn.pictures.writing import TEMPORARY
@@ -47,14 +49,12 @@ class Entry:
     """By :func:`settings_digest`."""
     weights: str
     """The SHA-256 of the network's file."""
-    replaces: str | None = None
-    """The SHA-256 of what was at ``target`` when work began, and may still be."""
-    temporary: str | None = None
-    """The name beside ``target`` that the result has until it gets its own."""
     output: str | None = None
     """The SHA-256 of the result; ``None`` until it is whole."""
-    written_ns: int | None = None
-    """When its last byte was written, as its file system tells it."""
+    temporary: str | None = None
+    """The name beside ``target`` that the result has until it gets its own; then ``None``."""
+    replaces: str | None = None
+    """The SHA-256 of an earlier result that may be at ``target`` until then."""
 
 
 def settings_digest(size: Size, strength: float, output: Output, *, exact: bool, ending: str) -> str:
@@ -112,6 +112,11 @@ class Manifest:
             self._file = None
         self._lock.release()
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a run was killed and may have left files, or works at present."""
+        return any(entry.temporary is not None for entry in self._entries.values())
+
     def find(self, target: Path) -> Entry | None:
         """What is known of the result at ``target``."""
         return self._entries.get(self.name_of(target))
@@ -145,22 +150,26 @@ class Manifest:
         replaces: str | None,
         temporary: str,
     ) -> Entry:
-        """Note that work on ``target`` begins. Errors are the system's own, as for :meth:`seal`."""
-        entry = Entry(
-            target=self.name_of(target),
-            source=self.name_of(source),
-            source_sha256=source_sha256,
-            settings=settings,
-            weights=weights,
-            replaces=replaces,
-            temporary=temporary,
+        """Note that work on ``target`` begins. Errors are the system's own, as for the two that follow."""
+        return self._add(
+            Entry(
+                target=self.name_of(target),
+                source=self.name_of(source),
+                source_sha256=source_sha256,
+                settings=settings,
+                weights=weights,
+                temporary=temporary,
+                replaces=replaces,
+            )
         )
-        self._add(entry)
-        return entry
 
-    def seal(self, entry: Entry, whole: Path) -> None:
-        """Note that the result is whole, at ``whole``, and about to get its name."""
-        self._add(replace(entry, output=sha256(whole), written_ns=whole.stat().st_mtime_ns))
+    def seal(self, entry: Entry, output: str) -> Entry:
+        """Note that the result is whole, with this SHA-256, and about to get its name."""
+        return self._add(replace(entry, output=output))
+
+    def finish(self, entry: Entry) -> None:
+        """Note that the result has its name."""
+        self._add(replace(entry, temporary=None, replaces=None))
 
     def undo(self, entry: Entry, before: Entry | None) -> None:
         """Note that nothing came of ``entry``: what was known of its target ``before`` holds again."""
@@ -171,23 +180,27 @@ class Manifest:
             self._entries.pop(entry.target, None)
             self._write({"target": entry.target})
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry) -> Entry:
         with self._adding:
             self._entries.pop(entry.target, None)  # so that the order is that of the work
             self._entries[entry.target] = entry
             self._write(asdict(entry))
+        return entry
 
     def _write(self, value: dict[str, Any]) -> None:
         assert self._file is not None, "the manifest is not open"
         data = (json.dumps(value) + "\n").encode()
-        if os.write(self._file, data) != len(data):
-            os.write(self._file, b"\n")  # so that what is torn is a line of its own
-            raise OSError(28, os.strerror(28), str(self._path))  # the disk took a part of it
+        before = os.fstat(self._file).st_size
+        if os.write(self._file, data) != len(data):  # the disk took a part of it
+            os.ftruncate(self._file, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         os.fsync(self._file)
 
     def _read(self) -> None:
         self._entries, self._lines = {}, 0
         try:
+            if self._path.exists() and not self._path.is_file():  # reading a FIFO would wait for ever
+                raise MafdnError(f"{shown(self._path)} is no regular file; remove it, or give another folder")
             lines = self._path.read_bytes().split(b"\n")  # the last is what follows the last line's end: nothing
         except FileNotFoundError:
             return
@@ -216,10 +229,10 @@ class Manifest:
     def _remove_temporaries(self) -> None:
         """Remove what a killed run was writing, and nobody else."""
         for target, entry in self._entries.items():
-            folder = (self.folder / target).parent
-            if entry.temporary is not None and folder.is_dir():
-                (folder / entry.temporary).unlink(missing_ok=True)
-                self._entries[target] = replace(entry, temporary=None)
+            if entry.temporary is not None:
+                with suppress(OSError):  # it stays noted, and is tried again by the next run
+                    (self.folder / target).with_name(entry.temporary).unlink(missing_ok=True)
+                    self._entries[target] = replace(entry, temporary=None)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -234,12 +247,20 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 def _entry(value: dict[str, Any]) -> Entry | None:
     """The entry in a line's object; ``None`` when it says no more than that there is none, or is damaged."""
     known: dict[str, Any] = {field.name: value.get(field.name) for field in fields(Entry)}
-    written, temporary = known.pop("written_ns"), known["temporary"]
-    told = {name for name, text in known.items() if isinstance(text, str)}
-    if not told >= NEEDED or any(known[name] is not None for name in known.keys() - told):
+    texts = {name: text for name, text in known.items() if text is not None}
+    if not (texts.keys() >= NEEDED and all(_is_text(text) for text in texts.values())):
         return None
-    if not (written is None or isinstance(written, int)):
+    target, temporary = known["target"], known["temporary"]
+    if Path(target).is_absolute() or ".." in Path(target).parts:  # results lie in the folder
         return None
     if temporary is not None and not TEMPORARY.fullmatch(temporary):  # it will be removed
         return None
-    return Entry(**known, written_ns=written)
+    return Entry(**known)
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value can be a file's name."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False

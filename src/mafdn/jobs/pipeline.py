@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -206,7 +207,7 @@ class Pipeline:
                 strength=request.strength,
                 output=job.output,
                 limits=replace(request.limits, began=time.monotonic()),
-                overwrite=job.replaces is not None,
+                overwrite=job.seen is not None,
                 temporary=temporary,
             )
         except BaseException:
@@ -215,17 +216,21 @@ class Pipeline:
         return begun, prepared
 
     def _finish(self, job: Job, begun: _Begun, pending: Pending) -> Item:
-        """In the finishing thread: wait for the encoder, and note what will be there."""
+        """In the finishing thread: wait for the encoder, and note what is there."""
+        manifest, sealed = self._manifests[job.home], list[Entry]()
 
         def seal(whole: Path) -> None:
-            _check_unchanged(job)
-            self._manifests[job.home].seal(begun.entry, whole)
+            sealed.append(manifest.seal(begun.entry, sha256(whole)))
+            if job.seen is not None and not job.seen.holds(job.target):  # and without, only a free name is taken
+                raise MafdnError(f"{shown(job.target)} was changed during this run and is left as it is; run it again")
 
         try:
             report = pending.finish(on_whole=seal)
         except Exception as error:
             self._undo(job, begun)
             return job.item(status="failed", reason=_reason(job, error))
+        with suppress(OSError):  # its bytes are known: the next run will see that it has its name
+            manifest.finish(sealed[0])
         return job.item(
             status="done",
             reason=job.why,
@@ -278,18 +283,6 @@ class Pipeline:
                 total=self._total,
             )
         )
-
-
-def _check_unchanged(job: Job) -> None:
-    """Raise :class:`MafdnError` where the result would replace something else than what was to be replaced."""
-    if job.replaces is None:  # and then nothing is replaced
-        return
-    try:
-        there = sha256(job.target)
-    except FileNotFoundError:
-        return
-    if there != job.replaces:
-        raise MafdnError(f"{shown(job.target)} was changed during this run and is left as it is; run it again")
 
 
 def _room() -> int:

@@ -3,14 +3,16 @@
 Public names: :class:`Request`, :class:`Job`, :class:`Plan`, :class:`Homes`, :func:`make_plan`.
 """
 
+import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mafdn.errors import MafdnError, PictureError
-from mafdn.files import sha256, shown
+from mafdn.errors import DamagedError, MafdnError, PictureError
+from mafdn.files import Seen, sha256, shown
 from mafdn.jobs.folders import Found, Source
 from mafdn.jobs.manifest import MANIFEST, Entry, Manifest, settings_digest
 from mafdn.jobs.naming import Pattern, Wanted, assign, place
@@ -71,8 +73,10 @@ class Job:
     home: Path
     """The folder of its manifest."""
     why: str = "new"
+    seen: Seen | None = None
+    """What is at ``target`` and may be replaced."""
     replaces: str | None = None
-    """The SHA-256 of what is at ``target`` and may be replaced."""
+    """The SHA-256 of an earlier result that is, or was, at ``target``."""
 
     @property
     def pixels(self) -> int:
@@ -114,6 +118,11 @@ class Homes:
             above = (folder, *folder.parents)
             self._nearest[folder] = next((home for home in above if _is_file(home / MANIFEST)), None)
         return self._nearest[folder]
+
+    @property
+    def unfinished(self) -> set[Path]:
+        """The folders among those asked for in which a run was killed, or works at present."""
+        return {home for home, manifest in self._open.items() if manifest.unfinished}
 
     def manifest(self, home: Path) -> Manifest:
         """The manifest in ``home``, read when first asked for."""
@@ -278,28 +287,26 @@ def _judge(job: Job, manifest: Manifest, request: Request) -> Job | Item:
     """``job`` with why it is to be done; or what became of it, when it is not."""
     target, entry = job.target, manifest.find(job.target)
     if not os.path.lexists(target):
-        return replace(job, why="new" if entry is None else "missing")
+        return replace(job, why="missing", replaces=entry.output) if entry else job
     if target.is_symlink() or not target.is_file():
         return job.item(status="failed", reason=f"{shown(target)} exists and is no regular file; give another folder")
     hint = "give --overwrite to replace it, or another folder or --pattern"
     if entry is None and not request.overwrite:
         return job.item(status="failed", reason=f"{shown(target)} exists and was not made by a run like this; {hint}")
     try:
-        there = sha256(target)
-        again = replace(job, replaces=there)
+        seen = Seen.look(target)
+        ours, others = replace(job, seen=seen, replaces=seen.sha256), replace(job, seen=seen, why="replaced")
         if entry is None:
-            return replace(again, why="replaced")
+            return others
         other = _other(job, entry)
-        if there == entry.output:
-            if other or request.redo:
-                return replace(again, why=other or "redone")
-            return job.item(status="kept")
-        if there == entry.replaces:
-            return replace(again, why="unfinished")
+        if seen.sha256 == entry.output:
+            return replace(ours, why=other or "redone") if other or request.redo else job.item(status="kept")
+        if seen.sha256 == entry.replaces:
+            return replace(ours, why="unfinished")
         if request.overwrite:
-            return replace(again, why="replaced")
-        if _is_damaged(target, entry, request.limits):
-            return replace(again, why="damaged")
+            return others
+        if entry.output is not None and _is_damaged(target):
+            return replace(ours, why="damaged")
     except OSError as error:
         reason = f"cannot read {shown(error.filename or job.source)}: {error.strerror or error}"
         return job.item(status="failed", reason=reason)
@@ -317,14 +324,12 @@ def _other(job: Job, entry: Entry) -> str | None:
     return "changed" if entry.source_sha256 != sha256(job.source) else None
 
 
-def _is_damaged(target: Path, entry: Entry, limits: Limits) -> bool:
-    """Whether a result that differs from what was written is no longer a picture, or differs though nobody wrote it."""
-    if target.stat().st_mtime_ns == entry.written_ns:
-        return True
+def _is_damaged(target: Path) -> bool:
+    """Whether a result is no whole picture any more; one that cannot be looked at may be."""
     try:
-        open_picture(target, limits=replace(limits, seconds=None), scratch=target.parent)
-    except MafdnError as error:  # HEIC, say, cannot be read everywhere
-        return isinstance(error, PictureError)
+        open_picture(target, limits=Limits(pixels=sys.maxsize, file_mb=math.inf), scratch=target.parent)
+    except MafdnError as error:
+        return isinstance(error, DamagedError)
     return False
 
 

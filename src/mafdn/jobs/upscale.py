@@ -80,13 +80,11 @@ class Pending:
     def finish(self, on_whole: Callable[[Path], None] | None = None) -> Report:
         """Wait for the encoder and give the file its name; raises :class:`PictureError`.
 
-        ``on_whole`` is called with the temporary file once that is whole, and may raise to keep it from its name.
+        ``on_whole`` is that of :meth:`Reservation.publish`.
         """
         try:
             notes = self._encoder.finish()
-            if on_whole:
-                on_whole(self._prepared.reservation.temporary)
-            self._prepared.reservation.publish()
+            self._prepared.reservation.publish(on_whole)
         finally:
             self.cancel()
         seconds = time.perf_counter() - self._prepared.began
@@ -143,7 +141,7 @@ def prepare(
     Without ``size`` the result is ``scale`` times as large, as the network makes it. ``strength`` in [0, 1] is the
     network's share, the rest is Lanczos. Everything that can be known beforehand (existing or unwritable target, sizes
     beyond the format, memory, the disk or ``limits``) is checked before any work. ``target`` appears complete or not at
-    all; until then its file may be called ``temporary``. Raises :class:`PictureError` and :class:`UsageError`.
+    all; ``temporary`` is that of :class:`Reservation`. Raises :class:`PictureError` and :class:`UsageError`.
     """
     began = time.perf_counter()
     if not 0 <= strength <= 1:

@@ -1,14 +1,14 @@
 """The picture formats this package reads and writes, told apart by content.
 
-Public names: :class:`Format`, :data:`FORMATS`, :data:`SUFFIXES`, :func:`sniff`, :func:`format_of_name`,
-:func:`format_called`.
+Public names: :class:`Format`, :data:`FORMATS`, :data:`SUFFIXES`, :func:`sniff`, :func:`damaged`,
+:func:`format_of_name`, :func:`format_called`.
 """
 
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn.errors import PictureError, UsageError
+from mafdn.errors import DamagedError, PictureError, UsageError
 from mafdn.files import shown
 
 
@@ -146,7 +146,8 @@ WRITABLE = {f.name.lower(): f for f in FORMATS.values() if f.bits}
 def sniff(path: Path) -> Format:
     """The format of a file by its first bytes, whatever its name.
 
-    Raises :class:`PictureError` when the file is missing, empty, no regular file or of no known format.
+    Raises :class:`DamagedError` when the file is empty or of no known format, and :class:`PictureError` when it is
+    missing, no regular file or known and not read.
     """
     name = shown(path)
     try:
@@ -162,7 +163,7 @@ def sniff(path: Path) -> Format:
     except ValueError as error:  # a NUL in the name
         raise PictureError(f"cannot read {name}: {error}") from None
     if not start:
-        raise PictureError(f"{name} is empty; it holds no picture")
+        raise DamagedError(f"{name} is empty; it holds no picture")
     if start[4:8] == b"ftyp" and start[8:12] in (b"mif1", b"msf1") and b"avif" in start[16:]:
         return FORMATS["AVIF"]  # whose main brand is the container's
     for known in FORMATS.values():
@@ -171,7 +172,12 @@ def sniff(path: Path) -> Format:
     for magic, advice in UNREADABLE.items():
         if start.startswith(magic):
             raise PictureError(f"{name} is {advice}")
-    raise PictureError(f"{name} is not a picture in a known format ({KNOWN}), whatever its name says")
+    raise DamagedError(f"{name} is not a picture in a known format ({KNOWN}), whatever its name says")
+
+
+def damaged(path: Path, reason: str) -> DamagedError:
+    """The error for a file of a known format whose content is not as it should be."""
+    return DamagedError(f"{shown(path)} seems damaged or incomplete ({reason})")
 
 
 def format_of_name(path: Path) -> Format:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.files import shown
+from mafdn.pictures.formats import damaged
 from mafdn.pictures.picture import Pixels
 
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
@@ -30,7 +31,7 @@ def require_heic(path: Path) -> Any:
 def read_heic(path: Path) -> tuple[Pixels, int]:
     """(H, W, 1 to 4) upright pixels, uint8 or the whole range of uint16, and the bits the file has.
 
-    Raises :class:`PictureError` when the file is damaged and :class:`MissingPackageError`.
+    Raises :class:`PictureError`, :class:`DamagedError` when the file is damaged, and :class:`MissingPackageError`.
     """
     decoder = require_heic(path)
     try:
@@ -40,7 +41,7 @@ def read_heic(path: Path) -> tuple[Pixels, int]:
         pixels = np.asarray(image)
     except (ValueError, OSError, RuntimeError, EOFError, SyntaxError) as error:
         reason = " ".join(str(error).split())
-        raise PictureError(f"{shown(path)} seems damaged or incomplete ({reason})") from None
+        raise damaged(path, reason) from None
     if mode not in CHANNELS:
         raise PictureError(f"{shown(path)} has {mode} pixels; grey and RGB are supported")
     pixels = pixels.reshape(*pixels.shape[:2], CHANNELS[mode])

@@ -12,8 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn.errors import PictureError
-from mafdn.files import shown
+from mafdn.pictures.formats import damaged
 from mafdn.pictures.scratch import FileRows
 from mafdn.pixels.rows import Rows
 
@@ -43,7 +42,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header of a PNM file; raises :class:`PictureError` when it is damaged."""
+    """The header of a PNM file; raises :class:`DamagedError` when it is damaged."""
     with path.open("rb") as file:
         text = file.read(LONGEST_HEADER)
     kind, position = int(text[1:2]), 2
@@ -51,36 +50,36 @@ def read_header(path: Path) -> Header:
     for _ in range(2 if kind in (1, 4) else 3):
         found = TOKEN.match(text, position)
         if not found or len(found[1]) > 10:
-            raise PictureError(f"{shown(path)} seems damaged or incomplete (its header has no size)")
+            raise damaged(path, "its header has no size")
         numbers.append(int(found[1]))
         position = found.end()
     width, height, white = (*numbers, 1)[:3]
     if not (0 < width < 2**31 and 0 < height < 2**31 and 0 < white < 65_536):
-        raise PictureError(f"{shown(path)} seems damaged or incomplete (its header makes no sense)")
+        raise damaged(path, "its header makes no sense")
     return Header(kind=kind, width=width, height=height, white=white, start=position + 1)
 
 
 def read_pixels(path: Path) -> Rows:
     """(H, W, 1 or 3) pixels, 8 bits or 16 over their full range; those that need no change stay in the file.
 
-    Raises :class:`PictureError` when they are not all there.
+    Raises :class:`DamagedError` when they are not all there.
     """
     header = read_header(path)
     if header.kind in (5, 6) and header.white in (255, 65_535):
         shape = (header.height, header.width, header.channels)
         dtype = np.dtype(np.uint8 if header.white == 255 else ">u2")
         if path.stat().st_size < header.start + math.prod(shape) * dtype.itemsize:
-            raise PictureError(f"{shown(path)} seems damaged or incomplete (it ends too early)")
+            raise damaged(path, "it ends too early")
         return FileRows(path.open("rb"), shape, dtype, start=header.start)
     with path.open("rb") as file:
         file.seek(header.start - 1 if header.kind <= 3 else header.start)
         values = _values(file, header)
     if values is None:
-        raise PictureError(f"{shown(path)} seems damaged or incomplete (it ends too early)")
+        raise damaged(path, "it ends too early")
     if header.kind in (1, 4):  # 1 is black
         return ((1 - values) * 255).astype(np.uint8)
     if values.max() > header.white:
-        raise PictureError(f"{shown(path)} seems damaged or incomplete (values above its own white)")
+        raise damaged(path, "values above its own white")
     full = 255 if header.white < 256 else 65_535
     if header.white != full:
         values = (values.astype(np.uint32) * full + header.white // 2) // header.white

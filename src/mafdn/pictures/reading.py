@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mafdn.errors import PictureError
 from mafdn.files import shown
 from mafdn.pictures import netpbm
-from mafdn.pictures.formats import Format, sniff
+from mafdn.pictures.formats import Format, damaged, sniff
 from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
@@ -32,7 +32,6 @@ from mafdn.pictures.profiles import check_profile
 from mafdn.pictures.scratch import LARGE, spill
 from mafdn.pixels.rows import Rows
 
-DAMAGED = "seems damaged or incomplete"
 DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
 GREY, RGB = ("b-w", "grey16"), ("srgb", "rgb16", "rgb")
 LOADERS = {
@@ -70,13 +69,13 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
     Orientation is applied and its tag dropped; 8 and 16 bits, grey and color, alpha, ICC profile and
     metadata are kept; CMYK and Lab become sRGB with a note; of an animation the first frame is read. The pixels of a
     large picture wait in a file in the folder ``scratch``, where that is given, and not in memory. Raises
-    :class:`PictureError` with one line when the file is missing, damaged, truncated, of another kind or beyond
-    ``limits``, and :class:`MissingPackageError` for HEIC without its decoder.
+    :class:`DamagedError` with one line when the file is damaged, truncated or no known picture, :class:`PictureError`
+    when it is missing or beyond ``limits``, and :class:`MissingPackageError` for HEIC without its decoder.
     """
     limits = limits or Limits()
     stated = read_header(path, limits=limits)
     kind = stated.format
-    with one_line_errors(path, DAMAGED):
+    with one_line_errors(path):
         if kind.name == "PPM":
             return _open_pnm(path, kind)
         image = _load(path, kind)
@@ -93,7 +92,7 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
         image = image.autorot()
         image, changed = _as_grey_or_rgb(image)
         if (image.width, image.height) != (stated.width, stated.height):
-            raise PictureError(f"{shown(path)} {DAMAGED} (its sizes disagree)")
+            raise damaged(path, "its sizes disagree")
         if file_bits is not None:
             image = _spread(image, file_bits, shifted=kind.name == "AVIF")
         bands = 1 if image.interpretation in GREY else 3
@@ -128,7 +127,7 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
     limits = limits or Limits()
     kind = sniff(path)
     limits.check_file(path)
-    with one_line_errors(path, DAMAGED):
+    with one_line_errors(path):
         if kind.name == "PPM":
             header = netpbm.read_header(path)
             width, height, channels, bits = header.width, header.height, header.channels, header.bits
@@ -172,16 +171,15 @@ def file_name(path: Path) -> str:
 
 
 @contextmanager
-def one_line_errors(path: Path, problem: str) -> Generator[None]:
-    """Turn every failure of the codecs into one :class:`PictureError`, ``path`` and ``problem`` first."""
+def one_line_errors(path: Path, problem: str | None = None) -> Generator[None]:
+    """Turn every failure of the codecs into one line: ``path`` and ``problem`` first, or that the file is damaged."""
     try:
         yield
     except pyvips.Error as error:
         lines = [re.sub(r"^\w*: ", "", line.strip()) for line in str(error).splitlines()]
         reasons = [line for line in lines if line and not line.startswith(("unable to call", "unable to write"))]
-        raise PictureError(
-            f"{shown(path)} {problem} ({reasons[-1] if reasons else 'the codec gives no reason'})"
-        ) from None
+        reason = reasons[-1] if reasons else "the codec gives no reason"
+        raise (PictureError(f"{shown(path)} {problem} ({reason})") if problem else damaged(path, reason)) from None
     except MemoryError:
         raise PictureError(f"{shown(path)} needs more memory than there is") from None
 

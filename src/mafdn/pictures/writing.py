@@ -7,8 +7,8 @@ import os
 import re
 import secrets
 import weakref
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,9 @@ def check_encodable(path: Path, target: Format, *, width: int, height: int) -> N
 class Reservation:
     """A temporary file, ``temporary``, beside ``path``: it becomes ``path`` or vanishes.
 
-    Its name may be given. Raises :class:`PictureError` at once when the folder is missing or not writable, or when
-    ``path`` exists and ``overwrite`` is false.
+    A link that may be overwritten is written through, unless the name that ``temporary`` shall have beside ``path`` is
+    given. Raises :class:`PictureError` at once when the folder is missing or not writable, or when ``path`` exists and
+    ``overwrite`` is false.
     """
 
     def __init__(self, path: Path, *, overwrite: bool, temporary: str | None = None) -> None:
@@ -46,7 +47,7 @@ class Reservation:
         removal: Any = None
         try:
             _refuse(path, overwrite=overwrite)
-            self._final = path.resolve() if overwrite else path  # a link that may be overwritten is written through
+            self._final = path.resolve() if overwrite and temporary is None else path
             self.temporary = self._final.with_name(temporary or temporary_name())
             # Whatever happens from here on, it is gone when this object is.
             removal = self._removal = weakref.finalize(self, self.temporary.unlink, missing_ok=True)
@@ -56,15 +57,24 @@ class Reservation:
                 removal.detach()
             raise PictureError(f"cannot write {shown(path)}: {getattr(error, 'strerror', None) or error}") from None
 
-    def publish(self) -> None:
-        """Flush the temporary file and give it its name; raises :class:`PictureError`."""
+    def publish(self, on_whole: Callable[[Path], None] | None = None) -> None:
+        """Flush the temporary file and give it its name; raises :class:`PictureError`.
+
+        ``on_whole`` is called with the temporary file in between, and may raise to keep it from its name.
+        """
         try:
             with self.temporary.open("rb+") as file:
                 os.fsync(file.fileno())
+            if on_whole:
+                on_whole(self.temporary)
             _publish(self.temporary, self._final, overwrite=self._overwrite)
         except OSError as error:
+            self.discard()
             raise PictureError(f"cannot write {shown(self.path)}: {error.strerror or error}") from None
-        finally:
+        except BaseException:
+            self.discard()
+            raise
+        with suppress(OSError):  # the result has its name, whatever becomes of the other
             self.discard()
 
     def discard(self) -> None:
