@@ -99,6 +99,18 @@ def test_soft_alpha_is_left_alone() -> None:
     assert np.array_equal(settled, larger)
 
 
+@pytest.mark.parametrize("side", [5, 16, 20])
+def test_reduced_transparency_is_that_of_all_pixels_below(side: int) -> None:
+    alpha = np.zeros((160, 160, 1), np.uint8)
+    alpha[np.arange(160) % 10 < 3] = 255
+    smaller = np.full((side, side), 76, np.uint8)
+    settle_alpha(smaller, 0, alpha, smaller.shape)
+    assert (smaller == 76).all()
+    whole = np.full((side, side), 250, np.uint8)
+    settle_alpha(whole, 0, np.full_like(alpha, 255), whole.shape)
+    assert (whole == 255).all()
+
+
 def test_opaque_pictures_stay_opaque_and_clear_ones_clear() -> None:
     for value in (0, 65_535):
         whole = np.full((40, 40), value, np.uint16)

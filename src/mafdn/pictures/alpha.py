@@ -65,18 +65,31 @@ def settle_alpha(larger: NDArray[Any], top: int, alpha: Rows, size: tuple[int, i
     full = int(np.iinfo(alpha.dtype).max)
     limit = int(np.iinfo(larger.dtype).max)
     snap = round(limit * SNAP)
-    rows = np.arange(top, top + len(larger)) * alpha.shape[0] // size[0]
-    columns = np.arange(size[1]) * alpha.shape[1] // size[1]
-    first = max(0, int(rows[0]) - 1)  # a neighbor on either side
-    values = alpha[first : int(rows[-1]) + 2][..., -1]
+    above, below = _around_of(np.arange(top, top + len(larger)), alpha.shape[0], size[0])
+    before, behind = _around_of(np.arange(size[1]), alpha.shape[1], size[1])
+    first = int(above[0])
+    values = alpha[first : int(below[-1])][..., -1]
     for value, end in ((0, 0), (full, limit)):
-        exact = values == value
-        inside, near = _eroded(exact), ~_eroded(~exact)
-        for start in range(0, len(larger), 256):  # masks of the result's size would weigh as much as it
-            band = larger[start : start + 256]
-            lines = rows[start : start + 256] - first
+        down = _summed(values == value, 0)
+        for start in range(0, len(larger), 256):  # counts of the result's size would weigh as much as it
+            band, lines = larger[start : start + 256], slice(start, start + 256)
+            across = _summed(down[below[lines] - first] - down[above[lines] - first], 1)
+            count = across[:, behind] - across[:, before]
+            inside = count == (below - above)[lines, None] * (behind - before)
             almost = band <= snap if end == 0 else band >= limit - snap
-            band[inside[lines][:, columns] | (almost & near[lines][:, columns])] = end
+            band[inside | (almost & (count > 0))] = end
+
+
+def _around_of(places: NDArray[Any], length: int, larger: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """From where to where pixels of ``length`` make those at ``places`` of ``larger``, a neighbor on either side."""
+    first, last = places * length // larger, -(-(places + 1) * length // larger)
+    return np.maximum(first - 1, 0), np.minimum(last + 1, length)
+
+
+def _summed(values: NDArray[Any], axis: int) -> NDArray[np.int64]:
+    """Sums of all that come before each place along ``axis``, and of all."""
+    pad = [(1, 0) if axis == a else (0, 0) for a in (0, 1)]
+    return np.cumsum(np.pad(values, pad), axis, np.int64)
 
 
 def _weighted(planes: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -110,16 +123,6 @@ def _filled(planes: NDArray[Any], wide: Floats) -> Floats:
     rest = known == 0
     filled[rest] = blocks[rest]
     return filled
-
-
-def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where ``mask`` holds in all 3x3 pixels around; the outside of the picture counts as its border."""
-    for axis in (0, 1):
-        pad = [(1, 1) if axis == a else (0, 0) for a in (0, 1)]
-        padded = np.pad(mask, pad, mode="edge")
-        size = mask.shape[axis]
-        mask = padded.take(range(size), axis) & mask & padded.take(range(2, size + 2), axis)
-    return mask
 
 
 def _around(values: Floats) -> Floats:
