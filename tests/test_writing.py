@@ -1,5 +1,6 @@
 """How results are written: what formats keep, what is said where they cannot, and what can be asked for."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from mafdn.errors import PictureError, UsageError
 from mafdn.jobs.sizes import Size
 from mafdn.jobs.targets import Output
 from mafdn.jobs.upscale import upscale_file
+from mafdn.pictures.metadata import resized
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
 from tests.test_inference import Repeat
@@ -122,6 +124,59 @@ def test_thumbnails_are_left_out(shared: Path, tmp_path: Path) -> None:
             continue
         with Image.open(report.target) as image:
             assert not image.getexif().get_ifd(1)
+
+
+def photoshop(*resources: tuple[int, bytes]) -> bytes:
+    """A block as Photoshop writes it; names of resources are of odd and even lengths."""
+    parts = [b"Photoshop 3.0\0"]
+    for number, data in resources:
+        name = b"\x05named" if number % 2 else b"\0\0"
+        parts.append(struct.pack(">4sH", b"8BIM", number) + name + struct.pack(">I", len(data)) + data)
+        parts.append(b"\0" * (len(data) % 2))
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("finer", [1.0, 2.0])
+def test_what_photoshop_says_beside_iptc_is_made_true(finer: float) -> None:
+    iptc, shown_at = (0x0404, b"\x1c\x02\x78\0\5words"), struct.pack(">IHHIHH", 300 << 16, 1, 1, 150 << 16, 1, 1)
+    block = photoshop((0x03ED, shown_at), (0x0409, b"old"), iptc, (0x040C, b"thumbnail"))
+    packet = (
+        b'<xmp:Thumbnails><rdf:Alt>pixels</rdf:Alt></xmp:Thumbnails><a tiff:XResolution="300/1">'
+        b"<tiff:YResolution>1500/10</tiff:YResolution>"
+    )
+    fields = {"iptc-data": (0, block), "xmp-data": (0, packet)}
+    changed = resized(fields, width=8, height=8, finer=(finer, finer))
+    better = struct.pack(">IHHIHH", round(300 * finer) << 16, 1, 1, round(150 * finer) << 16, 1, 1)
+    assert changed["iptc-data"][1] == photoshop((0x03ED, better), iptc)
+    stated = (b"300/1", b"1500/10") if finer == 1 else (b"600000/1000", b"300000/1000")
+    assert changed["xmp-data"][1] == b'<a tiff:XResolution="%s"><tiff:YResolution>%s</tiff:YResolution>' % stated
+    for end in range(20, len(block) - 1):  # what is damaged stays as it is, or loses whole resources only
+        torn = resized({"iptc-data": (0, block[:end])}, width=8, height=8)["iptc-data"][1]
+        assert torn == block[:end] or block.startswith(torn[:14])
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp", "avif"])
+def test_nothing_is_said_that_nobody_has_said(tmp_path: Path, ending: str) -> None:
+    pyvips.Image.black(16, 16, bands=3).copy(interpretation="srgb").webpsave(str(tmp_path / "in.webp"), keep=0)
+    path = upscale_file(tmp_path / "in.webp", tmp_path / f"out.{ending}", engine=Repeat()).target
+    picture = open_picture(path)
+    assert picture.pixels_per_mm == pytest.approx((72 / 25.4, 72 / 25.4), rel=1e-3)
+    assert not picture.fields
+
+
+def test_who_may_read_a_file_stays_so_when_it_is_replaced(tmp_path: Path, png: Path) -> None:
+    path = upscale_file(png, tmp_path / "out.png", engine=Repeat()).target
+    path.chmod(0o600)
+    upscale_file(png, path, engine=Repeat(), overwrite=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_gif_cannot_hold_is_said(tmp_path: Path) -> None:
+    ramp = np.dstack([np.full((16, 16, 3), 90, np.uint8), np.arange(256, dtype=np.uint8).reshape(16, 16)])
+    pyvips.Image.new_from_array(ramp, interpretation="srgb").pngsave(str(tmp_path / "in.png"))
+    notes = " ".join(upscale_file(tmp_path / "in.png", tmp_path / "out.gif", engine=Repeat()).notes)
+    assert "256 colors" in notes
+    assert "no partial transparency" in notes
 
 
 def test_metadata_can_be_left_out_but_for_the_profile(shared: Path, tmp_path: Path) -> None:

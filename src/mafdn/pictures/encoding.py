@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pyvips
 
 from mafdn.errors import PictureError
@@ -21,12 +22,12 @@ from mafdn.pictures.feeding import Feed
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
-from mafdn.pictures.picture import Picture, Pixels, space_of
+from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
 from mafdn.pictures.reading import file_name, one_line_errors
 from mafdn.pixels.rows import pieces
 
 QUALITY = 95
-KEEP_PROFILE, KEEP_ALL, PNG_AVERAGE = 8, 31, 64  # libvips's flags
+KEEP_EXIF, KEEP_PROFILE, KEEP_ALL, PNG_AVERAGE = 1, 8, 31, 64  # libvips's flags
 AVIF_EFFORT = 3
 """Of 9; each step more takes about twice the time for one or two percent of the size."""
 PNG_COMPRESSION = 2
@@ -188,14 +189,20 @@ def _fitted(picture: Picture, image: pyvips.Image, target: Format) -> tuple[pyvi
 
 
 def _lost(picture: Picture, target: Format, *, strip: bool) -> list[str]:
-    """The blocks of metadata that ``target`` is written without, a sentence each."""
+    """What is lost in ``target`` and shows only there: colors, and the blocks of metadata it is written without."""
+    lost = ["GIF has 256 colors: the picture was brought down to them"] if target.name == "GIF" else []
+    if target.name == "GIF" and picture.transparent:
+        lost.append("GIF has no partial transparency: pixels became opaque or clear")
     blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in target.metadata]
-    return [f"{target.name} files are written without {block}: it was left out" for block in blocks]
+    return lost + [f"{target.name} files are written without {block}: it was left out" for block in blocks]
 
 
 def _save(image: pyvips.Image, path: Path, target: Format, picture: Picture, options: Options) -> None:
     name = file_name(path)
     keep = KEEP_PROFILE if options.strip else KEEP_ALL
+    says_nothing = not any(field.startswith("exif-") for field in picture.fields)
+    if says_nothing and np.allclose(picture.pixels_per_mm, SCREEN, rtol=1e-3):
+        keep &= ~KEEP_EXIF  # libvips would make a block that says what nobody has said
     # AVIF stores transparency at the quality of its colors, and only the highest keeps opaque parts opaque.
     usual = 100 if target.name == "AVIF" and picture.transparent else QUALITY
     quality = usual if options.quality is None else options.quality

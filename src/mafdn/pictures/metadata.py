@@ -20,6 +20,10 @@ Fields = Mapping[str, tuple[Any, Any]]
 TEXTS = ("exif-ifd", "png-comment-", "image-description")
 XMP_VALUE = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
 WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
+XMP_RATIONAL = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]+)/([0-9]+)"""
+XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOTALL)
+PHOTOSHOP = b"Photoshop 3.0\0"
+THUMBNAILS, SHOWN_AT = (0x0409, 0x040C), 0x03ED  # Photoshop's numbers; the latter is the resolution
 RESOLUTIONS, RATIONAL = (0x011A, 0x011B), 5
 HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
 
@@ -47,6 +51,9 @@ def resized(
     EXIF's own PixelXDimension and PixelYDimension are set by libvips when it writes.
     """
     changed = dict(fields)
+    if IPTC in changed:
+        kind, block = changed[IPTC]
+        changed[IPTC] = (kind, _resources(block, finer))
     for name, number in (("ImageWidth", width), ("ImageLength", height)):
         field = f"exif-ifd0-{name}"
         if field in changed:
@@ -58,8 +65,12 @@ def resized(
             changed.pop(f"exif-ifd0-{axis}Resolution", None)  # libvips takes what the block says
     if XMP in changed:
         kind, packet = changed[XMP]
+        packet = XMP_THUMBNAILS.sub(b"", packet)
         packet = _replaced(packet, WIDTHS, width)
-        changed[XMP] = (kind, _replaced(packet, HEIGHTS, height))
+        packet = _replaced(packet, HEIGHTS, height)
+        for name, factor in zip((b"tiff:XResolution", b"tiff:YResolution"), finer, strict=True):
+            packet = _multiplied(packet, name, factor)
+        changed[XMP] = (kind, packet)
     return changed
 
 
@@ -67,6 +78,43 @@ def _replaced(packet: bytes, names: tuple[bytes, ...], number: int) -> bytes:
     for name in names:
         packet = re.sub(XMP_VALUE % name, rb"\g<1>%d" % number, packet)
     return packet
+
+
+def _multiplied(packet: bytes, name: bytes, factor: float) -> bytes:
+    """The packet with a rational number so many times as large; a factor of 1 leaves it as it is written."""
+
+    def times(found: re.Match[bytes]) -> bytes:
+        above, below = int(found[2]), int(found[3])
+        return found[0] if factor == 1 or not below else b"%s%d/1000" % (found[1], round(above / below * factor * 1000))
+
+    return re.sub(XMP_RATIONAL % name, times, packet)
+
+
+def _resources(block: bytes, finer: tuple[float, float]) -> bytes:
+    """Photoshop's block, which has IPTC in it, without thumbnails and at another resolution; as it is if damaged."""
+    if not block.startswith(PHOTOSHOP):
+        return block
+    kept, place = [PHOTOSHOP], len(PHOTOSHOP)
+    try:
+        while place < len(block):
+            mark, number, name = struct.unpack_from(">4sHB", block, place)
+            start = place + 6 + (name // 2 + 1) * 2  # a name and its length are an even number of bytes
+            size = struct.unpack_from(">I", block, start)[0]
+            end = start + 4 + size + size % 2
+            if mark != b"8BIM" or start + 4 + size > len(block):
+                return block
+            resource = bytearray(block[place:end])
+            if number == SHOWN_AT and size == 16:
+                for at, factor in zip((0, 8), finer, strict=True):
+                    at += start - place + 4
+                    fixed = struct.unpack_from(">I", resource, at)[0]
+                    struct.pack_into(">I", resource, at, min(round(fixed * factor), 2**32 - 1))
+            if number not in THUMBNAILS:
+                kept.append(bytes(resource))
+            place = end
+    except struct.error:
+        return block
+    return b"".join(kept)
 
 
 def _finer(block: bytes, factors: tuple[float, float]) -> bytes:

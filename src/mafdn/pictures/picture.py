@@ -1,6 +1,6 @@
 """A picture that was opened, with all that belongs to it.
 
-Public names: :class:`Picture`, :func:`space_of`.
+Public names: :class:`Picture`, :func:`space_of`, :data:`SCREEN`.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,8 @@ from mafdn.pictures.formats import Format
 from mafdn.pixels.rows import Rows
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+SCREEN = (72 / 25.4, 72 / 25.4)
+"""The print resolution, in pixels per mm, of a file that states none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,8 @@ class Picture:
     """What the file was, by content."""
     profile: bytes | None = None
     """ICC profile of the colors; ``None`` means sRGB (or its grey)."""
-    pixels_per_mm: tuple[float, float] = (1.0, 1.0)
-    """Print resolution, horizontally and vertically, as the file states it."""
+    pixels_per_mm: tuple[float, float] = SCREEN
+    """Print resolution, horizontally and vertically, as the file states it; else :data:`SCREEN`."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     """Further metadata (EXIF, XMP, IPTC) by libvips name: its type and value."""
     file_bits: int | None = None

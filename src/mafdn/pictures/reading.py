@@ -27,7 +27,7 @@ from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.nclx import stated_color
-from mafdn.pictures.picture import Picture, Pixels, space_of
+from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
 from mafdn.pictures.scratch import LARGE, spill
 from mafdn.pixels.rows import Rows
@@ -112,7 +112,7 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
             planes=pixels,
             format=kind,
             profile=profile,
-            pixels_per_mm=(float(image.xres), float(image.yres)),
+            pixels_per_mm=_resolution(image),
             fields=read_fields(image),
             file_bits=file_bits,
             notes=tuple(notes + changed),
@@ -276,6 +276,12 @@ def _pixels(path: Path, image: pyvips.Image, limits: Limits, folder: Path | None
         ) from None
     finally:
         limits.check_time(path)
+
+
+def _resolution(image: pyvips.Image) -> tuple[float, float]:
+    """The print resolution; one pixel per mm is what libvips takes where a file has none."""
+    stated = float(image.xres), float(image.yres)
+    return stated if stated != (1.0, 1.0) or image.get_typeof("resolution-unit") else SCREEN
 
 
 def _field(image: pyvips.Image, name: str, default: Any) -> Any:

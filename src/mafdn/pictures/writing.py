@@ -6,6 +6,7 @@ Public names: :class:`Reservation`, :func:`reserve`, :func:`temporary_name`, :fu
 import os
 import re
 import secrets
+import stat
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -106,7 +107,7 @@ def _refuse(path: Path, *, overwrite: bool) -> None:
 
 
 def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name; without ``overwrite`` the name is taken only if it is still free."""
+    """Give the finished file its name, and who may read it; without ``overwrite`` only if the name is still free."""
     if not overwrite:
         try:
             os.link(temporary, final)
@@ -114,4 +115,7 @@ def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
             _refuse(final, overwrite=False)
         else:
             return
+    else:
+        with suppress(OSError):  # nothing is replaced, or the file system has no modes
+            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
     temporary.replace(final)
