@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "mafdn"
 FLOORS = {
     "errors": -1,
     "files": -1,
+    "given": 0,
     "caches": -1,
     "machine": -1,
     "_version": -1,

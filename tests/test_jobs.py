@@ -10,6 +10,7 @@ import mafdn
 from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.reading import open_picture
+from tests.conftest import Run
 from tests.test_inference import Repeat
 
 
@@ -132,3 +133,33 @@ def test_grey_and_its_color_twin_agree(picture: np.ndarray) -> None:
 def test_unknown_networks_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="x2, x3, x4"):
         mafdn.load(name)
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    cli: Run, png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["", "-q"],
+        ["", "a.png"],
+        ["small.png", ""],
+        ["small.png", "", "other.png"],
+        ["", "-o", "out"],
+        ["small.png", "-o", ""],
+        ["small.png", "--report", ""],
+        ["small.png", "--network", ""],
+    ):
+        code, out, err = cli("upscale", *words)
+        assert (code, out, err.count("\n")) == (2, "", 1), words
+        assert "is empty" in err, words
+    for inputs in ("", ["small.png", ""]):
+        with pytest.raises(UsageError, match="is empty"):
+            mafdn.upscale_folder(inputs)
+    with pytest.raises(UsageError, match="is empty"):
+        mafdn.upscale_folder(png, "")
+    upscaler = mafdn.Upscaler(Repeat())
+    with pytest.raises(UsageError, match="is empty"):
+        upscaler.upscale_file("")
+    with pytest.raises(UsageError, match="is empty"):
+        upscaler.upscale_file(png, "")
+    assert list(tmp_path.iterdir()) == [png]

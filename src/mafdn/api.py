@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mafdn.cards import shipped
 from mafdn.errors import UsageError
+from mafdn.given import as_path
 from mafdn.inference import Engine, open_engine, upscale
 from mafdn.jobs.batch import upscale_all
 from mafdn.jobs.naming import Pattern
@@ -49,7 +50,7 @@ class Upscaler:
         if isinstance(picture, np.ndarray):
             array: NDArray[Any] = picture
         else:
-            array = open_picture(Path(picture)).planes[:]
+            array = open_picture(as_path("the picture", picture)).planes[:]
         return upscale(self.engine, array, tile=self.tile, exact=self.exact, on_progress=on_progress)
 
     def upscale_file(
@@ -71,8 +72,8 @@ class Upscaler:
         :func:`mafdn.jobs.upscale.upscale_file`. Raises :class:`MafdnError`.
         """
         return upscale_file(
-            Path(source),
-            Path(target) if target is not None else None,
+            as_path("the picture", source),
+            None if target is None else as_path("the result's name", target),
             engine=self.engine,
             tile=self.tile,
             exact=self.exact,
@@ -147,11 +148,15 @@ def upscale_folder(
     ``KeyboardInterrupt`` with the report, at Ctrl-C.
     """
     networks = Networks(
-        None if network is None else Path(network), engine=engine, device=device, threads=threads, precision=precision
+        None if network is None else as_path("the network", network),
+        engine=engine,
+        device=device,
+        threads=threads,
+        precision=precision,
     )
     size = size or networks.usual_size()
     request = Request(
-        folder=None if folder is None else Path(folder).absolute(),
+        folder=None if folder is None else as_path("the folder for the results", folder).absolute(),
         size=size,
         strength=strength,
         output=output or Output(),

@@ -14,6 +14,7 @@ import typer
 from mafdn.cli.output import check_stop, progress_bar, show_json, show_table
 from mafdn.errors import MafdnError, UsageError
 from mafdn.files import replacing, shown
+from mafdn.given import as_path
 from mafdn.jobs.batch import Stopped
 from mafdn.jobs.folders import WILD
 from mafdn.jobs.sizes import Size
@@ -50,8 +51,11 @@ class Asked:
 def is_one_picture(inputs: Sequence[str]) -> bool:
     """Whether these are one picture, or one and the name of its result, and nothing more.
 
-    Raises :class:`UsageError` for a picture and a folder, which could be two inputs or one and its place.
+    Raises :class:`UsageError` for a picture and a folder, which could be two inputs or one and its place, and for an
+    empty name.
     """
+    for given in inputs:
+        as_path("INPUT", given)
     if len(inputs) > 2 or Path(inputs[0]).is_dir() or _is_glob(inputs[0]):
         return False
     if len(inputs) == 2 and Path(inputs[1]).is_dir():

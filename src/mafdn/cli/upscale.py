@@ -11,9 +11,18 @@ from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.output import Json, Quiet, progress, show_json
 from mafdn.errors import UsageError
 from mafdn.files import shown
+from mafdn.given import as_path
 
 if TYPE_CHECKING:
     from mafdn.cli.folders import Asked
+
+
+def _option_path(text: str) -> Path:
+    """The path that an option gives."""
+    try:
+        return as_path("it", text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None  # which names the option
 
 
 def upscale_command(
@@ -26,7 +35,13 @@ def upscale_command(
     ],
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", "-o", metavar="FOLDER", help="For the results; beside their INPUT without it."),
+        typer.Option(
+            "--output-dir",
+            "-o",
+            metavar="FOLDER",
+            parser=_option_path,
+            help="For the results; beside their INPUT without it.",
+        ),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Also the folders in folders; their structure is kept.")
@@ -38,7 +53,10 @@ def upscale_command(
     redo: Annotated[bool, typer.Option("--redo", help="Make again also what is there and right.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be made, and why.")] = False,
     report_file: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write what became of every picture, as JSON.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE", parser=_option_path, help="Write what became of every picture, as JSON."
+        ),
     ] = None,
     scale: Annotated[
         float | None, typer.Option("--scale", "-s", help="How many times larger, 2.5 say; 4 when no size is given.")
@@ -77,7 +95,13 @@ def upscale_command(
         float | None, typer.Option("--max-seconds", help="Give up after; no limit when not given.", min=0)
     ] = None,
     network: Annotated[
-        Path | None, typer.Option("--network", help="An ONNX file to use instead of the shipped weights.")
+        Path | None,
+        typer.Option(
+            "--network",
+            metavar="PATH",
+            parser=_option_path,
+            help="An ONNX file to use instead of the shipped weights.",
+        ),
     ] = None,
     engine: EngineName = "auto",
     device: DeviceName = "auto",

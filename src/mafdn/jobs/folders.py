@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mafdn.errors import UsageError
 from mafdn.files import shown
+from mafdn.given import as_path
 
 WILD = frozenset("*?[")
 
@@ -57,7 +58,8 @@ def find_sources(inputs: Sequence[Path | str], *, recursive: bool = False, witho
 
     A folder stands for the files in it, with ``recursive`` for those further down too; a glob may hold ``**``, and what
     exists under a name as it stands is no glob. Hidden files and folders are left out unless named, and so is the
-    folder ``without``. What is missing or unreadable is told in the result. Raises :class:`UsageError` for no input.
+    folder ``without``. What is missing or unreadable is told in the result. Raises :class:`UsageError` for no input and
+    for an empty one, which would be the current folder.
     """
     if not inputs:
         raise UsageError("give a picture, a folder or a pattern in quotes")
@@ -67,7 +69,7 @@ def find_sources(inputs: Sequence[Path | str], *, recursive: bool = False, witho
         if "\0" in text:
             found.unusable.append(Unusable(Path(text), f"{shown(text)} is no file name: it holds a NUL"))
             continue
-        path = Path(os.path.abspath(text))  # noqa: PTH100 - links stay links
+        path = Path(os.path.abspath(as_path("INPUT", text)))  # noqa: PTH100 - links stay links
         if WILD & set(text) and not os.path.lexists(path):
             _add_glob(found, path, without)
         elif _is_folder(path):
