@@ -81,6 +81,29 @@ def test_wrong_inputs_are_one_line_and_leave_nothing(cli: Run, tmp_path: Path, p
     assert text.read_text() == "just words"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no name may hold them there")
+def test_a_result_s_name_may_hold_what_patterns_do(cli: Run, png: Path) -> None:
+    for name in ("br [1].png", "what?.webp", "many*.jpg"):
+        assert cli("upscale", png, png.with_name(name), "-q", "--scale", 1)[0] == 0
+        assert open_picture(png.with_name(name)).width == 32
+    failed(cli("upscale", png, png.with_name("no [1].txt")), 2, "no [1].txt", "format")
+    failed(cli("upscale", png.with_name("no [1].png")), 1, "cannot read", "no [1].png: No such file")
+    failed(cli("upscale", png.with_name("no [1].png"), png.with_name("out.png")), 1, "no [1].png: No such file")
+    assert not png.with_name("small_x4.png").exists()
+    code, out, _ = cli("upscale", png, png.with_name("br*.png"), "--scale", 1)
+    assert (code, "2 made" in out) == (0, True)
+    code, out, _ = cli("upscale", png.with_name("br [[]1].p*"), png.with_name("no*.png"), "--dry-run")
+    assert (code, "matches no file" in out) == (1, True)
+
+
+def test_a_name_too_long_is_one_line_that_steers_no_terminal(cli: Run, png: Path) -> None:
+    name = "\x1b[2J" + "x" * 300 + ".png"
+    for words in ([name], [png, name], [png.with_name(name)], [name, "out.png"]):
+        failed(cli("upscale", *words), 1, "\\x1b[2J", "File name too long")
+    assert "\x1b" not in cli("upscale", png, "--report", png.with_name(name))[2]
+    assert "\x1b" not in cli("upscale", png, "--scale", "\x1b[2J")[2]
+
+
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder where nobody, root included, may write")
 def test_an_unwritable_folder_is_one_line(cli: Run, png: Path) -> None:
     failed(cli("upscale", png, "/proc/out.png"), 1, "cannot write /proc/out.png")

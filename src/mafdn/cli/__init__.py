@@ -27,6 +27,7 @@ from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
 from mafdn.errors import ConfigError, MafdnError, UsageError
+from mafdn.files import shown
 
 # typer exports only this child of the error that every wrong command line is.
 REQUEST_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
@@ -130,6 +131,6 @@ def _no_output(error: OSError) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    line = shown(" ".join(message.split()))
     print(f"mafdn: {line}", file=sys.stderr)
     return code

@@ -1,6 +1,6 @@
 """Which files are meant: folders, globs and single names become a list of sources.
 
-Public names: :class:`Source`, :class:`Found`, :class:`Unusable`, :func:`find_sources`.
+Public names: :class:`Source`, :class:`Found`, :class:`Unusable`, :func:`find_sources`, :func:`is_folder`.
 
 Only folders are opened here, never a file: a FIFO would wait for ever. Links to folders are not followed, so a walk
 ends.
@@ -72,7 +72,7 @@ def find_sources(inputs: Sequence[Path | str], *, recursive: bool = False, witho
         path = Path(os.path.abspath(as_path("INPUT", text)))  # noqa: PTH100 - links stay links
         if WILD & set(text) and not os.path.lexists(path):
             _add_glob(found, path, without)
-        elif _is_folder(path):
+        elif is_folder(path):
             found.sources += [Source(file, path) for file in _walk(path, found, recursive=recursive, without=without)]
             found.folders += 0 if recursive else _count_folders(path, without)
         else:
@@ -85,11 +85,11 @@ def _add_glob(found: Found, pattern: Path, without: Path | None) -> None:
     """Add what ``pattern`` matches; its results lie by the folder before the first wildcard."""
     parts = pattern.parts
     plain = next(
-        number for number, part in enumerate(parts) if WILD & set(part) and not _is_folder(Path(*parts[: number + 1]))
+        number for number, part in enumerate(parts) if WILD & set(part) and not is_folder(Path(*parts[: number + 1]))
     )
     root, wanted = Path(*parts[:plain]), parts[plain:]
     deep = len(wanted) > 1
-    if not _is_folder(root):
+    if not is_folder(root):
         found.unusable.append(Unusable(pattern, f"{shown(pattern)} matches nothing: there is no folder {shown(root)}"))
         return
     files = _walk(root, found, recursive=deep, without=without)
@@ -128,7 +128,7 @@ def _walk(root: Path, found: Found, *, recursive: bool, without: Path | None) ->
             if entry.is_dir(follow_symlinks=False):
                 if recursive and not _is(path, without):
                     deeper.append(path)
-            elif entry.is_symlink() and _is_folder(path):
+            elif entry.is_symlink() and is_folder(path):
                 found.links += 1
             else:
                 yield path
@@ -153,7 +153,8 @@ def _once(sources: list[Source]) -> list[Source]:
     return sorted(best.values(), key=lambda s: (str(s.relative), str(s.root)))
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; what cannot be one is none."""
     try:
         return path.is_dir()
     except OSError:  # a name too long
