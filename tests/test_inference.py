@@ -124,11 +124,23 @@ def test_a_constant_alpha_stays_exactly_constant_and_costs_nothing() -> None:
         np.zeros(4, np.uint8),
         np.zeros((0, 4, 3), np.uint8),
         np.full((4, 4), np.nan, np.float32),
+        np.full((4, 4), np.inf, np.float32),
+        np.array([[0, 2.1]], np.float32),
+        np.array([[-1.1, 1]], np.float32),
     ],
 )
 def test_other_arrays_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(UsageError):
         upscale(Repeat(), bad)
+
+
+def test_floats_of_another_range_are_told_what_to_do() -> None:
+    picture = np.array([[0, 254.5]], np.float32)
+    with pytest.raises(UsageError, match=r"values up to 254\.5; divide by 255 first"):
+        upscale(Repeat(), picture)
+    with pytest.raises(UsageError, match="divide by 65535 first"):
+        upscale(Repeat(), picture * 200)
+    assert upscale(Repeat(), np.array([[-0.9, 1.9]], np.float32)).tolist() == [[0, 0, 1, 1]] * 2
 
 
 def test_results_are_clipped_and_rounded() -> None:

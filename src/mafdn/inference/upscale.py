@@ -22,6 +22,8 @@ Progress = Callable[[int, int], None]
 FADED_TILE, MARGIN, FADE = 256, 8, 16
 """Tiles, in input pixels, of a network that cannot hold its gates; in the margin a tile's own padding shows."""
 LINES = 64
+FAR_BELOW, FAR_ABOVE = -1.0, 2.0
+"""Values that no overshoot explains, so that another range is meant."""
 RANGES = {"uint8": 255.0, "uint16": 65_535.0, "float32": 1.0}
 """The value of white for every type that is taken."""
 
@@ -36,7 +38,8 @@ def upscale(
 ) -> Array:
     """Upscale an (H, W, C) or (H, W) array by the engine's scale; type and channels stay.
 
-    Types: uint8 and uint16 over their full range, float32 in [0, 1] (results are clipped to it).
+    Types: uint8 and uint16 over their full range, float32 in [0, 1] (results are clipped to it; below -1 or
+    above 2 another range is meant, and refused).
     Channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; alpha is not premultiplied, and goes
     through the network as grey.
 
@@ -229,5 +232,12 @@ def _check(array: Array) -> None:
         raise UsageError(f"a picture is (H, W) or (H, W, C) with 1 to 4 channels, not {array.shape}")
     if 0 in array.shape:
         raise UsageError(f"a picture needs at least one pixel, not {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UsageError("the picture holds values that are not finite")
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not np.isfinite(high - low):
+            raise UsageError("the picture holds values that are not finite")
+        if high > FAR_ABOVE:
+            white = next((white for white in (255, 65_535) if high <= white), f"{high:g}")
+            raise UsageError(f"float32 in [0, 1] is taken, and here are values up to {high:g}; divide by {white} first")
+        if low < FAR_BELOW:
+            raise UsageError(f"float32 in [0, 1] is taken, and here are values down to {low:g}; scale them first")
