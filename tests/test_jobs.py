@@ -1,6 +1,7 @@
 """Upscaling files: names, checks before work, and nothing left behind."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pyvips
 
 import mafdn
 from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.jobs.targets import Output
 from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
@@ -163,3 +165,82 @@ def test_an_empty_name_is_not_the_current_folder(
     with pytest.raises(UsageError, match="is empty"):
         upscaler.upscale_file(png, "")
     assert list(tmp_path.iterdir()) == [png]
+
+
+@pytest.mark.parametrize("picture", [[[1, 2]], None, 5, b"small.png", object(), "a\0.png"])
+def test_what_is_no_picture_is_refused(picture: Any) -> None:
+    with pytest.raises(MafdnError) as caught:
+        mafdn.Upscaler(Repeat()).upscale(picture)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"size": 2}, "size is a mafdn.jobs.sizes.Size, not the int 2"),
+        ({"size": 0}, "not the int 0"),
+        ({"output": "png"}, "output is a mafdn.jobs.targets.Output, not the str 'png'"),
+        ({"limits": 10**9}, "limits"),
+        ({"strength": "a"}, "strength is a number, not the str 'a'"),
+        ({"strength": float("nan")}, "strength nan is not between 0 and 1"),
+        ({"strength": True}, "strength is a number"),
+    ],
+)
+def test_arguments_of_another_type_are_told(png: Path, wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        mafdn.Upscaler(Repeat()).upscale_file(png, **wrong)
+    with pytest.raises(UsageError, match=told):
+        mafdn.upscale_folder(png, **wrong)
+    assert list(png.parent.iterdir()) == [png]
+
+
+@pytest.mark.parametrize("inputs", [None, 5, [5], b"in", [None]])
+def test_inputs_that_are_no_names_are_told(inputs: Any) -> None:
+    with pytest.raises(UsageError, match="an input is a path, not the"):
+        mafdn.upscale_folder(inputs)
+
+
+def test_outputs_and_patterns_of_another_type_are_told(png: Path) -> None:
+    wrong: Any
+    for wrong in ({"quality": "a"}, {"quality": 50.5}, {"quality": 101}, {"format": 3}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            Output(**wrong)
+    wrong = 7
+    with pytest.raises(UsageError, match="pattern"):
+        mafdn.upscale_folder(png, pattern=wrong)
+
+
+def test_a_target_with_a_nul_is_told(cli: Run, png: Path) -> None:
+    with pytest.raises(UsageError, match="NUL"):
+        mafdn.Upscaler(Repeat()).upscale_file(png, "a\0.png")
+    code, _, err = cli("upscale", png, "a\0.png")
+    assert (code, "holds a NUL" in err) == (2, True)
+
+
+@pytest.mark.parametrize("network", [4, None, b"x4", "", "a\0.onnx"])
+def test_networks_that_are_no_names_are_refused(network: Any) -> None:
+    with pytest.raises(UsageError):
+        mafdn.load(network)
+
+
+@pytest.mark.parametrize(
+    "means",
+    [
+        *({"threads": threads} for threads in (0, -1, 1.5, "2", True, 1025, 10**9)),
+        {"tile": "a"},
+        {"engine": 1},
+        {"device": 1},
+        {"precision": 16},
+    ],
+)
+def test_means_that_are_none_are_refused(png: Path, means: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(means))):
+        mafdn.load("x4", **means)
+    with pytest.raises(UsageError, match=next(iter(means))):
+        mafdn.upscale_folder(png, **means)
+
+
+def test_threads_are_bounded_on_the_command_line(cli: Run, png: Path) -> None:
+    for number in (0, 1025, 10**9):
+        code, _, err = cli("upscale", png, "--threads", number)
+        assert (code, "--threads" in err, err.count("\n")) == (2, True, 1)

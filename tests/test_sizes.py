@@ -1,6 +1,7 @@
 """The arithmetic of sizes: what is asked for is what comes out, to the pixel."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,11 +81,43 @@ def test_beyond_the_largest_network_it_is_the_largest() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{}, {"scale": 2, "width": 9}, {"scale": 0}, {"scale": math.nan}, {"width": -1}, {"fit": (0, 5)}]
+    "bad",
+    [
+        {},
+        {"scale": 2, "width": 9},
+        {"scale": 0},
+        {"scale": math.nan},
+        {"scale": "2"},
+        {"scale": True},
+        {"scale": 10**400},
+        {"megapixels": np.float32("inf")},
+        {"width": -1},
+        {"width": 2.5},
+        {"height": math.inf},
+        {"longest": "9"},
+        {"fit": (0, 5)},
+        {"fit": (3,)},
+        {"fit": (3, 4.5)},
+        {"fit": 7},
+        {"fit": "12"},
+    ],
 )
 def test_what_makes_no_size_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Size(**bad)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"longest": 100.0}, {"longest": 100}),
+        ({"width": np.int64(7)}, {"width": 7}),
+        ({"fit": [30, 40.0]}, {"fit": (30, 40)}),
+        ({"scale": np.float32(1.1)}, {"scale": 1.1}),
+    ],
+)
+def test_numbers_of_other_types_are_what_they_mean(given: dict[str, Any], meant: dict[str, Any]) -> None:
+    assert repr(Size(**given)) == repr(Size(**meant))
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 60), st.integers(1, 60), st.data())

@@ -4,8 +4,7 @@ Public names: :func:`load`, :class:`Upscaler`, :func:`upscale_folder`.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from mafdn.cards import shipped
 from mafdn.errors import UsageError
-from mafdn.given import as_path
+from mafdn.given import MOST_THREADS, as_kind, as_path, as_whole
 from mafdn.inference import Engine, open_engine, upscale
 from mafdn.jobs.batch import upscale_all
 from mafdn.jobs.naming import Pattern
@@ -34,7 +33,8 @@ class Upscaler:
     """A loaded network; made by :func:`load`."""
 
     def __init__(self, engine: Engine, *, tile: int | None = None, exact: bool = False) -> None:
-        self.engine, self.tile, self.exact = engine, tile, exact
+        self.engine, self.exact = engine, exact
+        self.tile = None if tile is None else as_whole("tile", tile)
 
     @property
     def scale(self) -> int:
@@ -50,7 +50,7 @@ class Upscaler:
         if isinstance(picture, np.ndarray):
             array: NDArray[Any] = picture
         else:
-            array = open_picture(as_path("the picture", picture)).planes[:]
+            array = open_picture(as_path("the picture", picture, wanted="an array or a path")).planes[:]
         return upscale(self.engine, array, tile=self.tile, exact=self.exact, on_progress=on_progress)
 
     def upscale_file(
@@ -105,7 +105,8 @@ def load(
     every tile as much as could matter, not as much as was measured to. Raises :class:`MafdnError` when the network,
     engine, device or precision is not to be had.
     """
-    path = Path(network)
+    path = as_path("the network", network, wanted="x2, x3, x4 or an .onnx file")
+    threads = _check(engine, device, precision, threads)
     if str(network) in ("x2", "x3", "x4"):
         path = shipped(int(str(network)[1:]), ".onnx")
     elif path.suffix != ".onnx":
@@ -147,6 +148,8 @@ def upscale_folder(
     Raises :class:`MafdnError` where nothing can be done at all, and :class:`mafdn.jobs.batch.Stopped`, a
     ``KeyboardInterrupt`` with the report, at Ctrl-C.
     """
+    given = _listed(inputs)
+    threads = _check(engine, device, precision, threads)
     networks = Networks(
         None if network is None else as_path("the network", network),
         engine=engine,
@@ -154,20 +157,19 @@ def upscale_folder(
         threads=threads,
         precision=precision,
     )
-    size = size or networks.usual_size()
+    size = networks.usual_size() if size is None else as_kind("size", size, Size)
     request = Request(
         folder=None if folder is None else as_path("the folder for the results", folder).absolute(),
         size=size,
         strength=strength,
-        output=output or Output(),
-        limits=limits or Limits(),
+        output=Output() if output is None else output,
+        limits=Limits() if limits is None else limits,
         pattern=Pattern(pattern) if pattern is not None else Pattern.usual(size),
         overwrite=overwrite,
         redo=redo,
-        tile=tile,
+        tile=None if tile is None else as_whole("tile", tile),
         exact=exact,
     )
-    given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     return upscale_all(
         [os.fspath(one) for one in given],
         request,
@@ -176,3 +178,19 @@ def upscale_folder(
         dry_run=dry_run,
         on_progress=on_progress or (lambda _: None),
     )
+
+
+def _check(engine: str, device: str, precision: str, threads: int | None) -> int | None:
+    """Raise :class:`UsageError` for what no network can be opened with; returns ``threads``."""
+    for name, value in (("engine", engine), ("device", device), ("precision", precision)):
+        as_kind(name, value, str)
+    return None if threads is None else as_whole("threads", threads, least=1, most=MOST_THREADS)
+
+
+def _listed(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    """The inputs one by one; a name with a NUL is told with what became of the others."""
+    given = list(inputs) if isinstance(inputs, Iterable) and not isinstance(inputs, str) else [inputs]
+    for one in given:
+        if "\0" not in str(one):
+            as_path("an input", one)
+    return given

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mafdn.errors import UsageError
 from mafdn.files import shown
+from mafdn.given import as_kind
 from mafdn.jobs.sizes import Size
 from mafdn.pictures.formats import Format, format_of_name
 
@@ -35,7 +36,7 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        text = shown(self.text)
+        text = shown(as_kind("pattern", self.text, str))
         try:
             parts = [part for part in string.Formatter().parse(self.text) if part[1] is not None]
         except ValueError as error:

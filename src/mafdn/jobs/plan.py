@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mafdn.errors import DamagedError, MafdnError, PictureError
 from mafdn.files import Seen, sha256, shown
+from mafdn.given import as_kind, as_number
 from mafdn.jobs.folders import Found, Source
 from mafdn.jobs.manifest import MANIFEST, Entry, Manifest, settings_digest
 from mafdn.jobs.naming import Pattern, Wanted, assign, place
@@ -51,7 +52,10 @@ class Request:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        self.pattern.check_size(self.size)
+        object.__setattr__(self, "strength", as_number("strength", self.strength, least=0, most=1))
+        as_kind("output", self.output, Output)
+        as_kind("limits", self.limits, Limits)
+        self.pattern.check_size(as_kind("size", self.size, Size))
         if self.output.format is not None:
             self.output.check(format_called(self.output.format))
 

@@ -4,11 +4,14 @@ Public names: :class:`Size`, :func:`result_size`, :func:`network_scale`.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any, cast
 
 from mafdn.cards import SCALES
 from mafdn.errors import UsageError
+from mafdn.given import as_number, as_whole
 
 LARGEST = 2**31 - 1
 
@@ -35,10 +38,15 @@ class Size:
                 f"give one size, not {len(given)}: scale, width, height, longest, fit or megapixels"
                 + (f" (here: {', '.join(given)})" if given else "")
             )
-        value = getattr(self, given[0])
-        for number in value if isinstance(value, tuple) else (value,):
-            if not (math.isfinite(number) and 0 < number <= LARGEST):
-                raise UsageError(f"{given[0]} {number} makes no size; give a number above 0")
+        name, value = given[0], getattr(self, given[0])
+        if name == "fit" and not (isinstance(value, tuple | list) and len(cast(Sequence[Any], value)) == 2):
+            raise UsageError(f"fit is a width and a height, not {value!r}; give (1920, 1080), say")
+        settle = as_number if name in ("scale", "megapixels") else as_whole
+        numbers = tuple(settle(name, number) for number in (value if name == "fit" else (value,)))
+        for number in numbers:
+            if not 0 < number <= LARGEST:
+                raise UsageError(f"{name} {number} makes no size; give a number above 0")
+        object.__setattr__(self, name, numbers if name == "fit" else numbers[0])
 
 
 def result_size(size: Size, width: int, height: int) -> tuple[int, int]:

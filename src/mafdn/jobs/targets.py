@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
+from mafdn.given import as_kind, as_whole
 from mafdn.inference.tiles import row_height
 from mafdn.jobs.naming import Pattern
 from mafdn.jobs.sizes import Size
@@ -41,9 +42,9 @@ class Output:
 
     def __post_init__(self) -> None:
         if self.format is not None:
-            format_called(self.format)
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"quality {self.quality} is not between 1 and 100")
+            format_called(as_kind("format", self.format, str))
+        if self.quality is not None:
+            object.__setattr__(self, "quality", as_whole("quality", self.quality, least=1, most=100))
         if self.quality is not None and self.lossless:
             raise UsageError("give a quality or lossless, not both")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
 from mafdn.files import shown
+from mafdn.given import as_kind, as_number
 from mafdn.inference import Engine, upscale_rows
 from mafdn.inference.engines import describe
 from mafdn.jobs.enlarging import enlarge
@@ -144,9 +145,10 @@ def prepare(
     all; ``temporary`` is that of :class:`Reservation`. Raises :class:`PictureError` and :class:`UsageError`.
     """
     began = time.perf_counter()
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength} is not between 0 and 1")
-    output, limits, size = output or Output(), limits or Limits(), size or Size(scale=scale)
+    strength = as_number("strength", strength, least=0, most=1)
+    output = Output() if output is None else as_kind("output", output, Output)
+    limits = Limits() if limits is None else as_kind("limits", limits, Limits)
+    size = Size(scale=scale) if size is None else as_kind("size", size, Size)
     stated = read_header(source, limits=limits)
     new_size = result_size(size, stated.width, stated.height)
     kind = choose_format(stated, target, output)
