@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from mafdn.given import MOST_THREADS
+
 EngineName = Annotated[
     str, typer.Option("--engine", help="auto (the fastest here, measured once), openvino, onnxruntime or torch.")
 ]
 DeviceName = Annotated[
     str, typer.Option("--device", help="auto, or what the engine has: cpu, gpu, npu, cuda, directml, coreml, mps.")
 ]
-Threads = Annotated[int | None, typer.Option("--threads", help="Cores to use; all when not given.", min=1)]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Cores to use; all when not given.", min=1, max=MOST_THREADS)
+]
 Precision = Annotated[
     str,
     typer.Option(
