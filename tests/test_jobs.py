@@ -9,8 +9,10 @@ import pyvips
 
 import mafdn
 from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.jobs.sizes import Size
 from mafdn.jobs.targets import Output
 from mafdn.jobs.upscale import upscale_file
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
 from tests.test_inference import Repeat
@@ -244,3 +246,49 @@ def test_threads_are_bounded_on_the_command_line(cli: Run, png: Path) -> None:
     for number in (0, 1025, 10**9):
         code, _, err = cli("upscale", png, "--threads", number)
         assert (code, "--threads" in err, err.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize(("strength", "notes"), [(0, 0), (0.5, 1), (1, 1)])
+def test_a_network_that_was_not_used_is_not_told_of(png: Path, strength: float, notes: int) -> None:
+    report = upscale_file(png, engine=Repeat(), size=Size(scale=7), strength=strength)
+    assert len(report.notes) == notes
+
+
+@pytest.mark.parametrize("ending", [".pgm", ".PBM"])
+def test_color_is_not_written_under_a_name_for_grey(cli: Run, png: Path, ending: str) -> None:
+    code, _, err = cli("upscale", png, png.with_name(f"out{ending}"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"out{ending} is a name for grey pictures" in err
+    assert ".ppm" in err
+    (failed,) = mafdn.upscale_folder(png, pattern="{stem}" + ending).items
+    assert ".ppm" in (failed.reason or "")
+    assert list(png.parent.iterdir()) == [png]
+
+
+def test_pnm_files_have_honest_names(png: Path, tmp_path: Path) -> None:
+    color = upscale_file(png, tmp_path / "color.ppm", engine=Repeat()).target.rename(tmp_path / "color.pgm")
+    assert upscale_file(color, engine=Repeat()).target.name == "color_x2.ppm"
+    grey = tmp_path / "grey.png"
+    pyvips.Image.new_from_file(str(png)).colourspace("b-w").pngsave(str(grey))
+    for name in ("grey.pgm", "grey.ppm", "grey.pnm"):
+        assert upscale_file(grey, tmp_path / name, engine=Repeat()).target.read_bytes().startswith(b"P5")
+    assert upscale_file(tmp_path / "grey.pgm", engine=Repeat()).target.name == "grey_x2.pgm"
+    with pytest.raises(UsageError, match=r"\.pgm"):
+        upscale_file(grey, tmp_path / "grey.pbm", engine=Repeat())
+
+
+@pytest.mark.parametrize(
+    ("size", "allowed", "told"),
+    [
+        (321, 0, "0.0003 MB; --max-file-mb allows 0"),
+        (12_345_678, 12, "12.3 MB"),
+        (12_000_001, 12, "12.000001 MB"),
+        (5_000_000_000, 4_000, "5,000 MB"),
+    ],
+)
+def test_a_file_too_large_is_told_with_enough_digits(tmp_path: Path, size: int, allowed: float, told: str) -> None:
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(size)
+    with pytest.raises(PictureError, match=f"has {told}"):
+        Limits(file_mb=allowed).check_file(path)

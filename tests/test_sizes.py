@@ -61,11 +61,17 @@ def test_a_fit_fills_its_box_and_stays_inside(width: int, height: int, wide: int
 def test_megapixels_are_never_exceeded_and_all_but_reached(width: int, height: int, wanted: float) -> None:
     new = result_size(Size(megapixels=wanted), width, height)
     pixels = int(wanted * 1e6)
+    assert new[0] * new[1] <= max(1, pixels)
     assume(pixels > 4 * max(width / height, height / width))  # a line of pixels has no second side to choose
-    assert new[0] * new[1] <= pixels
     assert keeps_aspect((width, height), new)
     longer = (max(new) + 1) * (min(width, height) * (max(new) + 1) / max(width, height) + 0.5)
     assert longer > pixels - 1, "one more would have fitted"
+
+
+def test_megapixels_mean_what_is_typed() -> None:
+    assert 1.001 * 1e6 < 1_001_000
+    assert result_size(Size(megapixels=1.001), 1001, 1000) == (1001, 1000)
+    assert result_size(Size(megapixels=1e-9), 300, 2) == (1, 1)
 
 
 @given(SIDES, SIDES, st.floats(0.1, 4))

@@ -69,7 +69,7 @@ def result_size(size: Size, width: int, height: int) -> tuple[int, int]:
         size = Size(width=wide) if wide * height <= high * width else Size(height=high)
         return result_size(size, width, height)
     assert size.megapixels is not None
-    return _largest_within(int(size.megapixels * 1e6), width, height)
+    return _largest_within(int(Fraction(str(size.megapixels)) * 10**6), width, height)
 
 
 def network_scale(size: tuple[int, int], new_size: tuple[int, int]) -> int:
@@ -88,7 +88,10 @@ def _rounded(value: Fraction) -> int:
 
 
 def _largest_within(pixels: int, width: int, height: int) -> tuple[int, int]:
-    """The largest size of this aspect ratio with at most ``pixels`` pixels, found along the longer side."""
+    """The largest size of this aspect ratio with at most ``pixels`` pixels, found along the longer side.
+
+    It is 1x1 where not even that is within.
+    """
     long, short = max(width, height), min(width, height)
     low, high = 1, LARGEST
     while low < high:

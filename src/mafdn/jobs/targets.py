@@ -4,7 +4,7 @@ Public names: :class:`Output`, :func:`default_target`, :func:`choose_format`, :f
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn.errors import PictureError, UsageError
@@ -64,7 +64,8 @@ class Output:
 def choose_format(stated: Stated, target: Path | None, output: Output) -> Format:
     """The format of a result: the one asked for, else the one ``target`` names, else the picture's own.
 
-    Raises :class:`UsageError` when ``target`` names none, or another than was asked for.
+    Of PNM's endings it has those that tell the truth of this picture. Raises :class:`UsageError` when ``target`` names
+    none, or another than was asked for.
     """
     if output.format is not None:
         kind = format_called(output.format)
@@ -75,7 +76,17 @@ def choose_format(stated: Stated, target: Path | None, output: Output) -> Format
     else:
         kind = stated.format if stated.format.written_as is None else FORMATS[stated.format.written_as]
     output.check(kind)
-    return kind
+    return _honest_pnm(kind, target, color=stated.channels > 2) if kind.name == "PPM" else kind
+
+
+def _honest_pnm(kind: Format, target: Path | None, *, color: bool) -> Format:
+    """Without the endings that are for grey pictures only, or for one bit; a grey picture may be called ``.ppm``."""
+    ending = "" if target is None else target.suffix.lower()
+    if color and ending in (".pgm", ".pbm"):
+        raise UsageError(f"{shown(target or '')} is a name for grey pictures, and this one has color; end it in .ppm")
+    if ending == ".pbm":
+        raise UsageError(f"{shown(target or '')} is a name for pictures of one bit; end it in .pgm")
+    return replace(kind, suffixes=(".ppm", ".pnm")) if color else kind
 
 
 def default_target(source: Path, size: Size, new_size: tuple[int, int], kind: Format) -> Path:

@@ -244,7 +244,7 @@ def run(
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=(*picture.notes, *_size_notes(picture, new_size, engine)),
+        notes=(*picture.notes, *_size_notes(picture, new_size, engine, prepared.strength)),
     )
     return Pending(prepared, encoder, report)
 
@@ -261,10 +261,12 @@ def _restated(picture: Picture, new_size: tuple[int, int], output: Output) -> Pi
     )
 
 
-def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine) -> list[str]:
+def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, strength: float) -> list[str]:
     width, height = new_size
     if width <= picture.width and height <= picture.height:
         return ["the result is not larger than the picture: it was resized by Lanczos, no network was used"]
+    if strength == 0:
+        return []
     if width > picture.width * engine.scale or height > picture.height * engine.scale:
         return [f"beyond x{engine.scale} the network's result was enlarged by Lanczos"]
     return []

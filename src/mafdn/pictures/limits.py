@@ -27,7 +27,8 @@ class Limits:
         """Raise :class:`PictureError` when the file is too large."""
         size = path.stat().st_size / 1e6
         if size > self.file_mb:
-            raise PictureError(f"{shown(path)} has {size:,.0f} MB; --max-file-mb allows {self.file_mb:,g}")
+            digits = next((n for n in range(6) if round(size, n) > self.file_mb), 6)
+            raise PictureError(f"{shown(path)} has {size:,.{digits}f} MB; --max-file-mb allows {self.file_mb:,g}")
 
     def check_pixels(self, path: Path, width: int, height: int, *, what: str = "has") -> None:
         """Raise :class:`PictureError` when a picture of this size holds too many pixels."""
