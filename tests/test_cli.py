@@ -82,10 +82,9 @@ def test_wrong_inputs_are_one_line_and_leave_nothing(cli: Run, tmp_path: Path, p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no name may hold them there")
-def test_a_result_s_name_may_hold_what_patterns_do(cli: Run, png: Path) -> None:
-    for name in ("br [1].png", "what?.webp", "many*.jpg"):
-        assert cli("upscale", png, png.with_name(name), "-q", "--scale", 1)[0] == 0
-        assert open_picture(png.with_name(name)).width == 32
+def test_a_result_s_name_may_hold_brackets(cli: Run, png: Path) -> None:
+    assert cli("upscale", png, png.with_name("br [1].png"), "-q", "--scale", 1)[0] == 0
+    assert open_picture(png.with_name("br [1].png")).width == 32
     failed(cli("upscale", png, png.with_name("no [1].txt")), 2, "no [1].txt", "format")
     failed(cli("upscale", png.with_name("no [1].png")), 1, "cannot read", "no [1].png: No such file")
     failed(cli("upscale", png.with_name("no [1].png"), png.with_name("out.png")), 1, "no [1].png: No such file")

@@ -21,12 +21,10 @@ from mafdn.jobs.folders import WILD, find_sources, is_folder
 from mafdn.jobs.sizes import Size
 from mafdn.jobs.summary import BatchReport, Item, Standing
 from mafdn.jobs.targets import Output
-from mafdn.pictures.formats import WRITABLE
 from mafdn.pictures.limits import Limits
 
 LISTED = 30
 """The most failures that are listed; a report has all."""
-WRITABLE_SUFFIXES = frozenset(suffix for kind in WRITABLE.values() for suffix in kind.suffixes)
 PACE = 120.0
 """Seconds over whose pixels the time left is reckoned."""
 
@@ -64,7 +62,7 @@ def is_one_picture(inputs: Sequence[str]) -> bool:
     if len(inputs) == 2 and is_folder(Path(inputs[1])):
         name = shown(inputs[1])
         raise UsageError(f"{name} is a folder: give -o {name} to have the result there, or -o with another for both")
-    return len(inputs) == 1 or not _is_glob(inputs[1]) or _is_new_name(inputs[1], beside=inputs[0])
+    return len(inputs) == 1 or not _is_glob(inputs[1])
 
 
 def upscale_many(
@@ -133,16 +131,9 @@ def upscale_many(
 def _is_glob(text: str) -> bool:
     """Whether a pattern is meant; brackets alone that match nothing are those of a name that is not there."""
     wild = WILD & set(text)
-    return bool(wild) and not os.path.lexists(text) and (bool(wild - {"["}) or _matches(text))
-
-
-def _is_new_name(text: str, *, beside: str) -> bool:
-    """Whether what could be a pattern is the name of the result of the picture ``beside``."""
-    return os.path.lexists(beside) and Path(text).suffix.lower() in WRITABLE_SUFFIXES and not _matches(text)
-
-
-def _matches(pattern: str) -> bool:
-    return bool(find_sources([pattern]).sources)
+    if not wild or os.path.lexists(text):
+        return False
+    return bool(wild - {"["} or find_sources([text]).sources)
 
 
 def _show(report: BatchReport, inputs: Sequence[str], *, dry_run: bool) -> None:
