@@ -30,6 +30,7 @@ from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
 from mafdn.pictures.scratch import LARGE, spill
+from mafdn.pictures.tiff import Directory, check_tiles, read_directory
 from mafdn.pixels.rows import Rows
 
 DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
@@ -78,11 +79,14 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
     with one_line_errors(path):
         if kind.name == "PPM":
             return _open_pnm(path, kind)
-        image = _load(path, kind)
+        directory = read_directory(path) if kind.name == "TIFF" else None
+        image = _load(path, kind, directory)
         folder = scratch if waits_in_file(stated) else None
         if folder and _field(image, "orientation", 1) == 1:  # rows are needed in their own order, once
-            image = _load(path, kind, access="sequential")
+            image = _load(path, kind, directory, access="sequential")
         notes = _notes(image, kind)
+        if directory and directory.tiled and directory.absent:
+            notes.append(f"tiles that the file leaves out ({directory.absent}) were taken as black")
         file_bits: int | None = None
         if kind.name == "HEIC":
             image, bits = _with_heic_pixels(path, image)
@@ -134,7 +138,10 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
         else:
             if kind.name == "HEIC":
                 require_heic(path)
-            image = _load(path, kind)
+            directory = read_directory(path) if kind.name == "TIFF" else None
+            if directory:
+                check_tiles(path, directory)
+            image = _load(path, kind, directory)
             width, height, channels = int(image.width), int(image.height), int(image.bands)
             bits = 8 if image.format in ("uchar", "char") else 16
             if _field(image, "orientation", 1) in (5, 6, 7, 8):
@@ -191,8 +198,11 @@ def block_other_loaders() -> None:
         pyvips.operation_block_set(f"VipsForeignLoad{name}", False)
 
 
-def _load(path: Path, kind: Format, *, access: str = "random") -> pyvips.Image:
-    return LOADERS[kind.name](pyvips.Source.new_from_file(file_name(path)), fail_on="error", access=access)
+def _load(path: Path, kind: Format, directory: Directory | None, *, access: str = "random") -> pyvips.Image:
+    # Errors in tiles are mere warnings to libvips; tiles that are absent on purpose are errors to it.
+    strict = directory is not None and directory.tiled and not directory.absent
+    source = pyvips.Source.new_from_file(file_name(path))
+    return LOADERS[kind.name](source, fail_on="warning" if strict else "error", access=access)
 
 
 def _open_pnm(path: Path, kind: Format) -> Picture:

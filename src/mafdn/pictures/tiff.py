@@ -1,0 +1,118 @@
+"""What the first directory of a TIFF file says that libvips does not tell, or does not heed.
+
+libvips reads tiles that are missing or damaged as black and says nothing, whatever else it is told to fail on.
+
+Public names: :class:`Directory`, :func:`read_directory`, :func:`parse_directory`, :func:`check_tiles`.
+"""
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafdn.pictures.formats import damaged
+
+STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
+NUMBERS = frozenset({STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES})
+INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+"""The types of unsigned whole numbers."""
+MOST_ENTRIES, MOST_NUMBERS = 4_096, 1 << 24
+"""Of a directory, as for libtiff, and of one entry: tiles of 16x16 pixels of the largest picture are 4 million."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """The entries of a directory that are of use here, by tag; those that make no sense are left out."""
+
+    numbers: Mapping[int, NDArray[np.uint64]]
+    size: int
+    """Of the file, in bytes."""
+
+    @property
+    def tiled(self) -> bool:
+        return TILE_WIDTH in self.numbers
+
+    @property
+    def absent(self) -> int:
+        """How many tiles are left out of the file on purpose, as sparse files have it: they are black."""
+        offsets, lengths = self._tiles()
+        return int(np.count_nonzero((offsets == 0) & (lengths == 0)))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile that is stated lies inside the file."""
+        offsets, lengths = self._tiles()
+        inside = np.minimum(offsets, np.uint64(self.size))
+        return bool(np.all((offsets == inside) & (lengths <= np.uint64(self.size) - inside)))
+
+    def _tiles(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        none = np.zeros(0, np.uint64)  # libtiff takes strips' tags for tiles' too
+        offsets = self.numbers.get(TILE_OFFSETS, self.numbers.get(STRIP_OFFSETS, none))
+        lengths = self.numbers.get(TILE_BYTES, self.numbers.get(STRIP_BYTES, none))
+        both = min(len(offsets), len(lengths))
+        return offsets[:both], lengths[:both]
+
+
+def read_directory(path: Path) -> Directory:
+    """The first directory of a TIFF or BigTIFF file; raises :class:`DamagedError` when there is none."""
+    with path.open("rb") as file:
+        try:
+            return parse_directory(file)
+        except ValueError as error:
+            raise damaged(path, str(error)) from None
+
+
+def parse_directory(file: BinaryIO) -> Directory:
+    """The first directory of what is in ``file``; raises :class:`ValueError` with the reason when there is none."""
+    size = file.seek(0, os.SEEK_END)
+    order = "<" if _part(file, 0, 2) == b"II" else ">"
+    big = struct.unpack(f"{order}H", _part(file, 2, 2)) == (43,)
+    place = struct.unpack(f"{order}{'Q' if big else 'I'}", _part(file, 8 if big else 4, 8 if big else 4))[0]
+    counted, entry = (8, 20) if big else (2, 12)
+    count = struct.unpack(f"{order}{'Q' if big else 'H'}", _part(file, place, counted))[0]
+    if not 0 < count <= MOST_ENTRIES:
+        raise ValueError("its first directory makes no sense")
+    table = _part(file, place + counted, count * entry)
+    numbers: dict[int, NDArray[np.uint64]] = {}
+    for number in range(count):
+        tag, kind, length = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", table, number * entry)
+        if tag in NUMBERS and tag not in numbers and kind in INTEGERS:
+            dtype = np.dtype(order + INTEGERS[kind])
+            if length > MOST_NUMBERS:
+                raise ValueError("its first directory makes no sense")
+            inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
+            data = _value(file, inline, length * dtype.itemsize, order)
+            if data is not None:
+                numbers[tag] = np.frombuffer(data, dtype).astype(np.uint64)
+    return Directory(numbers=numbers, size=size)
+
+
+def check_tiles(path: Path, directory: Directory) -> None:
+    """Raise :class:`DamagedError` when tiles are not all in the file."""
+    if directory.tiled and not directory.complete:
+        raise damaged(path, "not all of its tiles are there")
+
+
+def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | None:
+    """The bytes of an entry, in itself or elsewhere; ``None`` when they are not all in the file."""
+    if length <= len(inline):
+        return inline[:length]
+    place = struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
+    try:
+        return _part(file, place, length)
+    except ValueError:
+        return None
+
+
+def _part(file: BinaryIO, place: int, length: int) -> bytes:
+    if place < 2**63:
+        file.seek(place)
+        data = file.read(length)
+        if len(data) == length:
+            return data
+    raise ValueError("it ends before its first directory does")

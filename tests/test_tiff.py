@@ -1,0 +1,123 @@
+"""TIFF files that libvips alone reads wrongly or half: tiles, color spaces, tags."""
+
+import contextlib
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mafdn.errors import DamagedError
+from mafdn.pictures.reading import open_picture, read_header
+from mafdn.pictures.tiff import TILE_BYTES, TILE_OFFSETS, read_directory
+
+Order = Literal["<", ">"]
+Tags = Mapping[int, tuple[int, ...] | bytes]
+RGB = np.random.default_rng(0).integers(1, 255, (40, 50, 3), np.uint8)
+
+
+def make(pixels: np.ndarray, tags: Tags, *, order: Order = "<", big: bool = False, tile: int | None = None) -> bytes:
+    """An uncompressed TIFF file: pixels, directory, values; ``tags`` come on top of the required ones."""
+    height, width, samples = pixels.shape
+    data = pixels.astype(pixels.dtype.newbyteorder(order))
+    if tile:
+        padded = np.pad(data, ((0, -height % tile), (0, -width % tile), (0, 0)))
+        grid = padded.reshape(padded.shape[0] // tile, tile, -1, tile, samples).swapaxes(1, 2)
+        parts = [part.tobytes() for row in grid for part in row]
+    else:
+        parts = [data.tobytes()]
+    start, number = (16, 8) if big else (8, 4)
+    offsets = [start + sum(len(p) for p in parts[:n]) for n in range(len(parts))]
+    where = {322: (tile,), 323: (tile,), 324: (*offsets,)} if tile else {273: (*offsets,), 278: (height,)}
+    entries: dict[int, tuple[int, ...] | bytes] = {
+        256: (width,),
+        257: (height,),
+        258: (8 * data.dtype.itemsize,) * samples,
+        259: (1,),
+        262: (2,),
+        277: (samples,),
+        **where,
+        325 if tile else 279: tuple(len(p) for p in parts),
+        **tags,
+    }
+    place = start + sum(len(p) for p in parts)
+    values = place + (8 + 20 * len(entries) + 8 if big else 2 + 12 * len(entries) + 4)
+    table, more = b"", b""
+    for tag, value in sorted(entries.items()):
+        raw = value if isinstance(value, bytes) else struct.pack(f"{order}{len(value)}I", *value)
+        count = len(raw) if isinstance(value, bytes) else len(value)
+        held = raw.ljust(number, b"\0")
+        if len(raw) > number:
+            held = struct.pack(order + ("Q" if big else "I"), values + len(more))
+            more += raw
+        table += struct.pack(order + ("HHQ" if big else "HHI"), tag, 2 if isinstance(value, bytes) else 4, count) + held
+    mark = b"II" if order == "<" else b"MM"
+    head = mark + struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0) if big else (42,)), place)
+    counted = struct.pack(order + ("Q" if big else "H"), len(entries))
+    return head + b"".join(parts) + counted + table + bytes(number) + more
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+def test_tiled_files_are_read_and_their_first_parts_refused(tmp_path: Path, order: Order, big: bool) -> None:
+    path = tmp_path / "in.tif"
+    whole = make(RGB, {65_000: (7,)}, order=order, big=big, tile=16)  # and a tag that nobody knows
+    path.write_bytes(whole)
+    assert np.array_equal(open_picture(path).color, RGB)
+    assert open_picture(path).notes == ()
+    for part in range(0, len(whole), 61):
+        path.write_bytes(whole[:part])
+        with pytest.raises(DamagedError):
+            open_picture(path)
+
+
+@pytest.mark.parametrize("tag", [TILE_OFFSETS, TILE_BYTES])
+@pytest.mark.parametrize("value", [20_000, 2**32 - 1])
+def test_a_tile_beyond_the_end_is_refused_by_the_header(tmp_path: Path, tag: int, value: int) -> None:
+    path = tmp_path / "in.tif"
+    right = {TILE_OFFSETS: [8 + n * 768 for n in range(12)], TILE_BYTES: [768] * 12}
+    path.write_bytes(make(RGB, {tag: (*right[tag][:-1], value)}, tile=16))
+    with pytest.raises(DamagedError, match="tiles"):
+        read_header(path)
+
+
+def test_a_damaged_tile_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    image = pyvips.Image.new_from_array(RGB, interpretation="srgb")
+    image.tiffsave(str(path), tile=True, tile_width=16, tile_height=16, compression="deflate")
+    assert np.array_equal(open_picture(path).color, RGB)
+    content = bytearray(path.read_bytes())
+    directory = read_directory(path)
+    middle = int(directory.numbers[TILE_OFFSETS][5] + directory.numbers[TILE_BYTES][5] // np.uint64(2))
+    content[middle : middle + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(DamagedError):
+        open_picture(path)
+
+
+def test_tiles_left_out_on_purpose_are_black_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    path.write_bytes(
+        make(RGB, {TILE_OFFSETS: (0, *(8 + n * 768 for n in range(1, 12))), TILE_BYTES: (0, *[768] * 11)}, tile=16)
+    )
+    picture = open_picture(path)
+    assert (picture.color[:16, :16] == 0).all()
+    assert np.array_equal(picture.color[16:], RGB[16:])
+    assert picture.notes == ("tiles that the file leaves out (1) were taken as black",)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"]))
+@settings(deadline=None, max_examples=200)
+def test_noise_for_a_directory_is_one_error(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, start: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise.tif"
+    place = struct.pack(("<" if start[:1] == b"I" else ">") + ("Q" if len(start) == 8 else "I"), 2 * len(start))
+    path.write_bytes(start + place + noise)
+    with contextlib.suppress(DamagedError):
+        assert read_directory(path).size == path.stat().st_size
