@@ -12,7 +12,7 @@ import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mafdn.errors import DamagedError
+from mafdn.errors import DamagedError, PictureError
 from mafdn.pictures.reading import open_picture, read_header
 from mafdn.pictures.tiff import TILE_BYTES, TILE_OFFSETS, read_directory
 
@@ -109,6 +109,58 @@ def test_tiles_left_out_on_purpose_are_black_and_told(tmp_path: Path) -> None:
     assert (picture.color[:16, :16] == 0).all()
     assert np.array_equal(picture.color[16:], RGB[16:])
     assert picture.notes == ("tiles that the file leaves out (1) were taken as black",)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "tags"),
+    [
+        ("YCbCr", RGB, {262: (6,), 530: (1, 1)}),
+        ("YCbCr", RGB.astype(np.uint16), {262: (6,), 530: (1, 1)}),
+        ("8-bit CIELab", RGB, {262: (8,)}),
+        ("ICC Lab", RGB, {262: (9,)}),
+        ("ICC Lab", RGB.astype(np.uint16), {262: (9,)}),
+        ("ITU Lab", RGB, {262: (10,)}),
+    ],
+)
+def test_color_spaces_that_are_not_read_are_named(tmp_path: Path, name: str, pixels: np.ndarray, tags: Tags) -> None:
+    path = tmp_path / "in.tif"
+    path.write_bytes(make(pixels, tags))
+    for opened in (read_header, open_picture):
+        with pytest.raises(PictureError, match=f"is a TIFF in {name}; convert") as caught:
+            opened(path)
+        assert not isinstance(caught.value, DamagedError)
+
+
+def test_color_spaces_that_libvips_reads_rightly_stay(tmp_path: Path) -> None:
+    path = tmp_path / "deep-lab.tif"
+    path.write_bytes(make(np.full((8, 8, 3), (32_896, 2_570, 63_222), np.uint16), {262: (8,)}))
+    assert (open_picture(path).color[0, 0] // 257).tolist() == [129, 114, 134]
+    path = tmp_path / "jpeg.tif"
+    image = pyvips.Image.new_from_array(np.full((16, 16, 3), (200, 90, 30), np.uint8), interpretation="srgb")
+    image.tiffsave(str(path), compression="jpeg", Q=80)  # in YCbCr below 90
+    assert read_directory(path).first(262) == 6
+    assert np.abs(open_picture(path).color[0, 0].astype(int) - (200, 90, 30)).max() < 5
+    path = tmp_path / "subsampled.tif"  # four of Y and then Cb and Cr
+    path.write_bytes(make(np.full((8, 4, 3), (100, 100, 100), np.uint8), {262: (6,), 530: (2, 2), 279: (48,)}))
+    assert open_picture(path).color[0, 0].tolist() == [61, 130, 50]
+
+
+@pytest.mark.parametrize("space", [0, 1])
+@pytest.mark.parametrize("extra", [None, (0, 0), (2, 0)])
+def test_further_samples_of_grey_are_alpha_only_where_named(
+    tmp_path: Path, space: int, extra: tuple[int, ...] | None
+) -> None:
+    path = tmp_path / "in.tif"
+    path.write_bytes(make(RGB, {262: (space,), **({338: extra} if extra else {})}))
+    picture = open_picture(path)
+    assert np.array_equal(picture.color[..., 0], RGB[..., 0] if space else 255 - RGB[..., 0])
+    if extra == (2, 0):
+        assert picture.alpha is not None
+        assert np.array_equal(picture.alpha, RGB[..., 1])
+        assert picture.notes == ("of 3 channels the first 2 were read",)
+    else:
+        assert picture.alpha is None
+        assert picture.notes == ("of 3 channels the first was read",)
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"]))

@@ -30,7 +30,7 @@ from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
 from mafdn.pictures.scratch import LARGE, spill
-from mafdn.pictures.tiff import Directory, check_tiles, read_directory
+from mafdn.pictures.tiff import Directory, check_directory, read_directory
 from mafdn.pixels.rows import Rows
 
 DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
@@ -101,8 +101,10 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
             image = _spread(image, file_bits, shifted=kind.name == "AVIF")
         bands = 1 if image.interpretation in GREY else 3
         if image.bands > bands + 1:
-            notes.append(f"of {image.bands} channels the first {bands + 1} were read")
-            image = image.extract_band(0, n=bands + 1)
+            unnamed = bands == 1 and directory is not None and not directory.alpha
+            kept = 1 if unnamed else bands + 1
+            notes.append(f"of {image.bands} channels the first {'was' if unnamed else f'{kept} were'} read")
+            image = image.extract_band(0, n=kept)
         pixels = _pixels(path, image, limits, folder)
         profile = _field(image, ICC, None)
         if profile is None and kind.name in ("AVIF", "HEIC") and bands == 3:
@@ -140,7 +142,7 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
                 require_heic(path)
             directory = read_directory(path) if kind.name == "TIFF" else None
             if directory:
-                check_tiles(path, directory)
+                check_directory(path, directory)
             image = _load(path, kind, directory)
             width, height, channels = int(image.width), int(image.height), int(image.bands)
             bits = 8 if image.format in ("uchar", "char") else 16

@@ -1,8 +1,9 @@
 """What the first directory of a TIFF file says that libvips does not tell, or does not heed.
 
-libvips reads tiles that are missing or damaged as black and says nothing, whatever else it is told to fail on.
+libvips reads tiles that are missing or damaged as black unless warnings are errors, and takes colors in spaces it does
+not know for RGB.
 
-Public names: :class:`Directory`, :func:`read_directory`, :func:`parse_directory`, :func:`check_tiles`.
+Public names: :class:`Directory`, :func:`read_directory`, :func:`parse_directory`, :func:`check_directory`.
 """
 
 import os
@@ -15,14 +16,22 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn.errors import PictureError
+from mafdn.files import shown
 from mafdn.pictures.formats import damaged
 
+BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
-NUMBERS = frozenset({STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES})
+PIXELS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
+NUMBERS = PIXELS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
+TO_RGB = (6, 7, 33_003, 33_005)
+"""The compressions (kinds of JPEG) whose decoders make RGB of YCbCr."""
 INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 """The types of unsigned whole numbers."""
 MOST_ENTRIES, MOST_NUMBERS = 4_096, 1 << 24
 """Of a directory, as for libtiff, and of one entry: tiles of 16x16 pixels of the largest picture are 4 million."""
+NONE = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,22 @@ class Directory:
         return TILE_WIDTH in self.numbers
 
     @property
+    def alpha(self) -> bool:
+        """Whether the first sample beyond the colors is said to be alpha."""
+        return self.first(EXTRA_SAMPLES) in (1, 2)
+
+    @property
+    def unknown_space(self) -> str | None:
+        """The name of the color space where libvips would read it wrongly or not at all."""
+        space = self.first(PHOTOMETRIC)
+        if space == YCBCR and self.first(COMPRESSION) not in TO_RGB:
+            whole = self.numbers.get(SUBSAMPLING, NONE).tolist() == [1, 1]
+            return "YCbCr" if whole else None  # libtiff converts what is subsampled, which is so where nothing is said
+        if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
+            return "8-bit CIELab"
+        return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
+
+    @property
     def absent(self) -> int:
         """How many tiles are left out of the file on purpose, as sparse files have it: they are black."""
         offsets, lengths = self._tiles()
@@ -50,10 +75,14 @@ class Directory:
         inside = np.minimum(offsets, np.uint64(self.size))
         return bool(np.all((offsets == inside) & (lengths <= np.uint64(self.size) - inside)))
 
+    def first(self, tag: int) -> int:
+        """The first number of an entry, or -1."""
+        return next(iter(self.numbers.get(tag, NONE).tolist()), -1)
+
     def _tiles(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        none = np.zeros(0, np.uint64)  # libtiff takes strips' tags for tiles' too
-        offsets = self.numbers.get(TILE_OFFSETS, self.numbers.get(STRIP_OFFSETS, none))
-        lengths = self.numbers.get(TILE_BYTES, self.numbers.get(STRIP_BYTES, none))
+        # libtiff takes strips' tags for tiles' too
+        offsets = self.numbers.get(TILE_OFFSETS, self.numbers.get(STRIP_OFFSETS, NONE))
+        lengths = self.numbers.get(TILE_BYTES, self.numbers.get(STRIP_BYTES, NONE))
         both = min(len(offsets), len(lengths))
         return offsets[:both], lengths[:both]
 
@@ -92,8 +121,10 @@ def parse_directory(file: BinaryIO) -> Directory:
     return Directory(numbers=numbers, size=size)
 
 
-def check_tiles(path: Path, directory: Directory) -> None:
-    """Raise :class:`DamagedError` when tiles are not all in the file."""
+def check_directory(path: Path, directory: Directory) -> None:
+    """Raise :class:`PictureError` for a color space that is not read, its child for tiles that are not in the file."""
+    if directory.unknown_space:
+        raise PictureError(f"{shown(path)} is a TIFF in {directory.unknown_space}; convert it to RGB first")
     if directory.tiled and not directory.complete:
         raise damaged(path, "not all of its tiles are there")
 
