@@ -163,6 +163,13 @@ def test_further_samples_of_grey_are_alpha_only_where_named(
         assert picture.notes == ("of 3 channels the first was read",)
 
 
+def test_a_directory_farther_away_than_any_file_is_long(tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    path.write_bytes(b"II+\0\x08\0\0\0" + struct.pack("<Q", 2**56))
+    with pytest.raises(DamagedError):
+        open_picture(path)
+
+
 @given(st.binary(max_size=200), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"]))
 @settings(deadline=None, max_examples=200)
 def test_noise_for_a_directory_is_one_error(

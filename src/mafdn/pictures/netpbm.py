@@ -1,6 +1,7 @@
 """PBM, PGM and PPM files, plain and raw, which the libvips that pip brings cannot read.
 
-Public names: :class:`Header`, :func:`read_header`, :func:`read_pixels`, :func:`start_of`.
+Public names: :class:`Header`, :func:`read_header`, :func:`read_pixels`, :func:`has_further`,
+:func:`start_of`.
 """
 
 import math
@@ -19,6 +20,8 @@ from mafdn.pixels.rows import Rows
 LONGEST_HEADER = 65_536
 """Comments may be of any length; no real header comes near this."""
 TOKEN = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([0-9]+)")
+
+FURTHER = re.compile(rb"\s*P[1-7]\s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,17 @@ def read_pixels(path: Path) -> Rows:
     if header.white != full:
         values = (values.astype(np.uint32) * full + header.white // 2) // header.white
     return values.astype(np.uint8) if full == 255 else values.astype(np.uint16)
+
+
+def has_further(path: Path) -> bool:
+    """Whether another picture follows the first in a raw PNM file, which may hold any number of them."""
+    header = read_header(path)
+    if header.kind <= 3:
+        return False
+    across = -(-header.width // 8) if header.kind == 4 else header.width * header.channels * header.bits // 8
+    with path.open("rb") as file:
+        file.seek(header.start + across * header.height)
+        return FURTHER.match(file.read(LONGEST_HEADER)) is not None
 
 
 def start_of(width: int, height: int, channels: int, *, deep: bool) -> bytes:

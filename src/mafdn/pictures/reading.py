@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mafdn.errors import PictureError
 from mafdn.files import shown
 from mafdn.pictures import netpbm
+from mafdn.pictures.chunks import count_pictures, frames_of, read_chunks
 from mafdn.pictures.formats import Format, damaged, sniff
 from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
@@ -84,7 +85,8 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
         folder = scratch if waits_in_file(stated) else None
         if folder and _field(image, "orientation", 1) == 1:  # rows are needed in their own order, once
             image = _load(path, kind, directory, access="sequential")
-        notes = _notes(image, kind)
+        chunks = read_chunks(path) if kind.name == "PNG" else {}
+        notes = _further(path, image, kind, frames_of(chunks)) + _notes(image)
         if directory and directory.tiled and directory.absent:
             notes.append(f"tiles that the file leaves out ({directory.absent}) were taken as black")
         file_bits: int | None = None
@@ -208,27 +210,34 @@ def _load(path: Path, kind: Format, directory: Directory | None, *, access: str 
 
 
 def _open_pnm(path: Path, kind: Format) -> Picture:
-    one_bit = netpbm.read_header(path).kind in (1, 4)
-    return Picture(
-        planes=netpbm.read_pixels(path),
-        format=kind,
-        notes=("1 bit a channel became 8",) if one_bit else (),
-    )
+    notes = ["1 bit a channel became 8"] if netpbm.read_header(path).kind in (1, 4) else []
+    if netpbm.has_further(path):
+        notes.append("only the first of several pictures was read")
+    return Picture(planes=netpbm.read_pixels(path), format=kind, notes=tuple(notes))
 
 
-def _notes(image: pyvips.Image, kind: Format) -> list[str]:
+def _notes(image: pyvips.Image) -> list[str]:
     """What of this file cannot come along, as far as its header tells."""
     notes: list[str] = []
-    pages = int(_field(image, "n-pages", 1))
-    if pages > 1:
-        moving = kind.name in ("GIF", "WebP") or image.get_typeof("delay")
-        notes.append(f"only the first of {pages} {'frames' if moving else 'pages'} was read")
     bits = int(_field(image, "bits-per-sample", 8))
     if bits < 8 and not _field(image, "palette", 0):
         notes.append(f"{bits} bit{'s' if bits > 1 else ''} a channel became 8")
     if image.get_typeof("gainmap-data"):
         notes.append("its gain map for bright displays was left out")
     return notes
+
+
+def _further(path: Path, image: pyvips.Image, kind: Format, frames: int) -> list[str]:
+    """That the file holds more than one picture, and how many of which kind."""
+    pages = int(_field(image, "n-pages", 1))
+    if pages > 1:
+        moving = kind.name in ("GIF", "WebP") or image.get_typeof("delay")
+        count, what = pages, "frames" if moving else "pages"
+    elif kind.name == "JPEG":  # a gain map is one more picture
+        count, what = count_pictures(path) - bool(image.get_typeof("gainmap-data")), "pictures"
+    else:
+        count, what = frames, "frames"
+    return [f"only the first of {count} {what} was read"] if count > 1 else []
 
 
 def _with_heic_pixels(path: Path, header: pyvips.Image) -> tuple[pyvips.Image, int]:

@@ -27,9 +27,13 @@ NUMBERS = PIXELS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_B
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 TO_RGB = (6, 7, 33_003, 33_005)
 """The compressions (kinds of JPEG) whose decoders make RGB of YCbCr."""
+MP_ENTRIES = 0xB002
+"""The list of pictures in the directory that a JPEG of several pictures has."""
+TEXTS = frozenset({MP_ENTRIES})
 INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 """The types of unsigned whole numbers."""
-MOST_ENTRIES, MOST_NUMBERS = 4_096, 1 << 24
+ASCII, UNDEFINED = 2, 7
+MOST_ENTRIES, MOST_NUMBERS, LONGEST_TEXT = 4_096, 1 << 24, 1 << 16
 """Of a directory, as for libtiff, and of one entry: tiles of 16x16 pixels of the largest picture are 4 million."""
 NONE = np.zeros(0, np.uint64)
 
@@ -39,6 +43,9 @@ class Directory:
     """The entries of a directory that are of use here, by tag; those that make no sense are left out."""
 
     numbers: Mapping[int, NDArray[np.uint64]]
+    texts: Mapping[int, bytes]
+    order: str
+    """Of bytes, as :mod:`struct` calls it."""
     size: int
     """Of the file, in bytes."""
 
@@ -108,17 +115,22 @@ def parse_directory(file: BinaryIO) -> Directory:
         raise ValueError("its first directory makes no sense")
     table = _part(file, place + counted, count * entry)
     numbers: dict[int, NDArray[np.uint64]] = {}
+    texts: dict[int, bytes] = {}
     for number in range(count):
         tag, kind, length = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", table, number * entry)
+        inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
         if tag in NUMBERS and tag not in numbers and kind in INTEGERS:
-            dtype = np.dtype(order + INTEGERS[kind])
             if length > MOST_NUMBERS:
                 raise ValueError("its first directory makes no sense")
-            inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
+            dtype = np.dtype(order + INTEGERS[kind])
             data = _value(file, inline, length * dtype.itemsize, order)
             if data is not None:
                 numbers[tag] = np.frombuffer(data, dtype).astype(np.uint64)
-    return Directory(numbers=numbers, size=size)
+        elif tag in TEXTS and tag not in texts and kind in (ASCII, UNDEFINED) and length <= LONGEST_TEXT:
+            data = _value(file, inline, length, order)
+            if data is not None:
+                texts[tag] = data
+    return Directory(numbers=numbers, texts=texts, order=order, size=size)
 
 
 def check_directory(path: Path, directory: Directory) -> None:
@@ -141,9 +153,7 @@ def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | No
 
 
 def _part(file: BinaryIO, place: int, length: int) -> bytes:
-    if place < 2**63:
+    if place + length <= file.seek(0, os.SEEK_END):
         file.seek(place)
-        data = file.read(length)
-        if len(data) == length:
-            return data
+        return file.read(length)
     raise ValueError("it ends before its first directory does")
