@@ -16,9 +16,11 @@ COLORS = pyvips.Image.new_from_array(np.full((8, 8, 3), (200, 90, 30), np.uint8)
 ONE_OF_THREE = "only the first of 3 frames was read"
 
 
-def png(path: Path, *chunks: tuple[bytes, bytes], image: pyvips.Image = COLORS, after: bool = False) -> Path:
+def png(
+    path: Path, *chunks: tuple[bytes, bytes], image: pyvips.Image = COLORS, after: bool = False, keep: int = 0
+) -> Path:
     """A PNG file with these chunks before its pixels, or after them."""
-    content = image.pngsave_buffer(keep=0)
+    content = image.pngsave_buffer(keep=keep)
     place = len(content) - 12 if after else 33
     added = b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
@@ -65,6 +67,59 @@ def test_further_pictures_in_a_ppm_are_told(tmp_path: Path, start: bytes, pixels
     for rest, told in ((b"", False), (b"\n", False), (b"trailing", False), (one, True), (b"\n" + one, True)):
         path.write_bytes(one + rest)
         assert ("only the first of several pictures was read" in open_picture(path).notes) == told, rest
+
+
+SRGB = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)
+ADOBE = (31_270, 32_900, 64_000, 33_000, 21_000, 71_000, 15_000, 6_000)
+GREY = pyvips.Image.new_from_array(np.full((8, 8), 90, np.uint8), interpretation="b-w")
+
+
+def gamma(value: int) -> tuple[bytes, bytes]:
+    return b"gAMA", struct.pack(">I", value)
+
+
+def points(values: Sequence[int]) -> tuple[bytes, bytes]:
+    return b"cHRM", struct.pack(">8I", *values)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "what"),
+    [
+        ([gamma(45_455)], None),
+        ([gamma(45_455), points(SRGB)], None),
+        ([gamma(45_000), points([value + 100 for value in SRGB[:2]] + list(SRGB[2:]))], None),
+        ([gamma(100_000)], "gAMA"),
+        ([gamma(45_455), points(ADOBE)], "cHRM"),
+        ([gamma(55_000), points(ADOBE)], "gAMA and cHRM"),
+        ([(b"sRGB", b"\0"), gamma(55_000), points(ADOBE)], None),
+        ([(b"gAMA", b"odd")], None),
+    ],
+)
+def test_a_gamma_and_primaries_that_are_not_those_of_srgb_are_told(
+    tmp_path: Path, chunks: list[tuple[bytes, bytes]], what: str | None
+) -> None:
+    picture = open_picture(png(tmp_path / "in.png", *chunks))
+    assert picture.notes == ((f"its colors ({what}, no profile) were taken as sRGB",) if what else ())
+    grey = open_picture(png(tmp_path / "grey.png", *chunks, image=GREY))
+    assert len(grey.notes) == ("gAMA" in (what or "")), "grey has no primaries"
+    profiled = COLORS.copy()
+    profile = pyvips.Operation.call("profile_load", "p3")
+    profiled.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    path = png(tmp_path / "profile.png", *chunks, image=profiled, keep=8)
+    assert open_picture(path).notes == ()
+    assert open_picture(path).profile == bytes(profile)
+
+
+def test_colors_that_a_png_states_by_number(tmp_path: Path) -> None:
+    p3 = open_picture(png(tmp_path / "p3.png", (b"cICP", bytes([12, 13, 0, 1])), gamma(100_000)))
+    assert p3.profile == bytes(pyvips.Operation.call("profile_load", "p3"))
+    assert p3.notes == ()
+    grey = open_picture(png(tmp_path / "grey.png", (b"cICP", bytes([12, 13, 0, 1])), image=GREY))
+    assert (grey.profile, grey.notes) == (None, ())
+    for number, name in ((16, "PQ"), (18, "HLG")):
+        bright = open_picture(png(tmp_path / f"{name}.png", (b"cICP", bytes([9, number, 0, 1]))))
+        assert bright.notes == (f"its values for bright displays ({name}) were taken as sRGB",)
+    assert open_picture(png(tmp_path / "usual.png", (b"cICP", bytes([1, 13, 0, 1])))).notes == ()
 
 
 def test_chunks_that_lie_about_their_length_end_the_search(tmp_path: Path) -> None:

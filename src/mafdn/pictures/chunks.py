@@ -1,6 +1,6 @@
 """What PNG and JPEG files say before their pixels that libvips does not tell.
 
-Public names: :func:`read_chunks`, :func:`frames_of`, :func:`count_pictures`.
+Public names: :func:`read_chunks`, :func:`frames_of`, :func:`color_of`, :func:`count_pictures`.
 """
 
 import io
@@ -8,10 +8,15 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from mafdn.pictures.nclx import SRGB, numbered_color
 from mafdn.pictures.tiff import MP_ENTRIES, parse_directory
 
 MOST_PARTS, LONGEST_CHUNK = 10_000, 64
 """Chunks or segments that are looked at, and the bytes of a chunk that are kept."""
+GAMMA = 45_455
+"""What stands for the curve of sRGB, in hundred-thousandths, as everything here."""
+CHROMATICITIES = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)
+"""White, red, green and blue of sRGB, x and y of each."""
 MULTI_PICTURE = b"MPF\0"
 THUMBNAILS = (0x01_0001, 0x01_0002)
 """The types of pictures in a JPEG that only repeat the first one smaller."""
@@ -39,6 +44,26 @@ def frames_of(chunks: Mapping[bytes, bytes]) -> int:
     return int.from_bytes(control[:4]) if len(control) == 8 else 1
 
 
+def color_of(chunks: Mapping[bytes, bytes], *, grey: bool) -> tuple[bytes | None, str | None]:
+    """The profile for the color that a PNG file without one states, and what is to be said of it.
+
+    No profile means sRGB.
+    """
+    numbers = chunks.get(b"cICP", b"")
+    if len(numbers) == 4:
+        return numbered_color(SRGB if grey else numbers[0], numbers[1])
+    if b"sRGB" in chunks or b"iCCP" in chunks:
+        return None, None
+    gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
+    odd: list[str] = []
+    if len(gamma) == 4 and not _near(int.from_bytes(gamma), GAMMA, 0.02):
+        odd.append("gAMA")
+    if len(points) == 32 and not grey:
+        stated = zip(struct.unpack(">8I", points), CHROMATICITIES, strict=True)
+        odd += [] if all(_near(value, usual, 0.01) for value, usual in stated) else ["cHRM"]
+    return None, f"its colors ({' and '.join(odd)}, no profile) were taken as sRGB" if odd else None
+
+
 def count_pictures(path: Path) -> int:
     """The pictures in a JPEG file, as cameras write several (MPO), without mere thumbnails."""
     with path.open("rb") as file:
@@ -55,6 +80,10 @@ def count_pictures(path: Path) -> int:
                 return _listed(file.read(max(length - 4, 0)))
             file.seek(length - (4 if start[1] == 0xE2 else 0), io.SEEK_CUR)
     return 1
+
+
+def _near(value: int, usual: int, share: float) -> bool:
+    return abs(value - usual) <= usual * share
 
 
 def _listed(index: bytes) -> int:

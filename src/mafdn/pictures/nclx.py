@@ -1,8 +1,8 @@
-"""The color of an AVIF or HEIC file that states it by numbers (ITU-T H.273) and not by a profile.
+"""The color of an AVIF, HEIC or PNG file that states it by numbers (ITU-T H.273) and not by a profile.
 
 libvips reads only profiles; without this, Display P3 from such a file would be taken as sRGB and turn pale.
 
-Public names: :func:`stated_color`.
+Public names: :func:`stated_color`, :func:`numbered_color`.
 """
 
 import struct
@@ -17,7 +17,7 @@ LONGEST_HEAD = 1 << 20
 
 
 def stated_color(path: Path) -> tuple[bytes | None, str | None]:
-    """The profile for the color that the file at ``path`` states, and what is to be said of it.
+    """The profile for the color that the AVIF or HEIC file at ``path`` states, and what is to be said of it.
 
     No profile means sRGB. For files that have none of their own.
     """
@@ -27,6 +27,11 @@ def stated_color(path: Path) -> tuple[bytes | None, str | None]:
     if place < 0 or len(head) < place + 14:
         return None, None
     primaries, transfer = struct.unpack_from(">HH", head, place + 8)
+    return numbered_color(primaries, transfer)
+
+
+def numbered_color(primaries: int, transfer: int) -> tuple[bytes | None, str | None]:
+    """The profile for these numbers and what is to be said; no profile means that they are taken as sRGB."""
     if transfer in BRIGHT:
         return None, f"its values for bright displays ({BRIGHT[transfer]}) were taken as sRGB"
     if primaries == P3:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mafdn.errors import PictureError
 from mafdn.files import shown
 from mafdn.pictures import netpbm
-from mafdn.pictures.chunks import count_pictures, frames_of, read_chunks
+from mafdn.pictures.chunks import color_of, count_pictures, frames_of, read_chunks
 from mafdn.pictures.formats import Format, damaged, sniff
 from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
@@ -111,6 +111,9 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
         profile = _field(image, ICC, None)
         if profile is None and kind.name in ("AVIF", "HEIC") and bands == 3:
             profile, said = stated_color(path)
+            changed += [said] if said else []
+        elif profile is None and kind.name == "PNG":
+            profile, said = color_of(chunks, grey=bands == 1)
             changed += [said] if said else []
         problem = check_profile(profile, bands) if profile is not None else None
         if problem:
