@@ -1,10 +1,11 @@
 """TIFF files that libvips alone reads wrongly or half: tiles, color spaces, tags."""
 
 import contextlib
+import io
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import DamagedError, PictureError
+from mafdn.pictures.encoding import Options, save_picture
+from mafdn.pictures.formats import format_of_name
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.pictures.tiff import TILE_BYTES, TILE_OFFSETS, read_directory
+from mafdn.pictures.tiff import TILE_BYTES, TILE_OFFSETS, parse_directory, read_directory
 
 Order = Literal["<", ">"]
 Tags = Mapping[int, tuple[int, ...] | bytes]
@@ -161,6 +164,48 @@ def test_further_samples_of_grey_are_alpha_only_where_named(
     else:
         assert picture.alpha is None
         assert picture.notes == ("of 3 channels the first was read",)
+
+
+TEXTS = {
+    271: b"C\0",
+    272: b"EOS\0",
+    305: b"a (b) c\0",
+    306: b"2020:01:02 03:04:05\0",
+    315: "J\u00f6rg (the artist) (c)".encode() + b"\0",
+    33_432: b"(c) Me",
+}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_texts_of_a_tiff_become_exif(tmp_path: Path, order: Order, suffix: str) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / f"out{suffix}"
+    source.write_bytes(make(RGB, TEXTS, order=order))
+    picture = open_picture(source)
+    assert picture.notes == ()
+    assert save_picture(picture, target, format_of_name(target)) == ()
+    block = bytes(cast(bytes, pyvips.Image.new_from_file(str(target)).get("exif-data")))
+    written = parse_directory(io.BytesIO(block.removeprefix(b"Exif\0\0"))).texts
+    assert {tag: text.rstrip(b"\0") for tag, text in written.items()} == {t: v.rstrip(b"\0") for t, v in TEXTS.items()}
+    save_picture(picture, target, format_of_name(target), options=Options(strip=True))
+    assert "exif-ifd0-Artist" not in pyvips.Image.new_from_file(str(target), revalidate=True).get_fields()
+
+
+def test_texts_and_directories_of_a_tiff_that_are_lost_are_told(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    source.write_bytes(make(RGB, {**TEXTS, 34_665: (8,), 34_853: (8,)}))
+    picture = open_picture(source)
+    assert picture.notes == ("its EXIF and GPS data were left out",)
+    assert any("without EXIF" in note for note in save_picture(picture, target, format_of_name(target)))
+    assert open_picture(target).notes == ()
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe J\xf6rg\0", b"\0\0", b"\x01\x02\n\0", b"x" * 8_000, b"a\0b\0"])
+def test_odd_texts_of_a_tiff_do_no_harm(tmp_path: Path, text: bytes) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.jpg"
+    source.write_bytes(make(RGB, dict.fromkeys(TEXTS, text)))
+    assert save_picture(open_picture(source), target, format_of_name(target)) == ()
+    assert np.array_equal(open_picture(source).color, RGB)
 
 
 def test_a_directory_farther_away_than_any_file_is_long(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 Orientation and size are stated in EXIF and again in XMP; both are made to agree with the pixels. A thumbnail shows the
 old picture and is left out; so are a gain map and whatever else is made of pixels.
 
-Public names: :data:`ICC`, :data:`EXIF`, :data:`XMP`, :data:`IPTC`, :data:`BLOCKS`, :func:`read_fields`,
-:func:`resized`.
+Public names: :data:`ICC`, :data:`EXIF`, :data:`XMP`, :data:`IPTC`, :data:`BLOCKS`, :data:`TAGS`, :func:`read_fields`,
+:func:`fields_of_tags`, :func:`resized`.
 """
 
 import re
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pyvips
 
@@ -25,6 +25,9 @@ XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOT
 PHOTOSHOP = b"Photoshop 3.0\0"
 THUMBNAILS, SHOWN_AT = (0x0409, 0x040C), 0x03ED  # Photoshop's numbers; the latter is the resolution
 RESOLUTIONS, RATIONAL = (0x011A, 0x011B), 5
+TAGS = {271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist", 33_432: "Copyright"}
+"""Texts that a TIFF file has in itself, and other formats in EXIF under the same number."""
+ASCII = 2
 HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
 
 
@@ -39,6 +42,25 @@ def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         kind, packet = kept[XMP]
         kept[XMP] = (kind, _replaced(packet, (b"tiff:Orientation",), 1))
     return kept
+
+
+def fields_of_tags(texts: Mapping[int, bytes]) -> dict[str, tuple[Any, Any]]:
+    """The texts of a TIFF file by tag as EXIF: the block, and the fields that libvips would make of it."""
+    texts = {tag: texts[tag].rstrip(b"\0") + b"\0" for tag in TAGS if texts.get(tag, b"").strip(b"\0")}
+    if not texts:
+        return {}
+    table, values, place = b"", b"", 8 + 2 + 12 * len(texts) + 4
+    for tag, text in texts.items():
+        held = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", place + len(values))
+        values += text if len(text) > 4 else b""
+        table += struct.pack("<HHI", tag, ASCII, len(text)) + held
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(texts)) + table + bytes(4) + values
+    carrier = pyvips.Image.black(1, 1).copy()
+    carrier.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, block))
+    carrier = pyvips.Image.jpegload_buffer(carrier.jpegsave_buffer())
+    names = [f"exif-ifd0-{TAGS[tag]}" for tag in texts]
+    read = {name: (carrier.get_typeof(name), carrier.get(name)) for name in names if carrier.get_typeof(name)}
+    return {EXIF: (pyvips.GValue.blob_type, block), **read}
 
 
 def resized(

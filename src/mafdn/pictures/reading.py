@@ -26,7 +26,7 @@ from mafdn.pictures.chunks import color_of, count_pictures, frames_of, read_chun
 from mafdn.pictures.formats import Format, damaged, sniff
 from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.metadata import ICC, read_fields
+from mafdn.pictures.metadata import ICC, fields_of_tags, read_fields
 from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
@@ -87,6 +87,8 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
             image = _load(path, kind, directory, access="sequential")
         chunks = read_chunks(path) if kind.name == "PNG" else {}
         notes = _further(path, image, kind, frames_of(chunks)) + _notes(image)
+        if directory and directory.further:
+            notes.append(f"its {' and '.join(directory.further)} data were left out")
         if directory and directory.tiled and directory.absent:
             notes.append(f"tiles that the file leaves out ({directory.absent}) were taken as black")
         file_bits: int | None = None
@@ -124,7 +126,7 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
             format=kind,
             profile=profile,
             pixels_per_mm=_resolution(image),
-            fields=read_fields(image),
+            fields=read_fields(image) | (fields_of_tags(directory.texts) if directory else {}),
             file_bits=file_bits,
             notes=tuple(notes + changed),
         )

@@ -19,21 +19,25 @@ from numpy.typing import NDArray
 from mafdn.errors import PictureError
 from mafdn.files import shown
 from mafdn.pictures.formats import damaged
+from mafdn.pictures.metadata import TAGS
 
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
+EXIF, GPS = 34_665, 34_853
 PIXELS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
-NUMBERS = PIXELS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+NUMBERS = PIXELS | {EXIF, GPS, STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 TO_RGB = (6, 7, 33_003, 33_005)
 """The compressions (kinds of JPEG) whose decoders make RGB of YCbCr."""
 MP_ENTRIES = 0xB002
 """The list of pictures in the directory that a JPEG of several pictures has."""
-TEXTS = frozenset({MP_ENTRIES})
+TEXTS = frozenset({MP_ENTRIES, *TAGS})
+FURTHER = {EXIF: "EXIF", GPS: "GPS"}
+"""The directories beside the first one that hold metadata."""
 INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 """The types of unsigned whole numbers."""
 ASCII, UNDEFINED = 2, 7
-MOST_ENTRIES, MOST_NUMBERS, LONGEST_TEXT = 4_096, 1 << 24, 1 << 16
+MOST_ENTRIES, MOST_NUMBERS, LONGEST_TEXT = 4_096, 1 << 24, 1 << 13
 """Of a directory, as for libtiff, and of one entry: tiles of 16x16 pixels of the largest picture are 4 million."""
 NONE = np.zeros(0, np.uint64)
 
@@ -68,6 +72,11 @@ class Directory:
         if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
             return "8-bit CIELab"
         return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
+
+    @property
+    def further(self) -> list[str]:
+        """What metadata the file has in directories of their own."""
+        return [name for tag, name in FURTHER.items() if self.first(tag) > 0]
 
     @property
     def absent(self) -> int:
