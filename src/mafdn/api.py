@@ -5,7 +5,7 @@ Public names: :func:`load`, :class:`Upscaler`, :func:`upscale_folder`.
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +189,8 @@ def _check(engine: str, device: str, precision: str, threads: int | None) -> int
 
 def _listed(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
     """The inputs one by one; a name with a NUL is told with what became of the others."""
-    given = list(inputs) if isinstance(inputs, Iterable) and not isinstance(inputs, str) else [inputs]
+    several = isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes | os.PathLike)
+    given = list(cast(Iterable[PathLike], inputs)) if several else [cast(PathLike, inputs)]
     for one in given:
         if "\0" not in str(one):
             as_path("an input", one)

@@ -5,12 +5,12 @@ Public names: :func:`upscale_all`, :class:`Stopped`.
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mafdn.errors import PictureError, UsageError
+from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.files import shown
 from mafdn.jobs.folders import Found, find_sources
 from mafdn.jobs.networks import Networks
@@ -62,8 +62,7 @@ def upscale_all(
     plan = make_plan(found, request, networks, homes, on_check=checking)
     if not (plan.jobs or plan.settled):
         raise PictureError(_nothing(inputs, found, plan))
-    needed = {job.home for job in plan.jobs} | homes.unfinished
-    manifests = {home: homes.manifest(home) for home in sorted(needed)}
+    manifests = {home: homes.manifest(home) for home in sorted({job.home for job in plan.jobs})}
     pipeline = Pipeline(plan.jobs, request, networks, manifests, on_progress=on_progress)
 
     def report(stopped: str | None = None) -> BatchReport:
@@ -84,7 +83,11 @@ def upscale_all(
             machine=machine(),
         )
 
-    if not manifests or dry_run:
+    if not dry_run:
+        for home in sorted(homes.unfinished - manifests.keys()):
+            with suppress(MafdnError), homes.manifest(home):  # which tidies up; another run may work there
+                pass
+    if not plan.jobs or dry_run:
         return report()
     try:
         with ExitStack() as stack:

@@ -91,8 +91,8 @@ class Manifest:
             self._read()
             if self._entries != known:
                 raise MafdnError(f"another run has just worked in {shown(self.folder)}; run the same command again")
-            self._remove_temporaries()
-            if self._lines != len(self._entries) + 1:
+            tidied = self._remove_temporaries()
+            if tidied or self._lines != len(self._entries) + 1:
                 self._rewrite()
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
         except filelock.Timeout:
@@ -226,13 +226,16 @@ class Manifest:
         with replacing(self._path) as temporary:
             temporary.write_text("".join(json.dumps(value) + "\n" for value in values), "utf-8")
 
-    def _remove_temporaries(self) -> None:
-        """Remove what a killed run was writing, and nobody else."""
+    def _remove_temporaries(self) -> bool:
+        """Remove what a killed run was writing, and nobody else; returns whether it was writing anything."""
+        tidied = False
         for target, entry in self._entries.items():
             if entry.temporary is not None:
                 with suppress(OSError):  # it stays noted, and is tried again by the next run
                     (self.folder / target).with_name(entry.temporary).unlink(missing_ok=True)
                     self._entries[target] = replace(entry, temporary=None)
+                    tidied = True
+        return tidied
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from mafdn.jobs.networks import Networks
 from mafdn.jobs.sizes import Size, result_size
 from mafdn.jobs.summary import Item
 from mafdn.jobs.targets import Output, choose_format
-from mafdn.pictures.formats import SUFFIXES, Format, format_called, sniff
+from mafdn.pictures.formats import SUFFIXES, Format, format_called, format_of_name, sniff
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import Stated, open_picture, read_header
 
@@ -329,9 +329,10 @@ def _other(job: Job, entry: Entry) -> str | None:
 
 
 def _is_damaged(target: Path) -> bool:
-    """Whether a result is no whole picture any more; one that cannot be looked at may be."""
+    """Whether a result is nothing known any more, or not whole; one of another format is somebody's."""
     try:
-        open_picture(target, limits=Limits(pixels=sys.maxsize, file_mb=math.inf), scratch=target.parent)
+        if sniff(target) == format_of_name(target):
+            open_picture(target, limits=Limits(pixels=sys.maxsize, file_mb=math.inf), scratch=target.parent)
     except MafdnError as error:
         return isinstance(error, DamagedError)
     return False

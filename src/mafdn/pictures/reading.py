@@ -35,6 +35,8 @@ from mafdn.pictures.tiff import Directory, check_directory, read_directory
 from mafdn.pixels.rows import Rows
 
 DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
+UNREAD = re.compile(r"not (supported|configured|implemented)|unsupported|out of memory", re.IGNORECASE)
+"""What codecs say of files that may well be whole."""
 GREY, RGB = ("b-w", "grey16"), ("srgb", "rgb16", "rgb")
 LOADERS = {
     "JPEG": pyvips.Image.jpegload_source,
@@ -90,7 +92,8 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
         if directory and directory.further:
             notes.append(f"its {' and '.join(directory.further)} data were left out")
         if directory and directory.tiled and directory.absent:
-            notes.append(f"tiles that the file leaves out ({directory.absent}) were taken as black")
+            left_out = f"tiles that the file leaves out ({directory.absent}) were taken as black"
+            notes.append(f"{left_out}; damage to others would not show")
         file_bits: int | None = None
         if kind.name == "HEIC":
             image, bits = _with_heic_pixels(path, image)
@@ -195,7 +198,10 @@ def one_line_errors(path: Path, problem: str | None = None) -> Generator[None]:
         lines = [re.sub(r"^\w*: ", "", line.strip()) for line in str(error).splitlines()]
         reasons = [line for line in lines if line and not line.startswith(("unable to call", "unable to write"))]
         reason = reasons[-1] if reasons else "the codec gives no reason"
-        raise (PictureError(f"{shown(path)} {problem} ({reason})") if problem else damaged(path, reason)) from None
+        if problem or UNREAD.search(reason):
+            problem = problem or "cannot be read here, convert it first"
+            raise PictureError(f"{shown(path)} {problem} ({reason})") from None
+        raise damaged(path, reason) from None
     except MemoryError:
         raise PictureError(f"{shown(path)} needs more memory than there is") from None
 
