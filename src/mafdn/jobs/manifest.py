@@ -32,7 +32,7 @@ LOCK = ".mafdn-manifest.lock"
 VERSION = 1
 NEEDED = {"target", "source", "source_sha256", "settings", "weights"}
 """What every entry has."""
-RESULTS = 2
+RESULTS = 3
 """Raised whenever the same picture, settings and weights give another file than before: all are then made again."""
 
 
