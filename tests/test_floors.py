@@ -12,6 +12,7 @@ FLOORS = {
     "given": 0,
     "caches": -1,
     "machine": -1,
+    "progress": -1,
     "_version": -1,
     "cards": 0,
     "pixels": 0,

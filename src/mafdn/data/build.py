@@ -28,6 +28,7 @@ from mafdn.files import replacing, sha256
 from mafdn.pictures.formats import SUFFIXES
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import ORIENTATIONS, SAME, imresize, luma, modulo_crop, nearest, perceptual_hashes
+from mafdn.progress import counted
 
 SHARD = 32
 """Files a shard is made of: what a killed build does again, times the workers."""
@@ -84,14 +85,7 @@ def build_bank(
         if bank.fingerprint != fingerprint:
             raise ConfigError(f"{folder} holds a bank of other pictures or scales; name another bank or delete it")
         return bank
-    done, total = 0, len(bench) + len(listing)
-
-    def tick(pictures: int) -> None:
-        nonlocal done
-        done += pictures
-        if on_progress:
-            on_progress(done, total)
-
+    tick = counted(on_progress, len(bench) + len(listing))
     hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=lambda _: tick(1))
     partial = folder.with_name(folder.name + PARTIAL)
     shards = [

@@ -22,6 +22,7 @@ from mafdn.evaluation.bench import (
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
 from mafdn.evaluation.networks import ZERO_LINES, Means, network_label, open_method
+from mafdn.progress import counted
 
 OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the names of set and network, a picture and what the network made of its LR."""
@@ -72,22 +73,14 @@ def evaluate(
     ]
     wanted = {name for work in plan for name in work.missing}
     methods = {name: _method(network, protocol, means) for name, network in names.items() if name in wanted}
-    total = sum(len(work.pictures) * len(work.missing) for work in plan)
-    done = 0
-
-    def tick(_done: int, _total: int) -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done, total)
-
+    tick = counted(on_progress, sum(len(work.pictures) * len(work.missing) for work in plan))
     unwritable = ""
     for work in plan:
         missing = {name: methods[name] for name in work.missing}
         if not missing:
             continue
         told = partial(on_result, work.bench) if on_result else None
-        for score in measure(missing, work.folder, protocol, lr=lr, on_progress=tick, on_result=told):
+        for score in measure(missing, work.folder, protocol, lr=lr, on_progress=lambda *_: tick(1), on_result=told):
             work.known[score.network] = replace(score, bench=work.bench)
             try:
                 store_entry(work.keys[score.network], score)

@@ -17,6 +17,7 @@ from mafdn.evaluation.bench import Protocol, SetScore, bench_files, measure
 from mafdn.evaluation.documents import RESULTS, score_entry
 from mafdn.evaluation.networks import engine_label, open_method
 from mafdn.files import replacing, sha256
+from mafdn.progress import counted
 from mafdn.quantize import read_onnx_header
 
 MEAN_LIMIT = 0.05
@@ -72,16 +73,9 @@ def measure_loss(
         raise UsageError("no bench set to measure int8 on; give one with --bench")
     name, float32 = open_method(str(network), scale=scale)
     methods = {name: float32, f"{name}, int8": open_method(str(int8), scale=scale)[1]}
-    total = sum(len(bench_files(folder)) for folder in benches) * len(methods)
-    done = 0
-
-    def tick(_done: int, _total: int) -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done, total)
-
-    return [score for folder in benches for score in measure(methods, folder, Protocol(scale=scale), on_progress=tick)]
+    tick = counted(on_progress, sum(len(bench_files(folder)) for folder in benches) * len(methods))
+    protocol = Protocol(scale=scale)
+    return [score for folder in benches for score in measure(methods, folder, protocol, on_progress=lambda *_: tick(1))]
 
 
 def store_loss(project: Path, int8: Path, scores: Sequence[SetScore]) -> None:

@@ -15,6 +15,7 @@ from mafdn.inference.engines import Batch, Engine
 from mafdn.inference.gates import Windows, sample_windows
 from mafdn.inference.tiles import TILE, Span, Tiling, kept, plan, ramp
 from mafdn.pixels.rows import Rows, pieces
+from mafdn.progress import counted
 
 Array = NDArray[Any]
 Run = Callable[[Batch], Batch]
@@ -80,7 +81,7 @@ def upscale_rows(
     groups = {1: [(0,)], 2: [(0,), (1,)], 3: [(0, 1, 2)], 4: [(0, 1, 2), (3,)]}[channels]
     constants = [_constant(rows, group) for group in groups]
     spans, columns = plan(height, width, tiling)
-    tick = _counter(on_progress, len(spans) * len(columns) * constants.count(None))
+    tick = counted(on_progress, len(spans) * len(columns) * constants.count(None))
     planes: list[Iterator[Array]] = []
     for group, constant in zip(groups, constants, strict=True):
         if constant is None:
@@ -139,7 +140,7 @@ class _Plane:
     columns: list[Span]
     scale: int
     run: Run
-    tick: Callable[[], None]
+    tick: Callable[[int], None]
 
     @property
     def width(self) -> int:
@@ -149,7 +150,7 @@ class _Plane:
     def tile(self, source: Array, column: Span) -> Batch:
         """The result of one tile, (sH, sW, n), from its rows of the picture."""
         output = self.run(_to_batch(source[:, column.start : column.start + column.size, self.group]))
-        self.tick()
+        self.tick(1)
         values = output[0].transpose(1, 2, 0)
         return values if len(self.group) == 3 else values.mean(2, keepdims=True)
 
@@ -210,19 +211,6 @@ def _settle(values: Batch, target: Array) -> None:
             part = values[top : top + LINES, :, channel] * white
             np.clip(part, 0, white, out=part)
             target[top : top + LINES, :, channel] = np.rint(part, out=part) if target.dtype.kind == "u" else part
-
-
-def _counter(on_progress: Progress | None, total: int) -> Callable[[], None]:
-    """What is called after every tile."""
-    done = 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done, total)
-
-    return tick
 
 
 def _check(array: Array) -> None:

@@ -14,7 +14,7 @@ import json
 import os
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,8 +30,6 @@ from mafdn.pictures.writing import TEMPORARY
 MANIFEST = ".mafdn-manifest.jsonl"
 LOCK = ".mafdn-manifest.lock"
 VERSION = 1
-NEEDED = {"target", "source", "source_sha256", "settings", "weights"}
-"""What every entry has."""
 RESULTS = 3
 """Raised whenever the same picture, settings and weights give another file than before: all are then made again."""
 
@@ -55,6 +53,10 @@ class Entry:
     """The name beside ``target`` that the result has until it gets its own; then ``None``."""
     replaces: str | None = None
     """The SHA-256 of an earlier result that may be at ``target`` until then."""
+
+
+NEEDED = {field.name for field in fields(Entry) if field.default is MISSING}
+"""What every entry has."""
 
 
 def settings_digest(size: Size, strength: float, output: Output, *, exact: bool, ending: str) -> str:
@@ -151,25 +153,25 @@ class Manifest:
         temporary: str,
     ) -> Entry:
         """Note that work on ``target`` begins. Errors are the system's own, as for the two that follow."""
-        return self._add(
-            Entry(
-                target=self.name_of(target),
-                source=self.name_of(source),
-                source_sha256=source_sha256,
-                settings=settings,
-                weights=weights,
-                temporary=temporary,
-                replaces=replaces,
-            )
+        entry = Entry(
+            target=self.name_of(target),
+            source=self.name_of(source),
+            source_sha256=source_sha256,
+            settings=settings,
+            weights=weights,
+            temporary=temporary,
+            replaces=replaces,
         )
+        self._add(entry)
+        return entry
 
-    def seal(self, entry: Entry, output: str) -> Entry:
+    def seal(self, target: Path, output: str) -> None:
         """Note that the result is whole, with this SHA-256, and about to get its name."""
-        return self._add(replace(entry, output=output))
+        self._add(replace(self._entries[self.name_of(target)], output=output))
 
-    def finish(self, entry: Entry) -> None:
+    def finish(self, target: Path) -> None:
         """Note that the result has its name."""
-        self._add(replace(entry, temporary=None, replaces=None))
+        self._add(replace(self._entries[self.name_of(target)], temporary=None, replaces=None))
 
     def undo(self, entry: Entry, before: Entry | None) -> None:
         """Note that nothing came of ``entry``: what was known of its target ``before`` holds again."""
@@ -180,12 +182,11 @@ class Manifest:
             self._entries.pop(entry.target, None)
             self._write({"target": entry.target})
 
-    def _add(self, entry: Entry) -> Entry:
+    def _add(self, entry: Entry) -> None:
         with self._adding:
             self._entries.pop(entry.target, None)  # so that the order is that of the work
             self._entries[entry.target] = entry
             self._write(asdict(entry))
-        return entry
 
     def _write(self, value: dict[str, Any]) -> None:
         assert self._file is not None, "the manifest is not open"

@@ -217,10 +217,10 @@ class Pipeline:
 
     def _finish(self, job: Job, begun: _Begun, pending: Pending) -> Item:
         """In the finishing thread: wait for the encoder, and note what is there."""
-        manifest, sealed = self._manifests[job.home], list[Entry]()
+        manifest = self._manifests[job.home]
 
         def seal(whole: Path) -> None:
-            sealed.append(manifest.seal(begun.entry, sha256(whole)))
+            manifest.seal(job.target, sha256(whole))
             if job.seen is not None and not job.seen.holds(job.target):  # and without, only a free name is taken
                 raise MafdnError(f"{shown(job.target)} was changed during this run and is left as it is; run it again")
 
@@ -230,7 +230,7 @@ class Pipeline:
             self._undo(job, begun)
             return job.item(status="failed", reason=_reason(job, error))
         with suppress(OSError):  # its bytes are known: the next run will see that it has its name
-            manifest.finish(sealed[0])
+            manifest.finish(job.target)
         return job.item(
             status="done",
             reason=job.why,

@@ -19,8 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mafdn.networks.architectures import Network
 from mafdn.networks.attention import SpatialAttention
-from mafdn.networks.fast import activated
-from mafdn.networks.mafdn import MAFDB, MAFDN, OPCRB, SLOPE
+from mafdn.networks.mafdn import MAFDB, MAFDN, OPCRB, distilled
 
 
 def exported_form(network: Network) -> Network:
@@ -55,12 +54,7 @@ class _Block(nn.Module):
         self.refines = nn.ModuleList(_Refine(cast(OPCRB, refine)) for refine in block.refines)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x  # (B, n, H, W)
-        kept = [self.distills[0](h)]  # (B, n/2, H, W) each
-        for refine, distill in zip(self.refines, self.distills[1:], strict=True):
-            h = refine(h)
-            kept.append(distill(h))
-        gated = self.channel(activated(kept, SLOPE))  # (B, 2n, H, W)
+        gated = self.channel(distilled(x, self.refines, self.distills))  # (B, 2n, H, W)
         if not isinstance(self.spatial, SpatialAttention):
             return x + self.merge(gated)
         merged = F.conv2d(gated, self.merge.weight) * self.spatial.gate(gated)

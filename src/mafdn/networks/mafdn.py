@@ -72,6 +72,16 @@ class Distill(nn.Module):
         return self.conv(self.attention(x))
 
 
+def distilled(x: Tensor, refines: nn.ModuleList, distills: nn.ModuleList) -> Tensor:
+    """What the branches of a block keep of ``x`` (B, n, H, W) along its chain, activated: (B, 2n, H, W)."""
+    h = x
+    kept = [distills[0](h)]  # (B, n/2, H, W) each
+    for refine, distill in zip(refines, distills[1:], strict=True):
+        h = refine(h)
+        kept.append(distill(h))
+    return activated(kept, SLOPE)
+
+
 class MAFDB(nn.Module):
     """Multi-attention feature distillation block: four branches along a chain of three OPCRB."""
 
@@ -85,12 +95,7 @@ class MAFDB(nn.Module):
         self.merge = Pointwise(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x  # (B, n, H, W)
-        kept = [self.distills[0](h)]  # (B, n/2, H, W) each
-        for refine, distill in zip(self.refines, self.distills[1:], strict=True):
-            h = refine(h)
-            kept.append(distill(h))
-        gated = self.spatial(self.channel(activated(kept, SLOPE)))  # (B, 2n, H, W)
+        gated = self.spatial(self.channel(distilled(x, self.refines, self.distills)))  # (B, 2n, H, W)
         return x + self.merge(gated)
 
 

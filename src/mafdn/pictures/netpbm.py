@@ -89,9 +89,8 @@ def read_pixels(path: Path) -> Rows:
     return values.astype(np.uint8) if full == 255 else values.astype(np.uint16)
 
 
-def has_further(path: Path) -> bool:
+def has_further(path: Path, header: Header) -> bool:
     """Whether another picture follows the first in a raw PNM file, which may hold any number of them."""
-    header = read_header(path)
     if header.kind <= 3:
         return False
     across = -(-header.width // 8) if header.kind == 4 else header.width * header.channels * header.bits // 8

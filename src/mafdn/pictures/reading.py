@@ -77,13 +77,11 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
     when it is missing or beyond ``limits``, and :class:`MissingPackageError` for HEIC without its decoder.
     """
     limits = limits or Limits()
-    stated = read_header(path, limits=limits)
+    stated, image, directory = _opened(path, limits)
     kind = stated.format
     with one_line_errors(path):
-        if kind.name == "PPM":
+        if image is None:
             return _open_pnm(path, kind)
-        directory = read_directory(path) if kind.name == "TIFF" else None
-        image = _load(path, kind, directory)
         folder = scratch if waits_in_file(stated) else None
         if folder and _field(image, "orientation", 1) == 1:  # rows are needed in their own order, once
             image = _load(path, kind, directory, access="sequential")
@@ -140,9 +138,14 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
 
     Raises what :func:`open_picture` raises where the header shows it.
     """
-    limits = limits or Limits()
+    return _opened(path, limits or Limits())[0]
+
+
+def _opened(path: Path, limits: Limits) -> tuple[Stated, pyvips.Image | None, Directory | None]:
+    """What the header says, and what it was read from: an image (none of PNM), and the directory of a TIFF."""
     kind = sniff(path)
     limits.check_file(path)
+    image, directory = None, None
     with one_line_errors(path):
         if kind.name == "PPM":
             header = netpbm.read_header(path)
@@ -159,7 +162,8 @@ def read_header(path: Path, *, limits: Limits | None = None) -> Stated:
             if _field(image, "orientation", 1) in (5, 6, 7, 8):
                 width, height = height, width
     limits.check_pixels(path, width, height)
-    return Stated(format=kind, width=width, height=height, channels=channels, bits=bits)
+    stated = Stated(format=kind, width=width, height=height, channels=channels, bits=bits)
+    return stated, image, directory
 
 
 def waits_in_file(stated: Stated) -> bool:
@@ -221,8 +225,9 @@ def _load(path: Path, kind: Format, directory: Directory | None, *, access: str 
 
 
 def _open_pnm(path: Path, kind: Format) -> Picture:
-    notes = ["1 bit a channel became 8"] if netpbm.read_header(path).kind in (1, 4) else []
-    if netpbm.has_further(path):
+    header = netpbm.read_header(path)
+    notes = ["1 bit a channel became 8"] if header.kind in (1, 4) else []
+    if netpbm.has_further(path, header):
         notes.append("only the first of several pictures was read")
     return Picture(planes=netpbm.read_pixels(path), format=kind, notes=tuple(notes))
 

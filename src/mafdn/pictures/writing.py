@@ -70,13 +70,10 @@ class Reservation:
                 on_whole(self.temporary)
             _publish(self.temporary, self._final, overwrite=self._overwrite)
         except OSError as error:
-            self.discard()
             raise PictureError(f"cannot write {shown(self.path)}: {error.strerror or error}") from None
-        except BaseException:
-            self.discard()
-            raise
-        with suppress(OSError):  # the result has its name, whatever becomes of the other
-            self.discard()
+        finally:
+            with suppress(OSError):  # the result has its name or an error is told, whatever becomes of the other
+                self.discard()
 
     def discard(self) -> None:
         """Remove the temporary file if it is still there."""

@@ -173,8 +173,7 @@ def _open(path: Path, name: str, device: str, threads: int | None, precision: st
     try:
         return kind(path, device=device, threads=threads, precision=precision)
     except ImportError as error:
-        package = "'mafdn[train]'" if kind is TorchEngine else name
-        raise MissingPackageError(f"engine {name} is not usable here ({error}); pip install {package}") from None
+        raise _unusable(name, error) from None
 
 
 def _measured(path: Path, name: str, device: str, threads: int | None, precision: str) -> tuple[str, str]:
@@ -183,7 +182,7 @@ def _measured(path: Path, name: str, device: str, threads: int | None, precision
         try:
             devices = ENGINES[name].devices()
         except ImportError as error:
-            raise MissingPackageError(f"engine {name} is not usable here ({error}); pip install {name}") from None
+            raise _unusable(name, error) from None
         fitting = [found for found, known in devices.items() if precision in known]
         if len(fitting) < 2:  # the one that there is, or the one whose refusal says why
             return name, (fitting or list(devices))[0]
@@ -216,4 +215,9 @@ def _torch_device() -> str:
     try:
         return list(TorchEngine.devices())[-1]
     except ImportError as error:
-        raise MissingPackageError(f"engine torch is not usable here ({error}); pip install 'mafdn[train]'") from None
+        raise _unusable(TorchEngine.name, error) from None
+
+
+def _unusable(name: str, error: ImportError) -> MissingPackageError:
+    package = "'mafdn[train]'" if name == TorchEngine.name else name
+    return MissingPackageError(f"engine {name} is not usable here ({error}); pip install {package}")
