@@ -72,7 +72,7 @@ def test_flat_patches_are_mostly_avoided(tmp_path: Path) -> None:
 
 
 def test_patches_larger_than_every_picture_are_refused(bank: Bank) -> None:
-    with pytest.raises(ConfigError, match="smaller patch"):
+    with pytest.raises(ConfigError, match=r"smaller data\.patch"):
         PatchSampler(bank, [0, 1, 2], scale=3, patch=40, seed=0)
 
 

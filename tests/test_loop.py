@@ -23,8 +23,9 @@ from mafdn.networks import MAFDN, MAFDNSettings, architecture, load_network, sav
 from mafdn.training.averaged import averaged_network
 from mafdn.training.checkpoint import newest_checkpoint
 from mafdn.training.journal import Progress, read_log
-from mafdn.training.loop import Run, open_run, train
+from mafdn.training.loop import train
 from mafdn.training.optimizers import Muon
+from mafdn.training.run import Run, open_run
 from mafdn.training.teach import teach
 from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
@@ -114,8 +115,8 @@ def test_a_spike_goes_back_to_the_last_checkpoint_and_on_with_other_patches(
     drawn: dict[int, list[bytes]] = {}
     batch = PatchSampler.batch
 
-    def spoilt(self: PatchSampler, step: int, places: list[int]) -> Batch:
-        whole = batch(self, step, places)
+    def spoilt(self: PatchSampler, step: int, places: list[int], *, detours: int) -> Batch:
+        whole = batch(self, step, places, detours=detours)
         drawn.setdefault(step, []).append(whole.hr.tobytes())
         return whole
 
@@ -124,7 +125,7 @@ def test_a_spike_goes_back_to_the_last_checkpoint_and_on_with_other_patches(
 
     def spike(self: Run, *tensors: torch.Tensor) -> torch.Tensor:
         loss = gradients(self, *tensors)
-        return loss * factor if self.step == 13 and len(drawn[13]) == 1 else loss
+        return loss * factor if self.state.step == 13 and len(drawn[13]) == 1 else loss
 
     monkeypatch.setattr(Run, "gradients", spike)
     reports: list[Progress] = []
@@ -256,15 +257,16 @@ def test_two_processes_do_what_one_does(workplace: Path) -> None:
 SPIKY = """
 import sys
 from pathlib import Path
-from mafdn.training.loop import Run, train
+from mafdn.training.loop import train
+from mafdn.training.run import Run
 
 gradients, seen = Run.gradients, set()
 
 
 def spiky(self, *tensors):
     loss = gradients(self, *tensors)
-    first = self.step in (13, 23, 33, 43, 53) and self.step not in seen
-    seen.add(self.step)
+    first = self.state.step in (13, 23, 33, 43, 53) and self.state.step not in seen
+    seen.add(self.state.step)
     return loss * float("nan") if first else loss
 
 
@@ -377,4 +379,4 @@ def test_exporting_what_is_no_run_is_one_line(workplace: Path, cli: Cli) -> None
     train(config(workplace))
     failed(cli("export", workplace / "run", workplace / "no" / "x.safetensors"), 1, "cannot write")
     (workplace / "run" / "settings.json").write_text("{}")
-    failed(cli("export", workplace / "run", workplace / "x.onnx"), 1, "does not describe")
+    failed(cli("export", workplace / "run", workplace / "x.onnx"), 1, "do not fit its checkpoints")

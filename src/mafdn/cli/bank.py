@@ -1,4 +1,4 @@
-"""``mafdn bank build``, ``mafdn bank info`` and ``mafdn bank teach``."""
+"""``mafdn bank build``, ``info``, ``teach`` and ``zoom``."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mafdn.data.bank import Excluded, Teacher
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+TEACHERS = "A .safetensors, .pth or .onnx file; the results of several are averaged."
 BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="The folder of a bank.")]
 
 bank_app = typer.Typer(
@@ -22,6 +23,7 @@ bank_app = typer.Typer(
       mafdn bank build photos -o bank
       mafdn bank info bank
       mafdn bank teach bank --network large.onnx --name large
+      mafdn bank zoom bank --network large.onnx -o zoomed
     """,
     rich_markup_mode=None,
 )
@@ -86,6 +88,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
                 "gradient": {f"{q:g}": round(float(g), 4) for q, g in zip(QUANTILES, gradients, strict=True)},
                 "excluded": [asdict(picture) for picture in bank.excluded],
                 "teachers": teachers,
+                "zoomed": asdict(bank.zoomed) if bank.zoomed else None,
             }
         )
         return
@@ -98,6 +101,8 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
     ]
     rows += [[f"gradient, quantile {q:g}", f"{g:.2f}"] for q, g in zip(QUANTILES, gradients, strict=True)]
     rows += [[f"teacher {teacher.name}", _taught_by(teacher)] for teacher in bank.teachers.values()]
+    if bank.zoomed:
+        rows.append(["zoomed pairs by", ", ".join(network.file for network in bank.zoomed.networks)])
     show_table(f"{folder}", ["", "value"], rows)
     for picture in bank.excluded:
         typer.echo(f"left out: {_excluded(picture)}")
@@ -106,9 +111,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
 @bank_app.command("teach")
 def teach_command(
     folder: BankFolder,
-    networks: Annotated[
-        list[Path], typer.Option("--network", help="A .safetensors or .onnx file; the mean of several is taken.")
-    ],
+    networks: Annotated[list[Path], typer.Option("--network", help=TEACHERS)],
     name: Annotated[
         str | None, typer.Option("--name", help="What the teacher is called; the first network's file name by default.")
     ] = None,
@@ -118,7 +121,8 @@ def teach_command(
 ) -> None:
     """Add what a network makes of the bank's reduced pictures, for another network to learn from.
 
-    A stopped command goes on where it was.
+    Networks are weights files, among them the released weights of IMDN and SMFANet+. If the command is interrupted,
+    run it again to resume.
 
     \b
     Example:
@@ -129,6 +133,32 @@ def teach_command(
     with progress("teaching") as tick:
         teacher = teach(folder, networks, name=name or networks[0].stem, self_ensemble=self_ensemble, on_progress=tick)
     typer.echo(f"{folder}: teacher {teacher.name}, {_taught_by(teacher)}")
+
+
+@bank_app.command("zoom")
+def zoom_command(
+    folder: BankFolder,
+    networks: Annotated[list[Path], typer.Option("--network", help=TEACHERS)],
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="ZOOMED", help="Folder of the new bank.")],
+    per_picture: Annotated[int, typer.Option("--per-picture", help="Windows taken of each picture.", min=1)] = 1,
+    smallest: Annotated[
+        float, typer.Option("--smallest", help="Smallest factor by which pictures are reduced.", min=0.1, max=0.9)
+    ] = 0.5,
+) -> None:
+    """Make further training pairs of a bank's pictures: LR windows at or near full size, upscaled by a teacher.
+
+    Such pairs need no HR pictures. Use the new bank with data.zoomed and data.zoomed_share in a configuration. If the
+    command is interrupted, run it again to resume.
+
+    \b
+    Example:
+      mafdn bank zoom bank --network large.safetensors -o zoomed
+    """
+    from mafdn.training.zoom import zoom
+
+    with progress("zooming") as tick:
+        bank = zoom(folder, networks, target, per_picture=per_picture, smallest=smallest, on_progress=tick)
+    typer.echo(f"{target}: {len(bank.pictures):,} zoomed pairs, {bank.hr_pixels / 1e6:.1f} megapixels")
 
 
 def _scales(text: str) -> list[int]:

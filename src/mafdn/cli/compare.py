@@ -24,7 +24,7 @@ def compare_command(
         typer.Option(
             "--network",
             help="mafdn (what ships), bicubic, lanczos, a weights file, a pattern such as IMDN_x{scale}.pth, or imdn, "
-            "ddistill, afan (random weights: costs alone); may be repeated.",
+            "ddistill, afan, smfanet (random weights: costs alone); may be repeated.",
         ),
     ] = None,
     scale: Annotated[

@@ -24,7 +24,7 @@ COLUMNS = {
 
 def count_command(
     network: Annotated[
-        str, typer.Option("--network", help="mafdn, imdn, ddistill, afan, or a .safetensors or .pth file.")
+        str, typer.Option("--network", help="mafdn, imdn, ddistill, afan, smfanet, or a .safetensors or .pth file.")
     ] = "mafdn",
     scale: Annotated[
         int | None,

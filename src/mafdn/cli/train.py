@@ -1,6 +1,7 @@
-"""``mafdn train`` and ``mafdn train plot``."""
+"""``mafdn train``, ``mafdn train fork`` and ``mafdn train plot``."""
 
 import os
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,11 +32,12 @@ class _RunByDefault(TyperGroup):
 
 train_app = typer.Typer(
     cls=_RunByDefault,
-    help="""Train a network, or draw the curves of runs.
+    help="""Train a network, let a fork of a run decay, or plot the curves of runs.
 
     \b
     Examples:
       mafdn train configs/mafdn-x4.toml
+      mafdn train fork runs/x4
       mafdn train plot runs/x4 runs/x2 -o curves.png
     """,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,35 +47,82 @@ train_app = typer.Typer(
 
 @train_app.command("run")
 def train_command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The settings of the run, a TOML file.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="Settings of the run, a TOML file; or the folder of a run.")
+    ],
     init_body: Annotated[
         Path | None,
         typer.Option("--init-body", metavar="WEIGHTS", help="Start from these weights, of any scale."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="Time to train, such as 9m or 2h30m, decay included."),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Train nothing; measure what a step costs and where its time goes.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network, or go on with a run where it stopped (the default command).
+    """Train a network, or resume a run where it stopped (the default command).
 
     The first time, the pictures are prepared into a bank. Ctrl-C finishes the step, saves and stops.
     For several cores or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
 
+    With --for the run has no planned end: its rate stays at its top until what is left of the time is needed for the
+    decay. The checkpoint is then saved, and a copy of the run, RUN/fork-STEP, decays. The next --for prolongs the run
+    from the saved checkpoint.
+
     \b
     Examples:
       mafdn train configs/mafdn-x4.toml
+      mafdn train configs/mafdn-x4.toml --for 150m
       mafdn train configs/mafdn-x2.toml --init-body weights/mafdn-x4.safetensors
     """
     with training_extra("training"):
+        from mafdn.training.fork import train_for
         from mafdn.training.loop import train
     if as_json and not profile:
-        raise UsageError("--json is for --profile; a run tells of itself in its log.jsonl")
+        raise UsageError("--json needs --profile; the progress of a run is in its log.jsonl")
+    seconds = None if budget is None else _seconds(budget)
     if profile:
         _profile(config, as_json=as_json)
         return
+    fork: Path | None = None
     with _reporting() as (prepared, report):
-        folder = train(config, init=init_body, on_prepare=prepared, on_progress=report)
+        if seconds is None:
+            folder = train(config, init=init_body, on_prepare=prepared, on_progress=report)
+        else:
+            folder, fork = train_for(config, seconds, init=init_body, on_prepare=prepared, on_progress=report)
+    if _leads():
+        typer.echo(f"{folder}: checkpoints, log.jsonl and TensorBoard files")
+        if fork:
+            typer.echo(f"{fork}: the same after its decay, for 'mafdn release' or 'mafdn export'")
+
+
+@train_app.command("fork")
+def fork_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run in its stable phase.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the fork (default: RUN/fork-STEP)."),
+    ] = None,
+    decay: Annotated[
+        int | None, typer.Option("--decay", help="Steps of the decay (default: the run's schedule.decay).", min=1)
+    ] = None,
+) -> None:
+    """Copy a run at its newest checkpoint and let the copy's rate fall to zero.
+
+    The run itself stays as it is and can be prolonged. Run the same command, or 'mafdn train FOLDER', to resume a fork
+    that was stopped.
+
+    \b
+    Example:
+      mafdn train fork runs/x4 --decay 2000
+    """
+    with training_extra("training"):
+        from mafdn.training.fork import train_fork
+    with _reporting() as (_, report):
+        folder = train_fork(run, output, decay=decay, on_progress=report)
     if _leads():
         typer.echo(f"{folder}: checkpoints, log.jsonl and TensorBoard files")
 
@@ -93,6 +142,17 @@ def plot_command(
         from mafdn.training.plot import plot_runs
     plot_runs(runs, output)
     typer.echo(str(output))
+
+
+def _seconds(text: str) -> float:
+    """``2h30m``, ``9m`` or ``90s`` in seconds."""
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
+    seconds = (
+        sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0
+    )
+    if seconds <= 0:
+        raise UsageError(f"--for takes a time such as 90s, 9m or 2h30m, not {text!r}")
+    return seconds
 
 
 def _leads() -> bool:
@@ -122,7 +182,8 @@ def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State
                 shown["loss"] = f"loss {state.loss:.5f}"
             if state.psnr is not None:
                 shown["psnr"] = f"held-out {state.psnr:.3f} dB"
-            text = f"{state.step:,}/{state.steps:,}  {shown['loss']}  {shown['psnr']}  {_pace(state)}"
+            of = "" if state.steps is None else f"/{state.steps:,}"
+            text = f"{state.step:,}{of}  {shown['loss']}  {shown['psnr']}  {_pace(state)}"
             bar.update(task, completed=state.step, total=state.steps, text=text)
 
         yield prepared, report
@@ -133,14 +194,18 @@ def _line(state: "State") -> str:
         return state.note
     if state.psnr is not None:
         return f"step {state.step}: held-out pictures {state.psnr:.3f} dB"
-    return f"step {state.step} of {state.steps}  loss {state.loss:.5f}  rate {state.rate:.3f}  {_pace(state)}"
+    of = "" if state.steps is None else f" of {state.steps}"
+    return f"step {state.step}{of}  loss {state.loss:.5f}  rate {state.rate:.3f}  {_pace(state)}"
 
 
 def _pace(state: "State") -> str:
     if not state.step:
         return ""
+    pace = f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s"
+    if state.steps is None:
+        return pace
     left = state.seconds / state.step * (state.steps - state.step)
-    return f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s  {left / 3600:.1f} h left"
+    return f"{pace}  {left / 3600:.1f} h left"
 
 
 def _profile(config: Path, *, as_json: bool) -> None:

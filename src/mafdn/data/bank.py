@@ -1,7 +1,7 @@
 """Training banks: pictures decoded and reduced once, then read as memory-mapped arrays.
 
 Public names: :class:`Bank`, :class:`BankPicture`, :class:`Excluded`, :class:`Teacher`, :class:`TaughtBy`,
-:func:`open_bank`; for those who write banks :data:`VERSION`, :data:`PARTIAL`, :func:`pixels_name`,
+:class:`Zoomed`, :func:`open_bank`; for those who write banks :data:`VERSION`, :data:`PARTIAL`, :func:`pixels_name`,
 :func:`shard_name`, :func:`teacher_folder` and :func:`read_teacher`.
 
 A bank is a folder:
@@ -21,6 +21,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,13 +79,31 @@ class Teacher:
     scale: int
     networks: tuple[TaughtBy, ...]
     self_ensemble: bool
+    bank: str
+    """The fingerprint of the bank whose pictures it upscaled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Zoomed:
+    """How the pairs of a bank were made whose HR pictures are a teacher's results, not photographs.
+
+    Each LR picture is a window of a photograph of another bank at its full size or reduced.
+    """
+
+    source: str
+    """The fingerprint of the bank of photographs."""
+    scale: int
+    networks: tuple[TaughtBy, ...]
+    smallest: float
+    """The least factor of reduction; the largest below full size is :data:`mafdn.training.zoom.LARGEST`."""
+    per_picture: int
 
 
 class Bank:
     """An opened bank; its pictures are read-only (H, W, 3) uint8 views into files.
 
     ``pictures``, ``excluded``, ``scales`` and ``teachers`` (by name) tell what it holds; ``fingerprint`` stands for the
-    sources it was made of.
+    sources it was made of; ``zoomed`` is there when a teacher made its HR pictures.
     """
 
     def __init__(
@@ -96,10 +115,12 @@ class Bank:
         scales: Sequence[int],
         fingerprint: str,
         teachers: Sequence[Teacher],
+        zoomed: Zoomed | None = None,
     ) -> None:
         self.folder, self.pictures, self.excluded = folder, tuple(pictures), tuple(excluded)
         self.scales, self.fingerprint = tuple(scales), fingerprint
         self.teachers = {teacher.name: teacher for teacher in teachers}
+        self.zoomed = zoomed
         self._map = functools.lru_cache(maxsize=MAPS_KEPT)(_map)
 
     @property
@@ -159,13 +180,17 @@ def open_bank(folder: Path) -> Bank:
             scales=manifest["scales"],
             fingerprint=manifest["fingerprint"],
             teachers=_teachers(folder),
+            zoomed=_zoomed(manifest["zoomed"]) if "zoomed" in manifest else None,
         )
         for shard, pixels in _pixels(bank).items():
             for scale in (1, *bank.scales):
                 _check_size(folder / shard / pixels_name(scale), pixels // scale**2)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no usable training bank in {folder} ({error}); delete it and build it again") from None
-    for name in bank.teachers:
+    for name, teacher in bank.teachers.items():
+        if teacher.bank != bank.fingerprint:
+            there = teacher_folder(folder, name)
+            raise ConfigError(f"the teacher in {there} was made from other pictures than {folder} holds; teach again")
         try:
             for shard, pixels in _pixels(bank).items():
                 _check_size(teacher_folder(folder, name) / f"{shard}.u8", pixels)
@@ -178,7 +203,7 @@ def read_teacher(folder: Path) -> Teacher:
     """The teacher that ``teacher.json`` in its folder describes; raises :class:`ConfigError` when it cannot be read."""
     try:
         entry = json.loads((folder / "teacher.json").read_text())
-        return Teacher(**entry | {"networks": tuple(TaughtBy(**network) for network in entry["networks"])})
+        return Teacher(**entry | {"networks": _networks(entry)})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from None
 
@@ -200,6 +225,15 @@ def _teachers(folder: Path) -> list[Teacher]:
     """Those that have been taken to the end."""
     found = sorted((folder / "teachers").glob("*"))
     return [read_teacher(path) for path in found if path.is_dir() and path.suffix != PARTIAL]
+
+
+def _zoomed(entry: dict[str, Any]) -> Zoomed:
+    values: dict[str, Any] = entry | {"networks": _networks(entry)}
+    return Zoomed(**values)
+
+
+def _networks(entry: dict[str, Any]) -> tuple[TaughtBy, ...]:
+    return tuple(TaughtBy(**network) for network in entry["networks"])
 
 
 def _pixels(bank: Bank) -> dict[str, int]:

@@ -23,6 +23,7 @@ NAMES = {
     "imdn": "IMDN",
     "ddistill": "DDistill-SR",
     "afan": "AFAN-style (reconstruction)",
+    "smfanet": "SMFANet+",
 }
 """What a network is called in tables and plots; :data:`mafdn.networks.TITLES` says the rest."""
 SLACK = 0.02

@@ -7,6 +7,7 @@ from mafdn.networks.ddistill import DDistillSettings, DDistillSR
 from mafdn.networks.doconv import DOConvKernel, folded_state, over_parameterize
 from mafdn.networks.imdn import IMDN, IMDNSettings
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
+from mafdn.networks.smfanet import SMFANet, SMFANetSettings
 from mafdn.networks.weights import load_mafdn, load_network, save_network, transfer
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "IMDNSettings",
     "MAFDNSettings",
     "Network",
+    "SMFANet",
+    "SMFANetSettings",
     "architecture",
     "build",
     "count",

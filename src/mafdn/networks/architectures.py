@@ -12,21 +12,24 @@ from mafdn.networks.afan import AFAN, AFANSettings
 from mafdn.networks.ddistill import DDistillSettings, DDistillSR
 from mafdn.networks.imdn import IMDN, IMDNSettings
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
+from mafdn.networks.smfanet import SMFANet, SMFANetSettings
 
-Network = MAFDN | IMDN | DDistillSR | AFAN
-Settings = MAFDNSettings | IMDNSettings | DDistillSettings | AFANSettings
+Network = MAFDN | IMDN | DDistillSR | AFAN | SMFANet
+Settings = MAFDNSettings | IMDNSettings | DDistillSettings | AFANSettings | SMFANetSettings
 
 ARCHITECTURES: dict[str, tuple[Callable[[Any], Network], type[Settings]]] = {
     "mafdn": (MAFDN, MAFDNSettings),
     "imdn": (IMDN, IMDNSettings),
     "ddistill": (DDistillSR, DDistillSettings),
     "afan": (AFAN, AFANSettings),
+    "smfanet": (SMFANet, SMFANetSettings),
 }
 TITLES = {
     "mafdn": "MAFDN (reconstruction)",
     "imdn": "IMDN",
     "ddistill": "DDistill-SR (inference form)",
     "afan": "AFAN-style reconstruction (fits 692K / 50.90G); not the published network",
+    "smfanet": "SMFANet+",
 }
 """What each is called where a person reads it."""
 

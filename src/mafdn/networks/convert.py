@@ -28,6 +28,7 @@ from mafdn.networks.architectures import TITLES, Network, Settings, architecture
 from mafdn.networks.ddistill import DDistillSettings
 from mafdn.networks.imdn import IMDNSettings
 from mafdn.networks.mafdn import MAFDNSettings
+from mafdn.networks.smfanet import SMFANetSettings
 from mafdn.networks.weights import load_network, save_network
 
 IMDN_NAMES = {
@@ -40,7 +41,7 @@ IMDN_NAMES = {
     "smooth": "LR_conv",
     "tail": "upsampler.0",
 }
-"""Our modules and theirs; what counts from 0 here counts from 1 there."""
+"""Names of our modules and parameters, and of theirs."""
 UNIT_NAMES = {
     "conv": "dbb_reparam",
     "residual.squeeze": "dy_branch.fc.0",
@@ -74,6 +75,26 @@ DDISTILL_NAMES = {
     "tail": "upsamplerx{scale}.0",
     "finish": "upsamplerx{scale}.2",
 }
+SMFANET_NAMES = {
+    "head": "to_feat",
+    "blocks.#.modulate.split": "feats.{}.smfa.linear_0",
+    "blocks.#.modulate.coarse": "feats.{}.smfa.dw_conv",
+    "blocks.#.modulate.coarse_factor": "feats.{}.smfa.alpha",
+    "blocks.#.modulate.variance_factor": "feats.{}.smfa.belt",
+    "blocks.#.modulate.gate": "feats.{}.smfa.linear_1",
+    "blocks.#.modulate.detail.depthwise": "feats.{}.smfa.lde.conv_0.0",
+    "blocks.#.modulate.detail.expand": "feats.{}.smfa.lde.conv_0.1",
+    "blocks.#.modulate.detail.reduce": "feats.{}.smfa.lde.conv_1",
+    "blocks.#.modulate.merge": "feats.{}.smfa.linear_2",
+    "blocks.#.feed.expand": "feats.{}.pcfn.conv_0",
+    "blocks.#.feed.partial": "feats.{}.pcfn.conv_1",
+    "blocks.#.feed.reduce": "feats.{}.pcfn.conv_2",
+    "tail": "to_img.0",
+}
+FOREIGN_NAMES = {"imdn": (IMDN_NAMES, 1), "ddistill": (DDISTILL_NAMES, 1), "smfanet": (SMFANET_NAMES, 0)}
+"""The names in the authors' files, and the number from which they count blocks and layers; here that is 0."""
+WRAPPERS = ("params_ema", "params")
+"""Keys under which BasicSR's trainers keep the tensors, the averaged ones first."""
 PREFIX = "module."
 """What torch's DataParallel puts before every name."""
 
@@ -81,9 +102,9 @@ PREFIX = "module."
 def load_pth(path: Path) -> Network:
     """The network whose tensors a .pth file holds, ready for inference.
 
-    Known are IMDN and DDistill-SR (inference form) by their authors' names, MAFDN and AFAN by ours, both forms, each
-    at x2, x3 and x4 in its published size. Raises :class:`WeightsError` when the file cannot be read safely or when a
-    tensor is missing, is one too many, has another shape or holds values that are not finite.
+    Known are IMDN, DDistill-SR (inference form) and SMFANet+ by their authors' names, MAFDN and AFAN by ours, both
+    forms, each at x2, x3 and x4 in its published size. Raises :class:`WeightsError` when the file cannot be read
+    safely or when a tensor is missing, is one too many, has another shape or holds values that are not finite.
     """
     return _load(path)[0]
 
@@ -149,6 +170,7 @@ def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state:
         raise WeightsError(f"{path} holds no table of tensors; give a network's state dict")
     items = cast(Mapping[Any, Any], state)
+    items = next((items[key] for key in WRAPPERS if isinstance(items.get(key), Mapping)), items)
     prefixed = all(isinstance(name, str) and name.startswith(PREFIX) for name in items)
     tensors: dict[str, Tensor] = {}
     for name, value in items.items():
@@ -176,8 +198,9 @@ def _recognized(path: Path, tensors: dict[str, Tensor]) -> Settings:
     return best
 
 
+KINDS = (IMDNSettings, DDistillSettings, MAFDNSettings, AFANSettings, SMFANetSettings)
 CANDIDATES: list[Settings] = [
-    *(kind(scale=scale) for kind in (IMDNSettings, DDistillSettings, MAFDNSettings, AFANSettings) for scale in SCALES),
+    *(kind(scale=scale) for kind in KINDS for scale in SCALES),
     *(replace(MAFDNSettings(scale=scale), over_parameterized=False) for scale in SCALES),
     *(replace(AFANSettings(scale=scale), asymmetric=False) for scale in SCALES),
 ]
@@ -193,11 +216,13 @@ def _expected(settings: Settings) -> dict[str, tuple[int, ...]]:
 
 def _theirs(ours: str, settings: Settings) -> str:
     """A tensor's name in a .pth file, by its name here."""
-    table = {"imdn": IMDN_NAMES, "ddistill": DDISTILL_NAMES}.get(architecture(settings))
-    if table is None:
+    if architecture(settings) not in FOREIGN_NAMES:
         return ours
-    module, _, kind = ours.rpartition(".")
+    table, first = FOREIGN_NAMES[architecture(settings)]
     # The numbers of blocks and of steps vary; the numbers in ESA's list are part of a name.
-    pattern = re.sub(r"(blocks|refines|keeps|units)\.\d+", r"\1.#", module)
-    numbers = [int(n) + 1 for n in re.findall(r"(?:blocks|refines|keeps|units)\.(\d+)", module)]
-    return f"{table[pattern].format(*numbers, scale=settings.scale)}.{kind}"
+    pattern = re.sub(r"(blocks|refines|keeps|units)\.\d+", r"\1.#", ours)
+    numbers = [int(n) + first for n in re.findall(r"(?:blocks|refines|keeps|units)\.(\d+)", ours)]
+    if pattern in table:
+        return table[pattern].format(*numbers, scale=settings.scale)
+    module, _, kind = pattern.rpartition(".")
+    return f"{table[module].format(*numbers, scale=settings.scale)}.{kind}"

@@ -17,7 +17,8 @@ from mafdn.errors import ConfigError, MafdnError
 from mafdn.files import replacing
 from mafdn.training.config import read_config, relative
 from mafdn.training.journal import read_log
-from mafdn.training.loop import described, open_run, prepare, read_settings
+from mafdn.training.run import open_run, prepare
+from mafdn.training.run_folder import RunFolder, described
 from mafdn.training.workers import open_workers
 
 
@@ -116,10 +117,10 @@ def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: in
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):
             for name, run in runs.items():
-                before = run.seconds
+                before = run.state.seconds
                 run.take_step()
                 if number:  # the first step makes state and caches
-                    seconds[name].append(run.seconds - before)
+                    seconds[name].append(run.state.seconds - before)
     steps = {name: max(1, round(60 * minutes / statistics.median(times))) for name, times in seconds.items()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({"minutes": minutes, "steps": steps}), "utf-8")
@@ -143,8 +144,8 @@ def _derive(config: Path, folder: Path, *, seed: int, steps: int) -> Path:
         raise ConfigError(f"{run} holds a run of another budget; name another folder or delete it")
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
-    begun_with = read_settings(run)
-    if begun_with and begun_with != described(read_config(path)):
+    begun = RunFolder(run)
+    if begun.newest() and described(begun.saved().settings) != described(read_config(path)):
         raise ConfigError(f"{run} was begun with other settings than {config} now gives; name another folder")
     return path
 

@@ -1,6 +1,7 @@
 """Settings of a training run, read from TOML.
 
-Public names: :class:`TrainSettings` and its parts, :func:`read_config`, :func:`relative`.
+Public names: :class:`TrainSettings` and its parts, :func:`read_config`, :func:`build_settings`,
+:func:`relative`.
 """
 
 import difflib
@@ -8,13 +9,23 @@ import os
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from mafdn.errors import ConfigError
 from mafdn.networks.architectures import ARCHITECTURES, Settings
 from mafdn.networks.mafdn import MAFDNSettings
 
-PATHS = (("data", "folders"), ("data", "exclude"), ("data", "bank"), ("run", "folder"), ("run", "init"))
+OPEN_END = 10**9
+"""``schedule.steps`` of a run without a planned end."""
+PATHS = (
+    ("data", "folders"),
+    ("data", "exclude"),
+    ("data", "bank"),
+    ("data", "zoomed"),
+    ("run", "folder"),
+    ("run", "init"),
+)
 """The settings that name files and folders."""
 
 
@@ -35,6 +46,12 @@ class DataSettings:
     """Folders of pictures, such as bench sets, whose like must not get into the bank."""
     teacher: str = ""
     """A target that ``mafdn bank teach`` made, for ``loss.teacher``."""
+    teacher_description: str = ""
+    """One line on the teacher, its license and what it was trained on, for the card of the weights."""
+    zoomed: str = ""
+    """A bank of further pairs that ``mafdn bank zoom`` made; a teacher's results stand in for their HR pictures."""
+    zoomed_share: float = 0.5
+    """Share of the patches that are drawn from ``zoomed``."""
     candidates: int = 1
     """Hard-patch sampling: of this many patches drawn, the one with the largest gradient is taken."""
     description: str = ""
@@ -66,8 +83,18 @@ class LossSettings:
     """Of Charbonnier, ``sqrt(d**2 + epsilon**2)``, where white is 1."""
     fourier: float = 0.0
     """Weight of the L1 difference of the orthonormal 2-D Fourier transforms beside the pixels'."""
-    teacher: float = 0.0
-    """Share in [0, 1] of the loss taken against ``data.teacher`` instead of HR (knowledge distillation)."""
+    teacher: float | tuple[float, float] = 0.0
+    """Share in [0, 1] of the loss taken against ``data.teacher`` instead of HR (knowledge distillation). Two values
+    are the shares at the start and from ``teacher_until`` on, with a linear change between (ECO, arXiv 2312.17526)."""
+    teacher_until: float = 0.75
+    """Progress in (0, 1] at which a changing share reaches its second value."""
+    mse: float = 0.0
+    """Last part of the run, as a share of its steps, in which squared differences replace ``name``."""
+
+    @property
+    def teacher_shares(self) -> tuple[float, float]:
+        """The teacher's share at the start and from ``teacher_until`` on."""
+        return self.teacher if isinstance(self.teacher, tuple) else (self.teacher, self.teacher)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +107,8 @@ class ScheduleSettings:
     warmup: int = 100
     decay: int = 2_000
     """Of ``wsd`` alone."""
+    begin: int = 0
+    """Step from which the progress of the loss schedules is counted, to 1 at ``steps``; set by forks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +125,8 @@ class RunSettings:
     """``auto`` times a step in both at the start and keeps what is faster."""
     compile: Literal["auto", "on", "off"] = "off"
     """torch.compile; ``auto`` compiles at the start, times a step and keeps what is faster."""
+    resident: Literal["auto", "on", "off"] = "auto"
+    """Whether the training pictures are held in the device's memory and patches are cut there; ``auto``: on a GPU."""
     spike: float = 3.0
     """A mean loss this many times the usual one sends the run back to its last checkpoint; 0 for never."""
     log_every: int = 50
@@ -123,7 +154,12 @@ def read_config(path: Path) -> TrainSettings:
     they stand in; those of the settings returned, defaults too, are relative to ``path``'s folder (the file
     itself, not a link to it).
     """
-    settings: TrainSettings = _build(TrainSettings, _table(path, ()), where="", path=path)
+    return build_settings(_table(path, ()), path=path)
+
+
+def build_settings(table: dict[str, Any], *, path: Path) -> TrainSettings:
+    """The settings that a parsed TOML or JSON ``table`` holds; raises :class:`ConfigError` naming ``path``."""
+    settings: TrainSettings = _build(TrainSettings, table, where="", path=path)
     _check(settings, path)
     return settings
 
@@ -209,6 +245,9 @@ def _architecture(table: dict[str, Any], *, where: str, path: Path) -> tuple[typ
 
 def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        tuples = [kind for kind in arguments if get_origin(kind) is tuple]
+        return _value(tuples[0] if isinstance(value, list) else arguments[0], value, name=name, path=path)
     if origin is Literal:
         if value in arguments:
             return value
@@ -235,10 +274,14 @@ def _check(settings: TrainSettings, path: Path) -> None:
         "data.candidates must be at least 1": data.candidates >= 1,
         "loss.epsilon must be above 0": settings.loss.epsilon > 0,
         "loss.fourier must be at least 0": settings.loss.fourier >= 0,
-        "loss.teacher must be in [0, 1]": 0 <= settings.loss.teacher <= 1,
+        "loss.teacher must be in [0, 1]": all(0 <= share <= 1 for share in settings.loss.teacher_shares),
+        "loss.teacher_until must be in (0, 1]": 0 < settings.loss.teacher_until <= 1,
+        "loss.mse must be in [0, 1]": 0 <= settings.loss.mse <= 1,
         "loss.teacher needs data.teacher, a target that 'mafdn bank teach' made": (
-            settings.loss.teacher == 0 or bool(data.teacher)
+            max(settings.loss.teacher_shares) == 0 or bool(data.teacher)
         ),
+        "data.zoomed needs data.teacher, as a teacher makes its pairs": not data.zoomed or bool(data.teacher),
+        "data.zoomed_share must be in [0, 1]": 0 <= data.zoomed_share <= 1,
         "optimizer.weight_decay and optimizer.clip must be at least 0": (
             min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0
         ),
@@ -249,6 +292,7 @@ def _check(settings: TrainSettings, path: Path) -> None:
             min(schedule.warmup, schedule.decay) >= 0
             and schedule.warmup + schedule.decay * (schedule.kind == "wsd") <= schedule.steps
         ),
+        "schedule.begin must be at least 0 and below schedule.steps": 0 <= schedule.begin < max(1, schedule.steps),
         "run.batch must be at least 1": run.batch >= 1,
         "run.seed must be at least 0": run.seed >= 0,
         "run.spike must be 0 or above 1": run.spike == 0 or run.spike > 1,

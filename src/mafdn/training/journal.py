@@ -14,21 +14,20 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mafdn.errors import ConfigError
 from mafdn.files import replacing
-
-LOG = "log.jsonl"
-TENSORBOARD = "tensorboard"
+from mafdn.training.run_folder import LOG, RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run is after ``step`` of ``steps`` steps, ``seconds`` of training and ``samples`` patches.
+    """Where a run is after ``step`` of ``steps`` steps (``None``: without a planned end), ``seconds`` of training and
+    ``samples`` patches.
 
     ``loss`` is the mean since the last report, ``psnr`` the validation's in dB when just measured, ``note``
     what a person should know.
     """
 
     step: int
-    steps: int
+    steps: int | None
     seconds: float
     samples: int
     rate: float
@@ -40,30 +39,30 @@ class Progress:
 class Journal:
     """Writes every :class:`Progress` down; entries beyond ``step``, of a run that was killed, are dropped first."""
 
-    def __init__(self, folder: Path, *, step: int, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, folder: RunFolder, *, step: int, on_progress: Callable[[Progress], None] | None) -> None:
         self.folder = folder
         self.report = on_progress or (lambda _: None)
         self.board: SummaryWriter | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot make {folder}: {error.strerror}; name another run.folder") from None
+            raise ConfigError(f"cannot make {folder.path}: {error.strerror}; choose another run.folder") from None
         self.rewind(step)
 
     def rewind(self, step: int) -> None:
         """Forget what was told of later steps: they will be gone through again."""
-        log = self.folder / LOG
+        log = self.folder.log
         if log.exists():
             lines = log.read_text("utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
             with replacing(log) as shorter:
                 shorter.write_text("".join(kept), "utf-8")
         self.close()
-        self.board = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=step + 1)
+        self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
 
     def tell(self, progress: Progress) -> None:
         entry = {key: value for key, value in asdict(progress).items() if value not in (None, "")}
-        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+        with self.folder.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
         assert self.board is not None
         if progress.loss is not None:

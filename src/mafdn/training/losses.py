@@ -1,6 +1,6 @@
 """What training minimizes.
 
-Public names: :func:`training_loss`.
+Public names: :func:`training_loss`, :func:`teacher_share`.
 """
 
 import torch
@@ -9,23 +9,38 @@ from torch import Tensor
 from mafdn.training.config import LossSettings
 
 
-def training_loss(output: Tensor, hr: Tensor, teacher: Tensor | None, settings: LossSettings) -> Tensor:
+def teacher_share(settings: LossSettings, progress: float) -> float:
+    """The teacher's share of the loss at ``progress`` in [0, 1]: linear from the first value to the second."""
+    first, second = settings.teacher_shares
+    return first + (second - first) * min(1.0, progress / settings.teacher_until)
+
+
+def training_loss(
+    output: Tensor, hr: Tensor, teacher: Tensor | None, settings: LossSettings, *, progress: float = 0.0
+) -> Tensor:
     """The loss of ``output`` against ``hr`` and a ``teacher``'s output, each (B, 3, H, W) float32, white 1.
 
-    ``(1 - t) D(output, hr) + t D(output, teacher)`` with ``t = settings.teacher`` and ``D`` the pixel
-    distance plus ``settings.fourier`` times the Fourier distance. Knowledge distillation on outputs:
-    Hinton et al., arXiv 1503.02531; Charbonnier's function: Lai et al. (LapSRN), CVPR 2017, Eq. 3; the L1
-    distance of Fourier transforms: Cho et al. (MIMO-UNet), ICCV 2021, Eq. 6.
+    ``(1 - t) D(output, hr) + t D(output, teacher)`` with ``t`` the :func:`teacher_share` at ``progress`` in [0, 1],
+    and ``D`` the pixel distance plus ``settings.fourier`` times the Fourier distance. In the last ``settings.mse`` of
+    the progress the pixel distance is the mean square. Knowledge distillation on outputs: Hinton et al., arXiv
+    1503.02531; Charbonnier's function: Lai et al. (LapSRN), CVPR 2017, Eq. 3; the L1 distance of Fourier transforms:
+    Cho et al. (MIMO-UNet), ICCV 2021, Eq. 6.
     """
-    loss = _distance(output, hr, settings)
-    if settings.teacher and teacher is not None:
-        loss = torch.lerp(loss, _distance(output, teacher, settings), settings.teacher)
-    return loss
+    squared = settings.mse > 0 and progress >= 1 - settings.mse
+    share = teacher_share(settings, progress) if teacher is not None else 0.0
+    if teacher is None or share == 0:
+        return _distance(output, hr, settings, squared=squared)
+    taught = _distance(output, teacher, settings, squared=squared)
+    if share == 1:
+        return taught
+    return torch.lerp(_distance(output, hr, settings, squared=squared), taught, share)
 
 
-def _distance(output: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+def _distance(output: Tensor, target: Tensor, settings: LossSettings, *, squared: bool) -> Tensor:
     difference = output - target
-    if settings.name == "charbonnier":
+    if squared:
+        distance = difference.square().mean()
+    elif settings.name == "charbonnier":
         distance = torch.sqrt(difference.square() + settings.epsilon**2).mean()
     else:
         distance = difference.abs().mean()

@@ -9,6 +9,7 @@ kernel as the matrix (C_out, C_in*k*k) and orthogonalizes all kernels of one sha
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,19 +43,21 @@ class Muon(Optimizer):
                 if parameter.grad is not None:
                     by_shape[_matrix_shape(parameter)].append(parameter)
             for (rows, columns), parameters in by_shape.items():
-                directions = [self._direction(p, group["momentum"]).reshape(rows, columns) for p in parameters]
-                updates = _orthogonalize(torch.stack(directions))
+                directions = self._directions(parameters, group["momentum"])
+                updates = _orthogonalize(torch.stack([d.reshape(rows, columns) for d in directions]))
                 rate = group["lr"] * max(1.0, rows / columns) ** 0.5
-                for parameter, update in zip(parameters, updates, strict=True):
-                    parameter.sub_(update.view_as(parameter), alpha=rate)
+                shaped = [update.view(p.shape) for p, update in zip(parameters, updates, strict=True)]
+                torch._foreach_add_(list[Tensor](parameters), shaped, alpha=-rate)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
-    def _direction(self, parameter: nn.Parameter, momentum: float) -> Tensor:
-        state = self.state[parameter]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(parameter)
-        assert parameter.grad is not None
-        state["momentum"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(state["momentum"], momentum)
+    def _directions(self, parameters: list[nn.Parameter], momentum: float) -> tuple[Tensor, ...]:
+        """Nesterov's direction of every parameter; like torch's own optimizers in a few calls for all of them."""
+        for parameter in parameters:
+            if "momentum" not in self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
+        momenta = [cast(Tensor, self.state[parameter]["momentum"]) for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - momentum)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        return torch._foreach_lerp(gradients, momenta, momentum)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
 def build_optimizers(network: nn.Module, settings: OptimizerSettings) -> list[Optimizer]:

@@ -11,7 +11,8 @@ from statistics import median
 
 import torch
 
-from mafdn.training.loop import Run, open_run
+from mafdn.training.batches import Tensors
+from mafdn.training.run import Run, open_run
 from mafdn.training.workers import open_workers
 
 
@@ -68,13 +69,13 @@ def profile_loop(
             processes=workers.world,
             batch=batch,
             patch=run.settings.data.patch,
-            precision="bf16" if run.pace.bf16 else "fp32",
-            compiled=run.pace.compiled,
+            precision="bf16" if run.state.pace.bf16 else "fp32",
+            compiled=run.state.pace.compiled,
             bare=batch / median(bare),
             loop=batch / median(loop),
         )
 
 
-def _bare(run: Run, held: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]) -> None:
+def _bare(run: Run, held: Tensors) -> None:
     run.gradients(*held)
     run.network.zero_grad()

@@ -4,12 +4,10 @@ Public names: :func:`release`, :class:`Measured`, :class:`Outcome`, :func:`bench
 :func:`calibration_bank`.
 """
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mafdn.cards import read_header
 from mafdn.data.bank import open_bank
@@ -18,7 +16,7 @@ from mafdn.export import export_onnx
 from mafdn.networks import MAFDN, load_mafdn, save_network
 from mafdn.training.averaged import averaged_network, run_card
 from mafdn.training.journal import read_log
-from mafdn.training.loop import SETTINGS
+from mafdn.training.run_folder import RunFolder, SavedRun
 from mafdn.training.validation import held_out_psnr_sum, split_bank
 
 Scores = dict[str, dict[str, float]]
@@ -57,7 +55,7 @@ def release(run: Path, weights: Path, *, scale: int | None = None, score: Callab
     :class:`ConfigError` when ``run`` holds no checkpoint or one of another ``scale``, or when fewer sets are
     measured than for what ships.
     """
-    network, settings, checkpoint = averaged_network(run)
+    network, saved, checkpoint = averaged_network(run)
     if not isinstance(network, MAFDN):
         raise ConfigError(f"{run} trains another network; only MAFDN ships ('mafdn export' writes any run's weights)")
     if scale not in (None, network.settings.scale):
@@ -71,8 +69,8 @@ def release(run: Path, weights: Path, *, scale: int | None = None, score: Callab
     lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if lost:
         raise ConfigError(f"what ships was measured on {', '.join(lost)} too; give these sets with --bench as well")
-    validation = _validation(settings, network.fold())
-    validation_before = _validation(settings, shipped) if shipped else None
+    validation = _validation(saved, network.fold())
+    validation_before = _validation(saved, shipped) if shipped else None
     weights.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".release-", dir=weights) as folder:
         candidate = Path(folder) / shipping.name
@@ -80,7 +78,7 @@ def release(run: Path, weights: Path, *, scale: int | None = None, score: Callab
         measured = score(candidate, scale)
         reason = _reason_to_keep(measured, before)
         if not reason:
-            card = run_card(network, settings, checkpoint)
+            card = run_card(run, network, saved, checkpoint)
             card |= {"scores": measured.scores, "validation_psnr": validation}
             tensors = candidate.with_suffix(".safetensors")
             save_network(network.fold(), tensors, card=card)
@@ -106,33 +104,23 @@ def _reason_to_keep(measured: Measured, before: Scores) -> str:
     return ""
 
 
-def _validation(settings: dict[str, Any], network: MAFDN) -> float | None:
+def _validation(saved: SavedRun, network: MAFDN) -> float | None:
     """PSNR in dB on the pictures that the run held out; ``None`` when its bank is not at hand."""
-    data = settings["data"]
-    folder = Path(settings.get("base", ""), data["bank"])
-    if not folder.is_dir():
+    if not saved.bank.is_dir():
         return None
-    bank, scale = open_bank(folder), network.settings.scale
-    held_out, _ = split_bank(bank, data["held_out"])
+    bank, scale = open_bank(saved.bank), network.settings.scale
+    held_out, _ = split_bank(bank, saved.settings.data.held_out)
     return held_out_psnr_sum(network, bank, held_out, scale=scale) / len(held_out) if held_out else None
 
 
 def calibration_bank(run: Path) -> Path:
     """The folder of the run's training bank; raises :class:`ConfigError` when its settings cannot be read."""
-    try:
-        settings = json.loads((run / SETTINGS).read_text("utf-8"))
-        return Path(settings.get("base", ""), settings["data"]["bank"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{run} names no training bank in data.bank; use 'mafdn quantize'") from None
+    return RunFolder(run).saved().bank
 
 
 def bench_sets(run: Path) -> list[Path]:
     """The folders that the run kept out of its bank (``data.exclude``); raises :class:`ConfigError` for none."""
-    try:
-        settings = json.loads((run / SETTINGS).read_text("utf-8"))
-        folders = [Path(settings["base"], folder) for folder in settings["data"]["exclude"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        folders = []
+    folders = RunFolder(run).saved().bench_sets
     if not folders:
         raise ConfigError(f"{run} names no bench sets in data.exclude; give them with --bench")
     return folders

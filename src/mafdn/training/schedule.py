@@ -1,6 +1,6 @@
-"""How the learning rate moves.
+"""How the learning rate and the loss change over a run.
 
-Public names: :func:`learning_rate`.
+Public names: :func:`learning_rate`, :func:`progress`.
 """
 
 import math
@@ -20,3 +20,8 @@ def learning_rate(schedule: ScheduleSettings, step: int) -> float:
         done = max(0, step - schedule.warmup) / (schedule.steps - schedule.warmup + 1)
         return min(1.0, rise) * (1 + math.cos(math.pi * done)) / 2
     return min(1.0, rise, (schedule.steps - step) / (schedule.decay + 1))
+
+
+def progress(schedule: ScheduleSettings, step: int) -> float:
+    """How much of the run is done before ``step``, in [0, 1): what the schedules of the loss depend on."""
+    return max(0, step - schedule.begin) / (schedule.steps - schedule.begin)

@@ -1,6 +1,6 @@
 """Teachers: networks whose results for the pictures of a bank are kept in it, to be learned from.
 
-Public names: :func:`teach`.
+Public names: :func:`teach`, :func:`open_teachers`, :func:`identified`, :class:`Teachers`.
 
 The engines of :mod:`mafdn.inference` run the networks, with as many threads as there are cores. On two cores that other
 work shared, one engine with two threads took 79 to 246 ms for a picture of 120x120, two processes with one thread each
@@ -10,8 +10,9 @@ work shared, one engine with two threads took 79 to 246 ms for a picture of 120x
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,10 @@ def teach(
 ) -> Teacher:
     """Add to the bank in ``folder`` what ``networks`` make of its pictures, as the teacher ``name``.
 
-    A network is a ``.safetensors`` file of this project or an ``.onnx`` file from (1, 3, H, W) to (1, 3, sH, sW). What
-    several make, each over all eight orientations with ``self_ensemble``, is averaged before it is rounded. Goes on
-    where it was killed, shard by shard; a teacher that is there already is returned at once.
+    A network is a ``.safetensors`` file of this project, a ``.pth`` file of a known peer or an ``.onnx`` file from
+    (1, 3, H, W) to (1, 3, sH, sW). The results of several, each over all eight orientations with ``self_ensemble``,
+    are averaged before rounding. Resumes where it was killed, shard by shard; a teacher that is there already is
+    returned at once.
     ``on_progress(done, total)`` counts pictures.
 
     Raises :class:`ConfigError` when there is no bank or ``name`` was taught by others, :class:`UsageError` for networks
@@ -50,8 +52,7 @@ def teach(
     if not networks or not NAME.fullmatch(name):
         raise UsageError(f"a teacher needs networks and a name of letters, digits, - and _; its name is {name!r}")
     bank = open_bank(folder)
-    files = {_digest(path): path for path in networks}
-    taught_by = tuple(TaughtBy(file=files[digest].name, sha256=digest) for digest in sorted(files))
+    taught_by = identified(networks)
     target = teacher_folder(folder, name)
     partial = target.with_name(name + PARTIAL)
     for there in (target, partial):
@@ -59,23 +60,59 @@ def teach(
             _check_same(there, taught_by, self_ensemble)
     if name in bank.teachers:
         return bank.teachers[name]
-    with tempfile.TemporaryDirectory() as scratch:
-        engines = [_open(files[network.sha256], Path(scratch)) for network in taught_by]
-        teacher = Teacher(name=name, scale=_scale(engines, bank), networks=taught_by, self_ensemble=self_ensemble)
+    with open_teachers(networks, bank, self_ensemble=self_ensemble) as teachers:
+        teacher = Teacher(
+            name=name, scale=teachers.scale, networks=taught_by, self_ensemble=self_ensemble, bank=bank.fingerprint
+        )
         try:
             partial.mkdir(parents=True, exist_ok=True)
             with replacing(partial / "teacher.json") as file:
                 file.write_text(json.dumps(asdict(teacher), indent=1))
-            _teach_shards(bank, teacher, engines, partial, on_progress or (lambda *_: None))
+            _teach_shards(bank, teachers, partial, on_progress or (lambda *_: None))
             partial.rename(target)
         except OSError as error:
-            raise MafdnError(f"cannot write the teacher {target} ({error}); what is finished of it is kept") from None
+            raise MafdnError(f"cannot write the teacher {target} ({error}); run it again to resume") from None
     return teacher
 
 
-def _teach_shards(
-    bank: Bank, teacher: Teacher, engines: Sequence[Engine], folder: Path, on_progress: Callable[[int, int], None]
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Teachers:
+    """Networks that upscale together: their results, over eight orientations or one, are averaged."""
+
+    engines: tuple[Engine, ...]
+    scale: int
+    self_ensemble: bool
+
+    def answer(self, low: NDArray[np.uint8], *, picture: str) -> NDArray[np.uint8]:
+        """(H, W, 3) to (scale*H, scale*W, 3); raises :class:`WeightsError` naming ``picture`` when not finite."""
+        unit = low.astype(np.float32) / 255
+        orientations = ORIENTATIONS if self.self_ensemble else ORIENTATIONS[:1]
+        height, width = (side * self.scale for side in low.shape[:2])
+        total = np.zeros((height, width, 3), np.float32)
+        for engine in self.engines:
+            for orientation in orientations:
+                total += orient_back(upscale(engine, orient(unit, *orientation), tile=TILE), *orientation)
+        if not np.isfinite(total).all():
+            raise WeightsError(f"the teacher's result for {picture} has values that are not finite")
+        return np.rint(total * (255 / (len(self.engines) * len(orientations)))).astype(np.uint8)
+
+
+def identified(networks: Sequence[Path]) -> tuple[TaughtBy, ...]:
+    """The networks' files and digests, each once; raises :class:`WeightsError` for a file that cannot be read."""
+    files = {_digest(path): path for path in networks}
+    return tuple(TaughtBy(file=files[digest].name, sha256=digest) for digest in sorted(files))
+
+
+@contextmanager
+def open_teachers(networks: Sequence[Path], bank: Bank, *, self_ensemble: bool = False) -> Generator[Teachers]:
+    """Every network, opened while the context lasts, of one scale that ``bank`` has; raises as :func:`teach`."""
+    unique = {_digest(path): path for path in networks}
+    with tempfile.TemporaryDirectory() as scratch:
+        engines = tuple(_open(path, Path(scratch) / str(number)) for number, path in enumerate(unique.values()))
+        yield Teachers(engines=engines, scale=_scale(engines, bank), self_ensemble=self_ensemble)
+
+
+def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Callable[[int, int], None]) -> None:
     done = 0
     for shard, indices in bank.shards.items():
         target = folder / f"{shard_name(shard)}.u8"
@@ -83,26 +120,12 @@ def _teach_shards(
             with replacing(target) as temporary, temporary.open("wb") as file:
                 # An engine prepares itself for every new size.
                 for count, index in enumerate(sorted(indices, key=lambda i: bank.hr(i).shape), 1):
-                    low = bank.lr(index, teacher.scale)
-                    file.seek(bank.pictures[index].offset * 3)
-                    file.write(_answer(engines, low, teacher, bank.pictures[index].name).tobytes())
+                    picture = bank.pictures[index]
+                    file.seek(picture.offset * 3)
+                    file.write(teachers.answer(bank.lr(index, teachers.scale), picture=picture.name).tobytes())
                     on_progress(done + count, len(bank.pictures))
         done += len(indices)
         on_progress(done, len(bank.pictures))
-
-
-def _answer(engines: Sequence[Engine], low: NDArray[np.uint8], teacher: Teacher, picture: str) -> NDArray[np.uint8]:
-    """The mean of all engines and orientations: (H, W, 3) uint8 to (sH, sW, 3) uint8."""
-    unit = low.astype(np.float32) / 255
-    orientations = ORIENTATIONS if teacher.self_ensemble else ORIENTATIONS[:1]
-    height, width = (side * teacher.scale for side in low.shape[:2])
-    total = np.zeros((height, width, 3), np.float32)
-    for engine in engines:
-        for orientation in orientations:
-            total += orient_back(upscale(engine, orient(unit, *orientation), tile=TILE), *orientation)
-    if not np.isfinite(total).all():
-        raise WeightsError(f"teacher {teacher.name} makes values of {picture} that are not finite")
-    return np.rint(total * (255 / (len(engines) * len(orientations)))).astype(np.uint8)
 
 
 def _check_same(there: Path, taught_by: tuple[TaughtBy, ...], self_ensemble: bool) -> None:
@@ -114,16 +137,16 @@ def _check_same(there: Path, taught_by: tuple[TaughtBy, ...], self_ensemble: boo
 
 
 def _open(path: Path, scratch: Path) -> Engine:
-    """An engine for a network; a safetensors file is exported to ``scratch`` first."""
-    if path.suffix != ".safetensors":
+    """An engine for a network; a weights file is exported to ``scratch`` with the ending .onnx first."""
+    if path.suffix not in (".safetensors", ".pth"):
         return open_engine(path, name=preferred_engine(), device="cpu")
     try:
         from mafdn.export import export_onnx
-        from mafdn.networks import load_network
+        from mafdn.networks.convert import open_network
     except ImportError as error:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
-    exported = scratch / "network.onnx"
-    export_onnx(load_network(path), exported)
+    exported = scratch.with_suffix(".onnx")
+    export_onnx(open_network(path), exported)
     return open_engine(exported, name=preferred_engine(), device="cpu")
 
 

@@ -1,6 +1,6 @@
 """How good a network is on the pictures of a bank that were held out.
 
-Public names: :func:`split_bank`, :func:`held_out_psnr_sum`, :func:`to_tensor`.
+Public names: :func:`split_bank`, :func:`held_out_psnr_sum`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mafdn.data.bank import Bank
 from mafdn.pixels import psnr_y
+from mafdn.training.batches import to_tensor
 
 
 def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -36,11 +37,6 @@ def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *
         output = network(to_tensor(bank.lr(index, scale)[None], device))
         total += psnr_y(_to_picture(output[0]), bank.hr(index), border=scale)
     return total
-
-
-def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1], channels last in memory."""
-    return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def _to_picture(output: Tensor) -> NDArray[np.uint8]:

@@ -1,0 +1,148 @@
+"""The batches of a run as tensors on its device, cut on the host or on the device itself.
+
+Public names: :class:`HostBatches`, :class:`ResidentBatches`, :data:`Tensors`, :func:`to_tensor`.
+"""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mafdn.data.patches import TRIES, Batch, Candidates, PatchSampler
+from mafdn.errors import ConfigError
+from mafdn.pixels import ORIENTATIONS, orient
+
+Tensors = tuple[Tensor, Tensor, Tensor | None]
+"""LR (B, 3, p, p), HR and the teacher's result or ``None`` (B, 3, sp, sp): float32 in [0, 1], channels last."""
+
+
+class HostBatches:
+    """Batches cut by the processor from files that are mapped into memory, one step ahead."""
+
+    def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
+        self._sampler, self._places, self._device = sampler, tuple(places), device
+        # The next batch is read while the network works on this one: a page of the bank may have to come from disk.
+        self._reader = ThreadPoolExecutor(1)
+        self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
+
+    def get(self, step: int, detours: int) -> Tensors:
+        """This process's part of the batch of ``step``."""
+        if self._ahead is None or self._ahead[0] != (step, detours):
+            self._ahead = self._submit(step, detours)
+        batch = self._ahead[1].result()
+        self._ahead = self._submit(step + 1, detours)
+        lr, hr = (to_tensor(patches, self._device) for patches in (batch.lr, batch.hr))
+        return lr, hr, None if batch.teacher is None else to_tensor(batch.teacher, self._device)
+
+    def _submit(self, step: int, detours: int) -> tuple[tuple[int, int], Future[Batch]]:
+        return (step, detours), self._reader.submit(self._sampler.batch, step, self._places, detours=detours)
+
+
+class ResidentBatches:
+    """Batches cut by indexing from pictures that all lie in the device's memory: the same as :class:`HostBatches`.
+
+    The host only draws random numbers. Raises :class:`ConfigError` when the pictures do not fit into the memory.
+    """
+
+    def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
+        self._sampler, self._places, self._device = sampler, tuple(places), device
+        kinds = ["lr", "hr"] + (["teacher"] if sampler.teacher else [])
+        sizes = np.array([pair.size for pair in sampler.pairs])
+        areas = sizes.prod(axis=1)
+        shared = [kind == "teacher" and pair.bank.zoomed is not None for kind in kinds for pair in sampler.pairs]
+        counts = np.concatenate([areas if kind == "lr" else areas * sampler.scale**2 for kind in kinds])
+        counts[shared] = 0
+        begins = (np.cumsum(counts) - counts).reshape(len(kinds), len(areas))
+        for row, kind in enumerate(kinds):
+            if kind == "teacher":  # of a zoomed pair it is the HR picture
+                zoomed = np.array([pair.bank.zoomed is not None for pair in sampler.pairs])
+                begins[row] = np.where(zoomed, begins[kinds.index("hr")], begins[row])
+        total = int(counts.sum())
+        try:
+            self._pixels = torch.empty((total, 3), dtype=torch.uint8, device=device)
+            for row, kind in enumerate(kinds):
+                for index, pair in enumerate(sampler.pairs):
+                    if counts[row * len(areas) + index]:
+                        flat = np.ascontiguousarray(getattr(pair, kind)).reshape(-1, 3)
+                        begin = int(begins[row, index])
+                        self._pixels[begin : begin + len(flat)] = torch.from_numpy(flat).to(device)
+        except torch.OutOfMemoryError:
+            raise ConfigError(
+                f"the training pictures ({3 * total / 1e9:.1f} GB) do not fit into the memory of {device}; set "
+                'run.resident = "off"'
+            ) from None
+        self._begins = {kind: torch.from_numpy(begins[row]).to(device) for row, kind in enumerate(kinds)}
+        self._widths = torch.from_numpy(sizes[:, 1].copy()).to(device)
+        self._grids = {side: _grids(side, device) for side in (sampler.patch, sampler.patch * sampler.scale)}
+
+    def get(self, step: int, detours: int) -> Tensors:
+        """As :meth:`HostBatches.get`."""
+        drawn = self._sampler.draw(step, self._places, detours=detours)
+        picture, top, left, orientation = self._chosen(drawn)
+        lr, hr, *taught = (
+            self._cut(kind, picture, top, left, orientation, 1 if kind == "lr" else self._sampler.scale)
+            for kind in self._begins
+        )
+        return lr, hr, taught[0] if taught else None
+
+    def _chosen(self, drawn: Candidates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What :class:`PatchSampler` takes of the candidates, (B,) each, decided without asking the host."""
+        sampler, places = self._sampler, drawn.places
+        packed = np.stack([places.picture, places.top, places.left]).reshape(3, -1)
+        numbers = torch.from_numpy(np.concatenate([packed.ravel(), drawn.orientation]))
+        if self._device.type == "cuda":
+            numbers = numbers.pin_memory()
+        numbers = numbers.to(self._device, non_blocking=True)
+        spots = numbers[: packed.size].view(3, -1)
+        orientation = numbers[packed.size :]
+        if sampler.flattest <= 0 and sampler.candidates == 1:
+            taken = spots.view(3, -1, TRIES)[..., 0]
+            return taken[0], taken[1], taken[2], orientation
+        texture = self._texture(*spots).view(-1, sampler.candidates, TRIES)
+        passes = (texture >= math.ceil(sampler.flattest)).int()
+        attempt = torch.where(passes.any(-1), passes.argmax(-1), TRIES - 1)  # the first that passes, else the last
+        best = texture.gather(-1, attempt[..., None])[..., 0].argmax(-1)
+        at = best * TRIES + attempt.gather(-1, best[:, None])[:, 0]  # (B,)
+        taken = spots.view(3, len(orientation), -1).gather(-1, at.expand(3, -1)[..., None])[..., 0]
+        return taken[0], taken[1], taken[2], orientation
+
+    def _texture(self, picture: Tensor, top: Tensor, left: Tensor) -> Tensor:
+        """:func:`mafdn.data.patches.texture` of LR patches that were not turned."""
+        upright = torch.zeros_like(picture)
+        at = self._indices("lr", picture, top, left, upright, 1)
+        green = self._pixels[:, 1][at].short()
+        rows, columns = (green.diff(dim=dim).abs().sum((1, 2)) for dim in (1, 2))
+        return rows + columns
+
+    def _cut(self, kind: str, picture: Tensor, top: Tensor, left: Tensor, orientation: Tensor, factor: int) -> Tensor:
+        at = self._indices(kind, picture, top, left, orientation, factor)
+        return self._pixels[at].permute(0, 3, 1, 2).float().div_(255)
+
+    def _indices(
+        self, kind: str, picture: Tensor, top: Tensor, left: Tensor, orientation: Tensor, factor: int
+    ) -> Tensor:
+        """Where in ``_pixels`` the pixels of turned patches lie: (B, side, side)."""
+        rows, columns = self._grids[self._sampler.patch * factor]
+        width = (self._widths[picture] * factor)[:, None, None]
+        y = rows[orientation] + (top * factor)[:, None, None]
+        x = columns[orientation] + (left * factor)[:, None, None]
+        return self._begins[kind][picture][:, None, None] + y * width + x
+
+
+def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1], channels last in memory."""
+    return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _grids(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For every orientation the row and the column that each pixel of a turned patch comes from: (8, side, side)."""
+    grids = np.indices((side, side))
+    rows, columns = (
+        torch.from_numpy(np.stack([orient(grid, *orientation) for orientation in ORIENTATIONS])).to(device)
+        for grid in grids
+    )
+    return rows, columns
