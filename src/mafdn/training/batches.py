@@ -67,7 +67,7 @@ class ResidentBatches:
             for row, kind in enumerate(kinds):
                 for index, pair in enumerate(sampler.pairs):
                     if counts[row * len(areas) + index]:
-                        flat = np.ascontiguousarray(getattr(pair, kind)).reshape(-1, 3)
+                        flat = np.array(getattr(pair, kind)).reshape(-1, 3)
                         begin = int(begins[row, index])
                         self._pixels[begin : begin + len(flat)] = torch.from_numpy(flat).to(device)
         except torch.OutOfMemoryError:

@@ -113,7 +113,9 @@ def train_for(
 
 
 def _stable(planned: ScheduleSettings, run: Run) -> ScheduleSettings:
-    if planned.begin or run.state.step > planned.steps - planned.decay:
+    """``planned`` without an end; refused when the run's newest checkpoint is not from a stable phase."""
+    last = run.folder.saved().settings.schedule if run.state.step else planned
+    if planned.begin or last.begin or run.state.step > max(last.warmup, last.steps - last.decay):
         raise ConfigError(
             f"{run.folder.path} has begun its decay; train for a time from a stable checkpoint, or a new run.folder"
         )

@@ -1,0 +1,219 @@
+"""Stable phases, forks that decay, budgets of time, and schedules of the loss."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mafdn.cli.train import _seconds
+from mafdn.errors import ConfigError, UsageError
+from mafdn.training.averaged import averaged_network, run_card
+from mafdn.training.config import LossSettings, ScheduleSettings
+from mafdn.training.fork import fork_run, train_for, train_fork
+from mafdn.training.journal import read_log
+from mafdn.training.loop import train
+from mafdn.training.losses import teacher_share, training_loss
+from mafdn.training.run_folder import RunFolder, load_config
+from mafdn.training.schedule import learning_rate, progress
+from mafdn.training.teach import teach
+from mafdn.training.zoom import zoom
+from tests.conftest import Run as Cli
+from tests.runs import config, final, same
+from tests.test_cli import failed
+from tests.test_loop import torchrun
+from tests.test_teach import tiny
+
+
+def test_the_teachers_share_moves_and_stays() -> None:
+    settings = LossSettings(teacher=(1.0, 0.2), teacher_until=0.5)
+    shares = [teacher_share(settings, done) for done in (0.0, 0.25, 0.5, 0.9)]
+    assert shares == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    assert teacher_share(LossSettings(teacher=0.3), 0.7) == pytest.approx(0.3)
+    torch.manual_seed(0)
+    output, hr, teacher = torch.rand(3, 2, 3, 8, 8)
+    expected = 0.4 * (output - hr).abs().mean() + 0.6 * (output - teacher).abs().mean()
+    torch.testing.assert_close(training_loss(output, hr, teacher, settings, progress=0.25), expected)
+
+
+def test_the_last_part_is_squared() -> None:
+    output, hr = torch.rand(2, 2, 3, 8, 8)
+    settings = LossSettings(mse=0.1)
+    assert training_loss(output, hr, None, settings, progress=0.89) == (output - hr).abs().mean()
+    torch.testing.assert_close(training_loss(output, hr, None, settings, progress=0.9), (output - hr).square().mean())
+
+
+def test_progress_counts_from_where_a_fork_begins() -> None:
+    assert progress(ScheduleSettings(steps=100, warmup=0, decay=0), 25) == 0.25
+    assert progress(ScheduleSettings(steps=100, warmup=0, decay=0, begin=50), 75) == 0.5
+    assert progress(ScheduleSettings(steps=100, warmup=0, decay=0, begin=50), 10) == 0
+
+
+def stopped(workplace: Path, *, steps: int = 10) -> Path:
+    """A run that is in its stable phase at ``steps``."""
+    path = config(workplace, steps=steps)
+    path.write_text(path.read_text().replace("decay = 5", "decay = 0"))
+    folder = train(path)
+    path.write_text(path.read_text().replace("decay = 0", "decay = 5").replace(f"steps = {steps}", "steps = 1000"))
+    RunFolder(folder).save_settings(*load_config(path))
+    return folder
+
+
+def test_a_fork_decays_and_leaves_the_run_alone(workplace: Path) -> None:
+    run = stopped(workplace)
+    before = final(run)
+    folder = train_fork(run, decay=6)
+    assert folder == run / "fork-00000010"
+    assert final(run).step == 10
+    assert same(final(run).network, before.network)
+    end = final(folder)
+    assert (end.step, end.samples) == (16, 64)
+    saved = RunFolder(folder).saved().settings
+    assert (saved.schedule.begin, saved.schedule.decay, saved.schedule.steps) == (10, 6, 16)
+    assert learning_rate(saved.schedule, 10) == pytest.approx(6 / 7)
+    log = read_log(folder)
+    assert [entry["step"] for entry in log] == sorted(entry["step"] for entry in log)
+    assert log[0]["step"] == 5, "the curves begin where the run began"
+    assert train_fork(run, decay=6) == folder, "a finished fork is opened, not made again"
+    network, settings, checkpoint = averaged_network(folder)
+    assert run_card(folder, network, settings, checkpoint)["samples"] == 64
+
+
+def test_a_fork_that_was_stopped_is_resumed(workplace: Path) -> None:
+    run = stopped(workplace)
+    whole = final(train_fork(run, workplace / "whole", decay=9))
+    folder = fork_run(run, workplace / "parts", decay=9)
+    assert final(folder).step == 10
+    resumed = final(train(folder))
+    for part in ("network", "ema", "optimizer"):
+        assert same(getattr(resumed, part), getattr(whole, part)), part
+
+
+def test_what_cannot_be_forked_is_refused(workplace: Path, cli: Cli) -> None:
+    run = stopped(workplace)
+    failed(cli("train", "fork", workplace / "photos"), 2, "is not the folder of a run")
+    (workplace / "taken").mkdir()
+    (workplace / "taken" / "x").write_text("")
+    failed(cli("train", "fork", run, "-o", workplace / "taken"), 2, "is not this fork")
+    train_fork(run, workplace / "six", decay=6)
+    failed(cli("train", "fork", run, "-o", workplace / "six", "--decay", 7), 2, "is not this fork")
+    path = config(workplace, "cosine", steps=6)
+    path.write_text(path.read_text().replace("[schedule]", '[schedule]\nkind = "cosine"'))
+    failed(cli("train", "fork", train(path)), 2, 'schedule.kind = "cosine"')
+
+
+def test_a_budget_is_kept_and_prolonged(workplace: Path) -> None:
+    path = config(workplace, steps=20, save_every=1000)
+    began = time.monotonic()
+    folder, fork = train_for(path, 14)
+    assert time.monotonic() - began < 20
+    assert fork is not None
+    stable, end = final(folder), final(fork)
+    assert end.step == stable.step + 5
+    assert stable.step > 10
+    assert learning_rate(RunFolder(folder).saved().settings.schedule, stable.step) == 1
+    again, later = train_for(path, 14)
+    assert later is not None
+    assert again == folder
+    assert later != fork
+    assert final(folder).step > stable.step
+    assert final(fork).step == end.step
+
+
+def test_two_processes_keep_a_budget(workplace: Path) -> None:
+    path = config(workplace, steps=20)
+    assert torchrun("-m", "mafdn", "train", path, "--for", "20s").wait(timeout=100) == 0
+    forks = list((workplace / "run").glob("fork-*"))
+    assert len(forks) == 1
+    assert final(forks[0]).step == final(workplace / "run").step + 5
+
+
+def test_a_time_too_short_for_the_decay_is_refused_before_it_starts(workplace: Path, cli: Cli) -> None:
+    path = config(workplace, steps=2_000_000)
+    path.write_text(path.read_text().replace("decay = 5", "decay = 1000000"))
+    code, _, err = cli("train", path, "--for", "5s")
+    assert code == 2
+    assert "mafdn: the time is too short" in err.splitlines()[-1]
+    assert "lower schedule.decay" in err
+    assert final(workplace / "run").step == 0
+    path.write_text(path.read_text().replace("[schedule]", '[schedule]\nkind = "cosine"'))
+    failed(cli("train", path, "--for", "5s"), 2, "schedule.kind")
+
+
+def test_a_run_that_decays_is_not_prolonged(workplace: Path) -> None:
+    path = config(workplace, steps=20)
+    train(path)
+    with pytest.raises(ConfigError, match="has begun its decay"):
+        train_for(path, 30)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("9m", 540), ("2h30m", 9000), ("1.5h", 5400)])
+def test_times(text: str, seconds: float) -> None:
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "9", "m", "-3m", "0s", "3d"])
+def test_times_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--for takes a time"):
+        _seconds(text)
+
+
+def test_a_card_holds_the_chain(workplace: Path) -> None:
+    from mafdn.networks import load_network
+    from mafdn.training.averaged import export_run
+
+    first = train(config(workplace, "first", steps=7))
+    export_run(first, workplace / "first.safetensors")
+    path = config(workplace, "second", steps=9)
+    path.write_text(path.read_text().replace("[run]", '[run]\ninit = "first.safetensors"'))
+    second = train(path)
+    export_run(second, workplace / "second.safetensors")
+    path = config(workplace, "third", steps=11)
+    path.write_text(path.read_text().replace("[run]", '[run]\ninit = "second.safetensors"'))
+    network, saved, checkpoint = averaged_network(train(path))
+    card = run_card(workplace / "third", network, saved, checkpoint)
+    assert [stage["steps"] for stage in card["chain"]] == [7, 9]
+    assert card["patches"] == 4 * (7 + 9 + 11)
+    assert card["chain"][1]["started_from"].startswith("first.safetensors, SHA-256 ")
+    assert str(workplace) not in json.dumps(card)
+    assert load_network(workplace / "second.safetensors").settings.scale == 2
+
+
+def test_killed_five_times_with_zoomed_pairs_and_a_schedule(workplace: Path) -> None:
+    """SIGKILL at random moments, then on: bit for bit the uninterrupted run, whose loss and data change on the way."""
+    train(config(workplace, "bank-only", steps=7))
+    wise = tiny(workplace / "wise.onnx", seed=1)
+    teach(workplace / "bank", [wise], name="wise")
+    zoom(workplace / "bank", [wise], workplace / "zoomed", per_picture=2)
+
+    def scheduled(name: str) -> Path:
+        path = config(workplace, name, steps=200, save_every=5)
+        data = (
+            '[loss]\nteacher = [1.0, 0.0]\nmse = 0.1\n[data]\nteacher = "wise"\nzoomed = "zoomed"\nzoomed_share = 0.4'
+        )
+        path.write_text(path.read_text().replace("[data]", data))
+        return path
+
+    whole = final(train(scheduled("whole")))
+    path, log = scheduled("killed"), workplace / "killed" / "log.jsonl"
+    rng = random.Random(1)
+    for _ in range(5):
+        before = log.stat().st_size if log.exists() else 0
+        process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.2))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert final(workplace / "killed").step < 200, "killed too late to show anything"
+    resumed = final(train(path))
+    for part in ("network", "ema", "optimizer"):
+        assert same(getattr(resumed, part), getattr(whole, part)), part
