@@ -140,6 +140,8 @@ def _open(path: Path, scratch: Path) -> Engine:
     """An engine for a network; a weights file is exported to ``scratch`` with the ending .onnx first."""
     if path.suffix not in (".safetensors", ".pth"):
         return open_engine(path, name=preferred_engine(), device="cpu")
+    if _has_gpu():
+        return open_engine(path, name="torch", device="cuda")
     try:
         from mafdn.export import export_onnx
         from mafdn.networks.convert import open_network
@@ -148,6 +150,15 @@ def _open(path: Path, scratch: Path) -> Engine:
     exported = scratch.with_suffix(".onnx")
     export_onnx(open_network(path), exported)
     return open_engine(exported, name=preferred_engine(), device="cpu")
+
+
+def _has_gpu() -> bool:
+    """Whether torch finds a GPU, where a weights file is best run as it is."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
 
 
 def _scale(engines: Sequence[Engine], bank: Bank) -> int:
