@@ -13,23 +13,23 @@ from pathlib import Path
 def pack(pictures: Path, folder: Path, *, megabytes: float) -> list[Path]:
     """Write ``pictures-00.tar``, ``pictures-01.tar``, ... of at most ``megabytes`` (10**6 bytes) each."""
     folder.mkdir(parents=True, exist_ok=True)
-    packs: list[Path] = []
-    archive: tarfile.TarFile | None = None
+    groups: list[list[Path]] = []
     size = 0.0
     for path in sorted(p for p in pictures.rglob("*") if p.is_file()):
         needed = -(-path.stat().st_size // 512) * 512 + 1024  # tar's blocks and its header
-        if archive is None or size + needed > megabytes * 1e6 - 20_000:
-            if archive:
-                archive.close()
-            packs.append(folder / f"pictures-{len(packs):02d}.tar")
-            archive, size = tarfile.open(packs[-1], "w", format=tarfile.USTAR_FORMAT), 0.0
-        entry = archive.gettarinfo(path, path.relative_to(pictures).as_posix())
-        entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
-        with path.open("rb") as file:
-            archive.addfile(entry, file)
+        if not groups or size + needed > megabytes * 1e6 - 20_000:
+            groups.append([])
+            size = 0.0
+        groups[-1].append(path)
         size += needed
-    if archive:
-        archive.close()
+    packs = [folder / f"pictures-{number:02d}.tar" for number in range(len(groups))]
+    for target, paths in zip(packs, groups, strict=True):
+        with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for path in paths:
+                entry = archive.gettarinfo(path, path.relative_to(pictures).as_posix())
+                entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
+                with path.open("rb") as file:
+                    archive.addfile(entry, file)
     return packs
 
 

@@ -134,7 +134,7 @@ def test_two_processes_keep_a_budget(workplace: Path) -> None:
 
 
 def test_a_time_too_short_for_the_decay_is_refused_before_it_starts(workplace: Path, cli: Cli) -> None:
-    path = config(workplace, steps=2_000_000)
+    path = config(workplace, steps=2_000_000, save_every=1000)
     path.write_text(path.read_text().replace("decay = 5", "decay = 1000000"))
     code, _, err = cli("train", path, "--for", "5s")
     assert code == 2

@@ -7,10 +7,10 @@ Public names: :func:`fork_run`, :func:`train_fork`, :func:`train_for`.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 from mafdn.errors import ConfigError
 from mafdn.training.config import OPEN_END, ScheduleSettings
@@ -27,7 +27,7 @@ MARGIN = 1.08
 RESERVE = 10.0
 """Seconds kept for the last validation and for saving."""
 RECENT = 200
-"""Steps whose median is the pace."""
+"""Steps, or looks at the clock, over which the pace is measured."""
 
 
 def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None) -> Path:
@@ -136,18 +136,22 @@ class _Watch:
 
     def __init__(self, run: Run, deadline: float, *, decay: int) -> None:
         self._run, self._deadline, self._decay = run, deadline, decay
-        self._last = time.monotonic()
-        self._times: list[float] = []
+        self._first = run.state.step + 1  # the step before prepares memory and kernels
+        self._marks: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._judged = False
 
     def enough(self) -> bool:
-        now = time.monotonic()
-        self._times = [*self._times[-RECENT + 1 :], now - self._last]
-        self._last = now
-        if len(self._times) < TRIAL:
+        """Whether the decay has to begin now; refuses the budget when that is so from the beginning."""
+        step, now = self._run.state.step, time.monotonic()
+        if step >= self._first:
+            self._marks.append((step, now))
+        if step < self._first + TRIAL:
             return False
-        needed = self._decay * median(self._times[1:]) * MARGIN + RESERVE
+        begun, then = self._marks[0]
+        needed = self._decay * (now - then) / (step - begun) * MARGIN + RESERVE
         short = self._run.workers.any(now + needed > self._deadline)
-        if short and len(self._times) == TRIAL:
+        tried, self._judged = self._judged, True
+        if short and not tried:
             raise ConfigError(
                 f"the time is too short: the decay of {self._decay:,} steps takes about {needed:.0f} s on this machine "
                 f"and {max(0.0, self._deadline - now):.0f} s are left; give more time or lower schedule.decay"
