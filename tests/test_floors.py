@@ -13,6 +13,7 @@ FLOORS = {
     "caches": -1,
     "machine": -1,
     "progress": -1,
+    "telemetry": -1,
     "_version": -1,
     "cards": 0,
     "pixels": 0,
