@@ -21,6 +21,7 @@ FLOORS = {
     "pictures": 2,
     "data": 3,
     "inference": 3,
+    "_check_export": 4,
     "export": 4,
     "quantize": 4,
     "jobs": 5,
