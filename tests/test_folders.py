@@ -12,7 +12,6 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
-import pyvips
 
 import mafdn
 from mafdn.errors import EncodeError, MafdnError, PictureError, UsageError
@@ -29,7 +28,7 @@ from mafdn.jobs.targets import Output
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
-from tests.test_inference import Repeat
+from tests.support import Repeat, draw
 
 OURS = {MANIFEST, LOCK}
 
@@ -81,14 +80,6 @@ def upscale(
         dry_run=dry_run,
         on_progress=on_progress,
     )
-
-
-def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
-    """A small picture of noise, in the format of its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
-    pyvips.Image.new_from_array(noise, interpretation="srgb").write_to_file(str(path))
-    return path
 
 
 def names(folder: Path) -> list[str]:

@@ -295,7 +295,7 @@ import pyvips
 from mafdn.jobs.upscale import upscale_file
 from mafdn.machine import peak_mib
 sys.path.insert(0, sys.argv[1])
-from tests.test_inference import Repeat
+from tests.support import Repeat
 folder = Path(sys.argv[2])
 source, target = folder / "in.png", folder / sys.argv[3]
 pyvips.Image.gaussnoise(8000, 7812, sigma=20, mean=128).cast("uchar").bandjoin([90, 160]).copy(
