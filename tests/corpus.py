@@ -12,7 +12,7 @@ from pathlib import Path
 from mafdn.errors import MafdnError
 from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.reading import block_other_loaders, open_picture, read_header
-from tests.test_inference import Repeat
+from tests.support import Repeat
 
 MEMORY = 3 << 30
 SMALL = 1_000_000

@@ -23,7 +23,7 @@ from mafdn.errors import ConfigError, MafdnError, PictureError
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import ORIENTATIONS, SAME, imresize, modulo_crop, nearest, orient, orient_back, perceptual_hashes
 from tests.conftest import Run
-from tests.test_cli import failed
+from tests.support import failed
 
 Pixels = NDArray[np.uint8]
 

@@ -14,18 +14,9 @@ from mafdn import __version__
 from mafdn.cards import shipped
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
+from tests.support import failed, without_torch
 
 COMMANDS = ("upscale", "info", "count", "evaluate", "train", "ablate", "bank", "release", "export", "convert")
-
-
-def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
-    assert result[0] == code, result
-    assert result[1] == ""
-    assert result[2].startswith("mafdn: ")
-    assert result[2].count("\n") == 1
-    assert "Traceback" not in result[2]
-    for word in words:
-        assert str(word) in result[2]
 
 
 def test_version_and_help(cli: Run) -> None:
@@ -254,25 +245,6 @@ def test_export(cli: Run, tmp_path: Path) -> None:
     own.write_bytes(shipped(4, ".safetensors").read_bytes())
     failed(cli("export", own, own, "--overwrite"), 2, ".onnx")
     assert own.read_bytes() == shipped(4, ".safetensors").read_bytes()
-
-
-WITHOUT_TORCH = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "onnx", "onnxscript", "onnxslim", "skimage", "scipy"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Blocked())
-from mafdn.cli import main
-main()
-"""
-
-
-def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_upscaling_needs_no_torch(png: Path) -> None:

@@ -30,7 +30,7 @@ from mafdn.machine import machine, peak_mib
 from mafdn.networks import IMDN, MAFDN, IMDNSettings, MAFDNSettings, save_network
 from mafdn.networks.convert import load_pth
 from tests.conftest import Run
-from tests.test_cli import failed
+from tests.support import failed
 
 SMALL = MAFDNSettings(width=8, blocks=1)
 

@@ -17,7 +17,7 @@ from mafdn.evaluation.networks import open_method
 from mafdn.networks import AFAN, MAFDN, AFANSettings, IMDNSettings, MAFDNSettings, architecture, load_network
 from mafdn.networks.convert import PREFIX, _expected, load_pth
 from tests.conftest import Run
-from tests.test_cli import failed
+from tests.support import failed
 
 PUBLISHED = {  # PSNR dB and SSIM on Set5, Set14 and B100; IMDN's as printed, DDistill-SR's as its weights measure
     "IMDN_x2": {"Set5": (38.00, 0.9605), "Set14": (33.63, 0.9177), "B100": (32.19, 0.8996)},

@@ -30,6 +30,7 @@ from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine
 from mafdn.machine import Machine, machine
 from tests.conftest import Run
+from tests.support import watched
 
 AGREED = 1e-4
 
@@ -346,35 +347,7 @@ def test_info_tells_what_was_chosen(cli: Run) -> None:
     assert all(0 < seconds[name] < 60 for name in ENGINES)
 
 
-# --- processes: silence, no network, few imports
-
-WATCHED = """
-import sys
-ALLOWED = {"socket.gethostname"}
-def watch(event, arguments):
-    if event.startswith("socket.") and event not in ALLOWED:
-        print(f"{event} {arguments}", file=sys.stderr, flush=True)
-        raise OSError("no network in this test")
-sys.addaudithook(watch)
-from mafdn.cli import run
-code = run(sys.argv[1:])
-print(*sorted(sys.modules), sep="\\n")
-sys.exit(code)
-"""
-
-
-def watched(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    """A command line in a process that may not use sockets; its last lines are the modules it imported."""
-    line = [sys.executable, "-c", WATCHED, *map(str, arguments)]
-    environment = {key: value for key, value in os.environ.items() if key not in ("CI", "PYTEST_CURRENT_TEST")}
-    return subprocess.run(line, capture_output=True, text=True, timeout=100, check=False, env=environment)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_engine_uses_the_network(name: str, png: Path) -> None:
-    done = watched("upscale", png, "--engine", name, "--quiet")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "openvino_telemetry" not in done.stdout.split()
+# --- processes: few imports, one line of error
 
 
 def test_upscaling_imports_no_more_than_it_needs(png: Path) -> None:

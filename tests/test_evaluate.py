@@ -29,7 +29,7 @@ from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, psnr_rgb, ssim_rgb
 from tests.conftest import Run
-from tests.test_cli import failed, without_torch
+from tests.support import failed, without_torch
 
 X2 = Protocol(scale=2)
 

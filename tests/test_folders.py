@@ -1,5 +1,6 @@
 """Folders of pictures: what is found, made, kept, made again, reported; and what is hostile."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,10 +12,9 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
-import pyvips
 
 import mafdn
-from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.errors import EncodeError, MafdnError, PictureError, UsageError
 from mafdn.files import sha256
 from mafdn.jobs import manifest, pipeline
 from mafdn.jobs.batch import Stopped, upscale_all
@@ -28,7 +28,7 @@ from mafdn.jobs.targets import Output
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
-from tests.test_inference import Repeat
+from tests.support import Repeat, draw
 
 OURS = {MANIFEST, LOCK}
 
@@ -80,14 +80,6 @@ def upscale(
         dry_run=dry_run,
         on_progress=on_progress,
     )
-
-
-def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
-    """A small picture of noise, in the format of its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
-    pyvips.Image.new_from_array(noise, interpretation="srgb").write_to_file(str(path))
-    return path
 
 
 def names(folder: Path) -> list[str]:
@@ -579,8 +571,6 @@ def test_a_missing_input_does_not_stop_the_others(album: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("number", ["ENOSPC", "EROFS"])
 def test_a_full_disk_is_told_once(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
-    import errno
-
     for seed in range(10):
         draw(album / f"more{seed}.png", seed)
 
@@ -605,7 +595,7 @@ def test_a_full_disk_is_told_once_though_the_encoder_does_not_say_so(
 
     def finish(self: pipeline.Pending, **_: object) -> None:
         self.cancel()
-        raise PictureError("out.png cannot be written (system error: Unknown error -1)")
+        raise EncodeError("whatever the codec says")
 
     monkeypatch.setattr(pipeline.Pending, "finish", finish)
     monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # pyright: ignore
@@ -613,6 +603,36 @@ def test_a_full_disk_is_told_once_though_the_encoder_does_not_say_so(
     assert report.stopped is not None
     assert "No space left" in report.stopped
     assert report.counts["failed"] <= 4
+
+
+@pytest.mark.parametrize("stage", ["run", "finish"])
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS"])
+def test_a_full_disk_is_known_by_its_number_whatever_the_words(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, stage: str
+) -> None:
+    def finish(self: pipeline.Pending, **_: object) -> None:
+        self.cancel()
+        raise PictureError("reworded", errno=getattr(errno, number))
+
+    def run(prepared: pipeline.Prepared, *_: object, **__: object) -> None:
+        prepared.close()
+        raise PictureError("reworded", errno=getattr(errno, number))
+
+    if stage == "finish":
+        monkeypatch.setattr(pipeline.Pending, "finish", finish)
+    else:
+        monkeypatch.setattr(pipeline, "run", run)
+    report = upscale(album, tmp_path / "out")
+    assert report.stopped is not None
+    assert os.strerror(getattr(errno, number)) in report.stopped
+
+
+def test_a_name_like_an_error_does_not_end_the_run(album: Path, tmp_path: Path) -> None:
+    name = f"{os.strerror(errno.ENOSPC)}.png"
+    (album / name).write_bytes((album / "a.png").read_bytes()[:-30])
+    report = upscale(album, tmp_path / "out")
+    assert report.stopped is None
+    assert report.counts == {"done": 3, "kept": 0, "failed": 1, "left": 0}
 
 
 def test_a_folder_that_vanishes_ends_the_run(album: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import Stated, open_picture, read_header, read_size
 from tests.conftest import ROOT
-from tests.test_inference import Repeat
+from tests.support import Repeat
 
 HANG = 60.0
 """Seconds without an answer after which the child is taken to hang."""

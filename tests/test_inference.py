@@ -9,24 +9,9 @@ from hypothesis import strategies as st
 
 from mafdn.cards import shipped
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference import ENGINES, Stencil, open_engine, upscale
+from mafdn.inference import ENGINES, open_engine, upscale
 from mafdn.inference.tiles import LOWEST, ROW, Tiling, kept, plan, plan_axis, ramp
-
-
-class Repeat:
-    """An engine whose result is known: every pixel repeated ``scale`` times."""
-
-    name, version, device, precision = "repeat", "0", "cpu", "fp32"
-
-    stencil: Stencil | None = None
-
-    def __init__(self, scale: int = 2) -> None:
-        self.scale = scale
-        self.shapes: set[tuple[int, ...]] = set()
-
-    def run(self, x: np.ndarray) -> np.ndarray:
-        self.shapes.add(x.shape)
-        return x.repeat(self.scale, 2).repeat(self.scale, 3)
+from tests.support import Repeat
 
 
 @st.composite

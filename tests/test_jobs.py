@@ -15,7 +15,7 @@ from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
-from tests.test_inference import Repeat
+from tests.support import Repeat
 
 
 def test_a_file_is_upscaled_beside_itself(png: Path, picture: np.ndarray) -> None:

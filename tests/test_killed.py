@@ -17,7 +17,7 @@ import mafdn
 from mafdn.jobs.manifest import LOCK, MANIFEST
 from mafdn.jobs.sizes import Size
 from mafdn.pictures.reading import open_picture
-from tests.test_folders import draw
+from tests.support import draw
 
 HIDDEN = {MANIFEST, LOCK}
 ENDINGS = ("png", "jpg", "webp", "tif")

@@ -30,7 +30,7 @@ from mafdn.training.teach import teach
 from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same
-from tests.test_cli import failed
+from tests.support import failed
 
 
 def test_training_learns_logs_and_validates(workplace: Path) -> None:

@@ -14,7 +14,7 @@ from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.reading import open_picture
 from mafdn.pixels import imresize
-from tests.test_inference import Repeat
+from tests.support import Repeat
 
 HEIGHT, WIDTH = 12, 20
 PROFILES = {"sRGB": "sRGB-v4.icc", "P3": "DisplayP3-v4.icc", "Adobe": "AdobeCompat-v4.icc", "none": None}

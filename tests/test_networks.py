@@ -12,16 +12,9 @@ from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, S
 from mafdn.networks.counting import input_size
 from mafdn.networks.fast import CONTRAST_EPSILON, activated, contrast, mean_and_maximum
 from mafdn.networks.plain import PlainMAFDN, plain_channel, plain_pixel, plain_spatial
+from tests.support import shaken
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """The network with every parameter moved, so that D is no longer zero."""
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(0.05 * torch.randn_like(p))
-    return network
 
 
 @pytest.mark.parametrize(("kernel", "d_mul"), [(1, None), (3, None), (3, 9), (3, 13), (5, 27), ((3, 1), 4)])

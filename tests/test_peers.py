@@ -36,8 +36,7 @@ from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import Settings
 from mafdn.networks.ddistill import SMALLEST
 from tests.conftest import Run
-from tests.test_cli import failed
-from tests.test_networks import shaken
+from tests.support import failed, shaken
 
 SMALL = [
     MAFDNSettings(scale=2, width=8, blocks=2),

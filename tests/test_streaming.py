@@ -1,5 +1,6 @@
 """Large pictures: rows that come and go, from the file to the file."""
 
+import errno
 import gc
 import os
 import subprocess
@@ -156,13 +157,14 @@ def test_an_encoder_holds_nothing_when_it_is_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("ending", ["png", "ppm"])
+@pytest.mark.parametrize("ending", ["png", "ppm", "tiff", "jpeg"])
 def test_a_full_disk_is_told_while_rows_still_come(tmp_path: Path, ending: str) -> None:
     (tmp_path / "out").symlink_to("/dev/full")
     like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
     writer = Encoder(like, (700, 40_000), tmp_path / "out", FORMATS[ending.upper()])
-    with pytest.raises(PictureError, match=r"cannot be written|cannot write"):
+    with pytest.raises(PictureError, match=r"(cannot be written|cannot write).*No space left") as caught:
         encode(writer, noise(40_000, 700, 3))
+    assert caught.value.errno == errno.ENOSPC
     writer.cancel()
 
 
@@ -200,6 +202,19 @@ def test_a_disk_too_full_for_pixels_that_wait_is_no_damage(tmp_path: Path, monke
     pyvips.Image.new_from_array(noise(30, 20, 3)).write_to_file(os.fspath(path))
     with pytest.raises(PictureError, match="No space left"):
         open_picture(path, scratch=tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_disk_that_fills_while_pixels_are_put_there_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGE", 0)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
+    path = tmp_path / "in.png"
+    pyvips.Image.new_from_array(noise(300, 200, 3)).write_to_file(os.fspath(path))
+    with pytest.raises(PictureError, match="No space left") as caught:
+        open_picture(path, scratch=tmp_path)
+    assert (type(caught.value), caught.value.errno) == (PictureError, errno.ENOSPC)
 
 
 @pytest.mark.usefixtures("spilling")
@@ -280,7 +295,7 @@ import pyvips
 from mafdn.jobs.upscale import upscale_file
 from mafdn.machine import peak_mib
 sys.path.insert(0, sys.argv[1])
-from tests.test_inference import Repeat
+from tests.support import Repeat
 folder = Path(sys.argv[2])
 source, target = folder / "in.png", folder / sys.argv[3]
 pyvips.Image.gaussnoise(8000, 7812, sigma=20, mean=128).cast("uchar").bandjoin([90, 160]).copy(

@@ -21,7 +21,7 @@ from mafdn.pixels import imresize
 from mafdn.training import teach as teaching
 from mafdn.training.teach import teach
 from tests.conftest import Run
-from tests.test_cli import failed, without_torch
+from tests.support import failed, without_torch
 
 
 def tiny(path: Path, *, seed: int, scale: int = 2) -> Path:

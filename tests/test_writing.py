@@ -15,7 +15,7 @@ from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.reading import open_picture
 from tests.conftest import Run
-from tests.test_inference import Repeat
+from tests.support import Repeat
 
 GVALUE = pyvips.GValue
 

@@ -16,6 +16,7 @@ from mafdn.errors import (
     UsageError,
     WeightsError,
 )
+from mafdn.telemetry import disable_telemetry
 
 __all__ = [
     "ConfigError",
@@ -29,3 +30,5 @@ __all__ = [
     "load",
     "upscale_folder",
 ]
+
+disable_telemetry()

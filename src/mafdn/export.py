@@ -7,6 +7,11 @@ import contextlib
 import io
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,9 +24,10 @@ import onnx
 import onnxslim
 import torch
 
+import mafdn.errors
 from mafdn.errors import WeightsError
 from mafdn.files import replacing
-from mafdn.inference import ENGINES, open_engine
+from mafdn.inference import ENGINES
 from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.networks import Network, architecture
 from mafdn.networks.exported import exported_form
@@ -29,6 +35,7 @@ from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pixels import imresize
 
 OPSET = 18
+CHECK = "mafdn._check_export"
 CHECKED_SIZES = ((48, 40), (37, 65))
 """Heights and widths at which every exported file is compared with the network."""
 TOLERANCE = 1e-4
@@ -44,18 +51,18 @@ def export_onnx(network: Network, path: Path) -> float:
     Where the gates can be held (:mod:`mafdn.networks.gated`), they are an optional input, NaN by default, and a second
     output, and the header has the stencil's radius and halo. The file is run by every engine at two sizes, with own and
     with given gates, and compared with the network; returns the largest difference. Raises
-    :class:`WeightsError` when it is over :data:`TOLERANCE` or the file cannot be written;
+    :class:`WeightsError` when it is over :data:`TOLERANCE`, an engine crashes, or the file cannot be written;
     ``path`` is then what it was.
     """
     folded = network.fold().cpu()
     try:
         with replacing(path) as temporary:
             onnx.save(_graph(folded), temporary)
-            worst = float(np.max([_difference(folded, temporary, name) for name in ENGINES]))  # NaN stays NaN
+            worst = float(np.max(_differences(folded, temporary)))  # NaN stays NaN
             if not worst <= TOLERANCE:
                 raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
     except OSError as error:
-        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from None
+        raise WeightsError.from_os_error(f"cannot write {path}", error) from None
     return worst
 
 
@@ -107,20 +114,48 @@ def _halo(folded: Network, radius: int) -> int:
     return min(radius, 2 * (max(wide, default=0) // 2 + 1))
 
 
-def _difference(folded: Network, path: Path, engine_name: str) -> float:
-    engine = open_engine(path, name=engine_name)
-    worst: list[float] = []
-    for height, width in CHECKED_SIZES:
+def _differences(folded: Network, path: Path) -> list[float]:
+    """The largest difference of every engine from the network, each found in a process of its own.
+
+    (:mod:`mafdn._check_export` says why.)
+    """
+    pictures: dict[str, Batch] = {}
+    for i, (height, width) in enumerate(CHECKED_SIZES):
         x = _picture(height, width)
         with torch.inference_mode():
-            expected: Any = folded(torch.from_numpy(x)).numpy()
+            expected: Batch = folded(torch.from_numpy(x)).numpy()
         if not np.isfinite(expected).all():
-            return float("nan")
-        worst.append(float(np.abs(engine.run(x) - expected).max()))
-        if engine.stencil:
-            given = engine.stencil.run(x, engine.stencil.gates(x))
-            worst.append(float(np.abs(given - expected).max()))
-    return float(np.max(worst))
+            return [float("nan")]
+        pictures |= {f"lr{i}": x, f"sr{i}": expected}
+    with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
+        stored = Path(folder, "pictures.npz")
+        with stored.open("wb") as file:
+            np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - of which one stands for another parameter
+        return [_checked(name, path, stored) for name in ENGINES]
+
+
+def _checked(engine_name: str, path: Path, pictures: Path) -> float:
+    """The largest difference of one engine; raises what it raises, and :class:`WeightsError` when its process ends."""
+    packages = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-m", CHECK, engine_name, str(path), str(pictures)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=os.environ | {"PYTHONPATH": packages},
+    )
+    if done.returncode < 0:
+        how = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
+        raise WeightsError(f"{engine_name} crashed on the exported file ({how}); export it again, or report it")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise WeightsError(f"{engine_name} failed on the exported file ({reason}); please report it")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "error" in answer:
+        raise getattr(mafdn.errors, answer["error"])(answer["message"])
+    return answer["difference"]
 
 
 def _picture(height: int, width: int) -> Batch:

@@ -1,6 +1,6 @@
 """Files that appear whole or not at all, what they hold in one number, and their names in messages.
 
-Public names: :func:`replacing`, :func:`sha256`, :class:`Seen`, :func:`shown`.
+Public names: :func:`replacing`, :func:`sha256`, :class:`Seen`, :func:`shown`, :data:`DISK_ERRORS`.
 """
 
 import errno
@@ -11,6 +11,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Error numbers that concern a whole disk, not a file."""
 
 
 @contextmanager

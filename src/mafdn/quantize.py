@@ -36,6 +36,7 @@ from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.inference.engines.openvino import import_openvino
 from mafdn.machine import installed_version
 from mafdn.pixels import psnr
+from mafdn.telemetry import hidden
 
 PHOTOS, DRAWN = 360, 40
 """Crops that are taken as they are, and crops that are made two-valued: ranges found on photographs alone cost several
@@ -171,7 +172,8 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
     samples = [{model.graph.input[0].name: crop, GATES: stencil.gates(crop)} for crop in crops]
     with _quiet():
         import_openvino()  # which nncf does too, with all that reports its use
-        import nncf
+        with hidden("openvino_telemetry"):  # which nncf would use, and does well without
+            import nncf
 
         nncf.set_log_level(logging.ERROR)
         quantized = nncf.quantize(

@@ -100,7 +100,7 @@ class Manifest:
         except filelock.Timeout:
             raise MafdnError(f"another run is working in {shown(self.folder)}; wait for it, or stop it first") from None
         except OSError as error:
-            raise MafdnError(f"cannot write in {shown(self.folder)}: {error.strerror or error}") from None
+            raise MafdnError.from_os_error(f"cannot write in {shown(self.folder)}", error) from None
         finally:
             if self._file is None:
                 self._lock.release()
@@ -206,7 +206,7 @@ class Manifest:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise MafdnError(f"cannot read {shown(self._path)}: {error.strerror or error}") from None
+            raise MafdnError.from_os_error(f"cannot read {shown(self._path)}", error) from None
         self._lines = len(lines) - 1 if lines[-1] == b"" else 0
         for line in lines:
             value = _parsed(line)

@@ -61,7 +61,7 @@ class Networks:
                 path, precision = self._settled(path)
                 self._digests[scale] = f"{network_digest(path)} {precision}"
             except OSError as error:
-                raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+                raise WeightsError.from_os_error(f"cannot read {path}", error) from None
         return self._digests[scale]
 
     def names(self) -> list[str]:

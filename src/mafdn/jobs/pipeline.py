@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mafdn.errors import MafdnError
-from mafdn.files import sha256, shown
+from mafdn.errors import EncodeError, MafdnError
+from mafdn.files import DISK_ERRORS, sha256, shown
 from mafdn.jobs.manifest import Entry, Manifest
 from mafdn.jobs.networks import Networks
 from mafdn.jobs.plan import Job, Request
@@ -36,8 +36,6 @@ IN_HAND = 800_000_000
 """The most pixels of results that are in hand together; a larger picture is alone."""
 PIXEL = 12
 """Bytes that a pixel in hand may take, and half as many again."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""What concerns a whole disk, not a file."""
 PLAIN = 3
 """Bytes of a result's pixel before it is encoded."""
 
@@ -73,7 +71,7 @@ class Pipeline:
         self._request, self._networks, self._manifests, self._tell = request, networks, manifests, on_progress
         self._waiting = deque(jobs)
         self._ahead: deque[tuple[Job, Future[tuple[_Begun, Prepared]]]] = deque()
-        self._behind: deque[tuple[Job, Pending, Future[Item]]] = deque()
+        self._behind: deque[tuple[Job, Pending, Future[tuple[Item, Exception | None]]]] = deque()
         self._count = len(jobs)
         self._number = self._done = 0
         self._total = sum(job.pixels for job in jobs)
@@ -164,14 +162,13 @@ class Pipeline:
         while self._behind and (len(self._behind) > most or self._behind[0][2].done()):
             job, _, future = self._behind[0]
             began = time.perf_counter()
-            item = future.result()
+            item, error = future.result()
             if self._ahead or self._waiting:
                 self.waited_seconds += time.perf_counter() - began
             self._behind.popleft()
             self.items.append(item)
-            if item.status == "failed":
-                encoding = "cannot be written" in (item.reason or "")  # what a codec says of a full disk is not that
-                self._see_folder(job, item.reason or "", room=PLAIN * job.pixels if encoding else LEAST_ROOM)
+            if error is not None:
+                self._see_folder(job, error)
 
     def _prepare(self, job: Job) -> tuple[_Begun, Prepared]:
         """In the preparing thread: note what is begun, and decode."""
@@ -182,7 +179,7 @@ class Pipeline:
         try:
             digest = sha256(job.source)
         except OSError as error:
-            raise MafdnError(f"cannot read {shown(job.source)}: {error.strerror or error}") from None
+            raise MafdnError.from_os_error(f"cannot read {shown(job.source)}", error) from None
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             before, temporary = manifest.find(job.target), temporary_name()
@@ -197,7 +194,7 @@ class Pipeline:
             )
             begun = _Begun(entry, before)
         except OSError as error:
-            raise MafdnError(f"cannot write {shown(job.target)}: {error.strerror or error}") from None
+            raise MafdnError.from_os_error(f"cannot write {shown(job.target)}", error) from None
         try:
             prepared = prepare(
                 job.source,
@@ -215,8 +212,8 @@ class Pipeline:
             raise
         return begun, prepared
 
-    def _finish(self, job: Job, begun: _Begun, pending: Pending) -> Item:
-        """In the finishing thread: wait for the encoder, and note what is there."""
+    def _finish(self, job: Job, begun: _Begun, pending: Pending) -> tuple[Item, Exception | None]:
+        """In the finishing thread: wait for the encoder, and note what is there; with the error of what failed."""
         manifest = self._manifests[job.home]
 
         def seal(whole: Path) -> None:
@@ -228,16 +225,17 @@ class Pipeline:
             report = pending.finish(on_whole=seal)
         except Exception as error:
             self._undo(job, begun)
-            return job.item(status="failed", reason=_reason(job, error))
+            return job.item(status="failed", reason=_reason(job, error)), error
         with suppress(OSError):  # its bytes are known: the next run will see that it has its name
             manifest.finish(job.target)
-        return job.item(
+        item = job.item(
             status="done",
             reason=job.why,
             seconds=report.seconds,
             network_seconds=report.network_seconds,
             notes=report.notes,
         )
+        return item, None
 
     def _undo(self, job: Job, begun: _Begun) -> None:
         """Have the manifest say what it said before: the old result, if there was one, is still there."""
@@ -249,12 +247,13 @@ class Pipeline:
     def _fail(self, job: Job, error: Exception) -> None:
         self._total -= job.pixels
         self.items.append(job.item(status="failed", reason=_reason(job, error)))
-        self._see_folder(job, str(error))
+        self._see_folder(job, error)
         self._say(job, 0.0)
 
-    def _see_folder(self, job: Job, reason: str, *, room: int = LEAST_ROOM) -> None:
-        """End the run when what failed would fail for all others too; ``room`` in bytes would have been enough."""
-        self.stopped = self.stopped or _trouble(job.home, reason, room)
+    def _see_folder(self, job: Job, error: Exception) -> None:
+        """End the run when what failed would fail for all others too."""
+        room = PLAIN * job.pixels if isinstance(error, EncodeError) else LEAST_ROOM
+        self.stopped = self.stopped or _trouble(job.home, error, room)
 
     def _give_back(self) -> None:
         """Free what was decoded and is not run."""
@@ -291,21 +290,24 @@ def _room() -> int:
     return IN_HAND if free is None else min(IN_HAND, int(free * 2**20 / PIXEL))
 
 
-def _trouble(folder: Path, reason: str, room: int) -> str | None:
-    """What is wrong with a folder of results, if anything is: encoders do not always tell that a disk is full."""
+def _trouble(folder: Path, error: Exception, room: int) -> str | None:
+    """What is wrong with a folder of results, if anything is.
+
+    Encoders do not always tell that a disk is full: it is taken to be with less than ``room`` bytes left.
+    """
     if not folder.is_dir():
         return f"the folder {shown(folder)} is gone"
-    for number in FULL:
-        if os.strerror(number) in reason:
-            return f"cannot write in {shown(folder)}: {os.strerror(number)}"
+    number = error.errno if isinstance(error, (MafdnError, OSError)) else None
+    if number in DISK_ERRORS:
+        return f"cannot write in {shown(folder)}: {os.strerror(number)}"
     try:
         if shutil.disk_usage(folder).free < room:
             return f"cannot write in {shown(folder)}: {os.strerror(errno.ENOSPC)}"
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(LEAST_ROOM))
             file.flush()
-    except OSError as error:
-        return f"cannot write in {shown(folder)}: {error.strerror or error}"
+    except OSError as problem:
+        return f"cannot write in {shown(folder)}: {problem.strerror or problem}"
     return None
 
 

@@ -285,4 +285,4 @@ def _same_file(source: Path, target: Path) -> bool:
     try:
         return target.exists() and target.samefile(source)
     except OSError as error:
-        raise PictureError(f"cannot write {shown(target)}: {error.strerror or error}") from None
+        raise PictureError.from_os_error(f"cannot write {shown(target)}", error) from None

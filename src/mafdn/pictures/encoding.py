@@ -101,7 +101,7 @@ class Encoder:
         try:
             self._notes = self._encode()
         except OSError as error:
-            self._error = PictureError(f"cannot write {shown(self._name)}: {error.strerror or error}")
+            self._error = PictureError.from_os_error(f"cannot write {shown(self._name)}", error)
         except Exception as error:  # raised again where somebody listens
             self._error = error
         while not self._ended:  # whoever writes must not wait for ever
@@ -119,7 +119,7 @@ class Encoder:
         picture, target, options = self._picture, self._target, self._options
         width, height = self._size
         feed = Feed(self._taken(), (height, width, picture.planes.shape[2]), picture.planes.dtype)
-        with one_line_errors(self._name, "cannot be written"), contextlib.closing(feed):
+        with one_line_errors(self._name, writing=True), contextlib.closing(feed):
             image, notes = _fitted(picture, feed.image, target)
             for field, (kind, value) in picture.fields.items():
                 block = BLOCKS.get(field, "EXIF" if field.startswith("exif-") else None)

@@ -159,7 +159,7 @@ def sniff(path: Path) -> Format:
         with path.open("rb") as file:
             start = file.read(32)
     except OSError as error:
-        raise PictureError(f"cannot read {name}: {error.strerror or error}") from None
+        raise PictureError.from_os_error(f"cannot read {name}", error) from None
     except ValueError as error:  # a NUL in the name
         raise PictureError(f"cannot read {name}: {error}") from None
     if not start:

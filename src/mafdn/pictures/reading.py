@@ -19,7 +19,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from mafdn.errors import PictureError
+from mafdn.errors import EncodeError, PictureError
 from mafdn.files import shown
 from mafdn.pictures import netpbm
 from mafdn.pictures.chunks import color_of, count_pictures, frames_of, read_chunks
@@ -30,7 +30,7 @@ from mafdn.pictures.metadata import ICC, fields_of_tags, read_fields
 from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
 from mafdn.pictures.profiles import check_profile
-from mafdn.pictures.scratch import LARGE, spill
+from mafdn.pictures.scratch import LARGE, disk_error, spill
 from mafdn.pictures.tiff import Directory, check_directory, read_directory
 from mafdn.pixels.rows import Rows
 
@@ -194,17 +194,24 @@ def file_name(path: Path) -> str:
 
 
 @contextmanager
-def one_line_errors(path: Path, problem: str | None = None) -> Generator[None]:
-    """Turn every failure of the codecs into one line: ``path`` and ``problem`` first, or that the file is damaged."""
+def one_line_errors(path: Path, *, writing: bool = False) -> Generator[None]:
+    """Turn every failure of the codecs into one line.
+
+    Raises :class:`EncodeError` when ``writing``, else :class:`DamagedError`, or :class:`PictureError` where the file
+    may well be whole.
+    """
     try:
         yield
     except pyvips.Error as error:
+        number = disk_error(error)
         lines = [re.sub(r"^\w*: ", "", line.strip()) for line in str(error).splitlines()]
+        lines += [os.strerror(number)] if number else []
         reasons = [line for line in lines if line and not line.startswith(("unable to call", "unable to write"))]
         reason = reasons[-1] if reasons else "the codec gives no reason"
-        if problem or UNREAD.search(reason):
-            problem = problem or "cannot be read here, convert it first"
-            raise PictureError(f"{shown(path)} {problem} ({reason})") from None
+        if writing:
+            raise EncodeError(f"{shown(path)} cannot be written ({reason})", errno=number) from None
+        if UNREAD.search(reason):
+            raise PictureError(f"{shown(path)} cannot be read here, convert it first ({reason})") from None
         raise damaged(path, reason) from None
     except MemoryError:
         raise PictureError(f"{shown(path)} needs more memory than there is") from None
@@ -308,9 +315,8 @@ def _pixels(path: Path, image: pyvips.Image, limits: Limits, folder: Path | None
             return spill(image, folder)
         return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
     except OSError as error:
-        raise PictureError(
-            f"cannot put the pixels of {shown(path)} into {shown(folder or path)}: {error.strerror}"
-        ) from None
+        what = f"cannot put the pixels of {shown(path)} into {shown(folder or path)}"
+        raise PictureError.from_os_error(what, error) from None
     finally:
         limits.check_time(path)
 

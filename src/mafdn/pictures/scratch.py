@@ -1,6 +1,6 @@
 """Pixels that wait in a file: of a picture too large to be in memory.
 
-Public names: :class:`FileRows`, :func:`spill`, :data:`LARGE`, :data:`LEAST_ROOM`.
+Public names: :class:`FileRows`, :func:`spill`, :func:`disk_error`, :data:`LARGE`, :data:`LEAST_ROOM`.
 """
 
 import errno
@@ -17,7 +17,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn.errors import PictureError
-from mafdn.files import shown
+from mafdn.files import DISK_ERRORS, shown
 
 LARGE = 64 * 2**20
 """Bytes of pixels from which on a picture waits in a file."""
@@ -47,6 +47,12 @@ class FileRows:
         return values.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
 
 
+def disk_error(error: pyvips.Error) -> int | None:
+    """The one of :data:`DISK_ERRORS` behind an error of libvips, which hands on the system's words but no number."""
+    ends = {f" error: {os.strerror(number)}": number for number in DISK_ERRORS}
+    return next((ends[end] for line in str(error).splitlines() for end in ends if line.rstrip().endswith(end)), None)
+
+
 def spill(image: pyvips.Image, folder: Path) -> FileRows:
     """The pixels of ``image`` (uchar or ushort) in a file in ``folder`` that has no name, where the system allows.
 
@@ -56,9 +62,13 @@ def spill(image: pyvips.Image, folder: Path) -> FileRows:
     try:
         image.rawsave_target(pyvips.Target.new_to_descriptor(file.fileno()))
     except BaseException as error:
+        number = None
+        if isinstance(error, pyvips.Error):  # which does not always tell
+            full = shutil.disk_usage(folder).free < LEAST_ROOM
+            number = disk_error(error) or (errno.ENOSPC if full else None)
         file.close()
-        if isinstance(error, pyvips.Error) and shutil.disk_usage(folder).free < LEAST_ROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None  # libvips does not tell
+        if number:
+            raise OSError(number, os.strerror(number)) from None
         raise
     dtype = np.dtype(np.uint8 if image.format == "uchar" else np.uint16)
     return FileRows(file, (image.height, image.width, image.bands), dtype)

@@ -53,10 +53,13 @@ class Reservation:
             # Whatever happens from here on, it is gone when this object is.
             removal = self._removal = weakref.finalize(self, self.temporary.unlink, missing_ok=True)
             self.temporary.open("xb").close()
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        except (OSError, RuntimeError) as error:
             if removal:
                 removal.detach()
-            raise PictureError(f"cannot write {shown(path)}: {getattr(error, 'strerror', None) or error}") from None
+            what = f"cannot write {shown(path)}"
+            if isinstance(error, OSError):
+                raise PictureError.from_os_error(what, error) from None
+            raise PictureError(f"{what}: {error}") from None  # links in a circle
 
     def publish(self, on_whole: Callable[[Path], None] | None = None) -> None:
         """Flush the temporary file and give it its name; raises :class:`PictureError`.
@@ -70,7 +73,7 @@ class Reservation:
                 on_whole(self.temporary)
             _publish(self.temporary, self._final, overwrite=self._overwrite)
         except OSError as error:
-            raise PictureError(f"cannot write {shown(self.path)}: {error.strerror or error}") from None
+            raise PictureError.from_os_error(f"cannot write {shown(self.path)}", error) from None
         finally:
             with suppress(OSError):  # the result has its name or an error is told, whatever becomes of the other
                 self.discard()
@@ -87,7 +90,7 @@ def reserve(path: Path, *, overwrite: bool) -> Generator[Path]:
     try:
         yield reservation.temporary
     except OSError as error:
-        raise PictureError(f"cannot write {shown(path)}: {error.strerror or error}") from None
+        raise PictureError.from_os_error(f"cannot write {shown(path)}", error) from None
     else:
         reservation.publish()
     finally:

@@ -103,7 +103,10 @@ class OnnxRuntimeEngine:
 
 
 def _import() -> Any:
-    """onnxruntime, silent on the terminal and, on Windows, towards its maker."""
+    """onnxruntime, silent on the terminal and towards its maker: on Windows by the call, elsewhere by a variable.
+
+    (That variable is set in :mod:`mafdn.telemetry`.)
+    """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(SILENT)

@@ -1,0 +1,108 @@
+"""What several test modules use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyvips
+
+from mafdn.inference.engines import Stencil
+
+if TYPE_CHECKING:  # importing it takes seconds, which processes that need it not are spared
+    from torch import nn
+
+WITHOUT_TORCH = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "onnx", "onnxscript", "onnxslim", "skimage", "scipy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from mafdn.cli import main
+main()
+"""
+
+WATCHED = """
+import sys
+ALLOWED = {"socket.gethostname"}
+def watch(event, arguments):
+    if event.startswith("socket.") and event not in ALLOWED:
+        print(f"{event} {arguments}", file=sys.stderr, flush=True)
+        raise OSError("no network in this test")
+sys.addaudithook(watch)
+from mafdn.cli import run
+code = run(sys.argv[1:])
+print(*sorted(sys.modules), sep="\\n")
+sys.exit(code)
+"""
+UNSET = {"CI", "PYTEST_CURRENT_TEST", "ORT_DISABLE_TELEMETRY"}
+"""Variables that switch telemetry off: one is set in this process by ``import mafdn``."""
+
+
+class Repeat:
+    """An engine whose result is known: every pixel repeated ``scale`` times."""
+
+    name, version, device, precision = "repeat", "0", "cpu", "fp32"
+
+    stencil: Stencil | None = None
+
+    def __init__(self, scale: int = 2) -> None:
+        self.scale = scale
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        self.shapes.add(x.shape)
+        return x.repeat(self.scale, 2).repeat(self.scale, 3)
+
+
+def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
+    """A small picture of noise, in the format of its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    pyvips.Image.new_from_array(noise, interpretation="srgb").write_to_file(str(path))
+    return path
+
+
+def shaken(network: "nn.Module") -> "nn.Module":
+    """The network with every parameter moved, so that D is no longer zero."""
+    import torch
+
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    return network
+
+
+def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
+    """A command line ended with this exit code and one line of error, in which these words are."""
+    assert result[0] == code, result
+    assert result[1] == ""
+    assert result[2].startswith("mafdn: ")
+    assert result[2].count("\n") == 1
+    assert "Traceback" not in result[2]
+    for word in words:
+        assert str(word) in result[2]
+
+
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def watched(*arguments: object, program: str = WATCHED, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A command line in a process that may not use sockets; its last lines are the modules it imported.
+
+    With ``home``, that is the user's home folder, and what is kept is kept there, too.
+    """
+    environment = {key: value for key, value in os.environ.items() if key not in UNSET}
+    if home:
+        folders = {key for key in environment if key.startswith("XDG_")} | {"MAFDN_CACHE"}
+        environment = {key: value for key, value in environment.items() if key not in folders}
+        environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
+    line = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=100, check=False, env=environment)

@@ -1,0 +1,73 @@
+"""The check that an exported file passes in every engine before it gets its name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from mafdn import export
+from mafdn.errors import MafdnError, UsageError, WeightsError
+from mafdn.networks import Network, load_network
+
+
+@pytest.fixture
+def network(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+    """A network whose graph is at hand, so that its export is no more than the check."""
+    monkeypatch.setattr(export, "_graph", lambda _: onnx.load(exported))
+    return load_network(exported.with_suffix(".safetensors"))
+
+
+def test_every_engine_checks_the_file(network: Network, tmp_path: Path) -> None:
+    path = tmp_path / "n.onnx"
+    assert 0 < export.export_onnx(network, path) < export.TOLERANCE
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "crashed on the exported file (Segmentation fault)",
+        ),
+        ("raise RuntimeError('no kernel')", "failed on the exported file (RuntimeError: no kernel)"),
+        ("import os; os._exit(3)", "failed on the exported file (exit code 3)"),
+    ],
+)
+def test_the_end_of_a_check_is_one_line_that_names_the_engine(
+    program: str, words: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stand_in.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(export, "CHECK", "stand_in")
+    with pytest.raises(WeightsError) as caught:
+        export.export_onnx(network, tmp_path / "n.onnx")
+    assert str(caught.value).startswith(f"openvino {words}")
+    assert not list(tmp_path.glob("n.onnx*"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind", "words"), [("tpu", UsageError, "unknown engine"), ("torch", WeightsError, "n.onnx.safetensors")]
+)
+def test_what_an_engine_raises_is_raised_here(
+    engine: str, kind: type[MafdnError], words: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "ENGINES", {engine: None})
+    with pytest.raises(kind, match=words) as caught:
+        export.export_onnx(network, tmp_path / "n.onnx")
+    assert type(caught.value) is kind
+
+
+def test_another_result_is_not_written(network: Network, tmp_path: Path) -> None:
+    network.tail.bias.data += 1e-3  # type: ignore[union-attr]
+    with pytest.raises(WeightsError, match=r"differs from the network by 0\.001"):
+        export.export_onnx(network, tmp_path / "n.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_check_imports_no_torch() -> None:
+    program = "import mafdn._check_export, sys; print(*({'torch', 'onnx', 'mafdn.export'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
