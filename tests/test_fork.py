@@ -25,7 +25,7 @@ from mafdn.training.teach import teach
 from mafdn.training.zoom import zoom
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same
-from tests.test_cli import failed
+from tests.support import failed
 from tests.test_loop import torchrun
 from tests.test_teach import tiny
 

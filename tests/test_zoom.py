@@ -17,7 +17,7 @@ from mafdn.training.teach import teach
 from mafdn.training.zoom import SIDE, window, zoom
 from tests.conftest import Run
 from tests.runs import config
-from tests.test_cli import failed
+from tests.support import failed
 from tests.test_teach import tiny
 
 
