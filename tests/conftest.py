@@ -10,9 +10,9 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn.cli import run
-from mafdn.data.bank import Bank
-from mafdn.data.build import build_bank
 from mafdn.inference.engines.choice import Choice, Trial, remember
+from mafdn.training.data.bank import Bank
+from mafdn.training.data.build import build_bank
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
@@ -49,7 +49,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small x2 network whose blocks do much (weights of three times the usual size) as ONNX, weights beside it."""
     import torch
 
-    from mafdn.export import export_onnx
+    from mafdn.export.onnx import export_onnx
     from mafdn.networks import MAFDNSettings, build, save_network
 
     torch.manual_seed(0)

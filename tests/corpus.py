@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from mafdn.errors import MafdnError
-from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.reading import block_other_loaders, open_picture, read_header
+from mafdn.upscaling.picture import upscale_file
 from tests.support import Repeat
 
 MEMORY = 3 << 30

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mafdn.data import build
-from mafdn.data.bank import Bank, open_bank
-from mafdn.data.build import build_bank
-from mafdn.data.processes import spread
 from mafdn.errors import ConfigError, MafdnError, PictureError
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import ORIENTATIONS, SAME, imresize, modulo_crop, nearest, orient, orient_back, perceptual_hashes
+from mafdn.training.data import build
+from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.build import build_bank
+from mafdn.training.data.processes import spread
 from tests.conftest import Run
 from tests.support import failed
 
@@ -132,7 +132,7 @@ def test_workers_do_not_change_a_bank(many: Path, tmp_path: Path, monkeypatch: p
 BUILD_UNTIL_KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mafdn.data import build
+from mafdn.training.data import build
 
 def kill(done, total):
     if done >= 4:

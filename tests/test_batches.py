@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mafdn.data.bank import Bank, open_bank
-from mafdn.data.patches import PatchSampler
 from mafdn.errors import ConfigError
 from mafdn.training.batches import HostBatches, ResidentBatches
+from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.patches import PatchSampler
+from mafdn.training.data.teach import teach
+from mafdn.training.data.zoom import zoom
 from mafdn.training.loop import train
-from mafdn.training.teach import teach
-from mafdn.training.zoom import zoom
 from tests.runs import config, final, same
 from tests.test_teach import tiny
 
@@ -79,5 +79,5 @@ def test_a_run_learns_the_same_from_resident_pictures(workplace: Path) -> None:
 
 
 def test_patches_of_the_sampler_need_no_torch() -> None:
-    code = "import sys, mafdn.data.patches; sys.exit('torch' in sys.modules)"
+    code = "import sys, mafdn.training.data.patches; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mafdn import __version__
-from mafdn.cards import shipped
 from mafdn.pictures.reading import open_picture
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.support import failed, without_torch
 

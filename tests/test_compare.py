@@ -14,21 +14,22 @@ import pyvips
 import torch
 from matplotlib.figure import Figure
 
-from mafdn.cards import shipped
+from mafdn._support.machine import machine, peak_mib
+from mafdn.bench import timing as latency
+from mafdn.bench.timing import measure_latency
+from mafdn.compare import plots
+from mafdn.compare.plots import COSTS, Point, draw_costs
+from mafdn.compare.publish import document
+from mafdn.compare.published import read_published
+from mafdn.compare.report import points, render
 from mafdn.errors import ConfigError, MafdnError, UsageError, WeightsError
-from mafdn.evaluation import latency, plots
-from mafdn.evaluation.bench import Protocol
-from mafdn.evaluation.candidates import find_candidates
-from mafdn.evaluation.evaluate import evaluate
-from mafdn.evaluation.latency import measure_latency
-from mafdn.evaluation.plots import COSTS, Point, draw_costs
-from mafdn.evaluation.publish import document
-from mafdn.evaluation.published import read_published
-from mafdn.evaluation.report import points, render
-from mafdn.export import export_onnx
-from mafdn.machine import machine, peak_mib
+from mafdn.evaluation.benchset import Protocol
+from mafdn.evaluation.resolve import find_candidates
+from mafdn.evaluation.scoring import evaluate
+from mafdn.export.onnx import export_onnx
 from mafdn.networks import IMDN, MAFDN, IMDNSettings, MAFDNSettings, save_network
 from mafdn.networks.convert import load_pth
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.support import failed
 

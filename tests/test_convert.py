@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mafdn.cards import read_header
 from mafdn.errors import WeightsError
-from mafdn.evaluation.bench import Protocol, measure
-from mafdn.evaluation.networks import open_method
+from mafdn.evaluation.benchset import Protocol, measure
+from mafdn.evaluation.methods import open_method
 from mafdn.networks import AFAN, MAFDN, AFANSettings, IMDNSettings, MAFDNSettings, architecture, load_network
 from mafdn.networks.convert import PREFIX, _expected, load_pth
+from mafdn.weights.header import read_header
 from tests.conftest import Run
 from tests.support import failed
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import pyvips
 
-from mafdn.data.bank import Bank
-from mafdn.data.build import build_bank
-from mafdn.data.patches import PatchSampler
 from mafdn.errors import ConfigError
 from mafdn.pixels import imresize
+from mafdn.training.data.bank import Bank
+from mafdn.training.data.build import build_bank
+from mafdn.training.data.patches import PatchSampler
 
 
 def test_patches_are_aligned(bank: Bank) -> None:

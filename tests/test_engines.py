@@ -18,17 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn import load
-from mafdn.caches import DIGEST, cache_folder, keep, load_kept
-from mafdn.cards import shipped
+from mafdn._support.atomic import sha256
+from mafdn._support.cache import DIGEST, cache_folder, keep, load_kept
+from mafdn._support.machine import Machine, machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
-from mafdn.files import sha256
 from mafdn.inference import engines, open_engine
 from mafdn.inference.engines import ENGINES, NAMES, auto_precision, chosen_engine
 from mafdn.inference.engines.choice import Choice, Trial, remember, remembered
-from mafdn.inference.engines.files import network_digest
+from mafdn.inference.engines.model_files import network_digest
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine
-from mafdn.machine import Machine, machine
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.support import watched
 
@@ -358,7 +358,7 @@ def test_upscaling_imports_no_more_than_it_needs(png: Path) -> None:
     assert {"openvino", "pyvips", "numpy"} <= imported
     heavy = {"torch", "onnx", "onnxruntime", "matplotlib", "scipy", "openvino.tools.ovc", "openvino_telemetry"}
     assert not heavy & imported
-    assert not {"mafdn.networks", "mafdn.evaluation.bench", "mafdn.training"} & imported
+    assert not {"mafdn.networks", "mafdn.evaluation.benchset", "mafdn.training"} & imported
 
 
 def test_the_openvino_of_others_stays_whole() -> None:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mafdn.jobs import enlarging
 from mafdn.pictures.alpha import extended, settle_alpha
+from mafdn.pictures.color import check_profile, find_tone
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.profiles import check_profile, find_tone
 from mafdn.pixels import imresize
 from mafdn.pixels.rows import Rows
+from mafdn.upscaling import recipe as enlarging
 
 
 def cubic(rows: Rows) -> Iterator[np.ndarray]:
@@ -29,7 +29,7 @@ def cubic(rows: Rows) -> Iterator[np.ndarray]:
 
 
 def enlarge(picture: Picture, size: tuple[int, int], **options: Any) -> Picture:
-    """The whole result of the bands that :func:`mafdn.jobs.enlarging.enlarge` makes."""
+    """The whole result of the bands that :func:`mafdn.upscaling.recipe.enlarge` makes."""
     bands = list(enlarging.enlarge(picture, size, scale=2, **options))
     return replace(picture, planes=np.concatenate(bands))
 

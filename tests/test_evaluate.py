@@ -14,20 +14,21 @@ import pyvips
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mafdn.cards import shipped
-from mafdn.evaluation import cache, networks
-from mafdn.evaluation.bench import BenchPicture, PictureScore, Protocol, SetScore, read_bench
+from mafdn.evaluation import cache
+from mafdn.evaluation import methods as networks
+from mafdn.evaluation.benchset import BenchPicture, PictureScore, Protocol, SetScore, read_bench
 from mafdn.evaluation.cache import entry_key
-from mafdn.evaluation.evaluate import evaluate, named
-from mafdn.evaluation.networks import ensemble
+from mafdn.evaluation.methods import ensemble
 from mafdn.evaluation.outputs import ResultFolder, write_csv
 from mafdn.evaluation.paired import differences, gains
+from mafdn.evaluation.scoring import evaluate, named
 from mafdn.evaluation.strips import StripPicture, draw_strip, telling_crop
-from mafdn.export import export_onnx
+from mafdn.export.onnx import export_onnx
 from mafdn.inference.engines import Batch
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, psnr_rgb, ssim_rgb
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.support import failed, without_torch
 
@@ -214,7 +215,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         log.append(network)
         return open_method(network, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("mafdn.evaluation.evaluate.open_method", logged)
+    monkeypatch.setattr("mafdn.evaluation.scoring.open_method", logged)
     return log
 
 

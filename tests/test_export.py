@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from mafdn import export
 from mafdn.errors import MafdnError, UsageError, WeightsError
+from mafdn.export.onnx import onnx as export
 from mafdn.networks import Network, load_network
 
 
@@ -68,6 +68,6 @@ def test_another_result_is_not_written(network: Network, tmp_path: Path) -> None
 
 
 def test_the_check_imports_no_torch() -> None:
-    program = "import mafdn._check_export, sys; print(*({'torch', 'onnx', 'mafdn.export'} & set(sys.modules)))"
+    program = "import mafdn.export.check, sys; print(*({'torch', 'onnx', 'mafdn.export.onnx'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"

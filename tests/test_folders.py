@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 
 import mafdn
+from mafdn._support.atomic import sha256
 from mafdn.errors import EncodeError, MafdnError, PictureError, UsageError
-from mafdn.files import sha256
-from mafdn.jobs import manifest, pipeline
-from mafdn.jobs.batch import Stopped, upscale_all
-from mafdn.jobs.folders import find_sources
-from mafdn.jobs.manifest import LOCK, MANIFEST
-from mafdn.jobs.naming import Pattern
-from mafdn.jobs.plan import Request
-from mafdn.jobs.sizes import Size
-from mafdn.jobs.summary import BatchReport, Standing
-from mafdn.jobs.targets import Output
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.folder import manifest, pipeline
+from mafdn.upscaling.folder.discover import find_sources
+from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
+from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.plan import Request
+from mafdn.upscaling.folder.report import BatchReport, Standing
+from mafdn.upscaling.folder.run import Stopped, upscale_all
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.size import Size
 from tests.conftest import Run
 from tests.support import Repeat, draw
 

@@ -15,14 +15,14 @@ from mafdn.cli.train import _seconds
 from mafdn.errors import ConfigError, UsageError
 from mafdn.training.averaged import averaged_network, run_card
 from mafdn.training.config import LossSettings, ScheduleSettings
+from mafdn.training.data.teach import teach
+from mafdn.training.data.zoom import zoom
 from mafdn.training.fork import fork_run, train_for, train_fork
 from mafdn.training.journal import read_log
 from mafdn.training.loop import train
 from mafdn.training.losses import teacher_share, training_loss
 from mafdn.training.run_folder import RunFolder, load_config
 from mafdn.training.schedule import learning_rate, progress
-from mafdn.training.teach import teach
-from mafdn.training.zoom import zoom
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same
 from tests.support import failed

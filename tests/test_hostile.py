@@ -13,11 +13,11 @@ import pytest
 import pyvips
 
 from mafdn.errors import MafdnError, MissingPackageError, PictureError
-from mafdn.jobs.targets import check_room
-from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import Stated, open_picture, read_header, read_size
+from mafdn.upscaling.output import check_room
+from mafdn.upscaling.picture import upscale_file
 from tests.conftest import ROOT
 from tests.support import Repeat
 
@@ -235,10 +235,10 @@ def test_too_little_room_is_told_before_any_work(png: Path, monkeypatch: pytest.
             lossless=False,
         )
 
-    monkeypatch.setattr("mafdn.jobs.targets.available_mib", lambda: 1000.0)
+    monkeypatch.setattr("mafdn.upscaling.output.available_mib", lambda: 1000.0)
     with pytest.raises(PictureError, match="memory"):
         check()
-    monkeypatch.setattr("mafdn.jobs.targets.available_mib", lambda: None)
+    monkeypatch.setattr("mafdn.upscaling.output.available_mib", lambda: None)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10**6})())
     with pytest.raises(PictureError, match="MB"):
         check()

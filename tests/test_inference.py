@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mafdn.cards import shipped
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference import ENGINES, open_engine, upscale
 from mafdn.inference.tiles import LOWEST, ROW, Tiling, kept, plan, plan_axis, ramp
+from mafdn.weights.shipped import shipped
 from tests.support import Repeat
 
 

@@ -14,22 +14,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mafdn.cards import SCALES, shipped
-from mafdn.data.build import build_bank
+from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError, WeightsError
-from mafdn.evaluation import int8
-from mafdn.evaluation.bench import PictureScore, SetScore
-from mafdn.evaluation.documents import RESULTS
-from mafdn.evaluation.int8 import judge
-from mafdn.files import sha256
+from mafdn.evaluation.benchset import PictureScore, SetScore
 from mafdn.inference import ENGINES, Engine, open_engine, upscale
-from mafdn.inference.engines.files import has_int8, int8_file
+from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.networks import MAFDN, IMDNSettings, MAFDNSettings, build
 from mafdn.networks.exported import exported_form
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, psnr
-from mafdn.quantize import DRAWN, PHOTOS, calibration_crops, parts, quantize_onnx, read_onnx_header
+from mafdn.release import int8_gate as int8
+from mafdn.release.int8_gate import judge
+from mafdn.release.quantize import DRAWN, PHOTOS, calibration_crops, parts, quantize_onnx, read_onnx_header
+from mafdn.training.data.build import build_bank
+from mafdn.weights.header import SCALES
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
+from tools import documents
+from tools.documents import RESULTS
+from tools.quantize import quantize_and_document
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
 ROOT = Path(__file__).parents[1]
@@ -250,9 +253,8 @@ def test_quantize_writes_only_what_passes(
     exported: Path, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos, weights = tmp_path / "photos", tmp_path / "weights"
-    for folder in (photos, weights, tmp_path / "docs" / "results"):
+    for folder in (photos, weights):
         folder.mkdir(parents=True)
-    (tmp_path / "README.md").write_text("")
     pyvips.Image.new_from_array((255 * soft(140, 140)[0].transpose(1, 2, 0)).astype(np.uint8)).pngsave(
         str(photos / "a.png")
     )
@@ -260,26 +262,45 @@ def test_quantize_writes_only_what_passes(
     network = weights / "n.onnx"
     shutil.copy(exported, network)
     # The crops are a test of their own; a few are faster.
-    monkeypatch.setattr("mafdn.quantize.calibration_crops", lambda _bank, *, scale: [soft(32, 32, scale)] * 3)
+    monkeypatch.setattr("mafdn.release.int8_gate.calibration_crops", lambda _bank, *, scale: [soft(32, 32, scale)] * 3)
     arguments = ("quantize", network, "--calibration", tmp_path / "bank", "--bench", photos)
-    (tmp_path / "docs" / "int8.md").write_text("<!-- int8: mafdn quantize -->\n<!-- /int8 -->\n")
     monkeypatch.setattr(int8, "MEAN_LIMIT", -100.0)
     code, _, err = cli(*arguments)
     assert code == 1
     assert "int8 loses" in err
     assert "was not written" in err
     assert [path.name for path in weights.iterdir()] == ["n.onnx"]
-    stored = tmp_path / "docs" / "results" / "int8-x2.json"
-    assert not json.loads(stored.read_text())["ships"]
     monkeypatch.setattr(int8, "MEAN_LIMIT", 100.0)
     monkeypatch.setattr(int8, "PICTURE_LIMIT", 100.0)
     code, out, err = cli(*arguments, "--json")
     assert code == 0, err
     assert json.loads(out)["sets"].keys() == {"photos"}
-    assert json.loads(stored.read_text())["sha256"] == sha256(weights / "n-int8.onnx")
-    assert "| yes |" in (tmp_path / "docs" / "int8.md").read_text()
+    assert (weights / "n-int8.onnx").is_file()
     assert cli(*arguments)[0] == 1  # exists
     assert cli(*arguments, "--overwrite", "--bench", tmp_path / "no")[0] == 2
+
+
+def test_quantizing_what_ships_is_documented(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = tmp_path / "photos"
+    for folder in (photos, tmp_path / "weights", tmp_path / "docs" / "results"):
+        folder.mkdir(parents=True)
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / "docs" / "int8.md").write_text("<!-- int8: mafdn quantize -->\n<!-- /int8 -->\n")
+    picture = (255 * soft(140, 140)[0].transpose(1, 2, 0)).astype(np.uint8)
+    pyvips.Image.new_from_array(picture).pngsave(str(photos / "a.png"))
+    build_bank([photos], tmp_path / "bank", scales=(2,), workers=1)
+    network = tmp_path / "weights" / "mafdn-x2.onnx"
+    shutil.copy(exported, network)
+    monkeypatch.setattr("mafdn.release.int8_gate.calibration_crops", lambda _bank, *, scale: [soft(32, 32, scale)] * 3)
+    stored = tmp_path / "docs" / "results" / "int8-x2.json"
+    for limit, ships in ((100.0, True), (-100.0, False)):
+        for module in (int8, documents):
+            monkeypatch.setattr(module, "MEAN_LIMIT", limit)
+            monkeypatch.setattr(module, "PICTURE_LIMIT", 100.0)
+        quantize_and_document(2, tmp_path, calibration=tmp_path / "bank", benches=[photos])
+        assert json.loads(stored.read_text())["ships"] is ships
+        assert ("| yes |" if ships else "| no |") in (tmp_path / "docs" / "int8.md").read_text()
+        assert int8_file(network).is_file() is ships
 
 
 # --- what ships

@@ -9,11 +9,11 @@ import pyvips
 
 import mafdn
 from mafdn.errors import MafdnError, PictureError, UsageError
-from mafdn.jobs.sizes import Size
-from mafdn.jobs.targets import Output
-from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.picture import upscale_file
+from mafdn.upscaling.size import Size
 from tests.conftest import Run
 from tests.support import Repeat
 
@@ -179,9 +179,9 @@ def test_what_is_no_picture_is_refused(picture: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"size": 2}, "size is a mafdn.jobs.sizes.Size, not the int 2"),
+        ({"size": 2}, "size is a mafdn.upscaling.size.Size, not the int 2"),
         ({"size": 0}, "not the int 0"),
-        ({"output": "png"}, "output is a mafdn.jobs.targets.Output, not the str 'png'"),
+        ({"output": "png"}, "output is a mafdn.upscaling.output.Output, not the str 'png'"),
         ({"limits": 10**9}, "limits"),
         ({"strength": "a"}, "strength is a number, not the str 'a'"),
         ({"strength": float("nan")}, "strength nan is not between 0 and 1"),

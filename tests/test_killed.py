@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import mafdn
-from mafdn.jobs.manifest import LOCK, MANIFEST
-from mafdn.jobs.sizes import Size
 from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
+from mafdn.upscaling.size import Size
 from tests.support import draw
 
 HIDDEN = {MANIFEST, LOCK}

@@ -14,20 +14,20 @@ import pytest
 import pyvips
 import torch
 
-from mafdn.cards import read_header
-from mafdn.data.bank import open_bank
-from mafdn.data.patches import Batch, PatchSampler
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.inference import open_engine
 from mafdn.networks import MAFDN, MAFDNSettings, architecture, load_network, save_network
 from mafdn.training.averaged import averaged_network
 from mafdn.training.checkpoint import newest_checkpoint
+from mafdn.training.data.bank import open_bank
+from mafdn.training.data.patches import Batch, PatchSampler
+from mafdn.training.data.teach import teach
 from mafdn.training.journal import Progress, read_log
 from mafdn.training.loop import train
 from mafdn.training.optimizers import Muon
 from mafdn.training.run import Run, open_run
-from mafdn.training.teach import teach
 from mafdn.training.workers import open_workers
+from mafdn.weights.header import read_header
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same
 from tests.support import failed

@@ -10,10 +10,10 @@ import pyvips
 
 import mafdn
 from mafdn.inference import Engine
-from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.reading import open_picture
 from mafdn.pixels import imresize
+from mafdn.upscaling.picture import upscale_file
 from tests.support import Repeat
 
 HEIGHT, WIDTH = 12, 20

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import UsageError
-from mafdn.jobs.naming import LONGEST_NAME, Pattern, Wanted, assign, place
-from mafdn.jobs.sizes import Size
 from mafdn.pictures.formats import FORMATS
+from mafdn.upscaling.folder.naming import LONGEST_NAME, Pattern, Wanted, assign, place
+from mafdn.upscaling.size import Size
 
 X4 = Size(scale=4)
 STEMS = st.sampled_from(["a", "A", "a_x4", "a_png", "a_x4_x4", "e\u0301", "\u00e9", "ß", "ss", "\udcff", "x" * 250, ""])

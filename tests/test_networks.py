@@ -11,7 +11,7 @@ from mafdn.networks import MAFDN, MAFDNSettings, count, folded_state, over_param
 from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.counting import input_size
 from mafdn.networks.fast import CONTRAST_EPSILON, activated, contrast, mean_and_maximum
-from mafdn.networks.plain import PlainMAFDN, plain_channel, plain_pixel, plain_spatial
+from mafdn.networks.reference import PlainMAFDN, plain_channel, plain_pixel, plain_spatial
 from tests.support import shaken
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)

@@ -10,9 +10,8 @@ import pytest
 import pyvips
 import torch
 
-from mafdn.cards import read_header
 from mafdn.errors import UsageError, WeightsError
-from mafdn.export import export_onnx
+from mafdn.export.onnx import export_onnx
 from mafdn.inference import ENGINES, open_engine
 from mafdn.networks import (
     AFAN,
@@ -35,6 +34,7 @@ from mafdn.networks import (
 from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import Settings
 from mafdn.networks.ddistill import SMALLEST
+from mafdn.weights.header import read_header
 from tests.conftest import Run
 from tests.support import failed, shaken
 

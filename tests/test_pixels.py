@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mafdn.evaluation.bench import Protocol, bicubic, measure
+from mafdn.evaluation.benchset import Protocol, bicubic, measure
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, luma, modulo_crop, psnr, psnr_y, ssim, ssim_y
 

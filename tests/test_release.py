@@ -9,37 +9,45 @@ import pyvips
 import torch
 
 from mafdn.errors import ConfigError, WeightsError
-from mafdn.evaluation import bench
-from mafdn.export import export_onnx
+from mafdn.evaluation.benchset import PictureScore, SetScore
+from mafdn.export.onnx import export_onnx
 from mafdn.networks import MAFDN, MAFDNSettings, load_network
+from mafdn.release import gate
+from mafdn.release.gate import release
 from mafdn.training.loop import train
-from mafdn.training.release import Measured, release
 from tests.conftest import Run
 from tests.runs import config
+from tools.release import release_and_document
 
 
-def test_the_gate_lets_only_better_weights_through(workplace: Path) -> None:
+def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = train(config(workplace, steps=10))
     weights = workplace / "weights"
     marks = iter([30.0, 31.0, 30.9, 30.0, 30.5])
 
-    def score(path: Path, scale: int) -> Measured:
+    def measured(path: Path, benches: list[Path], *, scale: int) -> list[SetScore]:
         assert path.suffix == ".onnx"
-        assert scale == 2
-        return Measured(scores={"Set": {"psnr": next(marks), "ssim": 0.9}})
+        assert benches == [workplace / "photos"]
+        both = {"bicubic": 20.0, path.stem: next(marks)}
+        return [
+            SetScore(network=name, bench="Set", scale=scale, pictures=(PictureScore(name="a", psnr=psnr, ssim=0.9),))
+            for name, psnr in both.items()
+        ]
 
-    first = release(folder, weights, score=score)  # nothing ships yet: 30.0
+    monkeypatch.setattr(gate, "measured", measured)
+    benches = [workplace / "photos"]
+    first = release(folder, weights, benches=benches)  # nothing ships yet: 30.0
     assert first.released
     shipped = weights / "mafdn-x2.safetensors"
     before = shipped.read_bytes()
-    worse = release(folder, weights, score=score)  # 31.0 ships, 30.9 is not better
+    worse = release(folder, weights, benches=benches)  # 31.0 ships, 30.9 is not better
     assert not worse.released
     assert shipped.read_bytes() == before
-    assert release(folder, weights, score=score).released  # 30.0 ships, 30.5 is better
+    assert release(folder, weights, benches=benches).released  # 30.0 ships, 30.5 is better
     assert sorted(p.name for p in weights.iterdir()) == ["mafdn-x2.onnx", "mafdn-x2.safetensors"]
     network = load_network(shipped)
     assert not network.settings.over_parameterized
-    from mafdn.cards import read_header
+    from mafdn.weights.header import read_header
 
     card = read_header(shipped)[1]
     assert card["scores"]["Set"]["psnr"] == 30.5
@@ -57,7 +65,7 @@ def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> N
     arguments = ("release", run, "--bench", workplace / "photos", "--weights", workplace / "weights")
     code, out, _ = cli(*arguments)
     assert code == 0
-    assert "kept what ships: no better than bicubic on photos/a" in out
+    assert "kept the shipped weights: no better than bicubic on photos/a" in out
     assert list((workplace / "weights").iterdir()) == []
     assert cli(*arguments, "--scale", 3)[0] == 2
     assert cli("release", run, "--bench", workplace / "no")[0] == 2
@@ -68,18 +76,15 @@ def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> N
 
 def test_a_release_renews_what_is_documented(workplace: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     # A run this short beats nothing but black.
-    monkeypatch.setattr(
-        bench, "bicubic", lambda s: lambda lr: np.zeros((lr.shape[0] * s, lr.shape[1] * s, 3), np.uint8)
-    )
+    monkeypatch.setattr(gate, "bicubic", lambda s: lambda lr: np.zeros((lr.shape[0] * s, lr.shape[1] * s, 3), np.uint8))
     (workplace / "docs" / "results").mkdir(parents=True)
     marks = "before\n<!-- {0}: mafdn release -->\nold\n<!-- /{0} -->\nafter\n"
     (workplace / "README.md").write_text(marks.format("scores"))
     (workplace / "docs" / "training.md").write_text(marks.format("runs"))
     train(config(workplace, steps=10))
-    arguments = ("release", workplace / "run", "--bench", workplace / "photos", "--weights", workplace / "weights")
-    code, out, err = cli(*arguments)
-    assert code == 0, err
-    assert out.endswith("released: the first at this scale\n")
+    shipped = release_and_document(workplace / "run", workplace, benches=[workplace / "photos"])
+    assert shipped.outcome.released
+    assert shipped.outcome.reason == "the first at this scale"
     readme, training = ((workplace / name).read_text() for name in ("README.md", "docs/training.md"))
     assert readme.startswith("before\n<!-- scores: mafdn release -->\n| PSNR")
     assert "| x2, MAFDN (reconstruction), what ships |" in readme
@@ -91,9 +96,11 @@ def test_a_release_renews_what_is_documented(workplace: Path, cli: Run, monkeypa
     assert len(stored[0]["pictures"]) == 3
     assert (results / "train-x2.jsonl").read_bytes() == (workplace / "run" / "log.jsonl").read_bytes()
     assert pyvips.Image.new_from_file(str(workplace / "docs" / "training-x2.png")).width > 1000
-    code, out, _ = cli(*arguments, "--json")
+    arguments = ("release", workplace / "run", "--bench", workplace / "photos", "--weights", workplace / "weights")
+    code, out, err = cli(*arguments, "--json")
+    assert code == 0, err
     outcome = json.loads(out)
-    assert (code, outcome["released"]) == (0, False)
+    assert not outcome["released"]
     assert outcome["scores"] == outcome["before"]
 
 
@@ -108,4 +115,4 @@ def test_a_network_that_is_not_finite_is_not_exported(tmp_path: Path) -> None:
 
 def test_releasing_nothing_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no checkpoint"):
-        release(tmp_path, tmp_path, score=lambda *_: Measured(scores={}))
+        release(tmp_path, tmp_path, benches=[tmp_path])

@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mafdn.errors import UsageError
-from mafdn.jobs.sizes import Size, network_scale, result_size
 from mafdn.pixels import imresize
 from mafdn.pixels.bands import resized_rows
+from mafdn.upscaling.size import Size, network_scale, result_size
 
 SIDES = st.integers(1, 70_000)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mafdn.evaluation.bench import Protocol, measure
-from mafdn.evaluation.networks import open_method
-from mafdn.export import export_onnx
+from mafdn.evaluation.benchset import Protocol, measure
+from mafdn.evaluation.methods import open_method
+from mafdn.export.onnx import export_onnx
 from mafdn.inference import ENGINES, open_engine
 from mafdn.networks import SMFANet, SMFANetSettings, count
 from mafdn.networks.convert import WRAPPERS, load_pth

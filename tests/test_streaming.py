@@ -17,20 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn import load
-from mafdn.cards import shipped
 from mafdn.errors import PictureError
 from mafdn.inference import open_engine, upscale, upscale_rows
-from mafdn.jobs.enlarging import enlarge
-from mafdn.jobs.upscale import prepare, run
 from mafdn.pictures import reading
 from mafdn.pictures.encoding import Encoder, save_picture
-from mafdn.pictures.feeding import Feed
+from mafdn.pictures.feed import Feed
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import open_picture
-from mafdn.pictures.scratch import FileRows
+from mafdn.pictures.spill import FileRows
 from mafdn.pixels.rows import SlidingRows, pieces
+from mafdn.upscaling.picture import prepare, run
+from mafdn.upscaling.recipe import enlarge
+from mafdn.weights.shipped import shipped
 
 
 def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
@@ -292,8 +292,8 @@ GIGAPIXEL = """
 import sys
 from pathlib import Path
 import pyvips
-from mafdn.jobs.upscale import upscale_file
-from mafdn.machine import peak_mib
+from mafdn.upscaling.picture import upscale_file
+from mafdn._support.machine import peak_mib
 sys.path.insert(0, sys.argv[1])
 from tests.support import Repeat
 folder = Path(sys.argv[2])

@@ -10,16 +10,16 @@ import pyvips
 import torch
 from numpy.typing import NDArray
 
-from mafdn.data import build
-from mafdn.data.bank import Bank, open_bank
-from mafdn.data.build import build_bank
-from mafdn.data.patches import PatchSampler
 from mafdn.errors import ConfigError, MafdnError, UsageError, WeightsError
 from mafdn.inference import open_engine, upscale
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.pixels import imresize
-from mafdn.training import teach as teaching
-from mafdn.training.teach import teach
+from mafdn.training.data import build
+from mafdn.training.data import teach as teaching
+from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.build import build_bank
+from mafdn.training.data.patches import PatchSampler
+from mafdn.training.data.teach import teach
 from tests.conftest import Run
 from tests.support import failed, without_torch
 

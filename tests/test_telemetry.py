@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mafdn._support.telemetry import disable_telemetry, hidden
 from mafdn.inference.engines import NAMES
-from mafdn.telemetry import disable_telemetry, hidden
 from tests.support import WATCHED, watched
 
 EXPORT_AND_QUANTIZE = (
@@ -16,9 +16,9 @@ EXPORT_AND_QUANTIZE = (
     + """
 from pathlib import Path
 import numpy as np
-from mafdn.export import export_onnx
+from mafdn.export.onnx import export_onnx
 from mafdn.networks import load_network
-from mafdn.quantize import quantize_onnx
+from mafdn.release.quantize import quantize_onnx
 folder = Path(sys.argv[2])
 export_onnx(load_network(Path(sys.argv[1])), folder / "a.onnx")
 rng = np.random.default_rng(0)

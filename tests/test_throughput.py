@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from mafdn.cards import shipped
-from mafdn.evaluation import throughput
-from mafdn.evaluation.latency import Latency
-from mafdn.evaluation.speed_tables import layer_table, speed_table
-from mafdn.evaluation.throughput import Row, goals
-from mafdn.inference.layers import ceiling_macs, convolutions, open_ceiling, profile_layers
+from mafdn.bench import throughput
+from mafdn.bench.convolutions import ceiling_macs, convolutions, open_ceiling, profile_layers
+from mafdn.bench.tables import layer_table, speed_table
+from mafdn.bench.throughput import Row, goals
+from mafdn.bench.timing import Latency
 from mafdn.networks import MAFDNSettings, build, count
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 
 SIZE = (18, 32)

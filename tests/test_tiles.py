@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mafdn.cards import shipped
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference import ENGINES, Engine, open_engine, upscale
 from mafdn.inference.engines import Stencil
@@ -20,6 +19,7 @@ from mafdn.inference.gates import AREA, WHOLE, sample_windows
 from mafdn.networks import AFANSettings, DDistillSettings, IMDNSettings, MAFDNSettings, build
 from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pictures.reading import read_rgb8
+from mafdn.weights.shipped import shipped
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)  # as in the fixture ``exported``
 TOLERANCE = 1e-4

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mafdn.cards import read_header
 from mafdn.errors import WeightsError
 from mafdn.networks import MAFDN, AFANSettings, IMDNSettings, MAFDNSettings, build, load_network, save_network, transfer
+from mafdn.weights.header import read_header
 
 SMALL = MAFDNSettings(scale=3, width=8, blocks=1)
 

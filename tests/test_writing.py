@@ -9,11 +9,11 @@ import pyvips
 from PIL import Image
 
 from mafdn.errors import PictureError, UsageError
-from mafdn.jobs.sizes import Size
-from mafdn.jobs.targets import Output
-from mafdn.jobs.upscale import upscale_file
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.picture import upscale_file
+from mafdn.upscaling.size import Size
 from tests.conftest import Run
 from tests.support import Repeat
 

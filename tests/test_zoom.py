@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mafdn.data import build
-from mafdn.data.bank import Bank, open_bank
-from mafdn.data.build import build_bank
-from mafdn.data.patches import PatchSampler
 from mafdn.errors import ConfigError, UsageError
 from mafdn.inference import open_engine, upscale
+from mafdn.training.data import build
+from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.build import build_bank
+from mafdn.training.data.patches import PatchSampler
+from mafdn.training.data.teach import teach
+from mafdn.training.data.zoom import SIDE, window, zoom
 from mafdn.training.loop import train
-from mafdn.training.teach import teach
-from mafdn.training.zoom import SIDE, window, zoom
 from tests.conftest import Run
 from tests.runs import config
 from tests.support import failed

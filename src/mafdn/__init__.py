@@ -6,6 +6,7 @@
 The network is a reconstruction from the abstract of Zhang et al. 2024 (doi 10.1155/2024/3255233).
 """
 
+from mafdn._support.telemetry import disable_telemetry
 from mafdn._version import __version__
 from mafdn.api import Upscaler, load, upscale_folder
 from mafdn.errors import (
@@ -16,7 +17,6 @@ from mafdn.errors import (
     UsageError,
     WeightsError,
 )
-from mafdn.telemetry import disable_telemetry
 
 __all__ = [
     "ConfigError",

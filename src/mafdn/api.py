@@ -10,20 +10,20 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn.cards import shipped
+from mafdn._support.validate import MOST_THREADS, as_kind, as_path, as_whole
 from mafdn.errors import UsageError
-from mafdn.given import MOST_THREADS, as_kind, as_path, as_whole
 from mafdn.inference import Engine, open_engine, upscale
-from mafdn.jobs.batch import upscale_all
-from mafdn.jobs.naming import Pattern
-from mafdn.jobs.networks import Networks
-from mafdn.jobs.plan import Request
-from mafdn.jobs.sizes import Size
-from mafdn.jobs.summary import BatchReport, Standing
-from mafdn.jobs.targets import Output
-from mafdn.jobs.upscale import Report, upscale_file
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.folder.engines import Networks
+from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.plan import Request
+from mafdn.upscaling.folder.report import BatchReport, Standing
+from mafdn.upscaling.folder.run import upscale_all
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.picture import Report, upscale_file
+from mafdn.upscaling.size import Size
+from mafdn.weights.shipped import shipped
 
 PathLike = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
@@ -69,7 +69,7 @@ class Upscaler:
 
         Without ``target`` the result lies beside the source as ``NAME_x4.EXT``. ``size`` (else the network's scale),
         ``strength`` (the network's share, the rest is Lanczos), ``output`` and ``limits`` are those of
-        :func:`mafdn.jobs.upscale.upscale_file`. Raises :class:`MafdnError`.
+        :func:`mafdn.upscaling.picture.upscale_file`. Raises :class:`MafdnError`.
         """
         return upscale_file(
             as_path("the picture", source),
@@ -145,7 +145,7 @@ def upscale_folder(
     is written. ``network`` is the path of an ONNX file; the shipped networks are used without. The rest is as for
     :func:`load` and :meth:`Upscaler.upscale_file`, ``limits`` for each picture.
 
-    Raises :class:`MafdnError` where nothing can be done at all, and :class:`mafdn.jobs.batch.Stopped`, a
+    Raises :class:`MafdnError` where nothing can be done at all, and :class:`mafdn.upscaling.folder.run.Stopped`, a
     ``KeyboardInterrupt`` with the report, at Ctrl-C.
     """
     given = _listed(inputs)

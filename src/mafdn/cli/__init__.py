@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import typer
 
+from mafdn._support.atomic import shown
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
@@ -27,7 +28,6 @@ from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
 from mafdn.errors import ConfigError, MafdnError, UsageError
-from mafdn.files import shown
 
 # typer exports only this child of the error that every wrong command line is.
 REQUEST_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])

@@ -9,7 +9,7 @@ import typer
 from mafdn.cli.output import Json, progress, show_json, show_table
 
 if TYPE_CHECKING:
-    from mafdn.data.bank import Excluded, Teacher
+    from mafdn.training.data.bank import Excluded, Teacher
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 TEACHERS = "A .safetensors, .pth or .onnx file; the results of several are averaged."
@@ -51,7 +51,7 @@ def build_command(
     Example:
       mafdn bank build photos more-photos --exclude Set5 --exclude Set14 -o bank
     """
-    from mafdn.data.build import build_bank
+    from mafdn.training.data.build import build_bank
 
     with progress("preparing pictures") as tick:
         bank = build_bank(
@@ -72,7 +72,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
     """
     import numpy as np
 
-    from mafdn.data.bank import open_bank
+    from mafdn.training.data.bank import open_bank
 
     bank = open_bank(folder)
     gradients = np.quantile([picture.gradient for picture in bank.pictures], QUANTILES)
@@ -128,7 +128,7 @@ def teach_command(
     Example:
       mafdn bank teach bank --network large.safetensors --self-ensemble --name large
     """
-    from mafdn.training.teach import teach
+    from mafdn.training.data.teach import teach
 
     with progress("teaching") as tick:
         teacher = teach(folder, networks, name=name or networks[0].stem, self_ensemble=self_ensemble, on_progress=tick)
@@ -154,7 +154,7 @@ def zoom_command(
     Example:
       mafdn bank zoom bank --network large.safetensors -o zoomed
     """
-    from mafdn.training.zoom import zoom
+    from mafdn.training.data.zoom import zoom
 
     with progress("zooming") as tick:
         bank = zoom(folder, networks, target, per_picture=per_picture, smallest=smallest, on_progress=tick)

@@ -49,13 +49,13 @@ def bench_command(
       mafdn bench --scale 4 --peer IMDN_x4.pth --profile
       mafdn bench --threads 1 --rounds 15 --json
     """
-    from mafdn.cards import shipped_scales
+    from mafdn._support.atomic import replacing
+    from mafdn.bench.cases import export_peers
+    from mafdn.bench.tables import aims, ceilings, layers, rates, speed_report
+    from mafdn.bench.throughput import measure_throughput
     from mafdn.errors import MafdnError
     from mafdn.evaluation.outputs import check_target
-    from mafdn.evaluation.speed_tables import aims, ceilings, layers, rates, speed_report
-    from mafdn.evaluation.throughput import measure_throughput
-    from mafdn.evaluation.ways import export_peers
-    from mafdn.files import replacing
+    from mafdn.weights.shipped import shipped_scales
 
     if report:
         check_target(report, ".md")

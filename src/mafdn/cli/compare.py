@@ -12,7 +12,7 @@ from mafdn.cli.output import Json, show_json, show_table, stages
 from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
-    from mafdn.evaluation.compare import Comparison, Row
+    from mafdn.compare.compare import Comparison, Row
 
 
 def compare_command(
@@ -56,9 +56,9 @@ def compare_command(
       mafdn compare --bench Set5 -s 2 -s 4 --network IMDN_x{scale}.pth --network mafdn --report benchmarks.md
     """
     with training_extra("comparing"):
-        from mafdn.evaluation.candidates import find_candidates
-        from mafdn.evaluation.compare import as_table, compare
-        from mafdn.evaluation.publish import write_report
+        from mafdn.compare.compare import as_table, compare
+        from mafdn.compare.publish import write_report
+        from mafdn.evaluation.resolve import find_candidates
         from mafdn.networks import ARCHITECTURES
     from mafdn.errors import UsageError
     from mafdn.evaluation.outputs import check_target
@@ -111,7 +111,7 @@ def _command(
     networks: Sequence[str], benches: Sequence[Path], scales: Sequence[int], others: Mapping[str, object], report: Path
 ) -> str:
     """The command line with files by their names alone: where they lie is everybody's own affair."""
-    from mafdn.evaluation.bench import bench_name
+    from mafdn.evaluation.benchset import bench_name
 
     words = [word for name in networks for word in ("--network", Path(name).name)]
     words += [word for folder in benches for word in ("--bench", bench_name(folder))]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mafdn.given import MOST_THREADS
+from mafdn._support.validate import MOST_THREADS
 
 EngineName = Annotated[
     str, typer.Option("--engine", help="auto (the fastest here, measured once), openvino, onnxruntime or torch.")

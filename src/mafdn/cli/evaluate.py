@@ -12,7 +12,7 @@ from mafdn.cli.output import Json, Scale, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
-    from mafdn.evaluation.bench import Protocol, SetScore
+    from mafdn.evaluation.benchset import Protocol, SetScore
     from mafdn.evaluation.paired import Difference, Interval
 
 
@@ -68,11 +68,11 @@ def evaluate_command(
       mafdn evaluate --bench Set5/HR --lr Set5/camera --network mine.onnx --self-ensemble --rgb
     """
     from mafdn.errors import UsageError
-    from mafdn.evaluation.bench import Protocol
-    from mafdn.evaluation.evaluate import evaluate, named
-    from mafdn.evaluation.networks import Means
+    from mafdn.evaluation.benchset import Protocol
+    from mafdn.evaluation.methods import Means
     from mafdn.evaluation.outputs import ResultFolder, check_target, report, write_csv
     from mafdn.evaluation.paired import differences
+    from mafdn.evaluation.scoring import evaluate, named
     from mafdn.inference import require_engine, require_precision
 
     protocol = Protocol(scale=scale, channels="rgb" if rgb else "luma", self_ensemble=self_ensemble)

@@ -36,7 +36,7 @@ def export_command(
       mafdn export runs/imdn imdn.safetensors
     """
     with training_extra("exporting"):
-        from mafdn.export import export_onnx
+        from mafdn.export.onnx import export_onnx
         from mafdn.networks.convert import open_network
         from mafdn.training.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError

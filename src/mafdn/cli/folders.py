@@ -12,16 +12,16 @@ from pathlib import Path
 
 import typer
 
+from mafdn._support.atomic import replacing, shown
+from mafdn._support.validate import as_path
 from mafdn.cli.output import check_stop, progress_bar, show_json, show_table
 from mafdn.errors import MafdnError, UsageError
-from mafdn.files import replacing, shown
-from mafdn.given import as_path
-from mafdn.jobs.batch import Stopped
-from mafdn.jobs.folders import WILD, find_sources, is_folder
-from mafdn.jobs.sizes import Size
-from mafdn.jobs.summary import BatchReport, Item, Standing
-from mafdn.jobs.targets import Output
 from mafdn.pictures.limits import Limits
+from mafdn.upscaling.folder.discover import WILD, find_sources, is_folder
+from mafdn.upscaling.folder.report import BatchReport, Item, Standing
+from mafdn.upscaling.folder.run import Stopped
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.size import Size
 
 LISTED = 30
 """The most failures that are listed; a report has all."""

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mafdn._support.cache import cache_folder
+from mafdn._support.machine import installed_version, machine
 from mafdn._version import __version__
-from mafdn.caches import cache_folder
 from mafdn.cli.output import Json, show_json, show_table
-from mafdn.machine import installed_version, machine
 
 PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "torch")
 
@@ -29,10 +29,11 @@ def info_command(
     """
     import pyvips
 
-    from mafdn.cards import read_header, shipped, shipped_scales, weights_folder
     from mafdn.inference import ENGINES
     from mafdn.inference.engines import auto_precision, chosen_engine
     from mafdn.inference.engines.choice import SIDE
+    from mafdn.weights.header import read_header
+    from mafdn.weights.shipped import shipped, shipped_scales, weights_folder
 
     weights: dict[str, Any] = {}
     for scale in shipped_scales():

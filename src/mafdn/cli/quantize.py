@@ -1,6 +1,5 @@
 """``mafdn quantize``."""
 
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,8 @@ from mafdn.cli.output import Json, Quiet, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
-    from mafdn.evaluation.bench import SetScore
-    from mafdn.evaluation.int8 import Loss
+    from mafdn.evaluation.benchset import SetScore
+    from mafdn.release.int8_gate import Loss
 
 
 def quantize_command(
@@ -35,8 +34,7 @@ def quantize_command(
 ) -> None:
     """Quantize an exported network to int8, and keep the result if it measures well enough.
 
-    Written only if int8 loses at most 0.05 dB in the mean over all sets and at most 0.2 dB on any picture. Where
-    OUTPUT lies beside docs/results, the measurement is stored there and the figures of docs are renewed.
+    OUTPUT is written only if int8 loses at most 0.05 dB on average over all sets and at most 0.2 dB on any picture.
 
     \b
     Example:
@@ -49,49 +47,20 @@ def quantize_command(
         raise UsageError(f"{target} cannot be OUTPUT: give another .onnx file than NETWORK")
     if target.exists() and not overwrite:
         raise WeightsError(f"{target} exists; give another name or --overwrite")
-    scores, loss = quantize_and_judge(network, target, calibration=calibration, bench=bench, quiet=quiet or as_json)
+    with training_extra("quantizing", extra="quantize"):
+        from mafdn.release.int8_gate import quantize
+    with progress("measuring", quiet=quiet or as_json) as tick:
+        made = quantize(network, target, calibration=calibration, benches=bench, on_progress=tick)
+    loss = made.loss
     if as_json:
         show_json({"target": None if loss.reason else target} | asdict(loss))
     else:
-        _show(target, scores, loss)
+        _show(target, made.scores, loss)
     if loss.reason:
         raise WeightsError(f"int8 loses {loss.reason}: {target} was not written")
 
 
-def quantize_and_judge(
-    network: Path, target: Path, *, calibration: Path, bench: list[Path], quiet: bool
-) -> "tuple[list[SetScore], Loss]":
-    """Quantize and measure; ``target`` becomes the result if its loss gives no reason against it.
-
-    What was measured is stored where ``target`` lies beside docs/results. Raises :class:`MafdnError`.
-    """
-    with training_extra("quantizing", extra="quantize"):
-        from mafdn.quantize import calibration_crops, quantize_onnx, read_source_header
-    from mafdn.data.bank import open_bank
-    from mafdn.evaluation.bench import bench_files
-    from mafdn.evaluation.documents import RESULTS, refresh
-    from mafdn.evaluation.int8 import judge, measure_loss, store_loss
-
-    for folder in bench:
-        bench_files(folder)  # a missing set is told before any work
-    scale = int(read_source_header(network)["settings"]["scale"])
-    crops = calibration_crops(open_bank(calibration), scale=scale)
-    project = target.resolve().parent.parent
-    with tempfile.TemporaryDirectory(prefix=".quantize-", dir=target.resolve().parent) as folder:
-        candidate = Path(folder) / target.name
-        quantize_onnx(network, candidate, crops)
-        with progress("measuring", quiet=quiet) as on_progress:
-            scores = measure_loss(network, candidate, bench, scale=scale, on_progress=on_progress)
-        loss = judge(scores)
-        if target.parent.name == "weights" and (project / RESULTS).is_dir():
-            store_loss(project, candidate, scores)
-            refresh(project)
-        if not loss.reason:
-            candidate.replace(target)
-    return scores, loss
-
-
-def _show(target: Path, scores: "list[SetScore]", loss: "Loss") -> None:
+def _show(target: Path, scores: "tuple[SetScore, ...]", loss: "Loss") -> None:
     rows = [
         [float32.bench, f"{float32.psnr:.3f}", f"{int8.psnr:.3f}", f"{loss.sets[float32.bench]:.3f}"]
         for float32, int8 in zip(scores[::2], scores[1::2], strict=True)

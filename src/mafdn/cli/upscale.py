@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn._support.atomic import shown
+from mafdn._support.validate import as_path
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.output import Json, Quiet, progress, show_json
 from mafdn.errors import UsageError
-from mafdn.files import shown
-from mafdn.given import as_path
 
 if TYPE_CHECKING:
     from mafdn.cli.folders import Asked
@@ -135,10 +135,10 @@ def upscale_command(
     setting or the network has changed, or the result is missing or damaged.
     """
     from mafdn.cli.folders import Asked, is_one_picture, upscale_many
-    from mafdn.jobs.sizes import Size
-    from mafdn.jobs.targets import Output
     from mafdn.pictures.limits import Limits
     from mafdn.pictures.reading import block_other_loaders
+    from mafdn.upscaling.output import Output
+    from mafdn.upscaling.size import Size
 
     sizes = (scale, width, height, longest, fit, megapixels)
     size = (
@@ -190,8 +190,8 @@ def upscale_command(
 def _upscale_one(source: Path, target: Path | None, asked: "Asked") -> None:
     """One picture, with a line of its own at the end."""
     from mafdn.api import load
-    from mafdn.jobs.sizes import network_scale, result_size
     from mafdn.pictures.reading import read_header
+    from mafdn.upscaling.size import network_scale, result_size
 
     stated = read_header(source, limits=asked.limits)  # a wrong input is told before an engine is started
     old_size = (stated.width, stated.height)

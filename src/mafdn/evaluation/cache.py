@@ -14,14 +14,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mafdn._support.atomic import replacing, sha256
+from mafdn._support.cache import cache_folder
 from mafdn._version import __version__
-from mafdn.caches import cache_folder
 from mafdn.errors import PictureError
-from mafdn.evaluation.bench import Pair, PictureScore, Protocol, SetScore, finite
-from mafdn.evaluation.networks import Means, engine_label, engine_name, find_network
-from mafdn.files import replacing, sha256
+from mafdn.evaluation.benchset import Pair, PictureScore, Protocol, SetScore, finite
+from mafdn.evaluation.methods import Means, engine_label, engine_name, find_network
 from mafdn.inference.engines import settled
-from mafdn.inference.engines.files import network_digest
+from mafdn.inference.engines.model_files import network_digest
 
 MEASURING = 3
 """Raised whenever the same files give other scores than before: it makes all older entries void."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mafdn.errors import UsageError
-from mafdn.evaluation.bench import Protocol, SetScore
-from mafdn.evaluation.evaluate import named, results
+from mafdn.evaluation.benchset import Protocol, SetScore
 from mafdn.evaluation.paired import Gain, gains
+from mafdn.evaluation.scoring import named, results
 from mafdn.evaluation.strips import StripPicture, draw_strip, telling_crop
 
 ROWS = 3

@@ -1,6 +1,6 @@
 """What a measurement leaves behind: JSON, CSV and pictures.
 
-Public names: :func:`report`, :func:`check_target`, :func:`write_csv`, :class:`ResultFolder`.
+Public names: :func:`report`, :func:`score_entry`, :func:`check_target`, :func:`write_csv`, :class:`ResultFolder`.
 """
 
 import csv
@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mafdn._support.atomic import replacing
 from mafdn.errors import MafdnError, UsageError
-from mafdn.evaluation.bench import BenchPicture, Pixels, Protocol, SetScore
-from mafdn.evaluation.documents import score_entry
+from mafdn.evaluation.benchset import BenchPicture, Pixels, Protocol, SetScore, finite
 from mafdn.evaluation.paired import Difference
-from mafdn.files import replacing
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
@@ -34,6 +33,17 @@ def report(
         "scores": [score_entry(score) for score in scores],
         "differences": [asdict(difference) for difference in differences],
         "notes": list(notes),
+    }
+
+
+def score_entry(score: SetScore) -> dict[str, Any]:
+    """A set's scores as JSON holds them."""
+    return {
+        "network": score.network,
+        "bench": score.bench,
+        "scale": score.scale,
+        "mean": {"psnr": finite(score.psnr), "ssim": score.ssim},
+        "pictures": [asdict(picture) | {"psnr": finite(picture.psnr)} for picture in score.pictures],
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mafdn.evaluation.bench import PictureScore, SetScore
+from mafdn.evaluation.benchset import PictureScore, SetScore
 
 RESAMPLES = 10_000
 SLAB = 500

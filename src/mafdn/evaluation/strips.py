@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from mafdn._support.atomic import replacing
 from mafdn.errors import MafdnError
-from mafdn.evaluation.bench import Pixels
-from mafdn.files import replacing
+from mafdn.evaluation.benchset import Pixels
 from mafdn.pixels import imresize, luma
 
 # All lengths are in pixels of the strip, but for SIDE, which is in those of HR, and the sizes of letters, in points.

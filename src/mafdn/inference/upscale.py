@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn._support.progress import counted
 from mafdn.errors import UsageError
 from mafdn.inference.engines import Batch, Engine
 from mafdn.inference.gates import Windows, sample_windows
 from mafdn.inference.tiles import TILE, Span, Tiling, kept, plan, ramp
 from mafdn.pixels.rows import Rows, pieces
-from mafdn.progress import counted
 
 Array = NDArray[Any]
 Run = Callable[[Batch], Batch]

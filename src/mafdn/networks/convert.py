@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from mafdn._version import __version__
-from mafdn.cards import LARGEST_FILE, SCALES, refuse_at_sight
 from mafdn.errors import WeightsError
 from mafdn.networks.afan import AFANSettings
 from mafdn.networks.architectures import TITLES, Network, Settings, architecture, build
@@ -30,6 +29,7 @@ from mafdn.networks.imdn import IMDNSettings
 from mafdn.networks.mafdn import MAFDNSettings
 from mafdn.networks.smfanet import SMFANetSettings
 from mafdn.networks.weights import load_network, save_network
+from mafdn.weights.header import LARGEST_FILE, SCALES, refuse_at_sight
 
 IMDN_NAMES = {
     "head": "fea_conv",

@@ -2,8 +2,8 @@
 
 Public names: :class:`Pointwise`, :func:`activated`, :func:`mean_and_maximum`, :func:`contrast`.
 
-Each equals a plain formula up to the order of summation; :mod:`mafdn.networks.plain` has the formulas, and tests hold
-the two together. They work on every device and in autocast. When a network is exported, the plain operations are
+Each equals a plain formula up to the order of summation; :mod:`mafdn.networks.reference` has the formulas, and tests
+hold the two together. They work on every device and in autocast. When a network is exported, the plain operations are
 recorded: engines for inference have shortcuts of their own.
 """
 

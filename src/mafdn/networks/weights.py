@@ -17,12 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.nn.utils import parametrize
 
-from mafdn.cards import Card, read_header
+from mafdn._support.atomic import replacing
 from mafdn.errors import WeightsError
-from mafdn.files import replacing
 from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, Settings, architecture, build
 from mafdn.networks.mafdn import MAFDN
+from mafdn.weights.header import Card, read_header
 
 VERSION = 1
 LARGEST = {"width": 512, "blocks": 64}

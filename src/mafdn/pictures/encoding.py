@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 import pyvips
 
+from mafdn._support.atomic import shown
 from mafdn.errors import PictureError
-from mafdn.files import shown
 from mafdn.pictures import netpbm
-from mafdn.pictures.feeding import Feed
+from mafdn.pictures.feed import Feed
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC

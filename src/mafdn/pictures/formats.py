@@ -8,8 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from mafdn._support.atomic import shown
 from mafdn.errors import DamagedError, PictureError, UsageError
-from mafdn.files import shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from mafdn._support.atomic import shown
 from mafdn.errors import MissingPackageError, PictureError
-from mafdn.files import shown
 from mafdn.pictures.formats import damaged
 from mafdn.pictures.picture import Pixels
 

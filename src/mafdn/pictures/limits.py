@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mafdn._support.atomic import shown
 from mafdn.errors import PictureError
-from mafdn.files import shown
 
 
 @dataclass(frozen=True, kw_only=True)

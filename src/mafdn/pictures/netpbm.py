@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.pictures.formats import damaged
-from mafdn.pictures.scratch import FileRows
+from mafdn.pictures.spill import FileRows
 from mafdn.pixels.rows import Rows
 
 LONGEST_HEADER = 65_536

@@ -19,18 +19,18 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from mafdn._support.atomic import shown
 from mafdn.errors import EncodeError, PictureError
-from mafdn.files import shown
 from mafdn.pictures import netpbm
 from mafdn.pictures.chunks import color_of, count_pictures, frames_of, read_chunks
+from mafdn.pictures.color import check_profile
 from mafdn.pictures.formats import Format, damaged, sniff
 from mafdn.pictures.heic import read_heic, require_heic
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, fields_of_tags, read_fields
 from mafdn.pictures.nclx import stated_color
 from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
-from mafdn.pictures.profiles import check_profile
-from mafdn.pictures.scratch import LARGE, disk_error, spill
+from mafdn.pictures.spill import LARGE, disk_error, spill
 from mafdn.pictures.tiff import Directory, check_directory, read_directory
 from mafdn.pixels.rows import Rows
 

@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn._support.atomic import shown
 from mafdn.errors import PictureError
-from mafdn.files import shown
 from mafdn.pictures.formats import damaged
 from mafdn.pictures.metadata import TAGS
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mafdn._support.atomic import shown
 from mafdn.errors import PictureError
-from mafdn.files import shown
 from mafdn.pictures.formats import Format
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.files import replacing
 from mafdn.training.config import read_config, relative
 from mafdn.training.journal import read_log
 from mafdn.training.run import open_run, prepare

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mafdn._version import __version__
-from mafdn.cards import Card
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks import TITLES, Network, architecture, build, save_network
 from mafdn.training.checkpoint import Checkpoint
 from mafdn.training.run_folder import RunFolder, SavedRun, described
+from mafdn.weights.header import Card
 
 ORIGINS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
 

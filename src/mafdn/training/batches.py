@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mafdn.data.patches import TRIES, Batch, Candidates, PatchSampler
 from mafdn.errors import ConfigError
 from mafdn.pixels import ORIENTATIONS, orient
+from mafdn.training.data.patches import TRIES, Batch, Candidates, PatchSampler
 
 Tensors = tuple[Tensor, Tensor, Tensor | None]
 """LR (B, 3, p, p), HR and the teacher's result or ``None`` (B, 3, sp, sp): float32 in [0, 1], channels last."""
@@ -111,7 +111,7 @@ class ResidentBatches:
         return taken[0], taken[1], taken[2], orientation
 
     def _texture(self, picture: Tensor, top: Tensor, left: Tensor) -> Tensor:
-        """:func:`mafdn.data.patches.texture` of LR patches that were not turned."""
+        """:func:`mafdn.training.data.patches.texture` of LR patches that were not turned."""
         upright = torch.zeros_like(picture)
         at = self._indices("lr", picture, top, left, upright, 1)
         green = self._pixels[:, 1][at].short()

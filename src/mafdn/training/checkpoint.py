@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.files import replacing
 
 KEPT = 2
 PARTS = ("network", "ema", "optimizer")

@@ -41,7 +41,7 @@ class DataSettings:
     patch: int = 48
     """Side of an LR patch in pixels."""
     min_gradient: float = 2.0
-    """Flatter patches are drawn again; see :class:`mafdn.data.patches.PatchSampler`."""
+    """Flatter patches are drawn again; see :class:`mafdn.training.data.patches.PatchSampler`."""
     exclude: tuple[str, ...] = ()
     """Folders of pictures, such as bench sets, whose like must not get into the bank."""
     teacher: str = ""

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError
-from mafdn.files import replacing
 from mafdn.training.run_folder import LOG, RunFolder
 
 

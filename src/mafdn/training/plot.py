@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError
-from mafdn.files import replacing
 from mafdn.training.journal import LOG, read_log
 
 SMOOTHING = 0.8

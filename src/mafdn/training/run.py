@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from mafdn.cards import Card, read_header
-from mafdn.data.bank import Bank, open_bank
-from mafdn.data.build import build_bank
-from mafdn.data.patches import PatchSampler
+from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError
-from mafdn.files import sha256
 from mafdn.networks import Network, build, load_network, transfer
 from mafdn.training.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.config import ScheduleSettings, TrainSettings
+from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.build import build_bank
+from mafdn.training.data.patches import PatchSampler
 from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pace import Pace, choose_pace
@@ -29,6 +28,7 @@ from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
 from mafdn.training.validation import held_out_psnr_sum, split_bank
 from mafdn.training.workers import Workers
+from mafdn.weights.header import Card, read_header
 
 Batches = HostBatches | ResidentBatches
 

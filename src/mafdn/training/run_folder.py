@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from mafdn.cards import Card
+from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.files import replacing
 from mafdn.networks import architecture
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.training.config import TrainSettings, build_settings, read_config
+from mafdn.weights.header import Card
 
 SETTINGS = "settings.json"
 PARENT = "parent.json"

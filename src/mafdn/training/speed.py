@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
-from mafdn.networks.plain import PlainMAFDN
+from mafdn.networks.reference import PlainMAFDN
 from mafdn.training.pace import step_seconds
 
 TOP = 15

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mafdn.data.bank import Bank
 from mafdn.pixels import psnr_y
 from mafdn.training.batches import to_tensor
+from mafdn.training.data.bank import Bank
 
 
 def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int]]:

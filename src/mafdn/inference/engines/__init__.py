@@ -2,7 +2,7 @@
 
 Public names: :func:`open_engine`, :func:`chosen_engine`, :func:`preferred_engine`, :func:`auto_precision`,
 :func:`settled`, :func:`describe`, :func:`require_engine`, :func:`require_precision`, :func:`require_scale`,
-:data:`ENGINES`, and what every engine is (:mod:`mafdn.inference.engines.protocol`).
+:data:`ENGINES`, and what every engine is (:mod:`mafdn.inference.engines.base`).
 
 A file may hold two graphs in one: with an input ``gates`` beside ``lr``, left to its default of NaN, it is an ordinary
 network that also puts out the gates it uses; with gates given, it takes them instead of its own. Its header says so
@@ -12,13 +12,9 @@ network that also puts out the gates it uses; with gates given, it takes them in
 import importlib.util
 from pathlib import Path
 
-from mafdn.cards import shipped_scales, weights_folder
+from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
-from mafdn.inference.engines.choice import Choice, measure_engines, remember, remembered
-from mafdn.inference.engines.files import has_int8, int8_file
-from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
-from mafdn.inference.engines.openvino import OpenVINOEngine
-from mafdn.inference.engines.protocol import (
+from mafdn.inference.engines.base import (
     FP32,
     GATES,
     HEADER,
@@ -29,8 +25,12 @@ from mafdn.inference.engines.protocol import (
     Gates,
     Stencil,
 )
+from mafdn.inference.engines.choice import Choice, measure_engines, remember, remembered
+from mafdn.inference.engines.model_files import has_int8, int8_file
+from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
+from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine, weights_file
-from mafdn.machine import machine
+from mafdn.weights.shipped import shipped_scales, weights_folder
 
 __all__ = [
     "ENGINES",

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from mafdn.caches import cache_folder, keep, load_kept
+from mafdn._support.cache import cache_folder, keep, load_kept
+from mafdn._support.machine import installed_version, machine
 from mafdn.errors import MafdnError
+from mafdn.inference.engines.base import Engine
 from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
-from mafdn.inference.engines.protocol import Engine
-from mafdn.machine import installed_version, machine
 
 Kinds = Mapping[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]]
 VERSION = 1

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
-from mafdn.inference.engines.protocol import (
+from mafdn.inference.engines.base import (
     FP32,
     GATES,
     HEADER,
@@ -105,7 +105,7 @@ class OnnxRuntimeEngine:
 def _import() -> Any:
     """onnxruntime, silent on the terminal and towards its maker: on Windows by the call, elsewhere by a variable.
 
-    (That variable is set in :mod:`mafdn.telemetry`.)
+    (That variable is set in :mod:`mafdn._support.telemetry`.)
     """
     import onnxruntime
 

@@ -20,10 +20,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from mafdn.caches import cache_folder, keep, load_kept
+from mafdn._support.cache import cache_folder, keep, load_kept
+from mafdn._support.machine import machine
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference.engines.files import network_digest
-from mafdn.inference.engines.protocol import (
+from mafdn.inference.engines.base import (
     BF16,
     FP16,
     FP32,
@@ -39,7 +39,7 @@ from mafdn.inference.engines.protocol import (
     refuse_precision,
     too_small,
 )
-from mafdn.machine import machine
+from mafdn.inference.engines.model_files import network_digest
 
 COMPILED_KEPT = 4
 """Compiled graphs that are kept in memory; a picture needs two, one for its gates and one for its tiles."""

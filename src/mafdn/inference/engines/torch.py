@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference.engines.protocol import BF16, FP16, FP32, Batch, Gates, Stencil, refuse_precision
+from mafdn.inference.engines.base import BF16, FP16, FP32, Batch, Gates, Stencil, refuse_precision
 
 WEIGHTS = (".safetensors", ".pth")
 """Endings of the files that torch runs as they are."""

@@ -1,0 +1,179 @@
+"""From a trained network to an ONNX file that needs no torch.
+
+Public names: :func:`export_onnx`.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxslim
+import torch
+
+import mafdn.errors
+from mafdn._support.atomic import replacing
+from mafdn.errors import WeightsError
+from mafdn.inference import ENGINES
+from mafdn.inference.engines import GATES, HEADER, Batch
+from mafdn.networks import Network, architecture
+from mafdn.networks.exported import exported_form
+from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
+from mafdn.pixels import imresize
+
+OPSET = 18
+CHECK = "mafdn.export.check"
+CHECKED_SIZES = ((48, 40), (37, 65))
+"""Heights and widths at which every exported file is compared with the network."""
+TOLERANCE = 1e-4
+"""Largest difference allowed, where white is 1: a fortieth of an 8-bit level."""
+NEGLIGIBLE = 1e-6
+"""The halo is so wide that what lies beyond changes test pictures by less, where white is 1: a fifteenth of a 16-bit
+level."""
+
+
+def export_onnx(network: Network, path: Path) -> float:
+    """Write ``network`` in its exported form as ONNX: ``lr`` (1, 3, H, W) to ``sr``, any H and W; settings in a header.
+
+    Where the gates can be held (:mod:`mafdn.networks.gated`), they are an optional input, NaN by default, and a second
+    output, and the header has the stencil's radius and halo. The file is run by every engine at two sizes, with own and
+    with given gates, and compared with the network; returns the largest difference. Raises
+    :class:`WeightsError` when it is over :data:`TOLERANCE`, an engine crashes, or the file cannot be written;
+    ``path`` is then what it was.
+    """
+    folded = network.fold().cpu()
+    try:
+        with replacing(path) as temporary:
+            onnx.save(_graph(folded), temporary)
+            worst = float(np.max(_differences(folded, temporary)))  # NaN stays NaN
+            if not worst <= TOLERANCE:
+                raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
+    except OSError as error:
+        raise WeightsError.from_os_error(f"cannot write {path}", error) from None
+    return worst
+
+
+def _graph(folded: Network) -> onnx.ModelProto:
+    header: dict[str, Any] = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
+    if is_gated(folded):
+        gated = Gated(exported_form(folded))
+        model = _traced(gated, (torch.full(gated.shape, torch.nan),))
+        # A default is given last: onnxslim would take it for a constant.
+        nan = np.full(gated.shape, np.nan, np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(nan, GATES))
+        radius = receptive_radius(folded)
+        header["stencil"] = {"radius": radius, "halo": _halo(folded, radius)}
+    else:
+        model = _traced(exported_form(folded), ())
+    onnx.helper.set_model_props(model, {HEADER: json.dumps(header)})
+    return model
+
+
+def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+    """The graph from ``lr`` to ``sr``, and from ``gates`` to ``gates_used`` where these are given."""
+    dynamic = torch.export.Dim.DYNAMIC
+    # Several windows of one picture come at once where there are gates to find.
+    free = {0: dynamic, 2: dynamic, 3: dynamic} if gates else {2: dynamic, 3: dynamic}
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
+            dynamo=True,
+            dynamic_shapes=(free, *(None for _ in gates)),
+            input_names=["lr", GATES][: 1 + len(gates)],
+            output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
+            opset_version=OPSET,
+        )
+        assert program is not None
+        model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
+    for node in model.graph.node:  # source lines of the exporting machine
+        del node.metadata_props[:]
+        node.doc_string = ""
+    return model
+
+
+def _halo(folded: Network, radius: int) -> int:
+    """The least even width, but at most ``radius``, beyond which soft and harsh test pictures make no difference."""
+    side = 2 * radius + 2
+    harsh = np.random.default_rng(0).integers(0, 2, (1, 3, side, side)).astype(np.float32)
+    changes = [influence(folded, torch.from_numpy(x), radius) for x in (_picture(side, side), harsh)]
+    wide = [distance for distance in range(radius) if not max(change[distance] for change in changes) < NEGLIGIBLE]
+    return min(radius, 2 * (max(wide, default=0) // 2 + 1))
+
+
+def _differences(folded: Network, path: Path) -> list[float]:
+    """The largest difference of every engine from the network, each found in a process of its own.
+
+    (:mod:`mafdn.export.check` says why.)
+    """
+    pictures: dict[str, Batch] = {}
+    for i, (height, width) in enumerate(CHECKED_SIZES):
+        x = _picture(height, width)
+        with torch.inference_mode():
+            expected: Batch = folded(torch.from_numpy(x)).numpy()
+        if not np.isfinite(expected).all():
+            return [float("nan")]
+        pictures |= {f"lr{i}": x, f"sr{i}": expected}
+    with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
+        stored = Path(folder, "pictures.npz")
+        with stored.open("wb") as file:
+            np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - of which one stands for another parameter
+        return [_checked(name, path, stored) for name in ENGINES]
+
+
+def _checked(engine_name: str, path: Path, pictures: Path) -> float:
+    """The largest difference of one engine; raises what it raises, and :class:`WeightsError` when its process ends."""
+    packages = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-m", CHECK, engine_name, str(path), str(pictures)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=os.environ | {"PYTHONPATH": packages},
+    )
+    if done.returncode < 0:
+        how = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
+        raise WeightsError(f"{engine_name} crashed on the exported file ({how}); export it again, or report it")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise WeightsError(f"{engine_name} failed on the exported file ({reason}); please report it")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "error" in answer:
+        raise getattr(mafdn.errors, answer["error"])(answer["message"])
+    return answer["difference"]
+
+
+def _picture(height: int, width: int) -> Batch:
+    """Soft spots under a little noise, (1, 3, H, W) in [0, 1]; on noise alone a peer's released weights overflow."""
+    rng = np.random.default_rng(height * width)
+    spots = imresize(rng.random((-(-height // 4), -(-width // 4), 3)), size=(height, width))
+    picture = 0.9 * spots + 0.1 * rng.random((height, width, 3))
+    return np.ascontiguousarray(picture.clip(0, 1).transpose(2, 0, 1)[None], np.float32)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep the exporter's progress and its notes on packages it does not find off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,138 @@
+"""The release gate: a run's averaged weights ship only when they measure better than those that ship now.
+
+Public names: :func:`release`, :class:`Outcome`, :func:`measured`.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mafdn.errors import ConfigError, UsageError
+from mafdn.evaluation.benchset import Protocol, SetScore, bench_files, bench_name, bicubic, measure
+from mafdn.evaluation.methods import open_method
+from mafdn.export.onnx import export_onnx
+from mafdn.networks import MAFDN, load_mafdn, save_network
+from mafdn.training.averaged import averaged_network, run_card
+from mafdn.training.data.bank import open_bank
+from mafdn.training.journal import read_log
+from mafdn.training.run_folder import SavedRun
+from mafdn.training.validation import held_out_psnr_sum, split_bank
+from mafdn.weights.header import read_header
+
+Scores = dict[str, dict[str, float]]
+"""``{"Set5": {"psnr": dB, "ssim": ...}, ...}``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the gate measured and decided; what shipped ``before`` is empty when nothing did.
+
+    ``validation`` and ``validation_before`` are PSNR in dB on the run's held-out pictures, where its bank is at hand.
+    """
+
+    target: Path
+    released: bool
+    reason: str
+    scores: Scores
+    before: Scores
+    validation: float | None
+    validation_before: float | None
+    measured: tuple[SetScore, ...]
+    """Of every set bicubic's scores and then those of this run's network, picture by picture."""
+
+
+def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: int | None = None) -> Outcome:
+    """Fold, export and score a run's average; replace ``weights/mafdn-xS.*`` when it is better.
+
+    Better means a higher PSNR averaged over the bench sets, and above bicubic on every picture. Without ``benches``
+    those that the run kept out of its bank are measured. The card of the new weights tells where they come from.
+    Raises :class:`ConfigError` when ``run`` holds no checkpoint or one of another ``scale``, or when fewer sets are
+    measured than for what ships, and :class:`UsageError` when two sets have one name.
+    """
+    network, saved, checkpoint = averaged_network(run)
+    benches = list(benches) or saved.bench_sets
+    if not benches:
+        raise ConfigError(f"{run} names no bench sets in data.exclude; give them with --bench")
+    for folder in benches:
+        bench_files(folder)  # a missing set is reported before any work
+    if len({bench_name(folder) for folder in benches}) < len(benches):
+        raise UsageError("two of the bench sets have one name; a card can hold only one of them")
+    if not isinstance(network, MAFDN):
+        raise ConfigError(f"{run} trains another network; only MAFDN ships ('mafdn export' writes any run's weights)")
+    if scale not in (None, network.settings.scale):
+        raise ConfigError(f"{run} trains x{network.settings.scale}, not x{scale}")
+    scale = network.settings.scale
+    target = weights / f"mafdn-x{scale}.safetensors"
+    shipping = target.with_suffix(".onnx")
+    read_log(run)  # which the documents will show
+    before = _means(measured(shipping, benches, scale=scale)) if shipping.is_file() else {}
+    shipped = load_mafdn(target) if target.is_file() else None
+    lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
+    if lost:
+        raise ConfigError(f"what ships was measured on {', '.join(lost)} too; give these sets with --bench as well")
+    validation = _validation(saved, network.fold())
+    validation_before = _validation(saved, shipped) if shipped else None
+    weights.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".release-", dir=weights) as folder:
+        candidate = Path(folder) / shipping.name
+        export_onnx(network, candidate)
+        found = measured(candidate, benches, scale=scale)
+        scores = _means(found)
+        reason = _reason_to_keep(found, before)
+        if not reason:
+            card = run_card(run, network, saved, checkpoint)
+            card |= {"scores": scores, "validation_psnr": validation}
+            tensors = candidate.with_suffix(".safetensors")
+            save_network(network.fold(), tensors, card=card)
+            for made, final in ((tensors, target), (candidate, shipping)):
+                made.replace(final)
+    return Outcome(
+        target=target,
+        released=not reason,
+        reason=reason or ("better than what shipped" if before else "the first at this scale"),
+        scores=scores,
+        before=before,
+        validation=validation,
+        validation_before=validation_before,
+        measured=tuple(found),
+    )
+
+
+def measured(path: Path, benches: Sequence[Path], *, scale: int) -> list[SetScore]:
+    """Of every set bicubic's scores and then those of the network in the ONNX file ``path``."""
+    methods = {"bicubic": bicubic(scale)} | dict([open_method(str(path), scale=scale)])
+    return [score for folder in benches for score in measure(methods, folder, Protocol(scale=scale))]
+
+
+def _means(scores: Sequence[SetScore]) -> Scores:
+    """The network's means by set."""
+    return {score.bench: {"psnr": score.psnr, "ssim": score.ssim} for score in scores[1::2]}
+
+
+def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
+    """Why the shipped weights stay; empty when they do not."""
+    behind = [
+        f"{ours.bench}/{picture.name}"
+        for bicubic_score, ours in zip(scores[::2], scores[1::2], strict=True)
+        for baseline, picture in zip(bicubic_score.pictures, ours.pictures, strict=True)
+        if not picture.psnr > baseline.psnr
+    ]
+    if behind:
+        return f"no better than bicubic on {', '.join(behind)}"
+    if before and not _mean(_means(scores)) > _mean(before):
+        return "the shipped weights score at least as high"
+    return ""
+
+
+def _validation(saved: SavedRun, network: MAFDN) -> float | None:
+    """PSNR in dB on the pictures that the run held out; ``None`` when its bank is not at hand."""
+    if not saved.bank.is_dir():
+        return None
+    bank, scale = open_bank(saved.bank), network.settings.scale
+    held_out, _ = split_bank(bank, saved.settings.data.held_out)
+    return held_out_psnr_sum(network, bank, held_out, scale=scale) / len(held_out) if held_out else None
+
+
+def _mean(scores: Scores) -> float:
+    return sum(score["psnr"] for score in scores.values()) / len(scores)

@@ -1,0 +1,76 @@
+"""A release from end to end: the gate, and the int8 file that belongs to the new weights.
+
+Public names: :func:`ship`, :class:`Shipped`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mafdn.errors import MafdnError
+from mafdn.inference.engines.model_files import has_int8, int8_file
+from mafdn.release.gate import Outcome, release
+from mafdn.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from mafdn.release.int8_gate import Quantized
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """What a release did: the gate's outcome, and why no int8 file ships, if none does."""
+
+    outcome: Outcome
+    int8: Path
+    int8_problem: str = ""
+    """Why there is no int8 file of what ships; empty when there is one."""
+
+
+def ship(
+    run: Path,
+    weights: Path,
+    *,
+    benches: Sequence[Path] = (),
+    scale: int | None = None,
+    on_candidate: "Callable[[Path, Quantized], None] | None" = None,
+) -> Shipped:
+    """Take a run through :func:`mafdn.release.gate.release`, then quantize what ships on the run's own bank.
+
+    An int8 file of other weights is removed. ``on_candidate`` is that of :func:`mafdn.release.int8_gate.quantize`.
+    """
+    outcome = release(run, weights, benches=benches, scale=scale)
+    network = outcome.target.with_suffix(".onnx")
+    int8 = int8_file(network)
+    problem = ""
+    if outcome.released or outcome.scores == outcome.before:  # a release that was cut short is completed now
+        problem = _renew_int8(run, network, int8, benches, on_candidate)
+    return Shipped(outcome=outcome, int8=int8, int8_problem=problem)
+
+
+def _renew_int8(
+    run: Path,
+    network: Path,
+    int8: Path,
+    benches: Sequence[Path],
+    on_candidate: "Callable[[Path, Quantized], None] | None",
+) -> str:
+    if has_int8(network):
+        return ""
+    int8.unlink(missing_ok=True)
+    saved = RunFolder(run).saved()
+    try:
+        from mafdn.release.int8_gate import quantize
+
+        made = quantize(
+            network,
+            int8,
+            calibration=saved.bank,
+            benches=list(benches) or saved.bench_sets,
+            on_candidate=on_candidate,
+        )
+    except ImportError as error:
+        return f"quantizing needs {error.name}: pip install 'mafdn[quantize]'"
+    except MafdnError as error:
+        return str(error)
+    return f"int8 loses {made.loss.reason}" if made.loss.reason else ""

@@ -1,0 +1,215 @@
+"""Making a training bank of folders of pictures, or going on with one.
+
+Public names: :func:`build_bank`.
+
+Files that follow each other make a shard, which one worker process prepares and writes, picture by picture, as a folder
+that gets its name when it is complete. A build that was killed finds the complete shards and goes on; ``bank.json`` and
+the bank's own name come last. What lies in a bank depends on the sources alone, not on workers or interruptions.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafdn._support.atomic import replacing, sha256
+from mafdn._support.progress import counted
+from mafdn.errors import ConfigError, MafdnError
+from mafdn.pictures.formats import SUFFIXES
+from mafdn.pictures.reading import read_rgb8
+from mafdn.pixels import ORIENTATIONS, SAME, imresize, luma, modulo_crop, nearest, perceptual_hashes
+from mafdn.training.data.bank import PARTIAL, VERSION, Bank, BankPicture, Excluded, open_bank, pixels_name, shard_name
+from mafdn.training.data.processes import spread
+
+SHARD = 32
+"""Files a shard is made of: what a killed build does again, times the workers."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A picture file: the folder it was found in, its name below that, where it is, its bytes."""
+
+    folder: str
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shard:
+    """One shard to make: ``bench`` holds the (n, 8) hashes of the pictures ``bench_names``."""
+
+    number: int
+    folder: Path
+    sources: tuple[_Source, ...]
+    scales: tuple[int, ...]
+    bench: NDArray[np.uint64]
+    bench_names: tuple[str, ...]
+    key: str
+    """Stands for everything the shard is made of."""
+
+
+def build_bank(
+    sources: Iterable[Path],
+    folder: Path,
+    *,
+    scales: Iterable[int],
+    exclude: Iterable[Path] = (),
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Bank:
+    """Make a bank of every picture below the folders ``sources``, or open it when it is already there.
+
+    A picture that looks like one below the folders ``exclude`` (bench sets), in any of eight orientations, is left out
+    and listed in ``Bank.excluded``; crops of one are not found. Pictures smaller than the least common multiple of
+    ``scales`` are left out, too. The bank appears under its name only when complete; until then finished shards wait in
+    ``folder`` + ``.partial``. ``on_progress(done, total)`` counts files.
+
+    Raises :class:`ConfigError` when a folder holds no picture, when none is left, or when ``folder`` holds a bank of
+    other pictures; :class:`PictureError` when one cannot be read; :class:`MafdnError` when the bank cannot be written.
+    """
+    listing, bench, scales = _listing(sources), _listing(exclude), tuple(sorted(set(scales)))
+    made_of = [VERSION, list(scales), [[source.name, source.size] for source in bench]]
+    fingerprint = _digest(made_of, listing)
+    if folder.exists():
+        bank = open_bank(folder)
+        if bank.fingerprint != fingerprint:
+            raise ConfigError(f"{folder} holds a bank of other pictures or scales; name another bank or delete it")
+        return bank
+    tick = counted(on_progress, len(bench) + len(listing))
+    hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=lambda _: tick(1))
+    partial = folder.with_name(folder.name + PARTIAL)
+    shards = [
+        _Shard(
+            number=number,
+            folder=partial / shard_name(number),
+            sources=(files := tuple(listing[start : start + SHARD])),
+            scales=scales,
+            bench=np.array(hashes, np.uint64).reshape(-1, len(ORIENTATIONS)),
+            bench_names=tuple(f"{source.folder}/{source.name}" for source in bench),
+            key=_digest(made_of, files),
+        )
+        for number, start in enumerate(range(0, len(listing), SHARD))
+    ]
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        missing = [shard for shard in shards if _manifest(shard) is None]
+        tick(len(listing) - sum(len(shard.sources) for shard in missing))
+        spread(_write, missing, workers=workers, on_done=lambda index: tick(len(missing[index].sources)))
+        _finish(partial, shards, {"version": VERSION, "fingerprint": fingerprint, "scales": list(scales)})
+        partial.rename(folder)
+    except OSError as error:
+        raise MafdnError(f"cannot write the bank {folder} ({error}); what is finished of it is kept") from None
+    return open_bank(folder)
+
+
+def _finish(partial: Path, shards: Sequence[_Shard], about: dict[str, Any]) -> None:
+    """Gather the shards' manifests, and remove what other sources have left."""
+    manifests = [_manifest(shard) or {} for shard in shards]
+    parts = {part: [entry for manifest in manifests for entry in manifest[part]] for part in ("pictures", "excluded")}
+    if not parts["pictures"]:
+        raise ConfigError(
+            f"no picture is left for a bank: {len(parts['excluded'])} are in a bench set, the others too small"
+        )
+    for path in set(partial.iterdir()) - {shard.folder for shard in shards}:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with replacing(partial / "bank.json") as file:
+        file.write_text(json.dumps(about | parts, indent=1))
+
+
+def _manifest(shard: _Shard) -> dict[str, Any] | None:
+    """What ``shard.json`` says when the shard is there and made of the same things."""
+    try:
+        manifest = json.loads((shard.folder / "shard.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return manifest if manifest.get("key") == shard.key else None
+
+
+def _write(shard: _Shard) -> None:
+    """Write the folder of a shard; runs in a worker process."""
+    partial = shard.folder.with_name(shard.folder.name + PARTIAL)
+    for stale in (partial, shard.folder):
+        if stale.exists():
+            shutil.rmtree(stale)
+    partial.mkdir()
+    pictures: list[BankPicture] = []
+    excluded: list[Excluded] = []
+    offset = 0
+    with ExitStack() as stack:
+        outputs = {s: stack.enter_context((partial / pixels_name(s)).open("wb")) for s in (1, *shard.scales)}
+        manifest = stack.enter_context((partial / "shard.json").open("w"))
+        for source in shard.sources:
+            whole = read_rgb8(source.path)
+            own = perceptual_hashes(whole)[0]
+            match = _match(source.name, own, shard)
+            hr = modulo_crop(whole, math.lcm(*shard.scales))
+            if match:
+                excluded.append(match)
+            elif hr.size:
+                pictures.append(_describe(source, hr, own, shard.number, offset))
+                offset += hr.shape[0] * hr.shape[1]
+                outputs[1].write(hr.tobytes())
+                for s in shard.scales:
+                    outputs[s].write(imresize(hr, 1 / s).tobytes())
+        parts = {"pictures": [asdict(p) for p in pictures], "excluded": [asdict(e) for e in excluded]}
+        json.dump({"key": shard.key} | parts, manifest)
+        for file in (*outputs.values(), manifest):
+            file.flush()
+            os.fsync(file.fileno())
+    partial.rename(shard.folder)
+
+
+def _describe(source: _Source, hr: NDArray[np.uint8], own: np.uint64, shard: int, offset: int) -> BankPicture:
+    y = luma(hr)
+    gradient = float(np.abs(np.diff(y, axis=0)).mean() + np.abs(np.diff(y, axis=1)).mean()) / 2
+    return BankPicture(
+        name=source.name,
+        sha256=sha256(source.path),
+        height=hr.shape[0],
+        width=hr.shape[1],
+        gradient=round(gradient, 4),
+        hash=f"{int(own):016x}",
+        shard=shard,
+        offset=offset,
+    )
+
+
+def _match(name: str, own: np.uint64, shard: _Shard) -> Excluded | None:
+    if not shard.bench.size:
+        return None
+    index, distance = nearest(own, shard.bench.ravel())
+    if distance > SAME:
+        return None
+    return Excluded(name=name, match=shard.bench_names[index // len(ORIENTATIONS)], distance=distance)
+
+
+def _hashes(path: Path) -> NDArray[np.uint64]:
+    return perceptual_hashes(read_rgb8(path))
+
+
+def _listing(folders: Iterable[Path]) -> list[_Source]:
+    listing: list[_Source] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is not a folder of pictures")
+        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not found:
+            raise ConfigError(f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}")
+        top = folder.resolve().name
+        listing += [_Source(top, path.relative_to(folder).as_posix(), path, path.stat().st_size) for path in found]
+    return listing
+
+
+def _digest(made_of: list[Any], sources: Sequence[_Source]) -> str:
+    listing = [[source.name, source.size] for source in sources]
+    return hashlib.sha256(json.dumps([made_of, listing]).encode()).hexdigest()

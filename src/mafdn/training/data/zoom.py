@@ -1,0 +1,161 @@
+"""Zoomed pairs: further LR pictures out of a bank's photographs, with a teacher's results as their HR pictures.
+
+Public names: :func:`zoom`, :func:`window`.
+
+A photograph at full size, or reduced a little, is as good an LR picture as the reduction by the network's scale, and a
+teacher needs no HR picture to upscale it. Reduction also removes the noise of JPEG. More pairs through the teacher is
+what helped most in DCKD, arXiv 2412.08939.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafdn._support.atomic import replacing
+from mafdn.errors import ConfigError, MafdnError, UsageError
+from mafdn.pixels import imresize
+from mafdn.training.data.bank import PARTIAL, VERSION, Bank, Zoomed, open_bank, pixels_name, shard_name
+from mafdn.training.data.patches import texture
+from mafdn.training.data.teach import Teachers, identified, open_teachers
+
+SIDE = 120
+"""Side of an LR window; a quarter of a training crop, so a teacher takes as long for it as for the crop."""
+LARGEST = 0.9
+"""The largest factor of reduction below full size."""
+FULL_SIZE = 0.25
+"""Share of the pictures taken at full size."""
+WINDOWS = 4
+"""The window with the most texture out of so many is taken."""
+
+
+def zoom(
+    folder: Path,
+    networks: Sequence[Path],
+    target: Path,
+    *,
+    per_picture: int = 1,
+    smallest: float = 0.5,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Bank:
+    """Make a bank of zoomed pairs in ``target`` from the bank in ``folder``, upscaled by the mean of ``networks``.
+
+    Of each picture ``per_picture`` windows of at most 120x120 are taken: at full size (one in four), or reduced by a
+    factor in [``smallest``, 0.9]. Which ones depends on the bank alone. Resumes where it was killed, shard by shard; a
+    bank that is there already is opened. ``on_progress(done, total)`` counts pictures.
+
+    Raises as :func:`mafdn.training.data.teach.teach`, and :class:`ConfigError` when ``target`` is another bank.
+    """
+    if per_picture < 1 or not 0.1 <= smallest <= LARGEST:
+        raise UsageError(f"zoomed pairs need at least 1 window a picture and a factor from 0.1 to {LARGEST}")
+    bank = open_bank(folder)
+    if bank.zoomed:
+        raise ConfigError(f"{folder} holds zoomed pairs; give a bank of photographs")
+    with open_teachers(networks, bank) as teachers:
+        zoomed = Zoomed(
+            source=bank.fingerprint,
+            scale=teachers.scale,
+            networks=identified(networks),
+            smallest=smallest,
+            per_picture=per_picture,
+        )
+        fingerprint = hashlib.sha256(json.dumps([VERSION, asdict(zoomed)]).encode()).hexdigest()
+        if target.exists():
+            there = open_bank(target)
+            if there.fingerprint != fingerprint:
+                raise ConfigError(f"{target} holds another bank than this command makes; choose another folder")
+            return there
+        try:
+            _write_bank(bank, target, zoomed, teachers, fingerprint, on_progress or (lambda *_: None))
+        except OSError as error:
+            raise MafdnError(f"cannot write the bank {target} ({error}); run it again to resume") from None
+    return open_bank(target)
+
+
+def window(hr: NDArray[np.uint8], *, smallest: float, seed: tuple[int, int]) -> NDArray[np.uint8]:
+    """A zoomed LR picture out of a photograph: (H, W, 3) to (h, w, 3), sides of at most :data:`SIDE`."""
+    rng = np.random.default_rng(seed)
+    factor = 1.0 if rng.random() < FULL_SIZE else rng.uniform(smallest, LARGEST)
+    whole = hr if factor == 1 else imresize(hr, factor)
+    height, width = (min(SIDE, side) for side in whole.shape[:2])
+    corners = [
+        (int(rng.integers(whole.shape[0] - height + 1)), int(rng.integers(whole.shape[1] - width + 1)))
+        for _ in range(WINDOWS)
+    ]
+    return max((whole[y : y + height, x : x + width] for y, x in corners), key=texture)
+
+
+def _write_bank(
+    bank: Bank,
+    target: Path,
+    zoomed: Zoomed,
+    teachers: Teachers,
+    fingerprint: str,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Write what is missing of the bank; it gets its name when it is complete."""
+    partial = target.with_name(target.name + PARTIAL)
+    done, pictures = 0, list[dict[str, Any]]()
+    for shard, indices in bank.shards.items():
+        folder = partial / shard_name(shard)
+        entries = _finished(folder, fingerprint)
+        if entries is None:
+            entries = _write_shard(bank, indices, folder, zoomed, teachers, {"shard": shard, "key": fingerprint})
+        pictures += entries
+        done += len(indices)
+        on_progress(done, len(bank.pictures))
+    about = {"version": VERSION, "fingerprint": fingerprint, "scales": [zoomed.scale], "zoomed": asdict(zoomed)}
+    with replacing(partial / "bank.json") as file:
+        file.write_text(json.dumps(about | {"pictures": pictures, "excluded": []}, indent=1))
+    partial.rename(target)
+
+
+def _finished(folder: Path, fingerprint: str) -> list[dict[str, Any]] | None:
+    """The pictures of a shard that was written whole for the same bank."""
+    try:
+        manifest = json.loads((folder / "shard.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return manifest["pictures"] if manifest.get("key") == fingerprint else None
+
+
+def _write_shard(
+    bank: Bank, indices: Sequence[int], folder: Path, zoomed: Zoomed, teachers: Teachers, about: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Write the folder of a shard; it gets its name when it is complete."""
+    partial = folder.with_name(folder.name + PARTIAL)
+    for stale in (partial, folder):
+        if stale.exists():
+            shutil.rmtree(stale)
+    partial.mkdir(parents=True)
+    entries: list[dict[str, Any]] = []
+    offset = 0
+    with (
+        (partial / pixels_name(1)).open("wb") as high_file,
+        (partial / pixels_name(zoomed.scale)).open("wb") as low_file,
+        (partial / "shard.json").open("w") as manifest,
+    ):
+        for index in indices:
+            source = bank.pictures[index]
+            for turn in range(zoomed.per_picture):
+                low = window(bank.hr(index), smallest=zoomed.smallest, seed=(index, turn))
+                high = teachers.answer(low, picture=source.name)
+                low_file.write(np.ascontiguousarray(low).tobytes())
+                high_file.write(high.tobytes())
+                mean = texture(high) / (2 * high.shape[0] * high.shape[1])
+                picture = asdict(source) | {"height": high.shape[0], "width": high.shape[1]}
+                entries.append(picture | {"gradient": round(mean, 4), "shard": about["shard"], "offset": offset})
+                offset += high.shape[0] * high.shape[1]
+        json.dump(about | {"pictures": entries}, manifest)
+        for file in (high_file, low_file, manifest):
+            file.flush()
+            os.fsync(file.fileno())
+    partial.rename(folder)
+    return entries

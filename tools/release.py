@@ -1,0 +1,58 @@
+"""Ship a run's weights if they measure better, and renew everything in this repository that tells of them.
+
+python -m tools.release RUN [--bench SET ...]
+
+As ``mafdn release``, into ``weights/``. Then the scores of every picture and the log go to ``docs/results``, the curves
+to ``docs``, and the figures of README.md and docs are written anew.
+"""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from mafdn.release.gate import Outcome
+from mafdn.release.int8_gate import Quantized
+from mafdn.release.ship import Shipped, ship
+from mafdn.training.plot import plot_runs
+from mafdn.training.run_folder import RunFolder
+from tools.documents import PROJECT, RESULTS, refresh, store_loss, store_scores
+
+
+def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequence[Path] = ()) -> Shipped:
+    """Release ``run`` into ``project/weights`` and renew the documents of ``project``."""
+
+    def measured(candidate: Path, quantized: Quantized) -> None:
+        store_loss(project, candidate, quantized.scores)
+
+    shipped = ship(run, project / "weights", benches=benches, on_candidate=measured)
+    outcome = shipped.outcome
+    if outcome.released or outcome.scores == outcome.before:
+        _store(run, project, outcome)
+        if not shipped.int8.is_file() and not shipped.int8_problem.startswith("int8 loses"):
+            stored = project / RESULTS / f"int8-{outcome.target.stem.rpartition('-')[2]}.json"
+            stored.unlink(missing_ok=True)  # measured of a file that is no more
+        refresh(project)
+    return shipped
+
+
+def _store(run: Path, project: Path, outcome: Outcome) -> None:
+    scale = outcome.measured[0].scale
+    store_scores(project, outcome.measured, scale=scale)
+    log = project / RESULTS / f"train-x{scale}.jsonl"
+    shutil.copyfile(RunFolder(run).log, log)
+    plot_runs([log], project / "docs" / f"training-x{scale}.png")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--bench", type=Path, action="append", default=[])
+    arguments = parser.parse_args()
+    done = release_and_document(arguments.run, benches=arguments.bench)
+    print("released" if done.outcome.released else "kept the shipped weights", done.outcome.reason, sep=": ")
+    for name, score in done.outcome.scores.items():
+        before = done.outcome.before.get(name)
+        print(f"  {name}: {score['psnr']:.3f} dB" + (f", before {before['psnr']:.3f}" if before else ""))
+    if done.int8_problem:
+        print(f"no int8 file: {done.int8_problem}")

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Everything for a short time on a machine with a GPU: bank, teacher, training, and what to take home.
+#
+#   tools/train_on_gpu.sh PICTURES TEACHER CONFIG TIME OUT
+#
+# PICTURES  folder of training pictures (from tools/pack_pictures.py, unpacked)
+# TEACHER   weights file of the teacher, such as SMFANet_plus_DF2K_x4.pth
+# CONFIG    settings of the run; its data.folders, data.bank and run.folder are replaced
+# TIME      time for training alone, decay included, such as 7m
+# OUT       folder for the averaged weights, the log and the newest stable checkpoint
+#
+# Runs from the root of the repository and needs torch for the GPU, numpy, safetensors, tensorboard, pyvips, filelock,
+# platformdirs, rich and typer; set PYTHON to choose the interpreter. The steps that are done already are skipped.
+set -euo pipefail
+pictures=$1 teacher=$2 config=$3 time=$4 out=$5
+python=${PYTHON:-python3}
+export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+work=${WORK:-/tmp/mafdn-gpu}
+scale=$("$python" - "$config" <<'PY'
+import sys
+from pathlib import Path
+from mafdn.training.config import read_config
+print(read_config(Path(sys.argv[1])).network.scale)
+PY
+)
+mkdir -p "$work" "$out"
+log="$out/gpu.log"
+say() { echo "$(date +%T) $*" | tee -a "$log"; }
+
+say "bank"
+[ -d "$work/bank" ] || "$python" -m mafdn bank build "$pictures" --scales "$scale" -o "$work/bank" 2>&1 | tee -a "$log"
+say "teacher"
+"$python" -m mafdn bank teach "$work/bank" --network "$teacher" --name teacher 2>&1 | tee -a "$log"
+run="$work/run-x$scale"
+cat > "$work/run.toml" <<TOML
+extends = "$(realpath "$config")"
+[data]
+folders = ["$(realpath "$pictures")"]
+bank = "$work/bank"
+scales = [$scale]
+exclude = []
+teacher = "teacher"
+[run]
+folder = "$run"
+TOML
+say "training for $time"
+"$python" -m mafdn train "$work/run.toml" --for "$time" 2>&1 | tee -a "$log"
+fork=$(ls -d "$run"/fork-* | sort | tail -n 1)
+say "weights of $fork"
+"$python" -m mafdn export "$fork" "$out/averaged-x$scale.safetensors" 2>&1 | tee -a "$log"
+cp "$fork/log.jsonl" "$out/log-x$scale.jsonl"
+cp "$(ls "$run"/step-*.safetensors | sort | tail -n 1)" "$out/"
+say "done"
