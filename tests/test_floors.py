@@ -29,7 +29,7 @@ FLOORS = {
 }
 FOREIGN = {  # packages only these parts may import
     "torch": {"networks", "inference", "export", "training", "evaluation", "bench", "compare", "release"},
-    "onnx": {"export", "bench", "compare", "release"},
+    "onnx": {"export", "evaluation", "bench", "release"},
     "nncf": {"release"},
     "matplotlib": {"training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
