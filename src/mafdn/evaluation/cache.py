@@ -23,7 +23,7 @@ from mafdn.files import replacing, sha256
 from mafdn.inference.engines import settled
 from mafdn.inference.engines.files import network_digest
 
-MEASURING = 3
+MEASURING = 4
 """Raised whenever the same files give other scores than before: it makes all older entries void."""
 
 
