@@ -2,9 +2,15 @@
 
 import contextlib
 import json
+import os
+import platform
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,19 +19,38 @@ import pyvips
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
+from mafdn import load
 from mafdn._support.atomic import sha256
-from mafdn.errors import ConfigError, WeightsError
+from mafdn._support.machine import X86, machine
+from mafdn.bench.convolutions import profile_layers
+from mafdn.errors import ConfigError, UsageError, WeightsError
 from mafdn.evaluation.benchset import PictureScore, SetScore
-from mafdn.inference import ENGINES, Engine, open_engine, upscale
+from mafdn.evaluation.methods import open_method
+from mafdn.inference import ENGINES, Engine, engines, open_engine, upscale
+from mafdn.inference.engines import onnxruntime, openvino
+from mafdn.inference.engines.base import HALF_RANGE
+from mafdn.inference.engines.choice import Choice, Trial
 from mafdn.inference.engines.model_files import has_int8, int8_file
+from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.networks import MAFDN, IMDNSettings, MAFDNSettings, build
 from mafdn.networks.exported import exported_form
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, psnr
 from mafdn.release import int8_gate as int8
+from mafdn.release import quantize
 from mafdn.release.int8_gate import judge
-from mafdn.release.quantize import DRAWN, PHOTOS, calibration_crops, parts, quantize_onnx, read_onnx_header
+from mafdn.release.quantize import (
+    DRAWN,
+    PHOTOS,
+    calibration_crops,
+    largest_weight,
+    parts,
+    quantize_onnx,
+    read_onnx_header,
+)
+from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
 from mafdn.weights.header import SCALES
 from mafdn.weights.shipped import shipped
@@ -36,6 +61,10 @@ from tools.quantize import quantize_and_document
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
 ROOT = Path(__file__).parents[1]
+FLOAT, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT8
+CHOICE = Choice(
+    when="", network="", precision="", threads=None, trials=(Trial(engine="openvino", device="cpu", seconds=1.0),)
+)
 
 
 def lively(made: MAFDNSettings) -> MAFDN:
@@ -61,6 +90,39 @@ def quantized(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("int8") / "small-int8.onnx"
     assert quantize_onnx(exported, path, [soft(32, 32, seed) for seed in range(8)]) > 40
     return path
+
+
+def with_full_range(source: Path, target: Path) -> Path:
+    """Nearly the function of ``source``, its weights at twice their size and half their scale, as files were before."""
+    model = onnx.load(source)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and constants.get(node.input[0], onnx.TensorProto()).data_type == INT8:
+            weights, scales = (numpy_helper.to_array(constants[name]) for name in node.input[:2])
+            doubled = (2 * weights.astype(np.int16)).clip(-128, 127).astype(np.int8)
+            constants[node.input[0]].CopyFrom(numpy_helper.from_array(doubled, node.input[0]))
+            constants[node.input[1]].CopyFrom(numpy_helper.from_array(scales / 2, node.input[1]))
+    header = read_onnx_header(source)
+    del header["weight_range"]
+    onnx.helper.set_model_props(model, {"mafdn": json.dumps(header)})
+    onnx.save(model, target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def full_range(quantized: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_full_range(quantized, tmp_path_factory.mktemp("full") / "full-int8.onnx")
+
+
+@pytest.fixture
+def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an x86 processor that has no VNNI, as far as the program can tell."""
+    simulate(monkeypatch, "Linux x86_64", "avx2")
+
+
+def simulate(monkeypatch: pytest.MonkeyPatch, system: str, *features: str) -> None:
+    for module in (engines, openvino, onnxruntime):
+        monkeypatch.setattr(module, "machine", lambda: replace(machine(), system=system, features=features))
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +164,7 @@ def test_a_peer_is_exported_folded() -> None:
 
 def test_the_header_says_what_it_is_and_of_what(exported: Path, quantized: Path) -> None:
     header, source = read_onnx_header(quantized), read_onnx_header(exported)
-    assert header["precision"] == "int8"
+    assert (header["precision"], header["weight_range"]) == ("int8", "half")
     assert header["source_sha256"] == sha256(exported)
     assert header["quantized"]["crops"] == 8
     assert header.items() >= source.items()
@@ -201,6 +263,206 @@ def test_tiles_of_what_ships_in_int8_are_the_whole() -> None:
     assert np.array_equal(upscale(engine, picture, tile=156, exact=True), whole)
     # Alone, a whole picture finds its gates in the same graph; the engine joins operations otherwise there.
     assert psnr(upscale(engine, picture), whole, peak=1.0) > 50
+
+
+# --- processors without VNNI, on which full-range weights saturate
+
+
+def test_weights_take_half_the_range(quantized: Path, full_range: Path) -> None:
+    assert 60 <= largest_weight(onnx.load(quantized).graph) <= HALF_RANGE
+    assert largest_weight(onnx.load(full_range).graph) >= 120
+    assert "weight_range" not in read_onnx_header(full_range)
+
+
+def test_a_file_beyond_half_range_is_not_written(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "HALF_RANGE", 30)
+    with pytest.raises(WeightsError, match=r"int8 weights up to 6\d in .*n\.onnx: it was not written"):
+        quantize_onnx(exported, tmp_path / "n.onnx", [soft(32, 32)])
+    assert not list(tmp_path.iterdir())
+
+
+OPENED: dict[str, Callable[[Path], object]] = {
+    "load": lambda path: load(path),
+    "load in int8": lambda path: load(path, precision="int8"),
+    "load in bf16": lambda path: load(path, precision="bf16", engine="openvino", device="cpu"),
+    "openvino": lambda path: open_engine(path, name="openvino"),
+    "openvino on the CPU": lambda path: open_engine(path, name="openvino", device="CPU"),
+    "the engine itself": lambda path: OpenVINOEngine(path),
+    "beside its network": lambda path: open_engine(path.with_name("full.onnx"), precision="int8"),
+    "a method": lambda path: open_method(str(path), scale=2),
+    "layers": lambda path: profile_layers(path, (16, 16), threads=1),
+}
+
+
+@pytest.mark.usefixtures("without_vnni")
+@pytest.mark.parametrize("way", OPENED)
+def test_full_range_is_refused_without_vnni(
+    way: str, exported: Path, full_range: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "load in bf16" and "bf16" not in OpenVINOEngine.devices()["cpu"]:
+        pytest.skip("this processor has no bf16")
+    shutil.copy(exported, full_range.with_name("full.onnx"))
+    monkeypatch.setattr(engines, "measure_engines", None)  # engines are not timed again for it
+    monkeypatch.setattr(engines, "remembered", lambda **_: CHOICE)
+    for _ in range(2):  # read anew, and from what is kept
+        with pytest.raises(UsageError) as caught:
+            OPENED[way](full_range)
+        message = str(caught.value)
+        assert message.startswith(f"{full_range} has full-range int8 weights")
+        assert "VNNI" in message
+        assert "mafdn quantize" in message
+        assert "\n" not in message
+
+
+@pytest.mark.usefixtures("without_vnni")
+def test_full_range_is_refused_by_every_command(
+    full_range: Path, png: Path, bank: Bank, tmp_path: Path, cli: Run
+) -> None:
+    folder = tmp_path / "Small"
+    folder.mkdir()
+    shutil.copy(png, folder)
+    for command in (
+        ("upscale", png, "--network", full_range),
+        ("upscale", folder, "--network", full_range, "--output-dir", tmp_path / "out"),
+        ("evaluate", "--network", full_range, "--bench", folder, "--scale", 2),
+        ("bank", "teach", bank.folder, "--network", full_range, "--name", "full"),
+    ):
+        code, _, err = cli(*command)
+        assert (code, err.count("\n")) == (2, 1), (command, err)
+        assert f"{full_range} has full-range int8 weights" in err
+
+
+@pytest.mark.usefixtures("without_vnni")
+def test_half_range_is_taken_without_vnni(quantized: Path, full_range: Path) -> None:
+    x = soft(40, 50, seed=2)
+    results = [open_engine(quantized, name=name, precision="int8").run(x) for name in ENGINES]
+    assert psnr(results[0], results[1], peak=1.0) > 40
+    # onnxruntime computes these convolutions in float.
+    assert psnr(open_engine(full_range, name="onnxruntime").run(x), results[1], peak=1.0) > 40
+
+
+@pytest.mark.parametrize(
+    ("system", "features", "refused"),
+    [
+        ("Linux x86_64", ("avx2", "avx512f"), True),
+        ("Linux x86_64", ("avx2", "avx512f", "avx512_vnni"), False),
+        ("Linux x86_64", ("avx2", "avx_vnni"), False),
+        ("Linux aarch64", ("asimd",), False),
+        ("Darwin arm64", (), False),
+        ("Darwin x86_64", (), True),
+        ("Windows AMD64", (), True),  # which does not tell
+    ],
+)
+def test_only_a_processor_known_to_be_safe_takes_full_range(
+    system: str, features: tuple[str, ...], refused: bool, full_range: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate(monkeypatch, system, *features)
+    with pytest.raises(UsageError, match="VNNI") if refused else contextlib.nullcontext():
+        assert OpenVINOEngine(full_range).precision == "int8"
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        ("float", False),
+        ("QDQ", True),
+        ("QDQ, half range", False),
+        ("QDQ, unsigned weights", False),
+        ("QDQ, weights in float", True),
+        ("weights only", False),
+        ("QLinearConv", True),
+    ],
+)
+@pytest.mark.usefixtures("without_vnni")
+def test_full_range_is_found_in_the_files_of_other_programs(kind: str, refused: bool, tmp_path: Path) -> None:
+    path = foreign(tmp_path / "foreign.onnx", kind)
+    with pytest.raises(UsageError, match="full-range") if refused else contextlib.nullcontext():
+        open_engine(path, name="openvino")
+    assert open_engine(path, name="onnxruntime").scale == 1
+
+
+def foreign(path: Path, kind: str) -> Path:
+    """A convolution (x1) without a header of ours, with int8 weights as other programs write them."""
+    weights = np.full((3, 3, 1, 1), 32 if "half" in kind else 127, np.int8)
+    constants: dict[str, np.ndarray] = {"s": np.array(1 / 255, np.float32), "z": np.array(0, np.uint8)}
+    constants |= {"w": weights, "ws": np.array(1 / 381, np.float32), "wz": np.array(0, np.int8)}
+    quantize, dequantize = (["QuantizeLinear", "lr", "s", "z", "q"], ["DequantizeLinear", "q", "s", "z", "x"])
+    weight = ["DequantizeLinear", "w", "ws", "wz", "wf"]
+    nodes = [quantize, dequantize, weight, ["Conv", "x", "wf", "sr"]]
+    if kind == "float":
+        constants["wf"], nodes = weights * constants["ws"], [["Conv", "lr", "wf", "sr"]]
+    elif "unsigned" in kind:
+        constants |= {"w": (weights.astype(np.int16) + 128).astype(np.uint8), "wz": np.array(128, np.uint8)}
+    elif "in float" in kind:
+        constants["w"] = weights * constants["ws"]
+        nodes = [["QuantizeLinear", "w", "ws", "wz", "wq"], ["DequantizeLinear", "wq", "ws", "wz", "wf"], *nodes]
+        del nodes[4]
+    elif kind == "weights only":
+        nodes = [weight, ["Conv", "lr", "wf", "sr"]]
+    elif kind == "QLinearConv":
+        nodes = [quantize, ["QLinearConv", "q", "s", "z", "w", "ws", "wz", "s", "z", "y"]]
+        nodes += [["DequantizeLinear", "y", "s", "z", "sr"]]
+    lr, sr = (onnx.helper.make_tensor_value_info(name, FLOAT, [1, 3, "h", "w"]) for name in ("lr", "sr"))
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(kind, inputs, [output]) for kind, *inputs, output in nodes],
+        "foreign",
+        [lr],
+        [sr],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path
+
+
+@pytest.mark.usefixtures("without_vnni")
+def test_onnxruntime_makes_full_range_unsigned(tmp_path: Path) -> None:
+    engine: Any = open_engine(foreign(tmp_path / "foreign.onnx", "QLinearConv"), name="onnxruntime")
+    options = engine._session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    white = engine.run(np.ones((1, 3, 4, 4), np.float32))
+    assert white == pytest.approx(np.ones_like(white), abs=1e-6)  # three products of 255 and 127 each
+
+
+NEARNESS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from mafdn.inference.engines import openvino, open_engine
+from mafdn.pixels import psnr
+real = openvino.machine
+openvino.machine = lambda: replace(real(), features=("avx512_vnni",))  # nothing is refused: it is what is measured
+x = np.load(sys.argv[1])
+float32, int8 = (open_engine(Path(path), name="openvino", threads=1).run(x) for path in sys.argv[2:])
+print(psnr(float32, int8, peak=1.0))
+"""
+
+
+def nearness_in_avx2(float32: Path, int8: Path, folder: Path) -> float:
+    """PSNR in dB of ``int8`` against ``float32`` in OpenVINO that uses no instructions beyond AVX2."""
+    np.save(folder / "x.npy", soft(64, 64, seed=1))
+    line = [sys.executable, "-c", NEARNESS, *map(str, (folder / "x.npy", float32, int8))]
+    capped = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    return float(subprocess.run(line, stdout=subprocess.PIPE, timeout=100, check=True, env=capped).stdout)
+
+
+x86_only = pytest.mark.skipif(platform.machine().lower() not in X86, reason="only x86 processors have AVX2")
+
+
+@x86_only
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_ships_in_int8_is_near_float_without_vnni(scale: int, tmp_path: Path) -> None:
+    assert nearness_in_avx2(shipped(scale, ".onnx"), shipped_int8(scale), tmp_path) > 40
+
+
+@x86_only
+def test_full_range_is_wrong_without_vnni(tmp_path: Path) -> None:
+    """The reason for all of this; of what ships, x2 shows it most."""
+    full = with_full_range(shipped_int8(2), tmp_path / "full-int8.onnx")
+    assert nearness_in_avx2(shipped(2, ".onnx"), full, tmp_path) < 30
 
 
 # --- calibration
@@ -320,6 +582,8 @@ def test_what_ships_in_int8_belongs_to_the_weights_and_was_measured(scale: int) 
     stored = json.loads((ROOT / RESULTS / f"int8-x{scale}.json").read_text("utf-8"))
     assert stored["ships"]
     assert stored["sha256"] == sha256(path)
+    assert read_onnx_header(path)["weight_range"] == "half"
+    assert largest_weight(onnx.load(path).graph) <= HALF_RANGE
     assert stored["loss"]["sets"].keys() == {"Set5", "Set14", "B100"}
     float32 = {s["bench"]: s["mean"]["psnr"] for s in stored["scores"][::2]}
     results = json.loads((ROOT / RESULTS / f"evaluate-x{scale}.json").read_text("utf-8"))

@@ -11,6 +11,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+"""Instruction sets that sum products of 8-bit integers in 32 bits: VNNI, AMX, and ARM's dot product."""
+X86 = frozenset({"x86_64", "amd64"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -23,6 +27,16 @@ class Machine:
     """As many as this process may use."""
     memory_gib: int | None
     system: str
+
+    @property
+    def has_int8_dot_product(self) -> bool:
+        """Whether it is known to have one of :data:`INT8_DOT_PRODUCTS`; only Linux tells."""
+        return not INT8_DOT_PRODUCTS.isdisjoint(self.features)
+
+    @property
+    def may_saturate_int8(self) -> bool:
+        """Whether it may sum products of 8-bit integers in 16 bits: an x86 processor not known to have VNNI."""
+        return self.system.rpartition(" ")[2].lower() in X86 and not self.has_int8_dot_product
 
 
 FEATURES = (

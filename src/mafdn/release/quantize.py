@@ -1,12 +1,13 @@
 """From an exported network to one whose convolutions compute with 8-bit integers.
 
-Public names: :func:`quantize_onnx`, :func:`calibration_crops`, :func:`parts`, :data:`KEPT_FLOAT`, :data:`PHOTOS`,
-:data:`DRAWN`.
+Public names: :func:`quantize_onnx`, :func:`calibration_crops`, :func:`read_onnx_header`, :func:`read_source_header`,
+:func:`parts`, :func:`largest_weight`, :data:`KEPT_FLOAT`, :data:`PHOTOS`, :data:`DRAWN`.
 
 Post-training quantization by nncf: weights per output channel, activations per tensor, ranges found on crops of
-training pictures, biases corrected for what rounding moves. Which parts stay float was measured (``docs/int8.md``). The
-file has the form of the exported one, gates included, and holds its rounding as pairs of QuantizeLinear and
-DequantizeLinear, which OpenVINO runs as integer convolutions and onnxruntime at least correctly.
+training pictures, biases corrected for what rounding moves. Weights take half the range of int8, so that the network is
+computed correctly on every processor (:data:`mafdn.inference.engines.base.HALF_RANGE`). Which parts stay float was
+measured (``docs/int8.md``). The file has the form of the exported one, gates included, and holds its rounding as pairs
+of QuantizeLinear and DequantizeLinear, which OpenVINO runs as integer convolutions and onnxruntime at least correctly.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from mafdn._support.telemetry import hidden
 from mafdn.errors import MissingPackageError, WeightsError
 from mafdn.inference import ENGINES, open_engine, preferred_engine
 from mafdn.inference.engines import GATES, HEADER, Batch
+from mafdn.inference.engines.base import HALF_RANGE
 from mafdn.inference.engines.openvino import import_openvino
 from mafdn.pixels import psnr
 from mafdn.training.data.bank import Bank
@@ -92,10 +94,11 @@ def quantize_onnx(
 ) -> float:
     """Write the network ``source``, exported from a MAFDN, in int8; ranges are found on ``crops``.
 
-    The header is that of ``source``, with ``precision``, its SHA-256 and how it was quantized. Every engine runs the
-    result on two crops, one of them two-valued; returns the least PSNR in dB of one against another. Raises
-    :class:`WeightsError` when it is below :data:`ALIKE`, ``source`` is no such network or ``target`` cannot be
-    written; it is then what it was. Raises :class:`MissingPackageError` without nncf.
+    The header is that of ``source``, with ``precision``, ``weight_range``, the SHA-256 of ``source`` and how it was
+    quantized. Every engine runs the result on two crops, one of them two-valued; returns the least PSNR in dB of one
+    against another. Raises :class:`WeightsError` when it is below :data:`ALIKE`, a weight is beyond half range,
+    ``source`` is no such network or ``target`` cannot be written; it is then what it was. Raises
+    :class:`MissingPackageError` without nncf.
     """
     made_by = installed_version("nncf")
     if made_by is None:
@@ -104,8 +107,12 @@ def quantize_onnx(
     model = _quantized(source, crops, kept_float)
     _make_unsigned(model.graph)
     _merge_doubles(model.graph)
+    largest = largest_weight(model.graph)
+    if largest > HALF_RANGE:
+        raise WeightsError(f"nncf {made_by} left int8 weights up to {largest} in {target}: it was not written")
     header |= {
         "precision": "int8",
+        "weight_range": "half",
         "source_sha256": sha256(source),
         "quantized": {"by": f"nncf {made_by}", "crops": len(crops), "float": sorted(kept_float)},
     }
@@ -139,6 +146,12 @@ def parts(graph: onnx.GraphProto) -> dict[str, list[str]]:
             node.name
         )
     return found
+
+
+def largest_weight(graph: onnx.GraphProto) -> int:
+    """The largest magnitude of all int8 weights in ``graph``."""
+    weights = [numpy_helper.to_array(t) for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    return max((int(np.abs(weight.astype(np.int16)).max()) for weight in weights), default=0)
 
 
 def _part(node: onnx.NodeProto, read: Collection[str], *, over_picture: bool) -> str:
@@ -182,6 +195,7 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(samples),
             ignored_scope=nncf.IgnoredScope(names=ignored),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
         )
     quantized.graph.initializer.append(default)
     return quantized

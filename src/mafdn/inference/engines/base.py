@@ -1,7 +1,8 @@
 """What every engine is and does, and what a network's file says of itself.
 
 Public names: :class:`Engine`, :class:`Stencil`, :class:`Said`, :func:`read_said`, :func:`read_scale`,
-:func:`agreed_precision`, :func:`refuse_precision`, :func:`too_small`, :data:`PRECISIONS`.
+:func:`agreed_precision`, :func:`refuse_precision`, :func:`too_small`, :class:`FullRangeError`, :data:`PRECISIONS`,
+:data:`HALF_RANGE`.
 """
 
 import json
@@ -26,8 +27,15 @@ HEADER = "mafdn"
 LARGEST_RADIUS = 256
 PROBE = 16
 """Side of the input by which a file's scale is found."""
+HALF_RANGE = 64
+"""The largest magnitude of an int8 weight that is safe on every processor. x86 processors without VNNI add two products
+of an 8-bit activation and a weight in 16 bits, with saturation: 2 * 255 * 64 fits, 2 * 255 * 127 does not."""
 FP32, BF16, FP16, INT8 = PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What an engine computes in. ``int8`` is a file of its own; what it leaves in float is fp32."""
+
+
+class FullRangeError(UsageError):
+    """An int8 file has weights beyond :data:`HALF_RANGE`, which this engine and processor would compute wrongly."""
 
 
 @dataclass(frozen=True, kw_only=True)

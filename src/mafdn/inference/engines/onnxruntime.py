@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import (
     FP32,
@@ -35,6 +36,10 @@ PACKAGES = {"cuda": "onnxruntime-gpu", "directml": "onnxruntime-directml", "core
 """What brings a device; one of them is installed in the place of onnxruntime itself."""
 PRECISIONS_HERE = frozenset({FP32, INT8})
 """A file is run in its own precision."""
+EXACT_INT8 = "session.x64quantprecision"
+"""Makes full-range int8 weights unsigned, whose products do not saturate where there is no VNNI. What 'mafdn quantize'
+writes does not need it, as its convolutions are computed in float here; the files of other programs may. Not set
+elsewhere: onnxruntime 1.32 then cannot open a file whose weights share a zero point."""
 SILENT = 4
 """The severity of messages that end the process."""
 
@@ -57,6 +62,8 @@ class OnnxRuntimeEngine:
         refuse_precision(self.name, device, precision, PRECISIONS_HERE)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = SILENT
+        if machine().may_saturate_int8:
+            options.add_session_config_entry(EXACT_INT8, "1")
         options.enable_mem_pattern = device != "directml"  # which does not take it
         if threads:
             options.intra_op_num_threads = threads

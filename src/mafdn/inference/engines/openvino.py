@@ -1,6 +1,6 @@
 """OpenVINO: the default engine, on CPUs and what else it finds.
 
-Public names: :class:`OpenVINOEngine`, :func:`import_openvino`, :func:`read_onnx`.
+Public names: :class:`OpenVINOEngine`, :func:`import_openvino`, :func:`read_onnx`, :func:`is_full_range`.
 
 One graph is compiled for each shape of input and use. What was compiled is kept in the user's cache folder, so that
 the next process reads it instead; with it, not even the ONNX file is parsed.
@@ -28,10 +28,12 @@ from mafdn.inference.engines.base import (
     FP16,
     FP32,
     GATES,
+    HALF_RANGE,
     HEADER,
     INT8,
     PROBE,
     Batch,
+    FullRangeError,
     Gates,
     agreed_precision,
     read_said,
@@ -43,8 +45,8 @@ from mafdn.inference.engines.model_files import network_digest
 
 COMPILED_KEPT = 4
 """Compiled graphs that are kept in memory; a picture needs two, one for its gates and one for its tiles."""
-FORMAT = 1
-"""Raised whenever the same file and options are compiled into something else: it makes all older blobs void."""
+FORMAT = 2
+"""Raised whenever other things are kept of the same file and options: it makes all that was kept before void."""
 BLOBS = 200 * 2**20
 """Bytes of all compiled graphs that are kept on disk; one of MAFDN has 3 MB."""
 ABOUTS = 2**20
@@ -70,8 +72,8 @@ class OpenVINOEngine:
     ) -> None:
         """``device`` is one of :meth:`devices`; with ``profiled`` graphs tell the time of every layer.
 
-        Raises :class:`UsageError` for a device or precision that is not to be had, :class:`WeightsError` for a file
-        that is no upscaling network.
+        Raises :class:`UsageError` for a device or precision that is not to be had and for int8 weights that this
+        processor would compute wrongly, :class:`WeightsError` for a file that is no upscaling network.
         """
         openvino = import_openvino()
         self.version = importlib.metadata.version("openvino")
@@ -94,9 +96,14 @@ class OpenVINOEngine:
         self._digest = network_digest(path)
         about = [FORMAT, openvino.get_version(), asdict(machine()), self._full_name(), self._options]
         self._key = [*about, self._digest]
-        self.scale, header = self._about()
+        self.scale, header, full_range = self._about()
         said = read_said(path, header)
         self.precision = agreed_precision(path, precision, said)
+        if full_range and self._device == "CPU" and machine().may_saturate_int8:
+            raise FullRangeError(
+                f"{path} has full-range int8 weights, which OpenVINO computes wrongly on an x86 processor without "
+                "VNNI, and none was found here; quantize it again with 'mafdn quantize', or use --engine onnxruntime"
+            )
         self.stencil = said.stencil(self._gates, self._run_given)
         self.compiled = functools.lru_cache(maxsize=COMPILED_KEPT)(self._compile)
 
@@ -125,13 +132,13 @@ class OpenVINOEngine:
             raise WeightsError(f"{self._path} was changed while it was in use; run it again")
         return model
 
-    def _about(self) -> tuple[int, str]:
-        """The scale and the header of the file."""
+    def _about(self) -> tuple[int, str, bool]:
+        """The scale and the header of the file, and whether it computes in int8 with weights of full range."""
         place = self._place("about")
         kept = load_kept(place)
         if kept is not None:
-            scale, header = json.loads(kept)
-            return scale, header
+            scale, header, full_range = json.loads(kept)
+            return scale, header, full_range
         try:
             probe = self._model.clone()
             probe.reshape([1, 3, PROBE, PROBE])
@@ -142,8 +149,9 @@ class OpenVINOEngine:
         header = str(self._model.get_rt_info(info).value) if self._model.has_rt_info(info) else ""
         scale = read_scale(self._path, shape)
         read_said(self._path, header)
-        keep(place, json.dumps([scale, header]).encode(), limit=ABOUTS)
-        return scale, header
+        full_range = is_full_range(self._model)
+        keep(place, json.dumps([scale, header, full_range]).encode(), limit=ABOUTS)
+        return scale, header, full_range
 
     def _compile(self, shape: tuple[int, ...], *, output: int = 0, given: bool = False) -> Any:
         """The graph for inputs of ``shape`` that gives one output, as it was compiled before or anew."""
@@ -204,6 +212,34 @@ def read_onnx(path: Path) -> Any:
         return loader.convert(loader.load(path))
     except (RuntimeError, frontend.GeneralFailure, frontend.OpConversionFailure, frontend.OpValidationFailure):
         raise _unreadable(path) from None
+
+
+def is_full_range(model: Any) -> bool:
+    """Whether a graph computes in int8 with signed weights beyond :data:`HALF_RANGE`, or quantizes its weights itself.
+
+    Found from the graph and not from its header, so that it holds for the files of other programs too. Where no
+    activation is quantized, and where weights are unsigned, OpenVINO computes in float.
+    """
+    operations: list[Any] = model.get_ordered_ops()
+    quantized = [op.input_value(0).get_node() for op in operations if op.get_type_name() == "FakeQuantize"]
+    constant = [_is_constant(node) for node in quantized]
+    if all(constant):
+        return False
+    return any(constant) or any(
+        op.get_element_type().to_string() == "i8" and len(op.shape) > 1 and _largest(op.data) > HALF_RANGE
+        for op in operations
+        if op.get_type_name() == "Constant"
+    )
+
+
+def _is_constant(node: Any) -> bool:
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return node.get_type_name() == "Constant"
+
+
+def _largest(weights: Any) -> int:
+    return int(np.abs(weights.astype(np.int16)).max(initial=0))
 
 
 def take_gates(model: Any) -> None:
