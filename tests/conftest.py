@@ -4,15 +4,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 import pyvips
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from mafdn.cli import run
 from mafdn.inference.engines.choice import Choice, Trial, remember
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
+
+# Tests run in as many processes as there are cores: torch, which reads this when it is imported, is to take one core of
+# each, and so are the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# How long an example takes says how busy the machine is.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
@@ -46,7 +55,21 @@ def peers(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small x2 network whose blocks do much (weights of three times the usual size) as ONNX, weights beside it."""
+    """A small x2 network whose blocks do much (weights of three times the usual size) as ONNX, weights beside it.
+
+    It is made once for all processes that run tests.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    path = folder / "exported" / "small.onnx"
+    with filelock.FileLock(folder / "exported.lock"):
+        if not path.with_suffix(".safetensors").is_file():
+            path.parent.mkdir(exist_ok=True)
+            _export(path)
+    return path
+
+
+def _export(path: Path) -> None:
     import torch
 
     from mafdn.export.onnx import export_onnx
@@ -58,10 +81,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, tensor in network.named_parameters():
             if name.startswith("blocks"):
                 tensor.mul_(3)
-    path = tmp_path_factory.mktemp("exported") / "small.onnx"
     export_onnx(network, path)
     save_network(network, path.with_suffix(".safetensors"), card={})
-    return path
 
 
 @pytest.fixture

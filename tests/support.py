@@ -91,7 +91,7 @@ def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
 
 def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 def watched(*arguments: object, program: str = WATCHED, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -105,4 +105,4 @@ def watched(*arguments: object, program: str = WATCHED, home: Path | None = None
         environment = {key: value for key, value in environment.items() if key not in folders}
         environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
     line = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=100, check=False, env=environment)
+    return subprocess.run(line, capture_output=True, text=True, timeout=200, check=False, env=environment)

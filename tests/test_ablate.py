@@ -21,6 +21,7 @@ def pair(workplace: Path) -> tuple[Path, Path]:
     return whole, without
 
 
+@pytest.mark.slow
 def test_configurations_are_compared_at_one_budget(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     arguments = ("ablate", *pair, "--steps", 12, "--jobs", 2, "-o", workplace / "out")
     code, out, err = cli(*arguments, "--json")
@@ -52,6 +53,7 @@ def test_configurations_are_compared_at_one_budget(workplace: Path, pair: tuple[
     assert pyvips.Image.new_from_file(str(curves)).height > 500
 
 
+@pytest.mark.slow
 def test_equal_minutes_are_measured_into_steps(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     train(config(workplace, "run", steps=10))
     pair[0].write_text(pair[0].read_text().replace('folder = "whole"', 'folder = "run"'))  # a run is there: untouched

@@ -267,6 +267,7 @@ def test_a_published_point_on_its_measured_one_has_no_label_of_its_own(
     assert [len(face) for face in faces] == [1, 0, 0]  # filled, hollow, hollow
 
 
+@pytest.mark.slow
 def test_a_comparison_and_its_report(bench: Path, weights: Path, tmp_path: Path, cli: Run) -> None:
     report = tmp_path / "out.md"
     networks = ["bicubic", str(weights), "afan", "mafdn"]
@@ -363,6 +364,7 @@ def test_what_cannot_be_compared_is_one_line(weights: Path, tmp_path: Path, cli:
     failed(cli("compare", "--network", "imdn", "--engine", "tensorrt", "--rounds", 1), 2, "tensorrt")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of the exporter
 def test_a_file_of_another_exporter_measures_the_same(peers: Path, tmp_path: Path) -> None:
     """Static batch, other names, another opset, no simplification, constants left unfolded."""

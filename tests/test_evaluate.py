@@ -23,7 +23,6 @@ from mafdn.evaluation.outputs import ResultFolder, write_csv
 from mafdn.evaluation.paired import differences, gains
 from mafdn.evaluation.scoring import evaluate, named
 from mafdn.evaluation.strips import StripPicture, draw_strip, telling_crop
-from mafdn.export.onnx import export_onnx
 from mafdn.inference.engines import Batch
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.pictures.reading import read_rgb8
@@ -456,10 +455,9 @@ def test_a_strip_of_a_run(cli: Run, bench: Path, tmp_path: Path) -> None:
     failed(cli(*arguments), 2, "no picture")
 
 
-def test_weights_beside_an_onnx_file_are_part_of_its_entry(tmp_path: Path) -> None:
+def test_weights_beside_an_onnx_file_are_part_of_its_entry(exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
-    export_onnx(MAFDN(MAFDNSettings(width=8, blocks=1)), path)
-    model = onnx.load(path)
+    model = onnx.load(exported)
     onnx.save(model, path, save_as_external_data=True, location="numbers.bin", size_threshold=0)
     protocol = Protocol(scale=4)
     before = entry_key(str(path), "set", protocol)

@@ -65,6 +65,7 @@ def answers(paths: list[Path], folder: Path) -> list[dict[str, object]]:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.timeout(900)
 def test_every_picture_of_the_corpora(shared: Path, tmp_path: Path) -> None:

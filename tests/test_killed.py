@@ -85,7 +85,7 @@ def kill_and_go_on(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int
                 time.sleep(chance.uniform(0, 2))
             else:
                 enough = count(out) + chance.randint(0, pictures // (kills + 1))
-                deadline = time.monotonic() + 30
+                deadline = time.monotonic() + 120
                 while count(out) <= enough and process.poll() is None and time.monotonic() < deadline:
                     time.sleep(0.001)
                 time.sleep(chance.uniform(0, 0.02))
@@ -127,11 +127,11 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> Non
         stdout=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not count(out) and time.monotonic() < deadline:
         time.sleep(0.002)
     os.kill(process.pid, number)
-    text, said = process.communicate(timeout=30)
+    text, said = process.communicate(timeout=120)
     done = len(contents(out))
     assert process.returncode == 130
     assert (text, said) == (
@@ -143,7 +143,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> Non
     assert report.is_file()
     first = {name: path.stat().st_mtime_ns for name in contents(out) if (path := out / name)}
     again = subprocess.run(
-        command(album, out, "--engine", "onnxruntime"), capture_output=True, text=True, timeout=60, check=False
+        command(album, out, "--engine", "onnxruntime"), capture_output=True, text=True, timeout=180, check=False
     )
     assert (again.returncode, again.stderr) == (0, "")
     assert len(contents(out)) == 12

@@ -275,6 +275,7 @@ train(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_spikes_far_apart_do_not_stop_two_processes(workplace: Path) -> None:
     script = workplace / "spiky.py"
     script.write_text(SPIKY)
@@ -299,6 +300,7 @@ def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
     assert final(workplace / "run").step >= 5
 
 
+@pytest.mark.slow
 def test_killed_five_times_it_goes_on_each_time(workplace: Path) -> None:
     """SIGKILL at random moments: the end is bit for bit that of an uninterrupted run, and no file is left over."""
     whole = final(train(config(workplace, "whole", steps=300, save_every=5)))
@@ -354,7 +356,9 @@ def test_a_run_starts_from_another_scale_by_the_command_line(workplace: Path, cl
     assert cli("train", config(workplace, "b"), "--init-body", workplace / "none.safetensors")[0] == 1
 
 
-@pytest.mark.parametrize("name", ["imdn", "afan", "ddistill"])
+@pytest.mark.parametrize(
+    "name", ["imdn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("afan", "ddistill"))]
+)
 def test_every_network_trains_and_is_exported(workplace: Path, name: str, cli: Cli) -> None:
     path = config(workplace)
     text = path.read_text().replace("patch = 12", "patch = 16")  # DDistill-SR takes nothing below 15

@@ -162,6 +162,13 @@ def check(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_orientation_and_every_profile(case: Case, shared: Path, tmp_path: Path) -> None:
+    for orientation, profile in zip(range(1, 9), itertools.cycle(PROFILES)):
+        check(case, profile, orientation, shared, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_all_with_all(case: Case, shared: Path, tmp_path: Path) -> None:
     for orientation, profile in itertools.product(range(1, 9), PROFILES):
         check(case, profile, orientation, shared, tmp_path)

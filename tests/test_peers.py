@@ -185,7 +185,7 @@ def test_training_starts_from_no_other_network(tmp_path: Path) -> None:
         load_mafdn(path)
 
 
-@pytest.mark.parametrize("settings", SMALL[1:4], ids=str)
+@pytest.mark.parametrize("settings", [SMALL[1], pytest.param(SMALL[2], marks=pytest.mark.slow), SMALL[3]], ids=str)
 def test_every_network_can_be_exported(settings: Settings, tmp_path: Path) -> None:
     network, path = made(settings), tmp_path / "n.onnx"
     assert export_onnx(network, path) < 1e-4

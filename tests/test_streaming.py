@@ -89,8 +89,9 @@ def test_rows_in_a_file(tmp_path: Path, stored: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("tile", [96, 128])
-def test_bands_join_into_what_an_array_gives(channels: int, tile: int) -> None:
-    engine = open_engine(shipped(2, ".onnx"), threads=1)
+@pytest.mark.parametrize("network", ["small", pytest.param("shipped", marks=pytest.mark.slow)])
+def test_bands_join_into_what_an_array_gives(channels: int, tile: int, network: str, exported: Path) -> None:
+    engine = open_engine(exported if network == "small" else shipped(2, ".onnx"), threads=1)
     array = noise(150, 130, channels)
     bands = list(upscale_rows(engine, array, tile=tile))
     assert len(bands) > 1

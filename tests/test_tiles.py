@@ -192,7 +192,7 @@ def test_alpha_has_gates_of_its_own(engines: dict[str, Engine]) -> None:
 # --- the weights that ship
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (3, 4))])
 def test_the_default_halo_loses_nothing_on_photographs(shared: Path, scale: int) -> None:
     picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:200, :200] / np.float32(255)
     engine = open_engine(shipped(scale, ".onnx"))
@@ -203,6 +203,7 @@ def test_the_default_halo_loses_nothing_on_photographs(shared: Path, scale: int)
     assert np.abs(upscale(engine, picture, tile=128) - whole).max() <= TOLERANCE / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_the_full_halo_is_exact_for_what_ships(name: str) -> None:
     engine, picture = open_engine(shipped(4, ".onnx"), name=name), noise(60, 1100, 3)

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -55,10 +56,13 @@ def export_onnx(network: Network, path: Path) -> float:
     ``path`` is then what it was.
     """
     folded = network.fold().cpu()
+    checked = _checked_pictures(folded)
+    worst = math.nan
     try:
         with replacing(path) as temporary:
-            onnx.save(_graph(folded), temporary)
-            worst = float(np.max(_differences(folded, temporary)))  # NaN stays NaN
+            if all(np.isfinite(values).all() for values in checked.values()):
+                onnx.save(_graph(folded), temporary)
+                worst = float(np.max(_differences(temporary, checked)))  # NaN stays NaN
             if not worst <= TOLERANCE:
                 raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
     except OSError as error:
@@ -114,19 +118,21 @@ def _halo(folded: Network, radius: int) -> int:
     return min(radius, 2 * (max(wide, default=0) // 2 + 1))
 
 
-def _differences(folded: Network, path: Path) -> list[float]:
-    """The largest difference of every engine from the network, each found in a process of its own.
-
-    (:mod:`mafdn.export.check` says why.)
-    """
+def _checked_pictures(folded: Network) -> dict[str, Batch]:
+    """Pictures ``lr0``, ``lr1``, ... and what the network makes of them, ``sr0``, ``sr1``, ..."""
     pictures: dict[str, Batch] = {}
     for i, (height, width) in enumerate(CHECKED_SIZES):
         x = _picture(height, width)
         with torch.inference_mode():
-            expected: Batch = folded(torch.from_numpy(x)).numpy()
-        if not np.isfinite(expected).all():
-            return [float("nan")]
-        pictures |= {f"lr{i}": x, f"sr{i}": expected}
+            pictures |= {f"lr{i}": x, f"sr{i}": folded(torch.from_numpy(x)).numpy()}
+    return pictures
+
+
+def _differences(path: Path, pictures: dict[str, Batch]) -> list[float]:
+    """The largest difference of every engine from the network, each found in a process of its own.
+
+    (:mod:`mafdn.export.check` says why.)
+    """
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         stored = Path(folder, "pictures.npz")
         with stored.open("wb") as file:
