@@ -19,7 +19,6 @@ from mafdn.bench import timing as latency
 from mafdn.bench.timing import measure_latency
 from mafdn.compare import plots
 from mafdn.compare.plots import COSTS, Point, draw_costs
-from mafdn.compare.publish import document
 from mafdn.compare.published import read_published
 from mafdn.compare.report import points, render
 from mafdn.errors import ConfigError, MafdnError, UsageError, WeightsError
@@ -292,7 +291,7 @@ def test_a_comparison_and_its_report(bench: Path, weights: Path, tmp_path: Path,
     assert rows["MAFDN (reconstruction), mafdn-x4"]["scores"]["Little"]["psnr"] == scores[1]["mean"]["psnr"]
     text = report.read_text()
     stored = json.loads((tmp_path / "out" / "compare.json").read_text())
-    assert document(stored, folder="out", project=tmp_path) == text
+    assert render(stored, folder="out") == text
     assert str(tmp_path) not in text
     assert "mafdn compare --network bicubic --network small.safetensors --network afan --network mafdn" in text
     assert "--rounds 1 --engine auto --report out.md" in text

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from mafdn.errors import MafdnError, UsageError, WeightsError
-from mafdn.export.onnx import onnx as export
+from mafdn.export import onnx as export
 from mafdn.networks import Network, load_network
 
 
