@@ -28,8 +28,8 @@ from mafdn.bench.convolutions import profile_layers
 from mafdn.errors import ConfigError, UsageError, WeightsError
 from mafdn.evaluation.benchset import PictureScore, SetScore
 from mafdn.evaluation.methods import open_method
-from mafdn.inference import ENGINES, Engine, engines, open_engine, upscale
-from mafdn.inference.engines import onnxruntime, openvino
+from mafdn.inference import ENGINES, Engine, EngineOptions, open_engine, upscale
+from mafdn.inference.engines import onnxruntime, openvino, registry
 from mafdn.inference.engines.base import HALF_RANGE
 from mafdn.inference.engines.choice import Choice, Trial
 from mafdn.inference.engines.model_files import has_int8, int8_file
@@ -121,13 +121,13 @@ def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def simulate(monkeypatch: pytest.MonkeyPatch, system: str, *features: str) -> None:
-    for module in (engines, openvino, onnxruntime):
+    for module in (registry, openvino, onnxruntime):
         monkeypatch.setattr(module, "machine", lambda: replace(machine(), system=system, features=features))
 
 
 @pytest.fixture(scope="session")
 def engine(quantized: Path) -> Engine:
-    return open_engine(quantized, name="openvino", threads=1)
+    return open_engine(quantized, EngineOptions(engine="openvino", threads=1))
 
 
 # --- the exported form
@@ -227,7 +227,9 @@ def test_a_damaged_file_has_a_header_or_is_refused(
 def test_int8_is_near_float(exported: Path, quantized: Path) -> None:
     x = soft(60, 70, seed=5)
     for name in ENGINES:
-        assert psnr(open_engine(exported).run(x), open_engine(quantized, name=name).run(x), peak=1.0) > 40
+        assert (
+            psnr(open_engine(exported).run(x), open_engine(quantized, EngineOptions(engine=name)).run(x), peak=1.0) > 40
+        )
 
 
 @given(st.data())
@@ -248,7 +250,7 @@ def test_any_tiling_equals_the_whole_bit_for_bit(engine: Engine, data: st.DataOb
 def test_engines_agree_on_what_ships_in_int8(scale: int, shared: Path) -> None:
     """OpenVINO computes wrongly when activations are signed: this was 12 dB off."""
     picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:96, :80]
-    results = [upscale(open_engine(shipped_int8(scale), name=name), picture) for name in ENGINES]
+    results = [upscale(open_engine(shipped_int8(scale), EngineOptions(engine=name)), picture) for name in ENGINES]
     assert psnr(results[0], results[1]) > 40
     float32 = upscale(open_engine(shipped(scale, ".onnx")), picture)
     assert all(psnr(float32, result) > 35 for result in results)
@@ -256,7 +258,7 @@ def test_engines_agree_on_what_ships_in_int8(scale: int, shared: Path) -> None:
 
 def test_tiles_of_what_ships_in_int8_are_the_whole() -> None:
     picture = soft(60, 420, seed=3)[0].transpose(1, 2, 0)
-    engine = open_engine(shipped_int8(4), name="openvino")
+    engine = open_engine(shipped_int8(4), EngineOptions(engine="openvino"))
     assert engine.stencil
     x = np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
     whole = engine.stencil.run(x, engine.stencil.gates(x))[0].transpose(1, 2, 0).clip(0, 1)
@@ -285,12 +287,12 @@ def test_a_file_beyond_half_range_is_not_written(
 
 OPENED: dict[str, Callable[[Path], object]] = {
     "load": lambda path: load(path),
-    "load in int8": lambda path: load(path, precision="int8"),
-    "load in bf16": lambda path: load(path, precision="bf16", engine="openvino", device="cpu"),
-    "openvino": lambda path: open_engine(path, name="openvino"),
-    "openvino on the CPU": lambda path: open_engine(path, name="openvino", device="CPU"),
+    "load in int8": lambda path: load(path, engine=EngineOptions(precision="int8")),
+    "load in bf16": lambda path: load(path, engine=EngineOptions(precision="bf16", engine="openvino", device="cpu")),
+    "openvino": lambda path: open_engine(path, EngineOptions(engine="openvino")),
+    "openvino on the CPU": lambda path: open_engine(path, EngineOptions(engine="openvino", device="CPU")),
     "the engine itself": lambda path: OpenVINOEngine(path),
-    "beside its network": lambda path: open_engine(path.with_name("full.onnx"), precision="int8"),
+    "beside its network": lambda path: open_engine(path.with_name("full.onnx"), EngineOptions(precision="int8")),
     "a method": lambda path: open_method(str(path), scale=2),
     "layers": lambda path: profile_layers(path, (16, 16), threads=1),
 }
@@ -304,8 +306,8 @@ def test_full_range_is_refused_without_vnni(
     if way == "load in bf16" and "bf16" not in OpenVINOEngine.devices()["cpu"]:
         pytest.skip("this processor has no bf16")
     shutil.copy(exported, full_range.with_name("full.onnx"))
-    monkeypatch.setattr(engines, "measure_engines", None)  # engines are not timed again for it
-    monkeypatch.setattr(engines, "remembered", lambda **_: CHOICE)
+    monkeypatch.setattr(registry, "measure_engines", None)  # engines are not timed again for it
+    monkeypatch.setattr(registry, "remembered", lambda _: CHOICE)
     for _ in range(2):  # read anew, and from what is kept
         with pytest.raises(UsageError) as caught:
             OPENED[way](full_range)
@@ -337,10 +339,10 @@ def test_full_range_is_refused_by_every_command(
 @pytest.mark.usefixtures("without_vnni")
 def test_half_range_is_taken_without_vnni(quantized: Path, full_range: Path) -> None:
     x = soft(40, 50, seed=2)
-    results = [open_engine(quantized, name=name, precision="int8").run(x) for name in ENGINES]
+    results = [open_engine(quantized, EngineOptions(engine=name, precision="int8")).run(x) for name in ENGINES]
     assert psnr(results[0], results[1], peak=1.0) > 40
     # onnxruntime computes these convolutions in float.
-    assert psnr(open_engine(full_range, name="onnxruntime").run(x), results[1], peak=1.0) > 40
+    assert psnr(open_engine(full_range, EngineOptions(engine="onnxruntime")).run(x), results[1], peak=1.0) > 40
 
 
 @pytest.mark.parametrize(
@@ -379,8 +381,8 @@ def test_only_a_processor_known_to_be_safe_takes_full_range(
 def test_full_range_is_found_in_the_files_of_other_programs(kind: str, refused: bool, tmp_path: Path) -> None:
     path = foreign(tmp_path / "foreign.onnx", kind)
     with pytest.raises(UsageError, match="full-range") if refused else contextlib.nullcontext():
-        open_engine(path, name="openvino")
-    assert open_engine(path, name="onnxruntime").scale == 1
+        open_engine(path, EngineOptions(engine="openvino"))
+    assert open_engine(path, EngineOptions(engine="onnxruntime")).scale == 1
 
 
 def foreign(path: Path, kind: str) -> Path:
@@ -419,7 +421,7 @@ def foreign(path: Path, kind: str) -> Path:
 
 @pytest.mark.usefixtures("without_vnni")
 def test_onnxruntime_makes_full_range_unsigned(tmp_path: Path) -> None:
-    engine: Any = open_engine(foreign(tmp_path / "foreign.onnx", "QLinearConv"), name="onnxruntime")
+    engine: Any = open_engine(foreign(tmp_path / "foreign.onnx", "QLinearConv"), EngineOptions(engine="onnxruntime"))
     options = engine._session.get_session_options()
     assert options.get_session_config_entry("session.x64quantprecision") == "1"
     white = engine.run(np.ones((1, 3, 4, 4), np.float32))
@@ -431,12 +433,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from mafdn.inference.engines import openvino, open_engine
+from mafdn.inference import EngineOptions, open_engine
+from mafdn.inference.engines import openvino
 from mafdn.pixels import psnr
 real = openvino.machine
 openvino.machine = lambda: replace(real(), features=("avx512_vnni",))  # nothing is refused: it is what is measured
 x = np.load(sys.argv[1])
-float32, int8 = (open_engine(Path(path), name="openvino", threads=1).run(x) for path in sys.argv[2:])
+float32, int8 = (open_engine(Path(path), EngineOptions(engine="openvino", threads=1)).run(x) for path in sys.argv[2:])
 print(psnr(float32, int8, peak=1.0))
 """
 

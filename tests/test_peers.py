@@ -12,7 +12,7 @@ import torch
 
 from mafdn.errors import UsageError, WeightsError
 from mafdn.export.onnx import export_onnx
-from mafdn.inference import ENGINES, open_engine
+from mafdn.inference import ENGINES, EngineOptions, open_engine
 from mafdn.networks import (
     AFAN,
     ARCHITECTURES,
@@ -223,7 +223,7 @@ def test_a_picture_too_small_to_measure_is_one_line(cli: Run, tmp_path: Path) ->
     export_onnx(made(DDistillSettings(width=8, blocks=1)), exported)
     for engine in ENGINES:
         with pytest.raises(UsageError, match="cannot take a picture of 10x12"):
-            open_engine(exported, name=engine).run(np.zeros((1, 3, 12, 10), np.float32))
+            open_engine(exported, EngineOptions(engine=engine)).run(np.zeros((1, 3, 12, 10), np.float32))
 
 
 def test_settings_find_their_network() -> None:

@@ -9,7 +9,7 @@ import torch
 from mafdn.evaluation.benchset import Protocol, measure
 from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
-from mafdn.inference import ENGINES, open_engine
+from mafdn.inference import ENGINES, EngineOptions, open_engine
 from mafdn.networks import SMFANet, SMFANetSettings, count
 from mafdn.networks.convert import WRAPPERS, load_pth
 from mafdn.networks.smfanet import SMALLEST, nearest, windowed_maximum
@@ -54,7 +54,7 @@ def test_tensors_are_found_where_basicsr_keeps_them(peers: Path, tmp_path: Path,
 def test_every_engine_agrees_at_every_size(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     network, path = small(), tmp_path_factory.mktemp("export") / "n.onnx"
     export_onnx(network, path)
-    engine = open_engine(path, name=name)
+    engine = open_engine(path, EngineOptions(engine=name))
     rng = np.random.default_rng(0)
     for height, width in [(8, 8), (8, 15), (16, 24), (17, 31), (23, 40), (57, 86), (120, 120)]:
         x = rng.random((1, 3, height, width), np.float32)

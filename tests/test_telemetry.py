@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mafdn._support.telemetry import disable_telemetry, hidden
-from mafdn.inference.engines import NAMES
+from mafdn.inference.engines import ENGINE_NAMES
 from tests.support import WATCHED, watched
 
 EXPORT_AND_QUANTIZE = (
@@ -34,7 +34,7 @@ def foreign(home: Path) -> list[str]:
     return [str(path) for path in files if "mafdn" not in path.parts]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENGINE_NAMES)
 def test_no_engine_uses_the_network_or_marks_the_user(name: str, png: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mafdn.evaluation.benchset import BenchPicture, read_bench
 from mafdn.inference import Stencil, open_engine
-from mafdn.inference.gates import AREA, WINDOW, Windows, spread_windows
+from mafdn.inference.gates import SAMPLE_AREA, WINDOW_SIDE, Windows, spread_windows
 from mafdn.inference.upscale import cut
 from mafdn.networks import load_mafdn
 from mafdn.networks.fast import CONTRAST_EPSILON
@@ -96,7 +96,7 @@ def main(bench: Path, photos: list[Path]) -> None:
             sets.append({"set": name, "scale": scale, "pictures": len(shown), "samples": rows})
             print(name, scale, file=sys.stderr)
     halos = [halo_errors(bench, scale) for scale in MEASURED]
-    print(json.dumps({"window": WINDOW, "area": AREA, "sets": sets, "halos": halos}, indent=2))
+    print(json.dumps({"window": WINDOW_SIDE, "area": SAMPLE_AREA, "sets": sets, "halos": halos}, indent=2))
 
 
 def held(stencil: Stencil, lr: Pixels, sample: Callable[[Pixels], np.ndarray]) -> np.ndarray:

@@ -24,11 +24,9 @@ import pyvips
 from mafdn._support.machine import machine
 from mafdn.inference import upscale
 from mafdn.pictures.reading import open_picture, read_rgb8
-from mafdn.upscaling.folder.engines import Networks
-from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.plan import Request
 from mafdn.upscaling.folder.run import upscale_all
-from mafdn.upscaling.size import Size
+from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 
 Result = TypeVar("Result")
 PICTURES, ROUNDS = 6, 11
@@ -60,7 +58,7 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float, float]:
 
 
 def main() -> None:
-    networks, size = Networks(), Size(scale=SCALE)
+    networks, options = NetworkSet(), UpscaleOptions(size=SCALE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         crops(Path(sys.argv[1]), folder)
@@ -77,10 +75,9 @@ def main() -> None:
         for number in range(ROUNDS):
             measured: dict[str, Any] = {"bare": bare[0]}
             for kind in FOLDERS:
-                out = folder / f"{kind}-{number}"
-                request = Request(folder=out, size=size, pattern=Pattern.usual(size))
+                to = FolderOptions(folder=folder / f"{kind}-{number}")
                 before = bare
-                report, seconds, spent = timed(partial(upscale_all, [folder / kind], request, networks))
+                report, seconds, spent = timed(partial(upscale_all, [folder / kind], networks, options, to))
                 _, *bare = timed(alone)
                 assert report.counts["done"] == PICTURES
                 measured[kind] = {

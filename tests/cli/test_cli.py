@@ -81,7 +81,7 @@ def test_a_result_s_name_may_hold_brackets(cli: Run, png: Path) -> None:
     failed(cli("upscale", png.with_name("no [1].png"), png.with_name("out.png")), 1, "no [1].png: No such file")
     assert not png.with_name("small_x4.png").exists()
     code, out, _ = cli("upscale", png, png.with_name("br*.png"), "--scale", 1)
-    assert (code, "2 made" in out) == (0, True)
+    assert (code, "2 upscaled" in out) == (0, True)
     code, out, _ = cli("upscale", png.with_name("br [[]1].p*"), png.with_name("no*.png"), "--dry-run")
     assert (code, "matches no file" in out) == (1, True)
 
@@ -102,7 +102,7 @@ def test_an_unwritable_folder_is_one_line(cli: Run, png: Path) -> None:
 def test_wrong_requests_are_one_line(cli: Run, png: Path, tmp_path: Path) -> None:
     failed(cli("upscale"), 2, "INPUT")
     failed(cli("upscale", png, "--scale", 0), 2, "scale", "0")
-    failed(cli("upscale", png, "--scale", 2, "--width", 90), 2, "one size", "scale, width")
+    failed(cli("upscale", png, "--scale", 2, "--width", 90), 2, "exactly one size", "scale, width")
     failed(cli("upscale", png, "--fit", "90"), 2, "--fit", "1920x1080")
     failed(cli("upscale", png, "--format", "psd"), 2, "psd", "png")
     failed(cli("upscale", png, "--quality", 50), 2, "PNG", "quality")
@@ -123,7 +123,7 @@ def test_bugs_are_one_line_too(cli: Run, png: Path, monkeypatch: pytest.MonkeyPa
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a\nb")
 
-    monkeypatch.setattr("mafdn.api.load", broken)
+    monkeypatch.setattr("mafdn.api.upscale_file", broken)
     failed(cli("upscale", png), 1, "internal error", "ZeroDivisionError", "a b")
 
 
@@ -131,7 +131,7 @@ def test_ctrl_c(cli: Run, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mafdn.api.load", interrupted)
+    monkeypatch.setattr("mafdn.api.upscale_file", interrupted)
     failed(cli("upscale", png), 130, "stopped")
 
 

@@ -22,8 +22,8 @@ from mafdn._support.atomic import sha256
 from mafdn._support.cache import DIGEST, cache_folder, keep, load_kept
 from mafdn._support.machine import Machine, machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
-from mafdn.inference import engines, open_engine
-from mafdn.inference.engines import ENGINES, NAMES, auto_precision, chosen_engine
+from mafdn.inference import EngineOptions, open_engine
+from mafdn.inference.engines import ENGINE_NAMES, ENGINES, auto_precision, chosen_engine, registry
 from mafdn.inference.engines.choice import Choice, Trial, remember, remembered
 from mafdn.inference.engines.model_files import network_digest
 from mafdn.inference.engines.openvino import OpenVINOEngine
@@ -56,9 +56,12 @@ def with_header(source: Path, target: Path, **entries: object) -> Path:
 # --- the protocol
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENGINE_NAMES)
 def test_every_engine_keeps_the_protocol(name: str, small: Path) -> None:
-    engine, reference = open_engine(small, name=name, threads=1), open_engine(small, name="onnxruntime")
+    engine, reference = (
+        open_engine(small, EngineOptions(engine=name, threads=1)),
+        open_engine(small, EngineOptions(engine="onnxruntime")),
+    )
     assert (engine.name, engine.device, engine.precision, engine.scale) == (name, "cpu", "fp32", 2)
     assert engine.version[0].isdigit()
     x = noise(1, 3, 20, 27)
@@ -79,9 +82,9 @@ def test_half_precision_is_near_and_told(kind: type[OpenVINOEngine] | type[Torch
     if "bf16" not in kind.devices()["cpu"]:
         pytest.skip("this processor has none")
     x = noise(1, 3, 24, 24)
-    engine = open_engine(small, name=kind.name, precision="bf16")
+    engine = open_engine(small, EngineOptions(engine=kind.name, precision="bf16"))
     assert engine.precision == "bf16"
-    difference = np.abs(engine.run(x) - open_engine(small, name=kind.name).run(x)).max()
+    difference = np.abs(engine.run(x) - open_engine(small, EngineOptions(engine=kind.name)).run(x)).max()
     assert AGREED < difference < 0.1
 
 
@@ -89,19 +92,19 @@ def test_an_int8_file_is_found_beside_and_told(small: Path, tmp_path: Path) -> N
     path = tmp_path / "net.onnx"
     path.write_bytes(small.read_bytes())
     with pytest.raises(WeightsError, match=r"net-int8\.onnx"):
-        open_engine(path, precision="int8")
+        open_engine(path, EngineOptions(precision="int8"))
     with_header(small, tmp_path / "net-int8.onnx", precision="int8", source_sha256="0" * 64)
-    with pytest.raises(WeightsError, match="quantize it again"):
-        open_engine(path, precision="int8")
+    with pytest.raises(WeightsError, match="run 'mafdn quantize' again"):
+        open_engine(path, EngineOptions(precision="int8"))
     with_header(small, tmp_path / "net-int8.onnx", precision="int8", source_sha256=sha256(path))
     for name in ("auto", *ENGINES):
-        assert open_engine(path, name=name, precision="int8").precision == "int8"
+        assert open_engine(path, EngineOptions(engine=name, precision="int8")).precision == "int8"
     assert open_engine(tmp_path / "net-int8.onnx").precision == "int8"  # whatever is asked for, it is one
     with_header(small, tmp_path / "net-int8.onnx", source_sha256=sha256(path))
-    with pytest.raises(WeightsError, match="no int8 network"):
-        open_engine(path, name="openvino", precision="int8")
+    with pytest.raises(WeightsError, match="not an int8 model"):
+        open_engine(path, EngineOptions(engine="openvino", precision="int8"))
     with pytest.raises(UsageError, match="int8"):
-        open_engine(small, name="torch", precision="int8")
+        open_engine(small, EngineOptions(engine="torch", precision="int8"))
 
 
 def test_auto_precision_is_int8_only_where_it_is_much_faster(
@@ -112,53 +115,64 @@ def test_auto_precision_is_int8_only_where_it_is_much_faster(
 
     path = tmp_path / "net.onnx"
     path.write_bytes(small.read_bytes())
-    monkeypatch.setattr(engines, "machine", features("avx2", "avx512_vnni"))
+    monkeypatch.setattr(registry, "machine", features("avx2", "avx512_vnni"))
     assert auto_precision(path) == "fp32"  # no such file
     with_header(small, tmp_path / "net-int8.onnx", precision="int8", source_sha256=sha256(path))
-    assert auto_precision(path) == auto_precision(path, engine="openvino") == "int8"
-    assert auto_precision(path, engine="onnxruntime") == "fp32"
-    assert open_engine(path, precision="auto").precision == "int8"
+    assert auto_precision(path) == auto_precision(path, EngineOptions(engine="openvino")) == "int8"
+    assert auto_precision(path, EngineOptions(engine="onnxruntime")) == "fp32"
+    assert open_engine(path, EngineOptions(precision="auto")).precision == "int8"
     assert open_engine(path).precision == "fp32"
-    monkeypatch.setattr(engines, "machine", features("avx2"))
+    monkeypatch.setattr(registry, "machine", features("avx2"))
     assert auto_precision(path) == "fp32"
 
 
 @pytest.mark.parametrize(
     ("asked", "kind", "words"),
     [
-        ({"name": "onnxruntime", "device": "cuda"}, MissingPackageError, "onnxruntime-gpu"),
-        ({"name": "onnxruntime", "device": "directml"}, MissingPackageError, "onnxruntime-directml"),
-        ({"name": "onnxruntime", "device": "tpu"}, UsageError, "coreml"),
-        ({"name": "onnxruntime", "precision": "bf16"}, UsageError, "onnxruntime on this machine's cpu"),
-        ({"name": "openvino", "device": "gpu.7"}, UsageError, "cpu"),
-        ({"name": "torch", "device": "tpu"}, UsageError, "cpu"),
-        ({"name": "torch", "precision": "fp16", "device": "cpu"}, UsageError, "fp16"),
+        ({"engine": "onnxruntime", "device": "cuda"}, MissingPackageError, "onnxruntime-gpu"),
+        ({"engine": "onnxruntime", "device": "directml"}, MissingPackageError, "onnxruntime-directml"),
+        ({"engine": "onnxruntime", "device": "tpu"}, UsageError, "coreml"),
+        ({"engine": "onnxruntime", "precision": "bf16"}, UsageError, "onnxruntime on cpu does not support bf16"),
+        ({"engine": "openvino", "device": "gpu.7"}, UsageError, "cpu"),
+        ({"engine": "torch", "device": "tpu"}, UsageError, "cpu"),
+        ({"engine": "torch", "precision": "fp16", "device": "cpu"}, UsageError, "fp16"),
         ({"device": "directml"}, UsageError, "onnxruntime-directml"),
         ({"precision": "fp8"}, UsageError, "int8"),
-        ({"name": "tpu"}, UsageError, "torch"),
+        ({"engine": "tpu"}, UsageError, "torch"),
     ],
 )
 def test_what_is_not_to_be_had_is_one_line(
     asked: dict[str, str], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "shipped_scales", lambda: ())  # the small network is quicker to measure
+    monkeypatch.setattr(registry, "shipped_scales", lambda: ())  # the small network is quicker to measure
     with pytest.raises(kind) as caught:
-        open_engine(small, **asked)
+        open_engine(small, EngineOptions(**asked))
     assert type(caught.value) is kind
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+def test_the_names_of_engines_are_those_that_exist() -> None:
+    assert (*ENGINES, TorchEngine.name) == ENGINE_NAMES
+
+
+def test_weights_files_are_run_by_torch_alone(small: Path) -> None:
+    weights = small.with_suffix(".safetensors")
+    assert open_engine(weights).name == "torch"
+    with pytest.raises(UsageError, match="openvino runs ONNX files"):
+        open_engine(weights, EngineOptions(engine="openvino"))
+
+
 def test_torch_needs_the_weights_beside(small: Path, tmp_path: Path) -> None:
     (tmp_path / "alone.onnx").write_bytes(small.read_bytes())
     with pytest.raises(WeightsError, match=r"alone\.safetensors"):
-        open_engine(tmp_path / "alone.onnx", name="torch")
-    assert open_engine(small.with_suffix(".safetensors"), name="torch").scale == 2
+        open_engine(tmp_path / "alone.onnx", EngineOptions(engine="torch"))
+    assert open_engine(small.with_suffix(".safetensors"), EngineOptions(engine="torch")).scale == 2
 
 
 def test_load_takes_them_all(picture: np.ndarray) -> None:
-    a = load("x4", engine="onnxruntime", device="cpu", threads=1, precision="fp32").upscale(picture)
-    b = load("x4", engine="torch", device="CPU").upscale(picture)
+    a = load("x4", engine=EngineOptions(engine="onnxruntime", device="cpu", threads=1)).upscale(picture)
+    b = load("x4", engine=EngineOptions(engine="torch", device="CPU")).upscale(picture)
     assert np.abs(a.astype(int) - b).max() <= 1
 
 
@@ -272,7 +286,7 @@ def test_a_damaged_blob_is_compiled_again_in_silence(
 def test_an_unusable_cache_is_no_error(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("MAFDN_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(engines, "shipped_scales", lambda: ())
+    monkeypatch.setattr(registry, "shipped_scales", lambda: ())
     x = noise(1, 3, 18, 20)
     assert open_engine(small).run(x).shape == (1, 3, 36, 40)  # measured, compiled, and nothing kept
     assert not keep(tmp_path / "file" / "a.blob", b"", limit=1)
@@ -293,30 +307,30 @@ def test_the_fastest_is_chosen_where_it_is_clearly_so() -> None:
         Trial(engine="openvino", device="gpu", problem="no driver"),
     )
     assert choice.best() == ("onnxruntime", "cuda")
-    assert choice.best(device="cpu") == ("openvino", "cpu")  # three percent are chance
-    assert choice.best(engine="openvino") == ("openvino", "cpu")
-    assert choice.best(engine="openvino", device="gpu") is None
+    assert choice.best(EngineOptions(device="cpu")) == ("openvino", "cpu")  # three percent are chance
+    assert choice.best(EngineOptions(engine="openvino")) == ("openvino", "cpu")
+    assert choice.best(EngineOptions(engine="openvino", device="gpu")) is None
 
 
 def test_a_choice_is_remembered_and_followed(small: Path) -> None:
     choice = chosen(Trial(engine="onnxruntime", device="cpu", seconds=1.0))
     assert remember(choice)
-    assert remembered(threads=None, precision="fp32") == choice
-    assert remembered(threads=7, precision="fp32") is None
+    assert remembered(EngineOptions()) == choice
+    assert remembered(EngineOptions(threads=7)) is None
     assert open_engine(small).name == "onnxruntime"
-    assert open_engine(small, name="openvino").name == "openvino"
+    assert open_engine(small, EngineOptions(engine="openvino")).name == "openvino"
     for content in (b"", b"[]", b'{"trials": 1}', b'{"trials": [{"engine": "x"}]}'):
         (path,) = (p for p in cache_folder("engines").iterdir() if load_kept(p) and b"net.onnx" in p.read_bytes())
         keep(path, content, limit=10**6)
-        assert remembered(threads=None, precision="fp32") is None
+        assert remembered(EngineOptions()) is None
         assert remember(choice)
 
 
 def test_a_device_that_is_gone_is_measured_anew(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remember(chosen(Trial(engine="onnxruntime", device="cuda", seconds=0.1)))
-    monkeypatch.setattr(engines, "shipped_scales", lambda: ())  # the small network is quicker to measure
+    monkeypatch.setattr(registry, "shipped_scales", lambda: ())  # the small network is quicker to measure
     assert open_engine(small).device == "cpu"
-    choice = remembered(threads=None, precision="fp32")
+    choice = remembered(EngineOptions())
     assert choice
     assert {(t.engine, t.device) for t in choice.trials} >= {("openvino", "cpu"), ("onnxruntime", "cpu")}
     assert all(t.seconds for t in choice.trials if t.device == "cpu")
@@ -326,7 +340,7 @@ def test_who_cannot_run_is_told(small: Path, monkeypatch: pytest.MonkeyPatch) ->
     def broken(_: object, __: object) -> None:
         raise RuntimeError("the driver\nis broken")
 
-    monkeypatch.setattr(engines, "shipped_scales", lambda: ())
+    monkeypatch.setattr(registry, "shipped_scales", lambda: ())
     monkeypatch.setattr(ENGINES["openvino"], "run", broken)
     choice = chosen_engine(small, fresh=True)
     (trial,) = (t for t in choice.trials if t.engine == "openvino" and t.device == "cpu")
@@ -373,7 +387,7 @@ def test_a_file_that_is_no_network_is_one_line(content: bytes, png: Path, tmp_pa
     path.write_bytes(content)
     done = watched("upscale", png, "--network", path)
     assert done.returncode == 1
-    expected = f"mafdn: {path} is not a network from (1, 3, H, W) that OpenVINO can read\n"
+    expected = f"mafdn: {path} is not a network with input (1, 3, H, W) that OpenVINO can read\n"
     assert done.stderr == expected
 
 
@@ -393,4 +407,4 @@ def test_shipped_networks_are_found_in_every_precision_they_have() -> None:
     for scale in (2, 3, 4):
         path: Any = shipped(scale, ".onnx")
         if path.with_name(f"{path.stem}-int8.onnx").is_file():
-            assert open_engine(path, precision="int8").precision == "int8"
+            assert open_engine(path, EngineOptions(precision="int8")).precision == "int8"

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference import ENGINES, Engine, open_engine, upscale
+from mafdn.inference import ENGINES, Engine, EngineOptions, open_engine, upscale
 from mafdn.inference.engines import Stencil
-from mafdn.inference.gates import AREA, WHOLE, sample_windows
+from mafdn.inference.gates import SAMPLE_AREA, WHOLE_AREA, sample_windows
 from mafdn.networks import AFANSettings, DDistillSettings, IMDNSettings, MAFDNSettings, build
 from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pictures.reading import read_rgb8
@@ -36,7 +36,7 @@ def stencil_of(engine: Engine) -> Stencil:
 
 @pytest.fixture(scope="session")
 def engines(exported: Path) -> dict[str, Engine]:
-    return {name: open_engine(exported, name=name, threads=1) for name in ENGINES}
+    return {name: open_engine(exported, EngineOptions(engine=name, threads=1)) for name in ENGINES}
 
 
 # --- the network
@@ -104,9 +104,9 @@ def test_the_sample_is_bounded_and_inside_the_picture(height: int, width: int) -
     windows = sample_windows(height, width)
     pixels = len(windows.tops) * len(windows.lefts) * windows.height * windows.width
     if windows.all:
-        assert pixels == height * width <= WHOLE
+        assert pixels == height * width <= WHOLE_AREA
     else:
-        assert AREA / 4 < pixels <= AREA
+        assert SAMPLE_AREA / 4 < pixels <= SAMPLE_AREA
     for starts, size, length in ((windows.tops, windows.height, height), (windows.lefts, windows.width, width)):
         assert starts[0] >= 0
         assert starts[-1] + size <= length
@@ -206,7 +206,7 @@ def test_the_default_halo_loses_nothing_on_photographs(shared: Path, scale: int)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_the_full_halo_is_exact_for_what_ships(name: str) -> None:
-    engine, picture = open_engine(shipped(4, ".onnx"), name=name), noise(60, 1100, 3)
+    engine, picture = open_engine(shipped(4, ".onnx"), EngineOptions(engine=name)), noise(60, 1100, 3)
     whole = upscale(engine, picture)
     assert np.abs(upscale(engine, picture, tile=156, exact=True) - whole).max() <= TOLERANCE
 
@@ -236,7 +236,7 @@ def test_a_file_that_says_nothing_is_faded(exported: Path, tmp_path: Path) -> No
     path = without_stencil(exported, tmp_path / "n.onnx", architecture="mafdn")
     picture = noise(120, 150, 3)
     for name in ENGINES:
-        engine = open_engine(path, name=name)
+        engine = open_engine(path, EngineOptions(engine=name))
         assert engine.stencil is None
         with pytest.raises(UsageError, match="exact"):
             upscale(engine, picture, exact=True)
@@ -250,4 +250,4 @@ def test_a_damaged_header_is_one_line(exported: Path, tmp_path: Path, said: obje
     path = without_stencil(exported, tmp_path / "n.onnx", stencil=said)
     for name in ENGINES:
         with pytest.raises(WeightsError, match="damaged mafdn header"):
-            open_engine(path, name=name)
+            open_engine(path, EngineOptions(engine=name))

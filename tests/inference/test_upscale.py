@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference import ENGINES, open_engine, upscale
-from mafdn.inference.tiles import LOWEST, ROW, Tiling, kept, plan, plan_axis, ramp
+from mafdn.inference import ENGINES, EngineOptions, open_engine, upscale
+from mafdn.inference.tiles import LEAST_HEIGHT, ROW_AREA, Tiling, kept, plan, plan_axis, ramp
 from mafdn.weights.shipped import shipped
 from tests.support import Repeat
 
@@ -61,8 +61,8 @@ def test_rows_of_tiles_do_not_grow_with_the_width(height: int, width: int, tile:
     tiling = Tiling(tile=tile, margin=16)
     rows, columns = plan(height, width, tiling)
     assert rows[0].size * columns[0].size <= tile**2
-    lowest = min(tile, LOWEST)
-    assert len(rows) == 1 or rows[0].size * width <= max(ROW, lowest * width)
+    lowest = min(tile, LEAST_HEIGHT)
+    assert len(rows) == 1 or rows[0].size * width <= max(ROW_AREA, lowest * width)
 
 
 def test_small_pictures_are_taken_whole() -> None:
@@ -143,7 +143,7 @@ def test_results_are_clipped_and_rounded() -> None:
 @pytest.mark.parametrize("name", ENGINES)
 def test_engines_agree(name: str) -> None:
     x = np.random.default_rng(0).random((1, 3, 30, 22), np.float32)
-    engine = open_engine(shipped(4, ".onnx"), name=name, threads=1)
+    engine = open_engine(shipped(4, ".onnx"), EngineOptions(engine=name, threads=1))
     assert engine.scale == 4
     assert engine.name == name
     assert np.abs(engine.run(x) - open_engine(shipped(4, ".onnx")).run(x)).max() < 1e-4
@@ -156,7 +156,7 @@ def test_unusable_files_are_one_line(tmp_path: Path) -> None:
     for name in ("missing", "text", "empty", "half"):
         for engine in ("auto", *ENGINES):
             with pytest.raises(WeightsError) as caught:
-                open_engine(tmp_path / f"{name}.onnx", name=engine)
+                open_engine(tmp_path / f"{name}.onnx", EngineOptions(engine=engine))
             assert f"{name}.onnx" in str(caught.value)
             assert "\n" not in str(caught.value)
 
@@ -174,10 +174,10 @@ def test_a_network_that_does_not_enlarge_is_refused(tmp_path: Path) -> None:
     opset = [onnx.helper.make_opsetid("", 18)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "pool.onnx")
     for engine in ENGINES:
-        with pytest.raises(WeightsError, match="no upscaling network"):
-            open_engine(tmp_path / "pool.onnx", name=engine)
+        with pytest.raises(WeightsError, match="not an upscaling network"):
+            open_engine(tmp_path / "pool.onnx", EngineOptions(engine=engine))
 
 
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(UsageError, match="openvino"):
-        open_engine(shipped(4, ".onnx"), name="tpu")
+        open_engine(shipped(4, ".onnx"), EngineOptions(engine="tpu"))

@@ -16,10 +16,9 @@ from mafdn.errors import MafdnError, MissingPackageError, PictureError
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import Stated, open_picture, read_header, read_size
-from mafdn.upscaling.output import check_room
-from mafdn.upscaling.picture import upscale_file
+from mafdn.upscaling.preflight import check_room
 from tests.conftest import ROOT
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 HANG = 60.0
 """Seconds without an answer after which the child is taken to hang."""
@@ -32,7 +31,7 @@ def answers(paths: list[Path], folder: Path) -> list[dict[str, object]]:
     with (
         (folder / "stderr").open("w+") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.corpus", str(folder / "out")],
+            [sys.executable, "-m", "tests.system.corpus", str(folder / "out")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -236,10 +235,10 @@ def test_too_little_room_is_told_before_any_work(png: Path, monkeypatch: pytest.
             lossless=False,
         )
 
-    monkeypatch.setattr("mafdn.upscaling.output.available_mib", lambda: 1000.0)
+    monkeypatch.setattr("mafdn.upscaling.preflight.available_mib", lambda: 1000.0)
     with pytest.raises(PictureError, match="memory"):
         check()
-    monkeypatch.setattr("mafdn.upscaling.output.available_mib", lambda: None)
+    monkeypatch.setattr("mafdn.upscaling.preflight.available_mib", lambda: None)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10**6})())
     with pytest.raises(PictureError, match="MB"):
         check()

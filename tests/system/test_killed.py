@@ -16,7 +16,6 @@ import pytest
 import mafdn
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
-from mafdn.upscaling.size import Size
 from tests.support import draw
 
 HIDDEN = {MANIFEST, LOCK}
@@ -74,7 +73,8 @@ def count(out: Path) -> int:
 def kill_and_go_on(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int, int], engine: str) -> None:
     album, out = build(tmp_path / "in", pictures, size), tmp_path / "out"
     run = command(album, out, "--engine", engine)
-    mafdn.upscale_folder(album, tmp_path / "right", size=Size(scale=2), recursive=True, threads=1, engine=engine)
+    options = mafdn.EngineOptions(threads=1, engine=engine)
+    mafdn.upscale_folder(album, tmp_path / "right", size=2, recursive=True, engine=options)
     right = contents(tmp_path / "right")
     assert len(right) == pictures
     chance, done, killed = random.Random(pictures), 0, 0
@@ -136,7 +136,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> Non
     assert process.returncode == 130
     assert (text, said) == (
         "",
-        f"{done} of 12 pictures are done; run the same command again to go on\nmafdn: stopped\n",
+        f"{done} of 12 pictures are done; run the same command again to resume\nmafdn: stopped\n",
     )
     assert 0 < done < 12
     assert leftovers(out) == []

@@ -18,13 +18,13 @@ from mafdn._support.atomic import sha256
 from mafdn.errors import EncodeError, MafdnError, PictureError, UsageError
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
-from mafdn.upscaling.folder import manifest, pipeline
+from mafdn.upscaling.folder import bookkeeping, manifest, pipeline
 from mafdn.upscaling.folder.discover import find_sources
 from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
 from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.plan import Request
-from mafdn.upscaling.folder.report import BatchReport, Standing
+from mafdn.upscaling.folder.report import FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import Stopped, upscale_all
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.size import Size
 from tests.conftest import Run
@@ -40,8 +40,7 @@ class Networks:
         self.opened: list[int] = []
         self._digest, self._engine = digest, engine
 
-    def usual_size(self) -> Size:
-        return Size(scale=2)
+    default_scale = 2
 
     def scale_for(self, size: Size, width: int, _height: int) -> int:
         return 4 if size.width == 4 * width else 2
@@ -63,21 +62,23 @@ def upscale(
     *,
     networks: Networks | None = None,
     recursive: bool = False,
+    pattern: str | None = None,
+    redo: bool = False,
     dry_run: bool = False,
-    on_progress: Callable[[Standing], None] = lambda _: None,
-    **asked: object,
-) -> BatchReport:
-    size = asked.pop("size", Size(scale=2))
-    pattern = Pattern(str(asked.pop("pattern"))) if "pattern" in asked else Pattern.usual(size)  # pyright: ignore
-    request = Request(folder=out, size=size, pattern=pattern, **asked)  # pyright: ignore
-    given = inputs if isinstance(inputs, list) else [inputs]
-    networks = networks or Networks()
+    on_progress: Callable[[FolderProgress], None] = lambda _: None,
+    **options: object,
+) -> FolderReport:
     return upscale_all(
-        given,  # pyright: ignore[reportArgumentType]
-        request,
-        networks,  # pyright: ignore[reportArgumentType]
-        recursive=recursive,
-        dry_run=dry_run,
+        inputs if isinstance(inputs, list) else [inputs],  # pyright: ignore[reportArgumentType]
+        networks or Networks(),  # pyright: ignore[reportArgumentType]
+        UpscaleOptions(**options),  # pyright: ignore[reportArgumentType]
+        FolderOptions(
+            folder=out,
+            recursive=recursive,
+            pattern=Pattern(pattern) if pattern else None,
+            redo=redo,
+            dry_run=dry_run,
+        ),
         on_progress=on_progress,
     )
 
@@ -86,7 +87,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in OURS)
 
 
-def status(report: BatchReport) -> dict[str, str]:
+def status(report: FolderReport) -> dict[str, str]:
     return {item.source.name: item.status for item in report.items}
 
 
@@ -138,7 +139,7 @@ def test_a_name_that_looks_like_a_glob_is_a_name(tmp_path: Path) -> None:
     for name in (path, path.parent, path.parent / "*.png"):
         assert [s.path for s in find_sources([str(name)]).sources] == [path]
     assert [u.reason for u in find_sources(["a\0b/*.png"]).unusable] == [
-        "a\\x00b/*.png is no file name: it holds a NUL"
+        "a\\x00b/*.png is not a valid file name: it contains a NUL character"
     ]
 
 
@@ -421,8 +422,8 @@ def test_a_link_that_appears_during_the_run_is_not_written_through(album: Path, 
     upscale(album, out)
     kept = (out / "d_x2.png").read_bytes()
 
-    def link(standing: Standing) -> None:
-        if standing.phase == "upscaling" and not (out / "d_x2.png").is_symlink():
+    def link(at: FolderProgress) -> None:
+        if at.phase == "upscaling" and not (out / "d_x2.png").is_symlink():
             (out / "d_x2.png").rename(tmp_path / "moved.png")
             (out / "d_x2.png").symlink_to(tmp_path / "moved.png")
 
@@ -476,8 +477,8 @@ def test_what_changes_during_the_run_is_left_as_it_is(album: Path, tmp_path: Pat
     out = tmp_path / "out"
     upscale(album, out)
 
-    def edit(standing: Standing) -> None:
-        if standing.phase == "upscaling":
+    def edit(at: FolderProgress) -> None:
+        if at.phase == "upscaling":
             draw(out / "d_x2.png", 77)
 
     report = upscale(album, out, redo=True, on_progress=edit)
@@ -520,7 +521,7 @@ def test_a_damaged_manifest_is_written_anew(album: Path, tmp_path: Path, text: s
 def test_a_manifest_that_is_no_file_is_refused(album: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / MANIFEST)
-    with pytest.raises(MafdnError, match="no regular file"):
+    with pytest.raises(MafdnError, match="not a regular file"):
         upscale(album, tmp_path / "out")
 
 
@@ -579,7 +580,7 @@ def test_a_full_disk_is_told_once(album: Path, tmp_path: Path, monkeypatch: pyte
             raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)), str(path))
         return sha256(path)
 
-    monkeypatch.setattr(pipeline, "sha256", full)
+    monkeypatch.setattr(bookkeeping, "sha256", full)
     report = upscale(album, tmp_path / "out")
     assert report.stopped is not None
     assert os.strerror(getattr(errno, number)) in report.stopped
@@ -598,7 +599,7 @@ def test_a_full_disk_is_told_once_though_the_encoder_does_not_say_so(
         raise EncodeError("whatever the codec says")
 
     monkeypatch.setattr(pipeline.Pending, "finish", finish)
-    monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # pyright: ignore
+    monkeypatch.setattr(bookkeeping.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # pyright: ignore
     report = upscale(album, tmp_path / "out")
     assert report.stopped is not None
     assert "No space left" in report.stopped
@@ -639,8 +640,8 @@ def test_a_folder_that_vanishes_ends_the_run(album: Path, tmp_path: Path) -> Non
     for seed in range(10):
         draw(album / f"more{seed}.png", seed)
 
-    def vanish(standing: Standing) -> None:
-        if standing.phase == "upscaling" and standing.number == 4 and (tmp_path / "out").exists():
+    def vanish(at: FolderProgress) -> None:
+        if at.phase == "upscaling" and at.number == 4 and (tmp_path / "out").exists():
             (tmp_path / "out").rename(tmp_path / "elsewhere")
 
     report = upscale(album, tmp_path / "out", on_progress=vanish)
@@ -692,7 +693,7 @@ def test_a_size_may_need_another_network(tmp_path: Path) -> None:
 
 def test_a_quality_is_for_formats_that_have_one(album: Path, tmp_path: Path) -> None:
     assert upscale(album, tmp_path / "out", output=Output(quality=40)).counts["done"] == 3
-    with pytest.raises(UsageError, match="PNG has no quality"):
+    with pytest.raises(UsageError, match="PNG has no quality setting"):
         upscale(album, tmp_path / "out", output=Output(quality=40, format="png"))
 
 
@@ -800,7 +801,7 @@ def test_decoding_and_encoding_do_not_hold_up_the_network(tmp_path: Path, monkey
 
 
 def test_large_pictures_are_in_hand_alone(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "IN_HAND", 1)
+    monkeypatch.setattr(pipeline, "MOST_PIXELS", 1)
     in_hand: list[int] = []
     real_prepare, real_finish = pipeline.prepare, pipeline.Pending.finish
 
@@ -822,7 +823,7 @@ def test_large_pictures_are_in_hand_alone(album: Path, tmp_path: Path, monkeypat
 def test_progress_is_over_all_pixels(album: Path, tmp_path: Path) -> None:
     (album / "bad.png").write_bytes(draw(album / "bad.png", 5, (60, 60)).read_bytes()[:-200])
     upscale(album / "d.png", tmp_path / "out")
-    said: list[Standing] = []
+    said: list[FolderProgress] = []
     upscale(album, tmp_path / "out", on_progress=said.append)
     assert {s.phase for s in said} == {"checking", "upscaling"}
     last = said[-1]
@@ -832,8 +833,8 @@ def test_progress_is_over_all_pixels(album: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_done(album: Path, tmp_path: Path) -> None:
-    def stop(standing: Standing) -> None:
-        if standing.phase == "upscaling" and standing.number == 2:
+    def stop(at: FolderProgress) -> None:
+        if at.phase == "upscaling" and at.number == 2:
             raise KeyboardInterrupt
 
     out = tmp_path / "out"
@@ -851,7 +852,7 @@ def test_dry_run_writes_nothing(cli: Run, album: Path, tmp_path: Path) -> None:
     code, out, err = cli("upscale", album, "-o", tmp_path / "out", "--recursive", "--dry-run")
     assert (code, err) == (0, "")
     assert f"{album}/deep/er/c.png -> {tmp_path}/out/deep/er/c_x4.png (new)" in out
-    assert "4 to be made" in out
+    assert "4 to upscale" in out
     assert not (tmp_path / "out").exists()
 
 
@@ -860,7 +861,7 @@ def test_the_command(cli: Run, album: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "out", tmp_path / "report.json"
     code, text, err = cli("upscale", album, "-o", out, "-s", 2, "--report", report, "--pattern", "{stem}{ext}")
     assert (code, err) == (1, "mafdn: 1 of 4 pictures failed\n")
-    for words in ("bad.png", "is not a picture", "3 made, 1 failed", "skipped 1 file that is no picture"):
+    for words in ("bad.png", "is not a picture", "3 upscaled, 1 failed", "skipped 1 file that is not a picture"):
         assert words in text
     stored = json.loads(report.read_text())
     assert stored["counts"] == {"done": 3, "kept": 0, "failed": 1, "left": 0}
@@ -881,7 +882,7 @@ def test_what_could_mean_two_things_is_asked(cli: Run, album: Path, tmp_path: Pa
         assert (code, out, err.count("\n")) == (2, "", 1)
         return err
 
-    assert "give -o" in refused(album / "a.png", album)
+    assert "use -o" in refused(album / "a.png", album)
     assert "give a folder" in refused(album / "a.png", "-o", tmp_path / "out.png")
     assert "{stem}" in refused(album, "-o", tmp_path / "out", "--pattern", "same.png")
     assert "--scale" in refused(album, "-o", tmp_path / "out", "--pattern", "{stem}_x{scale}{ext}", "--width", 9)
@@ -892,8 +893,8 @@ def test_what_could_mean_two_things_is_asked(cli: Run, album: Path, tmp_path: Pa
 
 
 def test_from_python(album: Path, tmp_path: Path) -> None:
-    report = mafdn.upscale_folder(album, tmp_path / "out", size=Size(scale=2), threads=1)
+    report = mafdn.upscale_folder(album, tmp_path / "out", size=2, engine=mafdn.EngineOptions(threads=1))
     assert report.counts["done"] == 3
     assert report.engines[0].startswith("openvino")
-    again = mafdn.upscale_folder([album / "a.png"], tmp_path / "out", size=Size(scale=2), threads=1)
+    again = mafdn.upscale_folder([album / "a.png"], tmp_path / "out", size=2, engine=mafdn.EngineOptions(threads=1))
     assert again.counts["kept"] == 1

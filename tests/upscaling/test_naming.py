@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mafdn.errors import UsageError
 from mafdn.pictures.formats import FORMATS
-from mafdn.upscaling.folder.naming import LONGEST_NAME, Pattern, Wanted, assign, place
+from mafdn.upscaling.folder.naming import LONGEST_NAME, NameRequest, Pattern, assign, place
 from mafdn.upscaling.size import Size
 
 X4 = Size(scale=4)
@@ -20,13 +20,13 @@ NAMES = st.builds("".join, st.tuples(STEMS, st.sampled_from([".png", ".PNG", ".j
 PATHS = st.builds(Path, st.just("/nowhere"), st.sampled_from(["", "sub", "Sub"]), NAMES.filter(bool))
 
 
-def wanted(path: Path, pattern: Pattern, *, folder: Path | None = None) -> Wanted:
+def request(path: Path, pattern: Pattern, *, folder: Path | None = None) -> NameRequest:
     kind = FORMATS["PNG"]
 
     def name(extra: str) -> str:
         return pattern.name(path, X4, (40, 30), kind, extra=extra)
 
-    return Wanted(source=path, relative=path.relative_to("/nowhere"), folder=folder or path.parent, name=name)
+    return NameRequest(source=path, relative=path.relative_to("/nowhere"), folder=folder or path.parent, name=name)
 
 
 @given(
@@ -40,7 +40,7 @@ def test_no_two_results_share_a_name_nor_take_a_source_s(
     sources: set[Path], text: str, flat: bool, shuffled: random.Random
 ) -> None:
     folder = Path("/nowhere/out") if flat else None
-    pictures = [wanted(path, Pattern(text), folder=folder) for path in sorted(sources)]
+    pictures = [request(path, Pattern(text), folder=folder) for path in sorted(sources)]
     targets = assign(pictures, reserved=sources)
     assert targets.keys() == sources
     places = [place(target) for target in targets.values()]
@@ -55,28 +55,28 @@ def test_no_two_results_share_a_name_nor_take_a_source_s(
 @settings(deadline=None)
 def test_a_picture_that_joins_renames_no_result(sources: set[Path], data: st.DataObject) -> None:
     pattern, out = Pattern("{stem}_x{scale}{ext}"), Path("/nowhere/out")
-    pictures = [wanted(path, pattern, folder=out) for path in sorted(sources)]
+    pictures = [request(path, pattern, folder=out) for path in sorted(sources)]
     earlier = data.draw(st.lists(st.sampled_from(pictures), unique_by=lambda w: w.source))
     before = assign(earlier, reserved=sources)
-    after = assign(pictures, reserved=sources, before=lambda one: {before[one.source]} if one.source in before else ())
+    after = assign(pictures, reserved=sources, earlier=lambda one: {before[one.source]} if one.source in before else ())
     assert {source: after[source] for source in before} == before
 
 
 def test_a_collision_shows_the_source_s_ending() -> None:
     out = Path("/nowhere/out")
     paths = [Path("/nowhere") / name for name in ("a.jpg", "a.png", "A.PNG", "b/a.jpg")]
-    names = [t.name for t in assign([wanted(p, Pattern("{stem}{ext}"), folder=out) for p in paths]).values()]
+    names = [t.name for t in assign([request(p, Pattern("{stem}{ext}"), folder=out) for p in paths]).values()]
     assert sorted(names) == ["A_PNG.PNG", "a.png", "a_jpg.png", "a_png_2.png"]
 
 
 def test_what_belongs_to_another_is_not_taken() -> None:
-    one = wanted(Path("/nowhere/a.png"), Pattern("{stem}_x{scale}{ext}"))
-    assert assign([one], may=lambda _, target: target.name != "a_x4.png")[one.source].name == "a_png_x4.png"
+    one = request(Path("/nowhere/a.png"), Pattern("{stem}_x{scale}{ext}"))
+    assert assign([one], allowed=lambda _, target: target.name != "a_x4.png")[one.source].name == "a_png_x4.png"
 
 
 def test_a_long_name_stays_unique() -> None:
     paths = [Path(f"/nowhere/{'😀' * 61}{letter}.png") for letter in "abc"]
-    targets = assign([wanted(path, Pattern("{stem}_x{scale}{ext}")) for path in paths])
+    targets = assign([request(path, Pattern("{stem}_x{scale}{ext}")) for path in paths])
     assert len({place(t) for t in targets.values()}) == 3
     assert all(len(os.fsencode(t.name)) <= LONGEST_NAME for t in targets.values())
 
@@ -94,7 +94,7 @@ def test_places_are_those_of_any_file_system() -> None:
         ("{stem}{}{ext}", "{}"),
         ("{stem!r}{ext}", "{stem}"),
         ("{stem:>9}{ext}", "{stem}"),
-        ("{stem}{ext", "read"),
+        ("{stem}{ext", "invalid"),
         ("../{stem}{ext}", "folders"),
         ("..\\{stem}{ext}", "folders"),
         (".{stem}{ext}", "dot"),

@@ -1,6 +1,6 @@
 """Files that appear whole or not at all, what they hold in one number, and their names in messages.
 
-Public names: :func:`replacing`, :func:`sha256`, :class:`Seen`, :func:`shown`, :data:`DISK_ERRORS`.
+Public names: :func:`replacing`, :func:`sha256`, :class:`FileSnapshot`, :func:`shown`, :data:`DISK_ERRORS`.
 """
 
 import errno
@@ -42,29 +42,33 @@ def sha256(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a file held when it was looked at."""
+class FileSnapshot:
+    """The content of a file at one moment.
+
+    Args:
+        sha256: Digest of the content.
+        status: What the file system reports; as long as it is unchanged, so is the content.
+    """
 
     sha256: str
-    about: tuple[int, ...]
-    """What the file system tells of it; as long as that is the same, so is the content."""
+    status: tuple[int, ...]
 
     @classmethod
-    def look(cls, path: Path) -> "Seen":
-        """Look at a regular file. Errors are the system's own."""
-        about = _about(path)  # of before: what is written meanwhile will show
-        return cls(sha256(path), about)
+    def take(cls, path: Path) -> "FileSnapshot":
+        """Take a snapshot of a regular file; raises `OSError`."""
+        status = _status(path)  # read first, so that a write in the meantime is noticed
+        return cls(sha256(path), status)
 
-    def holds(self, path: Path) -> bool:
-        """Whether ``path`` still is a regular file with this content, or nothing any more."""
+    def still_holds(self, path: Path) -> bool:
+        """Whether `path` is still a regular file with this content, or does not exist any more."""
         try:
-            about = _about(path)
-            return about == self.about or (stat.S_ISREG(about[0]) and sha256(path) == self.sha256)
+            status = _status(path)
+            return status == self.status or (stat.S_ISREG(status[0]) and sha256(path) == self.sha256)
         except FileNotFoundError:
             return True
 
 
-def _about(path: Path) -> tuple[int, ...]:
+def _status(path: Path) -> tuple[int, ...]:
     found = path.lstat()
     return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 

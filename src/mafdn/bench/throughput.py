@@ -20,7 +20,7 @@ from mafdn.bench.cases import OURS, RESIZES, Way, open_plain, ways_of
 from mafdn.bench.convolutions import Convolutions, Layer, ceiling_macs, convolutions, profile_layers
 from mafdn.bench.timing import Job, Latency, measure_in_turns, upscaling
 from mafdn.errors import UsageError
-from mafdn.inference import open_engine, preferred_engine
+from mafdn.inference import EngineOptions, open_engine, preferred_engine
 from mafdn.inference.engines import ENGINES
 from mafdn.inference.engines.base import FP32, INT8
 from mafdn.inference.engines.model_files import int8_file
@@ -120,7 +120,7 @@ def measure_throughput(
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     tell = on_progress or (lambda *_: None)
     if network:
-        files = {open_engine(network, name=preferred_engine(), device="cpu").scale: network}
+        files = {open_engine(network, EngineOptions(engine=preferred_engine(), device="cpu")).scale: network}
         if scales and list(scales) != list(files):
             raise UsageError(f"{network} upscales by {next(iter(files))}, not {', '.join(map(str, scales))}")
     else:

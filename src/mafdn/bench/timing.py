@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from mafdn._support.machine import peak_mib
 from mafdn.errors import MafdnError
 from mafdn.evaluation.methods import WHOLE
-from mafdn.inference import open_engine, upscale
+from mafdn.inference import EngineOptions, open_engine, upscale
 from mafdn.pixels import imresize
 
 SECONDS_TO_START = 300.0
@@ -187,7 +187,7 @@ def _serve(connection: Connection, job: Job) -> None:
 def _open_network(
     path: Path, size: tuple[int, int], name: str, device: str, threads: int | None, precision: str
 ) -> tuple[str, Work]:
-    engine = open_engine(path, name=name, device=device, threads=threads, precision=precision)
+    engine = open_engine(path, EngineOptions(engine=name, device=device, threads=threads, precision=precision))
     return f"{engine.name} {engine.version}", partial(upscale, engine, soft_picture(*size), tile=WHOLE)
 
 

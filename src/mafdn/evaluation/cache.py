@@ -20,7 +20,8 @@ from mafdn._version import __version__
 from mafdn.errors import PictureError
 from mafdn.evaluation.benchset import Pair, PictureScore, Protocol, SetScore, finite
 from mafdn.evaluation.methods import Means, engine_label, engine_name, find_network
-from mafdn.inference.engines import settled
+from mafdn.inference import EngineOptions
+from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
 
 MEASURING = 4
@@ -40,7 +41,9 @@ def entry_key(network: str, set_digest: str, protocol: Protocol, means: Means | 
         who, protocol = [network], replace(protocol, self_ensemble=False)
     else:
         label, name = engine_label(path, means), engine_name(path, means)
-        path, precision = settled(path, name=name, device=means.device, precision=means.precision)
+        path, precision = resolve_model(
+            path, EngineOptions(engine=name, device=means.device, precision=means.precision)
+        )
         # The engine is in its label.
         how = asdict(means) | {"engine": "", "threads": None, "precision": precision}
         who = [label, how, network_digest(path)]

@@ -13,7 +13,7 @@ import numpy as np
 from mafdn._support.machine import installed_version
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.evaluation.benchset import Method, Pixels, bicubic, lanczos
-from mafdn.inference import Engine, open_engine, preferred_engine, require_scale, upscale
+from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, require_scale, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 from mafdn.weights.shipped import shipped
 
@@ -97,8 +97,9 @@ def open_method(
 
 def _open(path: Path, means: Means) -> Engine:
     name = engine_name(path, means)
+    options = EngineOptions(engine=name, device=means.device, threads=means.threads, precision=means.precision)
     try:
-        return open_engine(path, name=name, device=means.device, threads=means.threads, precision=means.precision)
+        return open_engine(path, options)
     except MissingPackageError:
         if name != "torch":
             raise

@@ -12,7 +12,7 @@ from typing import Any
 
 from mafdn.errors import UsageError
 from mafdn.evaluation.methods import SHIPPED, ZERO_LINES
-from mafdn.inference import open_engine, preferred_engine
+from mafdn.inference import EngineOptions, open_engine, preferred_engine
 from mafdn.networks import ARCHITECTURES, Network, architecture, build, load_network
 from mafdn.networks.convert import open_network
 from mafdn.networks.weights import checked_settings
@@ -95,7 +95,7 @@ def _candidate(given: str, scale: int) -> Candidate | None:
         names = ", ".join([*ZERO_LINES, *ARCHITECTURES])
         raise UsageError(f"unknown network {given!r}; there are {names}, and files (.safetensors, .pth, .onnx)")
     if path.suffix == ".onnx":
-        its_scale = open_engine(path, name=preferred_engine()).scale
+        its_scale = open_engine(path, EngineOptions(engine=preferred_engine())).scale
         network = _described(path, its_scale)
     else:
         network = open_network(path)

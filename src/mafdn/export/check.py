@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mafdn.errors import MafdnError
-from mafdn.inference import open_engine
+from mafdn.inference import EngineOptions, open_engine
 
 
 def largest_difference(engine_name: str, path: Path, pictures: Path) -> float:
@@ -24,7 +24,7 @@ def largest_difference(engine_name: str, path: Path, pictures: Path) -> float:
 
     Raises :class:`MafdnError` of the kinds that :func:`open_engine` and engines raise.
     """
-    engine = open_engine(path, name=engine_name)
+    engine = open_engine(path, EngineOptions(engine=engine_name))
     worst: list[float] = []
     with np.load(pictures) as stored:
         for i in range(len(stored.files) // 2):

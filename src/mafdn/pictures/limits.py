@@ -13,14 +13,17 @@ from mafdn.errors import PictureError
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that is taken on; the seconds count from the making of this object."""
+    """Limits beyond which a picture is refused.
+
+    Args:
+        pixels: Maximum number of pixels of a picture and of its result.
+        file_mb: Maximum size of a picture file, in millions of bytes.
+        seconds: Time limit for one picture, including reading and writing (default: none).
+    """
 
     pixels: int = 1_000_000_000
-    """Of a picture as well as of its result, width times height."""
     file_mb: float = 4_000
-    """Of a picture file, in millions of bytes."""
     seconds: float | None = None
-    """For one picture, reading and writing included."""
     began: float = field(default_factory=time.monotonic, repr=False)
 
     def check_file(self, path: Path) -> None:

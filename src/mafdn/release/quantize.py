@@ -31,7 +31,7 @@ from mafdn._support.atomic import replacing, sha256
 from mafdn._support.machine import installed_version
 from mafdn._support.telemetry import hidden
 from mafdn.errors import MissingPackageError, WeightsError
-from mafdn.inference import ENGINES, open_engine, preferred_engine
+from mafdn.inference import ENGINES, EngineOptions, open_engine, preferred_engine
 from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.inference.engines.base import HALF_RANGE
 from mafdn.inference.engines.openvino import import_openvino
@@ -180,7 +180,7 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
     # Ranges cannot be found where gates are NaN, so here they are an input like any other.
     default = next(tensor for tensor in model.graph.initializer if tensor.name == GATES)
     model.graph.initializer.remove(default)
-    stencil = open_engine(source, name=preferred_engine(), device="cpu").stencil
+    stencil = open_engine(source, EngineOptions(engine=preferred_engine(), device="cpu")).stencil
     assert stencil
     samples = [{model.graph.input[0].name: crop, GATES: stencil.gates(crop)} for crop in crops]
     with _quiet():
@@ -247,7 +247,7 @@ def _agreement(path: Path, crops: Sequence[Batch]) -> float:
         results: list[NDArray[Any]] = []
         gates: Any = None
         for name in ENGINES:
-            engine = open_engine(path, name=name)
+            engine = open_engine(path, EngineOptions(engine=name))
             assert engine.stencil
             gates = engine.stencil.gates(crop) if gates is None else gates
             results += [engine.run(crop), engine.stencil.run(crop, gates)]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import replacing, sha256
 from mafdn.errors import ConfigError, MafdnError, MissingPackageError, UsageError, WeightsError
-from mafdn.inference import Engine, open_engine, preferred_engine, upscale
+from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 from mafdn.training.data.bank import (
     PARTIAL,
@@ -148,9 +148,9 @@ def _check_same(there: Path, taught_by: tuple[TaughtBy, ...], self_ensemble: boo
 def _open(path: Path, scratch: Path) -> Engine:
     """An engine for a network; a weights file is exported to ``scratch`` with the ending .onnx first."""
     if path.suffix not in (".safetensors", ".pth"):
-        return open_engine(path, name=preferred_engine(), device="cpu")
+        return open_engine(path, EngineOptions(engine=preferred_engine(), device="cpu"))
     if _has_gpu():
-        return open_engine(path, name="torch", device="cuda")
+        return open_engine(path, EngineOptions(engine="torch", device="cuda"))
     try:
         from mafdn.export.onnx import export_onnx
         from mafdn.networks.convert import open_network
@@ -158,7 +158,7 @@ def _open(path: Path, scratch: Path) -> Engine:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
     exported = scratch.with_suffix(".onnx")
     export_onnx(open_network(path), exported)
-    return open_engine(exported, name=preferred_engine(), device="cpu")
+    return open_engine(exported, EngineOptions(engine=preferred_engine(), device="cpu"))
 
 
 def _has_gpu() -> bool:
