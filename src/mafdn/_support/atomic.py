@@ -55,7 +55,7 @@ class FileSnapshot:
         status = _status(path)  # before reading, so that a write in between is noticed
         return cls(sha256(path), status)
 
-    def holds(self, path: Path) -> bool:
+    def still_holds(self, path: Path) -> bool:
         """Whether `path` still is a regular file with this content, or has been removed. Raises `OSError`."""
         try:
             status = _status(path)

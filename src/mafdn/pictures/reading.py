@@ -38,8 +38,6 @@ class PictureHeader:
     bits: int
     """Bits per channel of the decoded pixels: 8 or 16."""
     file: PictureFile = field(repr=False, compare=False)
-    limits: Limits = field(repr=False, compare=False)
-    """Checked against the header; their time limit applies to decoding too."""
 
     @property
     def pixel_bytes(self) -> int:
@@ -51,13 +49,14 @@ class PictureHeader:
         """Whether `decode` puts the pixels into a temporary file, given a folder: they are too many for memory."""
         return self.pixel_bytes > LARGE and not self.format.raw
 
-    def decode(self, *, scratch: Path | None = None) -> Picture:
+    def decode(self, *, limits: Limits | None = None, scratch: Path | None = None) -> Picture:
         """Decode the picture, upright and complete.
 
         Orientation is applied and its tag dropped. 8 and 16 bits, grey and color, alpha, ICC profile and metadata are
         kept. CMYK and Lab become sRGB, with a note. Of an animation the first frame is read.
 
         Args:
+            limits: Their time limit ends decoding.
             scratch: Folder for a temporary file with the pixels of a large picture; `None` to decode to memory.
 
         Raises:
@@ -65,7 +64,7 @@ class PictureHeader:
             PictureError: The pixels are of an unsupported kind, or time, memory or disk space ran out.
         """
         with codec_errors(self.path):
-            return self.file.decode(self.limits, spill_folder=scratch if self.spills_to_disk else None)
+            return self.file.decode(limits or Limits(), spill_folder=scratch if self.spills_to_disk else None)
 
 
 def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
@@ -94,13 +93,13 @@ def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
         channels=file.channels,
         bits=file.bits,
         file=file,
-        limits=limits,
     )
 
 
 def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | None = None) -> Picture:
     """Read a picture file: `read_header` and `PictureHeader.decode`, with their arguments and errors."""
-    return read_header(path, limits=limits).decode(scratch=scratch)
+    limits = limits or Limits()
+    return read_header(path, limits=limits).decode(limits=limits, scratch=scratch)
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
