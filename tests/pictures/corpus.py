@@ -1,4 +1,4 @@
-"""Upscale every picture of a list, one JSON line each; run in a process of its own by test_hostile.py.
+"""Upscale every picture of a list, one JSON line each; run in a separate process by test_hostile.py.
 
 Reads lines "index TAB path" from stdin, so that whatever kills it is known by what is missing.
 """

@@ -14,13 +14,13 @@ from mafdn.upscaling.picture import upscale_file
 from tests.support import Repeat
 
 
-def test_avif_keeps_what_bits_it_can(tmp_path: Path) -> None:
+def test_avif_keeps_12_of_16_bits(tmp_path: Path) -> None:
     pixels = np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8, 1).repeat(3, 2)
     pyvips.Image.new_from_array(pixels, interpretation="rgb16").pngsave(str(tmp_path / "in.png"))
     output = Output(lossless=True)
     report = upscale_file(tmp_path / "in.png", tmp_path / "out.avif", engine=Repeat(), output=output)
     assert report.bits == 12
-    assert report.notes == ("AVIF has 12 bits: 16 were rounded",)
+    assert report.notes == ("AVIF stores 12 bits per channel: 16 were rounded",)
     picture = open_picture(report.target)
     assert (picture.bits, picture.color.max()) == (12, 65_535)
     assert np.abs(picture.color[::2, ::2].astype(int) - pixels).max() <= 16
@@ -28,7 +28,7 @@ def test_avif_keeps_what_bits_it_can(tmp_path: Path) -> None:
     assert (back.bits, back.notes) == (16, ())
 
 
-def test_color_that_avif_states_by_numbers(shared: Path, tmp_path: Path) -> None:
+def test_colors_that_avif_states_by_number(shared: Path, tmp_path: Path) -> None:
     source = tmp_path / "in.avif"
     files = sorted((shared / "corpora" / "pillow-tests-images").glob("*.avif"))
     content = next(c for c in (f.read_bytes() for f in files) if b"colrnclx\0\1\0\r" in c)

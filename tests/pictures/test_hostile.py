@@ -1,4 +1,4 @@
-"""Damaged, lying and hostile files: a right result or one clear line, and nothing left behind."""
+"""Damaged and hostile files: a correct result or an error of one line, and no files left behind."""
 
 import json
 import os
@@ -123,7 +123,7 @@ def test_a_header_of_65535_squared_is_refused_from_the_header(tmp_path: Path) ->
     refused(pnm, "ends too early")
 
 
-def test_limits_are_told(png: Path) -> None:
+def test_limits_are_named(png: Path) -> None:
     refused(png, "--max-pixels", limits=Limits(pixels=100))
     refused(png, "--max-file-mb", limits=Limits(file_mb=0.0001))
     refused(png, "--max-seconds", limits=Limits(seconds=0))
@@ -137,7 +137,7 @@ def test_time_ends_a_long_decode(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
-def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+def test_special_files_are_refused_in_one_line(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
@@ -188,7 +188,7 @@ def test_names_of_any_kind_are_only_names(png: Path) -> None:
         (b"P7\nWIDTH 1\n", "PAM"),
     ],
 )
-def test_formats_off_the_list_are_refused(tmp_path: Path, start: bytes, word: str) -> None:
+def test_unsupported_formats_are_refused(tmp_path: Path, start: bytes, word: str) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(start)
     refused(path, word)
@@ -208,7 +208,7 @@ def test_other_loaders_are_blocked_in_a_process_of_the_command_line(tmp_path: Pa
     assert "pyvips.error.Error" in done.stderr
 
 
-def test_too_little_room_is_told_before_any_work(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lack_of_memory_and_disk_space_is_reported_before_any_work(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = replace(read_header(png), width=20_000, height=20_000, channels=3, bits=16)
 
     def check() -> None:

@@ -27,7 +27,7 @@ def mpo(path: Path, kinds: Sequence[int], *, order: str = "<", entries: bytes | 
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_jpeg_of_several_pictures_is_told(tmp_path: Path, order: str) -> None:
+def test_several_pictures_in_a_jpeg_are_noted(tmp_path: Path, order: str) -> None:
     stereo = mpo(tmp_path / "stereo.jpg", [0x2003_0000 + 0x02_0002, 0x02_0002], order=order)
     assert open_picture(stereo).notes == ("only the first of 2 pictures was read",)
     preview = mpo(tmp_path / "preview.jpg", [0x2003_0000, 0x01_0001, 0x01_0002], order=order)

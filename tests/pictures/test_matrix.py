@@ -1,4 +1,4 @@
-"""Formats, channels, depths, profiles and orientations, all with all: in, twice as large, out."""
+"""All combinations of formats, channels, depths, profiles and orientations, upscaled by 2."""
 
 import itertools
 from dataclasses import dataclass
@@ -169,7 +169,7 @@ def test_every_orientation_and_every_profile(case: Case, shared: Path, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_all_with_all(case: Case, shared: Path, tmp_path: Path) -> None:
+def test_every_combination(case: Case, shared: Path, tmp_path: Path) -> None:
     for orientation, profile in itertools.product(range(1, 9), PROFILES):
         check(case, profile, orientation, shared, tmp_path)
 

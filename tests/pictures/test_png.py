@@ -29,7 +29,7 @@ def png(
     return path
 
 
-def test_an_animated_png_is_told(tmp_path: Path) -> None:
+def test_an_animated_png_is_noted(tmp_path: Path) -> None:
     frames = (b"acTL", struct.pack(">2I", 3, 0))
     assert open_picture(png(tmp_path / "moving.png", frames)).notes == (ONE_OF_THREE,)
     assert open_picture(png(tmp_path / "late.png", frames, after=True)).notes == ()
@@ -62,7 +62,7 @@ def points(values: Sequence[int]) -> tuple[bytes, bytes]:
         ([(b"gAMA", b"odd")], None),
     ],
 )
-def test_a_gamma_and_primaries_that_are_not_those_of_srgb_are_told(
+def test_gamma_and_primaries_other_than_srgb_are_noted(
     tmp_path: Path, chunks: list[tuple[bytes, bytes]], what: str | None
 ) -> None:
     picture = open_picture(png(tmp_path / "in.png", *chunks))
@@ -85,7 +85,7 @@ def test_colors_that_a_png_states_by_number(tmp_path: Path) -> None:
     assert (grey.profile, grey.notes) == (None, ())
     for number, name in ((16, "PQ"), (18, "HLG")):
         bright = open_picture(png(tmp_path / f"{name}.png", (b"cICP", bytes([9, number, 0, 1]))))
-        assert bright.notes == (f"its values for bright displays ({name}) were taken as sRGB",)
+        assert bright.notes == (f"its HDR values ({name}) were taken as sRGB",)
     assert open_picture(png(tmp_path / "usual.png", (b"cICP", bytes([1, 13, 0, 1])))).notes == ()
 
 

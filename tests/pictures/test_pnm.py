@@ -11,7 +11,7 @@ from mafdn.pictures.reading import open_picture
 @pytest.mark.parametrize(
     ("start", "pixels"), [(b"P6 2 1 255\n", 6), (b"P5\n2 1\n65535\n", 4), (b"P4 9 1\n", 2), (b"P5 2 1 100\n", 2)]
 )
-def test_further_pictures_in_a_ppm_are_told(tmp_path: Path, start: bytes, pixels: int) -> None:
+def test_further_pictures_in_a_ppm_are_noted(tmp_path: Path, start: bytes, pixels: int) -> None:
     path = tmp_path / "in.ppm"
     one = start + bytes(pixels)
     for rest, told in ((b"", False), (b"\n", False), (b"trailing", False), (one, True), (b"\n" + one, True)):

@@ -1,4 +1,4 @@
-"""Large pictures: rows that come and go, from the file to the file."""
+"""Large pictures: rows streamed from file to file."""
 
 import errno
 import gc
@@ -83,7 +83,7 @@ def test_rows_in_a_file(tmp_path: Path, stored: str) -> None:
     assert np.array_equal(rows[:], array)
     assert rows[3:3].shape == (0, 5, 3)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(PictureError, match="became shorter"):
+    with pytest.raises(PictureError, match="was truncated"):
         _ = rows[5:7]
 
 
@@ -159,7 +159,7 @@ def test_an_encoder_holds_nothing_when_it_is_done(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 @pytest.mark.parametrize("ending", ["png", "ppm", "tiff", "jpeg"])
-def test_a_full_disk_is_told_while_rows_still_come(tmp_path: Path, ending: str) -> None:
+def test_a_full_disk_is_reported_while_rows_are_written(tmp_path: Path, ending: str) -> None:
     (tmp_path / "out").symlink_to("/dev/full")
     like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
     writer = Encoder(like, tmp_path / "out", FORMATS[ending.upper()], width=700, height=40_000)
@@ -192,7 +192,7 @@ def test_a_strong_reduction_takes_few_rows_at_a_time() -> None:
     assert rows.most < 2000
 
 
-def test_a_disk_too_full_for_pixels_that_wait_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_too_full_to_spill_pixels_is_not_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise pyvips.Error("write error")
 
@@ -206,7 +206,7 @@ def test_a_disk_too_full_for_pixels_that_wait_is_no_damage(tmp_path: Path, monke
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_disk_that_fills_while_pixels_are_put_there_is_no_damage(
+def test_a_disk_that_fills_while_pixels_are_spilled_is_not_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "LARGE", 0)
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_while_pixels_are_put_there_is_no_damage(
 @pytest.mark.usefixtures("spilling")
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".webp"])
-def test_pixels_that_wait_in_a_file_are_the_same(tmp_path: Path, ending: str, orientation: int) -> None:
+def test_spilled_pixels_are_the_same(tmp_path: Path, ending: str, orientation: int) -> None:
     image = pyvips.Image.new_from_array(noise(70, 50, 3)).copy(interpretation="srgb")
     image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     path = tmp_path / f"in{ending}"

@@ -1,4 +1,4 @@
-"""How results are written: what formats keep, what is said where they cannot, and what can be asked for."""
+"""Writing results: what formats keep, notes on what they cannot, and output options."""
 
 import struct
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_palette_with_holes_keeps_them(tmp_path: Path) -> None:
         assert (result.alpha[:6] == 0).all()
 
 
-def test_of_an_animation_the_first_frame_is_read_and_said(tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation_is_read_with_a_note(tmp_path: Path) -> None:
     pixels = np.arange(3, dtype=np.uint8).repeat(8 * 8 * 3).reshape(24, 8, 3) * 80
     frames = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy()
     frames.set_type(pyvips.GValue.gint_type, "page-height", 8)
@@ -56,7 +56,7 @@ def test_both_kinds_of_alpha_in_tiff_are_understood(tmp_path: Path, premultiplie
     assert (picture.alpha == 128).all()
 
 
-def test_requests_that_contradict_each_other(png: Path) -> None:
+def test_contradictory_options(png: Path) -> None:
     with pytest.raises(UsageError, match="not both"):
         Output(quality=90, lossless=True)
     with pytest.raises(UsageError, match="strength"):
@@ -109,7 +109,7 @@ def photoshop(*resources: tuple[int, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("finer", [1.0, 2.0])
-def test_what_photoshop_says_beside_iptc_is_made_true(finer: float) -> None:
+def test_resolution_and_thumbnails_in_photoshop_blocks_are_corrected(finer: float) -> None:
     iptc, shown_at = (0x0404, b"\x1c\x02\x78\0\5words"), struct.pack(">IHHIHH", 300 << 16, 1, 1, 150 << 16, 1, 1)
     block = photoshop((0x03ED, shown_at), (0x0409, b"old"), iptc, (0x040C, b"thumbnail"))
     packet = (
@@ -128,7 +128,7 @@ def test_what_photoshop_says_beside_iptc_is_made_true(finer: float) -> None:
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp", "avif"])
-def test_nothing_is_said_that_nobody_has_said(tmp_path: Path, ending: str) -> None:
+def test_no_metadata_is_invented(tmp_path: Path, ending: str) -> None:
     pyvips.Image.black(16, 16, bands=3).copy(interpretation="srgb").webpsave(str(tmp_path / "in.webp"), keep=0)
     path = upscale_file(tmp_path / "in.webp", tmp_path / f"out.{ending}", engine=Repeat()).target
     picture = open_picture(path)
@@ -136,14 +136,14 @@ def test_nothing_is_said_that_nobody_has_said(tmp_path: Path, ending: str) -> No
     assert not picture.fields
 
 
-def test_who_may_read_a_file_stays_so_when_it_is_replaced(tmp_path: Path, png: Path) -> None:
+def test_permissions_of_a_replaced_file_are_kept(tmp_path: Path, png: Path) -> None:
     path = upscale_file(png, tmp_path / "out.png", engine=Repeat()).target
     path.chmod(0o600)
     upscale_file(png, path, engine=Repeat(), overwrite=True)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_gif_cannot_hold_is_said(tmp_path: Path) -> None:
+def test_what_gif_cannot_store_is_noted(tmp_path: Path) -> None:
     ramp = np.dstack([np.full((16, 16, 3), 90, np.uint8), np.arange(256, dtype=np.uint8).reshape(16, 16)])
     pyvips.Image.new_from_array(ramp, interpretation="srgb").pngsave(str(tmp_path / "in.png"))
     notes = " ".join(upscale_file(tmp_path / "in.png", tmp_path / "out.gif", engine=Repeat()).notes)
@@ -204,7 +204,7 @@ def test_color_is_right_where_a_format_has_no_profile(shared: Path, tmp_path: Pa
         assert "converted to sRGB" in report.notes[0]
 
 
-def test_a_grey_profile_goes_where_grey_goes(shared: Path, tmp_path: Path) -> None:
+def test_grey_with_a_profile_is_converted_where_there_is_no_grey(shared: Path, tmp_path: Path) -> None:
     image = pyvips.Image.new_from_array(np.full((8, 8), 90, np.uint8), interpretation="b-w").copy()
     image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "sGrey-v4.icc").read_bytes())
     image.pngsave(str(tmp_path / "in.png"))

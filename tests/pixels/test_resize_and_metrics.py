@@ -1,4 +1,4 @@
-"""Resizing and metrics against the field's files, figures and an independent implementation."""
+"""Resizing and metrics compared with published files, published scores and independent implementations."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_bicubic_gives_the_published_figures(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 0.5])
-def test_lanczos_is_that_of_another_implementation(factor: float) -> None:
+def test_lanczos_agrees_with_pillow(factor: float) -> None:
     image = pytest.importorskip("PIL.Image")
     picture = np.random.default_rng(0).random((40, 52), np.float32)
     size = (int(40 * factor), int(52 * factor))
@@ -77,7 +77,7 @@ def test_resize_to_a_size_keeps_deep_types() -> None:
 
 
 @pytest.mark.parametrize("bad", [{}, {"factor": 2.0, "shape": (3, 3)}, {"shape": (0, 3)}])
-def test_resize_refuses_nonsense(bad: dict[str, object]) -> None:
+def test_resize_refuses_invalid_arguments(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         imresize(np.zeros((4, 4)), **bad)  # type: ignore[arg-type]
 

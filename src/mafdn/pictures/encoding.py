@@ -188,10 +188,10 @@ def _converted(picture: Picture, image: pyvips.Image, kind: Format) -> tuple[pyv
             grey = False
     if picture.transparent and not kind.alpha:
         image = image.flatten(background=[65_535.0 if deep else 255.0])
-        notes.append(f"{kind.name} has no transparency: the picture was laid on white")
+        notes.append(f"{kind.name} has no transparency: transparent areas became white")
     bits = written_bits(picture, kind)
     if bits < picture.bits:
-        notes.append(f"{kind.name} has {bits} bits: {picture.bits} were rounded")
+        notes.append(f"{kind.name} stores {bits} bits per channel: {picture.bits} were rounded")
     if deep and bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation=space_of(grey=grey, deep=False))
     elif deep and bits < 16:  # the encoder cuts off the low bits

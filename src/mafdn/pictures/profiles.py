@@ -52,7 +52,7 @@ def profile_of_cicp(primaries: int, transfer: int) -> tuple[bytes | None, str | 
         The ICC profile, `None` for sRGB; and a note where something else is taken as sRGB.
     """
     if transfer in HDR_TRANSFERS:
-        return None, f"its values for bright displays ({HDR_TRANSFERS[transfer]}) were taken as sRGB"
+        return None, f"its HDR values ({HDR_TRANSFERS[transfer]}) were taken as sRGB"
     if primaries == P3_PRIMARIES:
         return bytes(pyvips.Operation.call("profile_load", "p3")), None
     if primaries not in (SRGB_PRIMARIES, UNKNOWN_PRIMARIES):

@@ -46,7 +46,7 @@ class FileRows:
         values = np.fromfile(self._file, self._stored, max(0, bottom - top) * row)
         if len(values) < (bottom - top) * row:
             name = self._file.name if isinstance(self._file.name, str) else "the temporary file of pixels"
-            raise PictureError(f"{printable(name)} became shorter while it was read; try again")
+            raise PictureError(f"{printable(name)} was truncated while it was read; try again")
         return values.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
 
 

@@ -65,11 +65,11 @@ class Reservation:
                 raise PictureError.from_os_error(what, error) from None
             raise PictureError(f"{what}: {error}") from None  # a cycle of links
 
-    def publish(self, on_whole: Callable[[Path], None] | None = None) -> None:
+    def publish(self, before_rename: Callable[[Path], None] | None = None) -> None:
         """Flush the temporary file and give it the final name.
 
         Args:
-            on_whole: Called with the flushed temporary file; may raise to stop it from being published.
+            before_rename: Called with the flushed temporary file; may raise to stop it from being published.
 
         Raises:
             PictureError: The file cannot be flushed or renamed, or the final name has been taken.
@@ -77,8 +77,8 @@ class Reservation:
         try:
             with self.temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            if on_whole:
-                on_whole(self.temporary)
+            if before_rename:
+                before_rename(self.temporary)
             _publish(self.temporary, self._final, overwrite=self._overwrite)
         except OSError as error:
             raise PictureError.from_os_error(f"cannot write {printable(self.path)}", error) from None

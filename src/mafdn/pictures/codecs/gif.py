@@ -24,7 +24,7 @@ class GifFile(VipsFile):
         lossless=False,
         whole=True,
         animated=True,
-        always_loses=("GIF has 256 colors: the picture was brought down to them",),
+        always_loses=("GIF has 256 colors: the picture was reduced to them",),
         alpha_loses=("GIF has no partial transparency: pixels became opaque or clear",),
     )
     loader, loader_class = "gifload_source", "VipsForeignLoadNsgif"

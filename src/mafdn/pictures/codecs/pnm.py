@@ -46,7 +46,7 @@ class PnmFile(PictureFile):
         self.channels, self.bits = self.header.channels, self.header.bits
 
     def decode(self, limits: Limits, *, spill_folder: Path | None) -> Picture:  # noqa: ARG002
-        notes = ["1 bit a channel became 8"] if self.header.kind in BIT_KINDS else []
+        notes = ["1 bit per channel became 8"] if self.header.kind in BIT_KINDS else []
         if _holds_several(self.path, self.header):
             notes.append("only the first of several pictures was read")
         return Picture(planes=_read_pixels(self.path, self.header), format=self.format, notes=tuple(notes))

@@ -45,8 +45,8 @@ class TiffFile(VipsFile):
         if self.directory.metadata_directories:
             notes.append(f"its {' and '.join(self.directory.metadata_directories)} data were left out")
         if self.directory.tiled and self.directory.absent_tiles:
-            absent = f"tiles that the file leaves out ({self.directory.absent_tiles}) were taken as black"
-            notes.append(f"{absent}; damage to others would not show")
+            absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
+            notes.append(f"{absent}; damage to other tiles would go unnoticed")
         return notes
 
     def extra_is_alpha(self) -> bool:

@@ -52,7 +52,8 @@ class VipsFile(PictureFile):
         colors = 1 if image.interpretation in GREY_SPACES else 3
         if image.bands > colors + 1:
             kept = 1 if colors == 1 and not self.extra_is_alpha() else colors + 1
-            notes.append(f"of {image.bands} channels the first {'was' if kept == 1 else f'{kept} were'} read")
+            first = "the first was" if kept == 1 else f"the first {kept} were"
+            notes.append(f"of {image.bands} channels only {first} read")
             image = image.extract_band(0, n=kept)
         planes = _read_pixels(self.path, image, limits, spill_folder)
         profile = field_of(image, ICC, None)
@@ -62,7 +63,7 @@ class VipsFile(PictureFile):
         problem = check_profile(profile, colors) if profile is not None else None
         if problem:
             profile = None
-            conversions.append(f"{problem}: it was left out, the picture taken as sRGB")
+            conversions.append(f"{problem}: it was ignored, the picture taken as sRGB")
         return Picture(
             planes=planes,
             format=self.format,
@@ -98,9 +99,9 @@ class VipsFile(PictureFile):
             notes.append(f"only the first of {count} {kind} was read")
         bits = int(field_of(image, "bits-per-sample", 8))
         if bits < 8 and not field_of(image, "palette", 0):
-            notes.append(f"{bits} bit{'s' if bits > 1 else ''} a channel became 8")
+            notes.append(f"{bits} bit{'s' if bits > 1 else ''} per channel became 8")
         if image.get_typeof("gainmap-data"):
-            notes.append("its gain map for bright displays was left out")
+            notes.append("its HDR gain map was left out")
         return notes
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
