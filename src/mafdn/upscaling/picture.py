@@ -19,7 +19,7 @@ from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.reading import open_picture, read_header
+from mafdn.pictures.reading import read_header
 from mafdn.pictures.writing import Reservation, check_encodable
 from mafdn.upscaling.output import Output, check_room, choose_format, default_target
 from mafdn.upscaling.recipe import enlarge
@@ -168,7 +168,7 @@ def prepare(
             kind=kind,
             lossless=output.lossless,
         )
-        picture = open_picture(source, limits=limits, scratch=reservation.temporary.parent)
+        picture = stated.decode(scratch=reservation.temporary.parent)
     except BaseException:
         reservation.discard()
         raise
@@ -207,10 +207,11 @@ def run(
     try:
         encoder = Encoder(
             _restated(picture, new_size, prepared.output),
-            new_size,
             prepared.reservation.temporary,
             prepared.kind,
-            name=prepared.target,
+            width=new_size[0],
+            height=new_size[1],
+            report_as=prepared.target,
             options=prepared.output.options,
             limits=limits,
         )

@@ -72,11 +72,11 @@ def test_a_resize_commutes_with_mirroring(picture: np.ndarray, factor: float) ->
 
 def test_resize_to_a_size_keeps_deep_types() -> None:
     picture = np.random.default_rng(0).integers(0, 65_536, (20, 30, 3), np.uint16)
-    assert imresize(picture, size=(7, 50)).shape == (7, 50, 3)
-    assert imresize(picture, size=(7, 50)).dtype == np.uint16
+    assert imresize(picture, shape=(7, 50)).shape == (7, 50, 3)
+    assert imresize(picture, shape=(7, 50)).dtype == np.uint16
 
 
-@pytest.mark.parametrize("bad", [{}, {"factor": 2.0, "size": (3, 3)}, {"size": (0, 3)}])
+@pytest.mark.parametrize("bad", [{}, {"factor": 2.0, "shape": (3, 3)}, {"shape": (0, 3)}])
 def test_resize_refuses_nonsense(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         imresize(np.zeros((4, 4)), **bad)  # type: ignore[arg-type]

@@ -56,34 +56,6 @@ def test_both_kinds_of_alpha_in_tiff_are_understood(tmp_path: Path, premultiplie
     assert (picture.alpha == 128).all()
 
 
-def test_netpbm_of_every_kind(tmp_path: Path) -> None:
-    files = {
-        b"P1\n# a comment\n3 1\n1 0\n1\n": [0, 255, 0],
-        b"P1 3 1 101": [0, 255, 0],
-        b"P2 3 1 15 0 5 15": [0, 85, 255],
-        b"P3 1 1 255 1 2 3": [1, 2, 3],
-        b"P4 3 1\n\xa0": [0, 255, 0],
-        b"P5 3 1 255\n\x00\x80\xff": [0, 128, 255],
-        b"P5\n#x\n2 1\n65535\n\x01\x00\xff\xff": [256, 65_535],
-        b"P6 1 1 1\n\x00\x01\x01": [0, 255, 255],
-    }
-    path = tmp_path / "in.pnm"
-    for content, values in files.items():
-        path.write_bytes(content)
-        assert open_picture(path).color.ravel().tolist() == values, content
-    for damaged in (
-        b"P5\n",
-        b"P5 0 1 255\n1",
-        b"P5 3 1 99999\n123",
-        b"P2 2 1 9 1 x",
-        b"P5 2 1 7\n\x01\xff",
-        b"P3 1 1 255 1 2",
-    ):
-        path.write_bytes(damaged)
-        with pytest.raises(PictureError, match="damaged"):
-            open_picture(path)
-
-
 def test_requests_that_contradict_each_other(png: Path) -> None:
     with pytest.raises(UsageError, match="not both"):
         Output(quality=90, lossless=True)
@@ -244,20 +216,6 @@ def test_a_grey_profile_goes_where_grey_goes(shared: Path, tmp_path: Path) -> No
         assert picture.notes == ()
 
 
-def test_avif_keeps_what_bits_it_can(tmp_path: Path) -> None:
-    pixels = np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8, 1).repeat(3, 2)
-    pyvips.Image.new_from_array(pixels, interpretation="rgb16").pngsave(str(tmp_path / "in.png"))
-    output = Output(lossless=True)
-    report = upscale_file(tmp_path / "in.png", tmp_path / "out.avif", engine=Repeat(), output=output)
-    assert report.bits == 12
-    assert report.notes == ("AVIF has 12 bits: 16 were rounded",)
-    picture = open_picture(report.target)
-    assert (picture.bits, picture.color.max()) == (12, 65_535)
-    assert np.abs(picture.color[::2, ::2].astype(int) - pixels).max() <= 16
-    back = upscale_file(report.target, tmp_path / "back.png", engine=Repeat())
-    assert (back.bits, back.notes) == (16, ())
-
-
 def test_sizes_and_options_of_the_command(cli: Run, png: Path) -> None:
     for options, name, size in (
         (("--scale", 2.5), "small_x2.5.png", (80, 60)),
@@ -271,17 +229,3 @@ def test_sizes_and_options_of_the_command(cli: Run, png: Path) -> None:
         picture = open_picture(png.with_name(name))
         assert (picture.width, picture.height) == size
         assert ("note: " in out) == (options[1] in (6, 5))
-
-
-def test_color_that_avif_states_by_numbers(shared: Path, tmp_path: Path) -> None:
-    source = tmp_path / "in.avif"
-    files = sorted((shared / "corpora" / "pillow-tests-images").glob("*.avif"))
-    content = next(c for c in (f.read_bytes() for f in files) if b"colrnclx\0\1\0\r" in c)
-    place = content.index(b"colrnclx") + 8
-    for primaries, transfer, profile, note in ((1, 13, False, ""), (12, 13, True, ""), (9, 16, False, "PQ")):
-        numbers = bytes([0, primaries, 0, transfer])
-        source.write_bytes(content[:place] + numbers + content[place + 4 :])
-        picture = open_picture(source)
-        assert (picture.profile is not None) == profile
-        assert note in " ".join(picture.notes)
-        assert bool(picture.notes) == bool(note)

@@ -150,7 +150,7 @@ def check(
         assert image.get("exif-ifd2-PixelYDimension").startswith(f"{2 * HEIGHT} "), what
     # The colors, against a plain resize of the upright source.
     visible = slice(None) if before.alpha is None else slice(0, WIDTH // 2 - 4)
-    plain = imresize(before.color, size=(2 * HEIGHT, 2 * WIDTH))
+    plain = imresize(before.color, shape=(2 * HEIGHT, 2 * WIDTH))
     both = [lab(np.ascontiguousarray(c[:, visible]), profile) for c in (plain, result.color)]
     assert np.linalg.norm(both[0] - both[1]) < 1, what
     assert not report.notes, what

@@ -124,7 +124,7 @@ def test_a_feed_that_ends_too_early_is_an_error() -> None:
 
 def encoder(path: Path, height: int, width: int) -> Encoder:
     like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
-    return Encoder(like, (width, height), path, FORMATS["PNG"])
+    return Encoder(like, path, FORMATS["PNG"], width=width, height=height)
 
 
 def encode(writer: Encoder, array: np.ndarray) -> None:
@@ -162,7 +162,7 @@ def test_an_encoder_holds_nothing_when_it_is_done(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_while_rows_still_come(tmp_path: Path, ending: str) -> None:
     (tmp_path / "out").symlink_to("/dev/full")
     like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
-    writer = Encoder(like, (700, 40_000), tmp_path / "out", FORMATS[ending.upper()])
+    writer = Encoder(like, tmp_path / "out", FORMATS[ending.upper()], width=700, height=40_000)
     with pytest.raises(PictureError, match=r"(cannot be written|cannot write).*No space left") as caught:
         encode(writer, noise(40_000, 700, 3))
     assert caught.value.errno == errno.ENOSPC
@@ -283,7 +283,7 @@ def test_one_picture_is_prepared_while_another_is_encoded(png: Path, tmp_path: P
 
 def test_the_time_limit_ends_an_encoder(tmp_path: Path) -> None:
     like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
-    writer = Encoder(like, (700, 4000), tmp_path / "out.png", FORMATS["PNG"], limits=Limits(seconds=0.0))
+    writer = Encoder(like, tmp_path / "out.png", FORMATS["PNG"], width=700, height=4000, limits=Limits(seconds=0.0))
     with pytest.raises(PictureError, match="max-seconds"):
         encode(writer, noise(4000, 700, 3))
     writer.cancel()
@@ -315,7 +315,7 @@ print(report.peak_mib)
 @pytest.mark.parametrize("name", ["out.png", "out.tif"])
 def test_a_gigapixel_is_written_in_little_memory(tmp_path: Path, name: str) -> None:
     """Decoding, joining and encoding alone: the network repeats pixels, and fades tiles, whose rows are float."""
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", GIGAPIXEL, root, str(tmp_path), name]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert float(done.stdout) < 1500

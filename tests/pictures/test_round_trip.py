@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import PictureError, UsageError
+from mafdn.pictures.codecs.pnm import pnm_header
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS, format_of_name, sniff
-from mafdn.pictures.netpbm import start_of
-from mafdn.pictures.reading import open_picture, read_rgb8, read_size
+from mafdn.pictures.reading import open_picture, read_header, read_rgb8
 from mafdn.pictures.writing import check_encodable, reserve
 
 IPTC = b"Photoshop 3.0\x008BIM\x04\x04" + bytes(5) + b"\x0a\x1c\x02\x05\x00\x05title"
@@ -31,7 +31,9 @@ def write(path: Path, array: np.ndarray, space: str, **fields: object) -> Path:
     if path.suffix == ".ppm":
         height, width, channels = array.shape
         deep = array.dtype == np.uint16
-        path.write_bytes(start_of(width, height, channels, deep=deep) + array.astype(">u2" if deep else "u1").tobytes())
+        path.write_bytes(
+            pnm_header(width, height, channels, deep=deep) + array.astype(">u2" if deep else "u1").tobytes()
+        )
     elif path.suffix in (".jpg", ".webp"):
         image.write_to_file(str(path), Q=100)
     else:
@@ -135,7 +137,8 @@ def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> N
     stored.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     source = tmp_path / "in.tif"
     stored.tiffsave(str(source))
-    assert read_size(source) == (8, 16)
+    header = read_header(source)
+    assert (header.height, header.width) == (8, 16)
     assert np.array_equal(open_picture(source).color, upright)
     save(source, tmp_path / "out.tif")
     out = pyvips.Image.new_from_file(str(tmp_path / "out.tif"))
@@ -145,9 +148,8 @@ def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> N
 
 def test_camera_orientation_and_thumbnail(shared: Path, tmp_path: Path) -> None:
     for path in sorted((shared / "corpora" / "exif-orientation-examples").glob("*.jpg")):
-        height, width = read_size(path)
-        picture = open_picture(path)
-        assert (picture.height, picture.width) == (height, width)
+        header, picture = read_header(path), open_picture(path)
+        assert (picture.height, picture.width) == (header.height, header.width)
         target = tmp_path / path.name
         save(path, target)
         out = pyvips.Image.new_from_file(str(target))

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import DamagedError, PictureError
-from mafdn.pictures.encoding import Options, save_picture
+from mafdn.pictures.codecs.tiff_directory import TILE_BYTES, TILE_OFFSETS, parse_directory, read_directory
+from mafdn.pictures.encoding import EncodeOptions, save_picture
 from mafdn.pictures.formats import format_of_name
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.pictures.tiff import TILE_BYTES, TILE_OFFSETS, parse_directory, read_directory
 
 Order = Literal["<", ">"]
 Tags = Mapping[int, tuple[int, ...] | bytes]
@@ -188,7 +188,7 @@ def test_texts_of_a_tiff_become_exif(tmp_path: Path, order: Order, suffix: str) 
     block = bytes(cast(bytes, pyvips.Image.new_from_file(str(target)).get("exif-data")))
     written = parse_directory(io.BytesIO(block.removeprefix(b"Exif\0\0"))).texts
     assert {tag: text.rstrip(b"\0") for tag, text in written.items()} == {t: v.rstrip(b"\0") for t, v in TEXTS.items()}
-    save_picture(picture, target, format_of_name(target), options=Options(strip=True))
+    save_picture(picture, target, format_of_name(target), options=EncodeOptions(strip=True))
     assert "exif-ifd0-Artist" not in pyvips.Image.new_from_file(str(target), revalidate=True).get_fields()
 
 
