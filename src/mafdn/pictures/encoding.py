@@ -129,7 +129,7 @@ class Encoder:
                 image.set_type(pyvips.GValue.gint_type, "orientation", 1)
             image.set_progress(True)  # else it cannot be killed
             if self._limits.seconds is not None:
-                image.signal_connect("eval", lambda running, _: running.set_kill(self._limits.passed))
+                image.signal_connect("eval", lambda running, _: running.set_kill(self._limits.passed))  # pyright: ignore[reportUnknownLambdaType]
             self._image = image
             try:
                 _save(image, self._path, target, picture, options)

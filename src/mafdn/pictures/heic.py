@@ -22,7 +22,7 @@ CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 def require_heic(path: Path) -> Any:
     """The decoder; raises :class:`MissingPackageError` when it is not installed."""
     try:
-        import pi_heif  # pyright: ignore[reportMissingImports]
+        import pi_heif  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     except ImportError:
         raise MissingPackageError(f"{shown(path)} is HEIC, which needs pi-heif: pip install 'mafdn[heic]'") from None
     return cast(Any, pi_heif)

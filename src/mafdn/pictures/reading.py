@@ -309,7 +309,7 @@ def _pixels(path: Path, image: pyvips.Image, limits: Limits, folder: Path | None
     if limits.seconds is not None:
         image = image.copy()
         image.set_progress(True)
-        image.signal_connect("eval", lambda running, _: running.set_kill(limits.passed))
+        image.signal_connect("eval", lambda running, _: running.set_kill(limits.passed))  # pyright: ignore[reportUnknownLambdaType]
     try:
         if folder:
             return spill(image, folder)
