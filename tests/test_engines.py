@@ -70,7 +70,7 @@ def test_every_engine_keeps_the_protocol(name: str, small: Path) -> None:
     gates = engine.stencil.gates(windows)
     assert np.abs(gates - reference.stencil.gates(windows)).max() < AGREED
     assert np.abs(engine.stencil.run(x, gates) - reference.stencil.run(x, gates)).max() < AGREED
-    assert np.abs(engine.stencil.run(x, gates / 2) - result).max() > AGREED  # other gates, another result
+    assert np.abs(engine.stencil.run(x, gates * np.float32(0.5)) - result).max() > AGREED  # other gates, another result
 
 
 @pytest.mark.parametrize("kind", [OpenVINOEngine, TorchEngine])
@@ -138,7 +138,7 @@ def test_auto_precision_is_int8_only_where_it_is_much_faster(
     ],
 )
 def test_what_is_not_to_be_had_is_one_line(
-    asked: dict[str, str], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
+    asked: dict[str, Any], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "shipped_scales", lambda: ())  # the small network is quicker to measure
     with pytest.raises(kind) as caught:
