@@ -1,7 +1,7 @@
 """The arithmetic of sizes: what is asked for is what comes out, to the pixel."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_a_scale_means_what_is_typed() -> None:
 def test_width_height_and_longest_are_exact(width: int, height: int, wanted: int) -> None:
     old = (width, height)
     for name in ("width", "height", "longest"):
-        new = result_size(Size(**{name: wanted}), width, height)
+        new = result_size(Size(**cast(Any, {name: wanted})), width, height)
         assert {"width": new[0], "height": new[1], "longest": new[0] if width >= height else new[1]}[name] == wanted
         assert name != "longest" or max(new) == wanted
         assert min(new) >= 1

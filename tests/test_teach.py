@@ -55,7 +55,7 @@ def b(tmp_path: Path) -> Path:
 
 
 def unit(low: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return low.astype(np.float32) / 255
+    return low.astype(np.float32) / np.float32(255)
 
 
 def taught(bank: Bank, name: str) -> list[NDArray[np.uint8]]:

@@ -47,7 +47,7 @@ def main() -> None:
     for line in sys.stdin:
         number, _, path = line.rstrip("\n").partition("\t")
         began = time.monotonic()
-        answer = {"number": int(number), "error": None, "wrong": "", "seconds": 0.0}
+        answer: dict[str, object] = {"number": int(number), "error": None, "wrong": "", "seconds": 0.0}
         try:
             answer["wrong"] = upscaled(Path(path), folder)
         except MafdnError as error:

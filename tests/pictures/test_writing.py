@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def camera(path: Path, **fields: str | bytes) -> Path:
     image = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy(xres=300 / 25.4, yres=300 / 25.4)
     texts = {"exif-ifd0-Artist": "Nobody (Nobody, ASCII, 7 components, 7 bytes)"}
     for name, value in {**texts, **fields}.items():
-        image.set_type(GVALUE.blob_type if isinstance(value, bytes) else GVALUE.gstr_type, name, value)
+        image.set_type(GVALUE.blob_type if isinstance(value, bytes) else GVALUE.gstr_type, name, cast(Any, value))
     image.set_type(GVALUE.gint_type, "orientation", 6)
     image.jpegsave(str(path), Q=95)
     return path
@@ -195,7 +196,7 @@ def test_quality_changes_size(png: Path) -> None:
 def test_color_is_right_where_a_format_has_no_profile(shared: Path, tmp_path: Path) -> None:
     pixels = np.full((8, 8, 3), (200, 100, 50), np.uint8)
     image = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy()
-    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes())
+    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes())  # pyright: ignore[reportArgumentType]
     image.pngsave(str(tmp_path / "in.png"))
     expected = image.icc_transform("srgb", embedded=True).numpy()[0, 0]
     for ending, slack in (("ppm", 0), ("gif", 8)):
@@ -206,7 +207,7 @@ def test_color_is_right_where_a_format_has_no_profile(shared: Path, tmp_path: Pa
 
 def test_grey_with_a_profile_is_converted_where_there_is_no_grey(shared: Path, tmp_path: Path) -> None:
     image = pyvips.Image.new_from_array(np.full((8, 8), 90, np.uint8), interpretation="b-w").copy()
-    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "sGrey-v4.icc").read_bytes())
+    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "sGrey-v4.icc").read_bytes())  # pyright: ignore[reportArgumentType]
     image.pngsave(str(tmp_path / "in.png"))
     for ending in ("webp", "avif"):
         report = upscale_file(tmp_path / "in.png", tmp_path / f"out.{ending}", engine=Repeat())

@@ -22,3 +22,12 @@ def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Calla
             on_progress(done, total)
 
     return tick
+
+
+def each(tick: Callable[[int], None]) -> Callable[..., None]:
+    """A callback that counts one more, whatever it is called with."""
+    return lambda *_args, **_options: tick(1)
+
+
+def ignore(*_: object) -> None:
+    """Do nothing: the callback for callers that give none."""

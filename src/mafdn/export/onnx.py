@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnxslim
+import onnxslim  # pyright: ignore[reportMissingTypeStubs]
 import torch
 
 import mafdn.errors

@@ -38,7 +38,11 @@ def stop_at_limit(image: pyvips.Image, limits: Limits) -> None:
     """Make the evaluation of `image`, which must not be shared, stop at `set_kill` and at the time limit."""
     image.set_progress(True)  # without it, libvips does not look for either
     if limits.seconds is not None:
-        image.signal_connect("eval", lambda running, _: running.set_kill(limits.exceeded))
+
+        def check(running: pyvips.Image, _: object) -> None:
+            running.set_kill(limits.exceeded)
+
+        image.signal_connect("eval", check)
 
 
 def damaged(path: Path, reason: str) -> DamagedError:

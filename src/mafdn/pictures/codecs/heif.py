@@ -134,7 +134,7 @@ def _profile_of_boxes(path: Path) -> tuple[bytes | None, str | None]:
 def _require_decoder(path: Path) -> Any:
     """Import pi-heif; raises `MissingPackageError` if it is not installed."""
     try:
-        import pi_heif  # pyright: ignore[reportMissingImports]
+        import pi_heif  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     except ImportError:
         message = f"{printable(path)} is HEIC, which needs pi-heif: pip install 'mafdn[heic]'"
         raise MissingPackageError(message) from None
