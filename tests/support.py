@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyvips
@@ -47,6 +47,9 @@ sys.exit(code)
 """
 UNSET = {"CI", "PYTEST_CURRENT_TEST", "ORT_DISABLE_TELEMETRY"}
 """Variables that switch telemetry off: one is set in this process by ``import mafdn``."""
+
+
+Module = TypeVar("Module", bound="nn.Module")
 
 
 class Repeat:
@@ -91,7 +94,7 @@ def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
     return path
 
 
-def shaken(network: "nn.Module") -> "nn.Module":
+def shaken(network: Module) -> Module:
     """The network with every parameter moved, so that D is no longer zero."""
     import torch
 

@@ -70,6 +70,7 @@ def main() -> None:
 def measure(photo: Path, sizes: list[float], rounds: int, folder: Path) -> dict[str, Any]:
     """Peak memory and seconds of every size, those of all rounds."""
     entries: dict[float, dict[str, Any]] = {}
+    engine = ""
     for number in range(rounds):
         for megapixels in sizes:
             if number and megapixels > REPEATED:
@@ -78,6 +79,7 @@ def measure(photo: Path, sizes: list[float], rounds: int, folder: Path) -> dict[
             entry = entries.setdefault(
                 megapixels, {"megapixels": megapixels, "new_size": told["new_size"], "peak_mib": [], "seconds": []}
             )
+            engine = told["engine"]
             entry["peak_mib"].append(told["peak_mib"])
             entry["seconds"].append(told["seconds"])
             print(f"{megapixels:g} MP: {told['seconds']:.1f} s, {told['peak_mib']:.0f} MiB", flush=True)
@@ -86,7 +88,7 @@ def measure(photo: Path, sizes: list[float], rounds: int, folder: Path) -> dict[
     return {
         "command": "python -m tools.growth PHOTO",
         "machine": {"processor": about.processor, "cores": about.cores, "features": about.features},
-        "engine": told["engine"],
+        "engine": engine,
         "scale": SCALE,
         "network_alone_mib": float(alone.stdout),
         "sizes": [entries[size] for size in sizes],

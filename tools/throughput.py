@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         crops(Path(sys.argv[1]), folder)
-        arrays = [open_picture(path).planes for path in sorted((folder / "PNG").iterdir())]
+        arrays = [open_picture(path).planes[:] for path in sorted((folder / "PNG").iterdir())]
         engine = networks.engine(SCALE)
         upscale(engine, arrays[0])
         rounds: list[dict[str, Any]] = []

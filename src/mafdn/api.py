@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_path, as_whole
 from mafdn.errors import MissingPackageError, UsageError
 from mafdn.inference import Engine, EngineOptions
@@ -338,11 +338,11 @@ def _networks(network: PathLike, engine: EngineOptions | None) -> Generator[Netw
     elif source.kind in ("shipped", "file"):
         path = source.file(".onnx")
         if path.suffix not in FILE_TYPES:
-            raise UsageError(f"unknown network {shown(path)!r}; {describe_vocabulary()}")
+            raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
         yield NetworkSet(path, options)
     else:
         raise UsageError(
-            f"{shown(os.fspath(network))} is not a network with weights, which upscaling needs; "
+            f"{printable(os.fspath(network))} is not a network with weights, which upscaling needs; "
             "use auto, x2, x3, x4, a network file or the folder of a training run"
         )
 
@@ -352,7 +352,7 @@ def _exported_run(run: Path, folder: Path) -> Path:
     try:
         from mafdn.training.averaged import export_run
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"running {shown(run)} needs {error.name}: pip install 'mafdn[train]'") from None
+        raise MissingPackageError(f"running {printable(run)} needs {error.name}: pip install 'mafdn[train]'") from None
     path = folder / f"{run.resolve().name}.safetensors"
     export_run(run, path)
     return path

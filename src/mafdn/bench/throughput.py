@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mafdn._support.atomic import sha256
 from mafdn._support.machine import Machine, installed_version, machine
+from mafdn._support.progress import ignore
 from mafdn._version import __version__
 from mafdn.bench.cases import OURS, RESIZES, Way, open_plain, ways_of
 from mafdn.bench.convolutions import Convolutions, Layer, ceiling_macs, convolutions, profile_layers
@@ -118,7 +119,7 @@ def measure_throughput(
     :func:`mafdn.inference.open_engine` raises.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    tell = on_progress or (lambda *_: None)
+    tell = on_progress or ignore
     if network:
         files = {open_engine(network, EngineOptions(engine=preferred_engine(), device="cpu")).scale: network}
         if scales and list(scales) != list(files):

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import typer
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
@@ -132,6 +132,6 @@ def _no_output(error: OSError) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    line = shown(" ".join(message.split()))
+    line = printable(" ".join(message.split()))
     print(f"mafdn: {line}", file=sys.stderr)
     return code

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from mafdn._support.atomic import replacing, shown
+from mafdn._support.atomic import printable, replacing
 from mafdn._support.validate import as_path
 from mafdn.cli.output import check_stop, progress_bar, show_json, show_table
 from mafdn.errors import MafdnError, UsageError
@@ -37,7 +37,7 @@ def is_one_picture(inputs: Sequence[str]) -> bool:
     if len(inputs) > 2 or is_folder(Path(inputs[0])) or _is_glob(inputs[0]):
         return False
     if len(inputs) == 2 and is_folder(Path(inputs[1])):
-        name = shown(inputs[1])
+        name = printable(inputs[1])
         raise UsageError(f"{name} is a folder: use -o {name} to write there, or -o with another folder to upscale both")
     return len(inputs) == 1 or not _is_glob(inputs[1])
 
@@ -68,7 +68,7 @@ class FolderOutput:
             Stopped: At Ctrl-C.
         """
         if self.report_file is not None and not self.report_file.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {shown(self.report_file)}: there is no such folder")
+            raise UsageError(f"cannot write {printable(self.report_file)}: there is no such folder")
         try:
             with _progress(quiet=self.quiet or self.as_json) as tick:
                 report = upscale(tick)
@@ -108,7 +108,7 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
     """Print a summary, and every failure with its reason."""
     if dry_run:
         for item in report.with_status("left"):
-            typer.echo(f"{shown(item.source)} -> {shown(item.target or '')} ({item.reason})")
+            typer.echo(f"{printable(item.source)} -> {printable(item.target or '')} ({item.reason})")
     for note, count in report.notes.items():
         typer.echo(f"note: {note} ({count} picture{'s' if count > 1 else ''})")
     if report.failed:
@@ -121,7 +121,7 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
     parts += [f"{counts['left']} left"] if counts["left"] and not dry_run else []
     parts += [f"{counts['kept']} up to date"] if counts["kept"] else []
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
-    where = shown(report.folder) if report.folder else ", ".join(shown(text) for text in inputs[:3])
+    where = printable(report.folder) if report.folder else ", ".join(printable(text) for text in inputs[:3])
     typer.echo(f"{where}: {', '.join(parts)} in {report.seconds:.1f} s")
     for count, one, several in (
         (report.not_pictures, "file that is not a picture", "files that are not pictures"),
@@ -134,12 +134,12 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
 
 
 def _name(item: FolderItem) -> str:
-    return shown(item.source.name)
+    return printable(item.source.name)
 
 
 def _reason(item: FolderItem) -> str:
     """Return the reason without the name it starts with, which has a column of its own."""
-    return (item.reason or "").removeprefix(f"{shown(item.source)} ")
+    return (item.reason or "").removeprefix(f"{printable(item.source)} ")
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _progress(*, quiet: bool) -> Generator[Tick]:
             what = "checking" if at.phase == "checking" else f"{at.number}/{at.count}"
             bar.update(
                 tasks[at.phase],
-                description=f"{what} {shown(at.name)[:40]}",
+                description=f"{what} {printable(at.name)[:40]}",
                 completed=at.done,
                 total=at.total,
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.output import Json, Quiet, progress, show_json
@@ -238,7 +238,7 @@ def upscale_command(
     several = output_dir is not None or recursive or pattern is not None or redo or dry_run or report_file is not None
     if not several and is_one_picture(inputs):
         source, target = Path(inputs[0]), Path(inputs[1]) if len(inputs) > 1 else None
-        with progress(shown(source.name), quiet=quiet or as_json) as tick:
+        with progress(printable(source.name), quiet=quiet or as_json) as tick:
             report = upscale_file(
                 source, target, network=network, engine=engine_options, options=options, on_progress=tick
             )
@@ -266,7 +266,9 @@ def _show(report: "Report", *, quiet: bool, as_json: bool) -> None:
         show_json(asdict(report))
     elif not quiet:
         (width, height), (new_width, new_height) = report.size, report.new_size
-        typer.echo(f"{shown(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s")
+        typer.echo(
+            f"{printable(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s"
+        )
         for note in report.notes:
             typer.echo(f"note: {note}")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from mafdn._support.atomic import sha256
 from mafdn._support.machine import Machine, installed_version, machine
+from mafdn._support.progress import ignore
 from mafdn._version import __version__
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
@@ -94,7 +95,7 @@ def compare(
     :func:`measure_latency`'s for a 1280x720 output, every network as ONNX in the same engine, ``rounds`` times; none
     for 0. ``on_progress(what, done, total)`` tells of each stage. Raises what these functions raise.
     """
-    tell = on_progress or (lambda *_: None)
+    tell = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     figures = read_published(published) if published else read_published()
     rows: list[Row] = []

@@ -67,6 +67,10 @@ def draw_costs(panels: Mapping[str, Sequence[Point]], output: Path, *, cost: str
         raise MafdnError(f"cannot write {output}: {error.strerror or error}") from None
 
 
+def _plain(value: float, _position: int) -> str:
+    return f"{value:g}"
+
+
 def _prepare(axis: Axes, points: Sequence[Point], *, cost: str, bench: str) -> None:
     """Points, axes and their ticks."""
     for point in points:
@@ -83,7 +87,7 @@ def _prepare(axis: Axes, points: Sequence[Point], *, cost: str, bench: str) -> N
     if max(xs) < 1.3 * min(xs):  # a logarithmic axis needs room for more than one tick
         axis.set_xlim(min(xs) / 1.3, max(xs) * 1.3)
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
+    axis.xaxis.set_major_formatter(FuncFormatter(_plain))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel(COSTS[cost], color=SOFT)
     axis.set_ylabel("PSNR on luma, dB", color=SOFT)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mafdn._support.atomic import replacing
+from mafdn._support.progress import ignore
 from mafdn.compare.compare import Comparison, as_table
 from mafdn.compare.report import draw_plots, render
 from mafdn.errors import MafdnError
@@ -35,7 +36,7 @@ def write_report(
     :class:`MafdnError` when something cannot be written.
     """
     folder = report.with_suffix("")
-    tell = on_progress or (lambda *_: None)
+    tell = on_progress or ignore
     try:
         folder.mkdir(exist_ok=True)
         crops: dict[str, str] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mafdn._support.progress import counted
+from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
     BenchPicture,
@@ -80,7 +80,7 @@ def evaluate(
         if not missing:
             continue
         told = partial(on_result, work.bench) if on_result else None
-        for score in measure(missing, work.folder, protocol, lr=lr, on_progress=lambda *_: tick(1), on_result=told):
+        for score in measure(missing, work.folder, protocol, lr=lr, on_progress=each(tick), on_result=told):
             work.known[score.network] = replace(score, bench=work.bench)
             try:
                 store_entry(work.keys[score.network], score)

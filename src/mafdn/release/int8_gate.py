@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mafdn._support.progress import counted
+from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Protocol, SetScore, bench_files, measure
 from mafdn.evaluation.methods import open_method
@@ -113,4 +113,4 @@ def measure_loss(
     methods = {name: float32, f"{name}, int8": open_method(str(int8), scale=scale)[1]}
     tick = counted(on_progress, sum(len(bench_files(folder)) for folder in benches) * len(methods))
     protocol = Protocol(scale=scale)
-    return [score for folder in benches for score in measure(methods, folder, protocol, on_progress=lambda *_: tick(1))]
+    return [score for folder in benches for score in measure(methods, folder, protocol, on_progress=each(tick))]

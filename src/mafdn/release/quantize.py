@@ -186,7 +186,7 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
     with _quiet():
         import_openvino()  # which nncf does too, with all that reports its use
         with hidden("openvino_telemetry"):  # which nncf would use, and does well without
-            import nncf
+            import nncf  # pyright: ignore[reportMissingTypeStubs]
 
         nncf.set_log_level(logging.ERROR)
         quantized = nncf.quantize(

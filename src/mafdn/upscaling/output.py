@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_whole
 from mafdn.errors import UsageError
-from mafdn.pictures.encoding import Options
+from mafdn.pictures.encoding import EncodeOptions
 from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
-from mafdn.pictures.reading import Stated
+from mafdn.pictures.reading import PictureHeader
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.size import Size
 
@@ -44,9 +44,9 @@ class Output:
             check_output(self, format_called(as_kind("format", self.format, str)))
 
 
-def encoder_options(output: Output) -> Options:
+def encode_options(output: Output) -> EncodeOptions:
     """Return the encoder's options for these settings."""
-    return Options(quality=output.quality, lossless=output.lossless, strip=output.strip_metadata)
+    return EncodeOptions(quality=output.quality, lossless=output.lossless, strip=output.strip_metadata)
 
 
 def check_output(output: Output, kind: Format) -> None:
@@ -57,7 +57,7 @@ def check_output(output: Output, kind: Format) -> None:
         raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP or AVIF")
 
 
-def choose_format(stated: Stated, target: Path | None, output: Output) -> Format:
+def choose_format(header: PictureHeader, target: Path | None, output: Output) -> Format:
     """Return the format of a result: the requested one, else that of `target`'s name, else that of the picture.
 
     Of PNM's endings it has those that are true of this picture.
@@ -68,22 +68,24 @@ def choose_format(stated: Stated, target: Path | None, output: Output) -> Format
     if output.format is not None:
         kind = format_called(output.format)
         if target is not None and target.suffix.lower() not in kind.suffixes:
-            raise UsageError(f"{shown(target)} does not end in {' or '.join(kind.suffixes)}, as {kind.name} files do")
+            raise UsageError(
+                f"{printable(target)} does not end in {' or '.join(kind.suffixes)}, as {kind.name} files do"
+            )
     elif target is not None:
         kind = format_of_name(target)
     else:
-        kind = stated.format if stated.format.written_as is None else FORMATS[stated.format.written_as]
+        kind = header.format if header.format.written_as is None else FORMATS[header.format.written_as]
     check_output(output, kind)
-    return _pnm_with_true_endings(kind, target, color=stated.channels > 2) if kind.name == "PPM" else kind
+    return _pnm_with_true_endings(kind, target, color=header.channels > 2) if kind.name == "PPM" else kind
 
 
 def _pnm_with_true_endings(kind: Format, target: Path | None, *, color: bool) -> Format:
     """Drop the endings for gray pictures if this one has color, and that for one bit; `.ppm` may also be gray."""
     ending = "" if target is None else target.suffix.lower()
     if color and ending in (".pgm", ".pbm"):
-        raise UsageError(f"{shown(target or '')} is a name for gray pictures, but this one has color; use .ppm")
+        raise UsageError(f"{printable(target or '')} is a name for gray pictures, but this one has color; use .ppm")
     if ending == ".pbm":
-        raise UsageError(f"{shown(target or '')} is a name for pictures of one bit; use .pgm")
+        raise UsageError(f"{printable(target or '')} is a name for pictures of one bit; use .pgm")
     return replace(kind, suffixes=(".ppm", ".pnm")) if color else kind
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.machine import peak_mib
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine, upscale_rows
@@ -15,11 +15,11 @@ from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.reading import open_picture, read_header
+from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.writing import Reservation, check_encodable
 from mafdn.upscaling.networks import Networks
 from mafdn.upscaling.options import UpscaleOptions
-from mafdn.upscaling.output import Output, choose_format, default_target, encoder_options
+from mafdn.upscaling.output import Output, choose_format, default_target, encode_options
 from mafdn.upscaling.preflight import check_room
 from mafdn.upscaling.recipe import enlarge
 from mafdn.upscaling.size import result_size
@@ -128,9 +128,9 @@ def upscale_file(
         UsageError: If the options contradict each other or the picture.
     """
     options = options or UpscaleOptions()
-    stated = read_header(source, limits=options.limits)
-    scale = networks.scale_for(options.requested_size, stated.width, stated.height)
-    prepared = prepare(source, target, scale=scale, options=options)
+    header = read_header(source, limits=options.limits)
+    scale = networks.scale_for(options.requested_size, header.width, header.height)
+    prepared = prepare(header, target, scale=scale, options=options)
     try:
         engine = networks.engine(scale)
     except BaseException:
@@ -140,22 +140,22 @@ def upscale_file(
 
 
 def prepare(
-    source: Path,
+    header: PictureHeader,
     target: Path | None = None,
     *,
     scale: int,
     options: UpscaleOptions | None = None,
     temporary: str | None = None,
 ) -> Prepared:
-    """Open a picture and reserve the place of its result.
+    """Decode a picture and reserve the place of its result.
 
     Everything that can be known beforehand is checked before any work: an existing or unwritable target, sizes beyond
     the format, memory, the disk and the limits. The target appears complete or not at all.
 
     Args:
-        source: The picture.
+        header: The opened picture.
         target: Path of the result, whose ending chooses the format unless the options do (default: `NAME_x4.EXT`
-            beside the source).
+            beside the picture).
         scale: Scale of the network.
         options: How it is upscaled and written (default: `UpscaleOptions()`). The time limit starts now.
         temporary: Name of the temporary file beside the target (default: a random one).
@@ -168,26 +168,18 @@ def prepare(
     options = options or UpscaleOptions()
     limits = replace(options.limits, began=time.monotonic())
     options, size, output = replace(options, limits=limits), options.effective_size(scale), options.output
-    stated = read_header(source, limits=limits)
-    new_size = result_size(size, stated.width, stated.height)
-    kind = choose_format(stated, target, output)
+    source = header.path
+    new_size = result_size(size, header.width, header.height)
+    kind = choose_format(header, target, output)
     target = target or default_target(source, size, new_size, kind)
     if _same_file(source, target):
-        raise UsageError(f"{shown(target)} is the input itself; choose another name for the result")
+        raise UsageError(f"{printable(target)} is the input itself; choose another name for the result")
     limits.check_pixels(source, *new_size, what="would become")
     check_encodable(target, kind, width=new_size[0], height=new_size[1])
     reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:
-        check_room(
-            source,
-            target,
-            stated=stated,
-            scale=scale,
-            new_size=new_size,
-            kind=kind,
-            lossless=output.lossless,
-        )
-        picture = open_picture(source, limits=limits, scratch=reservation.temporary.parent)
+        check_room(header, target, scale=scale, new_size=new_size, kind=kind, lossless=output.lossless)
+        picture = header.decode(limits=limits, scratch=reservation.temporary.parent)
     except BaseException:
         reservation.discard()
         raise
@@ -223,11 +215,12 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
     try:
         encoder = Encoder(
             _with_new_size(picture, new_size, options.output),
-            new_size,
             prepared.reservation.temporary,
             prepared.kind,
-            name=prepared.target,
-            options=encoder_options(options.output),
+            width=new_size[0],
+            height=new_size[1],
+            report_as=prepared.target,
+            options=encode_options(options.output),
             limits=options.limits,
         )
         for band in enlarge(
@@ -245,7 +238,7 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
             encoder.cancel()
         prepared.close()
         if isinstance(error, MemoryError):
-            name = shown(prepared.source)
+            name = printable(prepared.source)
             raise PictureError(f"{name} does not fit into memory when enlarged; use a smaller size") from None
         raise
     report = Report(
@@ -303,4 +296,4 @@ def _same_file(source: Path, target: Path) -> bool:
     try:
         return target.exists() and target.samefile(source)
     except OSError as error:
-        raise PictureError.from_os_error(f"cannot write {shown(target)}", error) from None
+        raise PictureError.from_os_error(f"cannot write {printable(target)}", error) from None

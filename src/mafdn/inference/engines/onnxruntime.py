@@ -117,7 +117,7 @@ def _import() -> Any:
 
     The call disables telemetry on Windows; elsewhere an environment variable does (`mafdn._support.telemetry`).
     """
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
     onnxruntime.set_default_logger_severity(LOG_FATAL)
     onnxruntime.disable_telemetry_events()

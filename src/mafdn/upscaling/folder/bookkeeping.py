@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn._support.atomic import DISK_ERRORS, sha256, shown
+from mafdn._support.atomic import DISK_ERRORS, printable, sha256
 from mafdn.errors import EncodeError, MafdnError
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.spill import LEAST_ROOM
@@ -35,14 +35,14 @@ class InFlight:
 def begin(job: Job, manifest: Manifest) -> InFlight:
     """Record that work on a picture begins; raises `MafdnError` if it cannot be read or its result not written."""
     sniff(job.source)  # a file that became a FIFO must not be opened
-    if not job.home.is_dir():  # it must not be re-created: what was in it would be missing
-        raise MafdnError(f"cannot write {shown(job.target)}: the folder {shown(job.home)} is gone")
+    if not job.home.is_dir():
+        raise MafdnError(f"cannot write {printable(job.target)}: the folder {printable(job.home)} is gone")
     try:
         digest = sha256(job.source)
     except OSError as error:
-        raise MafdnError.from_os_error(f"cannot read {shown(job.source)}", error) from None
+        raise MafdnError.from_os_error(f"cannot read {printable(job.source)}", error) from None
     try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(job.home, job.target.parent)
         previous, temporary = manifest.find(job.target), temporary_name()
         entry = manifest.begin(
             job.target,
@@ -54,8 +54,15 @@ def begin(job: Job, manifest: Manifest) -> InFlight:
             temporary=temporary,
         )
     except OSError as error:
-        raise MafdnError.from_os_error(f"cannot write {shown(job.target)}", error) from None
+        raise MafdnError.from_os_error(f"cannot write {printable(job.target)}", error) from None
     return InFlight(entry, previous, temporary)
+
+
+def _make_folders(home: Path, folder: Path) -> None:
+    """Create `folder` below `home`, but never `home` itself: if it is gone, so are the results in it."""
+    for part in folder.relative_to(home).parts:
+        home /= part
+        home.mkdir(exist_ok=True)
 
 
 def finish(job: Job, manifest: Manifest, in_flight: InFlight, pending: Pending) -> tuple[FolderItem, Exception | None]:
@@ -65,7 +72,7 @@ def finish(job: Job, manifest: Manifest, in_flight: InFlight, pending: Pending) 
         manifest.seal(job.target, sha256(complete))
         # Without a snapshot the file is only renamed to a free name.
         if job.snapshot is not None and not job.snapshot.still_holds(job.target):
-            raise MafdnError(f"{shown(job.target)} was changed during this run and is kept; run the command again")
+            raise MafdnError(f"{printable(job.target)} was changed during this run and is kept; run the command again")
 
     try:
         report = pending.finish(on_whole=seal)
@@ -101,18 +108,18 @@ def folder_fault(folder: Path, error: Exception, least_room: int) -> str | None:
     Encoders do not always report that a disk is full: it is assumed to be with less than `least_room` bytes free.
     """
     if not folder.is_dir():
-        return f"the folder {shown(folder)} is gone"
+        return f"the folder {printable(folder)} is gone"
     number = error.errno if isinstance(error, (MafdnError, OSError)) else None
     if number in DISK_ERRORS:
-        return f"cannot write in {shown(folder)}: {os.strerror(number)}"
+        return f"cannot write in {printable(folder)}: {os.strerror(number)}"
     try:
         if shutil.disk_usage(folder).free < least_room:
-            return f"cannot write in {shown(folder)}: {os.strerror(errno.ENOSPC)}"
+            return f"cannot write in {printable(folder)}: {os.strerror(errno.ENOSPC)}"
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(LEAST_ROOM))
             file.flush()
     except OSError as fault:
-        return f"cannot write in {shown(folder)}: {fault.strerror or fault}"
+        return f"cannot write in {printable(folder)}: {fault.strerror or fault}"
     return None
 
 
@@ -121,5 +128,5 @@ def describe_error(job: Job, error: Exception) -> str:
     if isinstance(error, MafdnError):
         return str(error)
     if isinstance(error, OSError):
-        return f"cannot write {shown(job.target)}: {error.strerror or error}"
-    return " ".join(f"{shown(job.source)}: internal error, {type(error).__name__}: {error}".split())
+        return f"cannot write {printable(job.target)}: {error.strerror or error}"
+    return " ".join(f"{printable(job.source)}: internal error, {type(error).__name__}: {error}".split())

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mafdn._support.atomic import FileSnapshot, sha256, shown
+from mafdn._support.atomic import FileSnapshot, printable, sha256
 from mafdn.errors import DamagedError, MafdnError
 from mafdn.pictures.formats import format_of_name, sniff
 from mafdn.pictures.limits import Limits
@@ -35,9 +35,13 @@ def decide(job: Job, manifest: Manifest, *, overwrite: bool, redo: bool) -> Job 
     if not os.path.lexists(target):
         return replace(job, reason="missing", replaces=entry.output) if entry else job
     if target.is_symlink() or not target.is_file():
-        return job.item(status="failed", reason=f"{shown(target)} exists and is not a regular file; use another folder")
+        return job.item(
+            status="failed", reason=f"{printable(target)} exists and is not a regular file; use another folder"
+        )
     if entry is None and not overwrite:
-        return job.item(status="failed", reason=f"{shown(target)} exists and is not a result of an earlier run; {HINT}")
+        return job.item(
+            status="failed", reason=f"{printable(target)} exists and is not a result of an earlier run; {HINT}"
+        )
     try:
         snapshot = FileSnapshot.take(target)
         foreign = replace(job, snapshot=snapshot, reason="replaced")
@@ -54,10 +58,10 @@ def decide(job: Job, manifest: Manifest, *, overwrite: bool, redo: bool) -> Job 
         if entry.output is not None and _is_damaged(target):
             return replace(own, reason="damaged")
     except OSError as error:
-        reason = f"cannot read {shown(error.filename or job.source)}: {error.strerror or error}"
+        reason = f"cannot read {printable(error.filename or job.source)}: {error.strerror or error}"
         return job.item(status="failed", reason=reason)
     if difference or entry.output is None:
-        return job.item(status="failed", reason=f"{shown(target)} was changed since it was created; {HINT}")
+        return job.item(status="failed", reason=f"{printable(target)} was changed since it was created; {HINT}")
     return job.item(status="kept", notes=(CHANGED,))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
 from mafdn.errors import UsageError
 
@@ -83,7 +83,7 @@ def find_sources(inputs: Sequence[Path | str], *, recursive: bool = False, exclu
     for entry in inputs:
         text = os.fspath(entry)
         if "\0" in text:
-            reason = f"{shown(text)} is not a valid file name: it contains a NUL character"
+            reason = f"{printable(text)} is not a valid file name: it contains a NUL character"
             found.unusable.append(Unusable(Path(text), reason))
             continue
         path = Path(os.path.abspath(as_path("INPUT", text)))  # noqa: PTH100 - links stay links
@@ -106,13 +106,15 @@ def _add_glob(found: Found, pattern: Path, exclude: Path | None) -> None:
     )
     root, globs = Path(*parts[:first]), parts[first:]
     if not is_folder(root):
-        found.unusable.append(Unusable(pattern, f"{shown(pattern)} matches nothing: {shown(root)} is not a folder"))
+        found.unusable.append(
+            Unusable(pattern, f"{printable(pattern)} matches nothing: {printable(root)} is not a folder")
+        )
         return
     files = _walk(root, found, recursive=len(globs) > 1, exclude=exclude)
     matching = [Source(file, root) for file in files if _matches(file.relative_to(root).parts, globs)]
     found.sources += matching
     if not matching:
-        found.unusable.append(Unusable(pattern, f"{shown(pattern)} matches no file"))
+        found.unusable.append(Unusable(pattern, f"{printable(pattern)} matches no file"))
 
 
 def _matches(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:
@@ -133,7 +135,7 @@ def _walk(root: Path, found: Found, *, recursive: bool, exclude: Path | None) ->
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            reason = f"cannot read the folder {shown(folder)}: {error.strerror or error}"
+            reason = f"cannot read the folder {printable(folder)}: {error.strerror or error}"
             found.unusable.append(Unusable(folder, reason))
             continue
         deeper: list[Path] = []

@@ -19,7 +19,7 @@ from typing import Any
 
 import filelock
 
-from mafdn._support.atomic import replacing, shown
+from mafdn._support.atomic import printable, replacing
 from mafdn.errors import MafdnError
 from mafdn.pictures.writing import TEMPORARY
 from mafdn.upscaling.folder.discover import Source
@@ -99,15 +99,15 @@ class Manifest:
             known = dict(self._entries)
             self._read()
             if self._entries != known:
-                raise MafdnError(f"another run has just changed {shown(self.folder)}; run the same command again")
+                raise MafdnError(f"another run has just changed {printable(self.folder)}; run the same command again")
             removed = self._remove_temporaries()
             if removed or self._lines != len(self._entries) + 1:
                 self._rewrite()
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
         except filelock.Timeout:
-            raise MafdnError(f"another run is working in {shown(self.folder)}; wait for it or stop it") from None
+            raise MafdnError(f"another run is working in {printable(self.folder)}; wait for it or stop it") from None
         except OSError as error:
-            raise MafdnError.from_os_error(f"cannot write in {shown(self.folder)}", error) from None
+            raise MafdnError.from_os_error(f"cannot write in {printable(self.folder)}", error) from None
         finally:
             if self._file is None:
                 self._lock.release()
@@ -208,19 +208,21 @@ class Manifest:
         self._entries, self._lines = {}, 0
         try:
             if self._path.exists() and not self._path.is_file():  # reading a FIFO would block
-                raise MafdnError(f"{shown(self._path)} is not a regular file; remove it, or use another folder")
+                raise MafdnError(f"{printable(self._path)} is not a regular file; remove it, or use another folder")
             lines = self._path.read_bytes().split(b"\n")  # a complete file ends with a newline
         except FileNotFoundError:
             return
         except OSError as error:
-            raise MafdnError.from_os_error(f"cannot read {shown(self._path)}", error) from None
+            raise MafdnError.from_os_error(f"cannot read {printable(self._path)}", error) from None
         self._lines = len(lines) - 1 if lines[-1] == b"" else 0
         for line in lines:
             value = _parsed(line)
             if value is None:
                 continue
             if value.get("mafdn-manifest", VERSION) != VERSION:
-                raise MafdnError(f"{shown(self._path)} was written by a later version; use that one, or another folder")
+                raise MafdnError(
+                    f"{printable(self._path)} was written by a later version; use that one, or another folder"
+                )
             target = value.get("target")
             if isinstance(target, str):
                 self._entries.pop(target, None)

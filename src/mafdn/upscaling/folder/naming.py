@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind
 from mafdn.errors import UsageError
 from mafdn.pictures.formats import Format, format_of_name
@@ -38,7 +38,7 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        text = shown(as_kind("pattern", self.text, str))
+        text = printable(as_kind("pattern", self.text, str))
         try:
             parts = [part for part in string.Formatter().parse(self.text) if part[1] is not None]
         except ValueError as error:
@@ -73,7 +73,7 @@ class Pattern:
     def check_size(self, size: Size) -> None:
         """Raise `UsageError` if the pattern uses `{scale}` and the size is not a scale."""
         if "scale" in self.fields and size.scale is None:
-            raise UsageError(f"pattern {shown(self.text)!r} needs --scale; otherwise use {{width}} and {{height}}")
+            raise UsageError(f"pattern {printable(self.text)!r} needs --scale; otherwise use {{width}} and {{height}}")
 
     def name(self, source: Path, size: Size, new_size: tuple[int, int], kind: Format, *, extra: str = "") -> str:
         """Return the name of a result; `extra` is appended to the stem. The stem of a name that is too long is cut."""

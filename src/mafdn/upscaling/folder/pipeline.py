@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mafdn._support.machine import available_mib
+from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.bookkeeping import InFlight, begin, describe_error, fault_of, finish, undo
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest
@@ -160,7 +161,8 @@ class Pipeline:
         in_flight = begin(job, manifest)
         options = replace(self._options, output=job.output, overwrite=job.snapshot is not None)
         try:
-            prepared = prepare(job.source, job.target, scale=job.scale, options=options, temporary=in_flight.temporary)
+            header = read_header(job.source, limits=options.limits)  # again: it may have changed since planning
+            prepared = prepare(header, job.target, scale=job.scale, options=options, temporary=in_flight.temporary)
         except BaseException:
             undo(manifest, in_flight)
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from mafdn._support.atomic import sha256
 from mafdn.errors import MafdnError, PictureError
 from mafdn.pictures.formats import SUFFIXES, Format, sniff
-from mafdn.pictures.reading import Stated, read_header
+from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.decide import decide
 from mafdn.upscaling.folder.discover import Found, Source
 from mafdn.upscaling.folder.job import Job
@@ -48,7 +48,7 @@ class _Inspected:
     """A source whose header was read."""
 
     source: Source
-    stated: Stated
+    size: tuple[int, int]
     new_size: tuple[int, int]
     kind: Format
     output: Output
@@ -102,11 +102,11 @@ def make_plan(
     for number, one in enumerate(pictures):
         path, target = one.source.path, targets[one.source.path]
         on_check(path.name, steps - len(pictures) + number, steps)
-        scale = networks.scale_for(size, one.stated.width, one.stated.height)
+        scale = networks.scale_for(size, *one.size)
         job = Job(
             source=path,
             target=target,
-            size=(one.stated.width, one.stated.height),
+            size=one.size,
             new_size=one.new_size,
             scale=scale,
             output=one.output,
@@ -141,15 +141,16 @@ def _is_not_a_picture(source: Source) -> bool:
 
 def _inspect(source: Source, options: UpscaleOptions, size: Size, pattern: Pattern) -> _Inspected:
     """Read a picture's header and derive size and format of its result; raises `MafdnError`."""
-    stated = read_header(source.path, limits=options.limits)
-    new_size = result_size(size, stated.width, stated.height)
+    header = read_header(source.path, limits=options.limits)
+    old_size = (header.width, header.height)
+    new_size = result_size(size, *old_size)
     options.limits.check_pixels(source.path, *new_size, what="would become")
     # The quality only applies to those of many pictures whose format has one.
     without_quality = replace(options.output, quality=None)
     name = None if pattern.format_for(None) is None else Path(pattern.text)
-    kind = choose_format(stated, name, without_quality)
+    kind = choose_format(header, name, without_quality)
     output = options.output if kind.lossy else without_quality
-    return _Inspected(source=source, stated=stated, new_size=new_size, kind=kind, output=output)
+    return _Inspected(source=source, size=old_size, new_size=new_size, kind=kind, output=output)
 
 
 def _name_request(one: _Inspected, size: Size, pattern: Pattern, folder: Path | None) -> NameRequest:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.pictures.formats import SUFFIXES
@@ -64,7 +64,7 @@ def upscale_all(
     began = time.perf_counter()
     folder = folder_options.folder
     if folder is not None and (folder.suffix.lower() in SUFFIXES or folder.is_file()) and not folder.is_dir():
-        raise UsageError(f"{shown(folder)} has the name of a picture; give a folder for the results")
+        raise UsageError(f"{printable(folder)} has the name of a picture; give a folder for the results")
     size = options.effective_size(networks.default_scale)
     pattern = folder_options.pattern or Pattern.default(size)
     pattern.check_size(size)
@@ -118,7 +118,7 @@ def upscale_all(
 
 def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
     """Return one line on why there is nothing to do."""
-    where = ", ".join(shown(entry) for entry in inputs[:3]) + (" and others" if len(inputs) > 3 else "")
+    where = ", ".join(printable(entry) for entry in inputs[:3]) + (" and others" if len(inputs) > 3 else "")
     if plan.earlier_results:
         return f"{where}: all {plan.earlier_results} pictures are results of earlier runs; use another folder with -o"
     others = f" ({plan.not_pictures} other files)" if plan.not_pictures else ""
