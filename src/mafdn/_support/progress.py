@@ -25,9 +25,9 @@ def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Calla
 
 
 def each(tick: Callable[[int], None]) -> Callable[..., None]:
-    """A callback that counts one more, whatever it is called with."""
+    """A callback that calls `tick(1)`, whatever its arguments."""
     return lambda *_args, **_options: tick(1)
 
 
 def ignore(*_: object) -> None:
-    """Do nothing: the callback for callers that give none."""
+    """Do nothing; the default callback."""
