@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -125,7 +126,7 @@ def test_depths_agree(picture: np.ndarray) -> None:
     assert np.abs(unit - sixteen).max() < 0.01
 
 
-def test_grey_and_its_color_twin_agree(picture: np.ndarray) -> None:
+def test_gray_equals_its_color_twin(picture: np.ndarray) -> None:
     upscaler = mafdn.load("x4", engine=ONE_THREAD)
     grey = picture[..., 0]
     twin = upscaler.upscale(np.stack([grey] * 3, 2)).astype(float).mean(2)
@@ -205,7 +206,7 @@ def test_unknown_networks_are_refused(name: str) -> None:
         mafdn.load(name)
 
 
-def test_files_that_are_no_networks_are_refused(png: Path) -> None:
+def test_other_files_are_refused_as_networks(png: Path) -> None:
     with pytest.raises(WeightsError, match="no such file"):
         mafdn.load(png.with_name("missing.onnx"))
     with pytest.raises(UsageError, match="unknown network"):
@@ -213,7 +214,7 @@ def test_files_that_are_no_networks_are_refused(png: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bicubic", "lanczos", "imdn", "afan"])
-def test_what_has_no_weights_cannot_upscale(cli: Run, png: Path, name: str) -> None:
+def test_names_without_weights_are_refused(cli: Run, png: Path, name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} is not a network with weights"):
         mafdn.upscale_file(png, network=name)
     for words in ([png], [png.parent, "-o", png.parent / "out"]):
@@ -223,7 +224,7 @@ def test_what_has_no_weights_cannot_upscale(cli: Run, png: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("network", [4, None, b"x4", "", "a\0.onnx"])
-def test_networks_that_are_no_names_are_refused(network: Any) -> None:
+def test_names_of_another_type_are_refused(network: Any) -> None:
     with pytest.raises(UsageError):
         mafdn.load(network)
 
@@ -231,9 +232,7 @@ def test_networks_that_are_no_names_are_refused(network: Any) -> None:
 # --- names and values
 
 
-def test_an_empty_name_is_not_the_current_folder(
-    cli: Run, png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_name_is_refused(cli: Run, png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words in (
         ["", "-q"],
@@ -262,7 +261,7 @@ def test_an_empty_name_is_not_the_current_folder(
 
 
 @pytest.mark.parametrize("picture", [[[1, 2]], None, 5, b"small.png", object(), "a\0.png"])
-def test_what_is_no_picture_is_refused(picture: Any) -> None:
+def test_other_values_are_refused_as_pictures(picture: Any) -> None:
     for upscale in (mafdn.Upscaler(Repeat()).upscale, mafdn.upscale):
         with pytest.raises(MafdnError) as caught:
             upscale(picture)
@@ -309,7 +308,7 @@ def test_a_number_as_a_size_is_a_factor() -> None:
 
 
 @pytest.mark.parametrize("inputs", [None, 5, [5], b"in", [None]])
-def test_inputs_that_are_no_names_are_refused(inputs: Any) -> None:
+def test_inputs_of_another_type_are_refused(inputs: Any) -> None:
     with pytest.raises(UsageError, match="an input is a path, not the"):
         mafdn.upscale_folder(inputs)
 
@@ -342,7 +341,7 @@ def test_a_target_with_a_nul_is_refused(cli: Run, png: Path) -> None:
         {"precision": "fp8"},
     ],
 )
-def test_engine_options_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_engine_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         EngineOptions(**wrong)
 
@@ -353,3 +352,29 @@ def test_an_engine_is_chosen_by_its_options(png: Path) -> None:
         with pytest.raises(UsageError, match=r"engine is a mafdn\.EngineOptions, not the str"):
             call(engine=wrong)
     assert mafdn.load("x2", engine=EngineOptions(engine=wrong)).engine.name == wrong
+
+
+def test_the_averaged_weights_of_a_training_run(
+    cli: Run, png: Path, tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(UsageError, match="not that of a training run"):
+        mafdn.load(run)
+    (run / "settings.json").write_text("{}")
+    folders: list[Path] = []
+
+    def export_run(folder: Path, target: Path) -> None:
+        assert folder == run
+        folders.append(target.parent)
+        shutil.copy(exported.with_suffix(".safetensors"), target)
+
+    monkeypatch.setattr("mafdn.training.averaged.export_run", export_run)
+    upscaler = mafdn.load(run)
+    assert (upscaler.engine.name, upscaler.scale) == ("torch", 2)
+    out = tmp_path / "out"
+    assert cli("upscale", png, "-o", out, "--network", run, "-q") == (0, "", "")
+    _, text, _ = cli("upscale", png, "-o", out, "--network", run, "--json")
+    assert json.loads(text)["counts"]["kept"] == 1  # the weights are the same
+    assert np.array_equal(open_picture(out / "small_x2.png").color, upscaler.upscale(png))
+    assert not any(folder.exists() for folder in folders)

@@ -113,7 +113,7 @@ def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Up
 
     Args:
         network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4 here), the path of an `.onnx`,
-            `.safetensors` or `.pth` file, or the folder of a training run. All but ONNX files need torch.
+            `.safetensors` or `.pth` file, or the folder of a training run. Weights files and training runs need torch.
         engine: Engine, device, precision and threads (default: `EngineOptions()`).
 
     Returns:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -28,6 +29,15 @@ def test_version_and_help(cli: Run) -> None:
         assert "Example" in out, f"{command} --help has no example"
 
 
+def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
+    _, out, _ = cli("upscale", "--help")
+    sections = re.findall(r"^(\w.*):$", out, re.MULTILINE)
+    assert sections == ["Arguments", *(f"{s} options" for s in "File Size Format Network Engine Limit Other".split())]
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE)
+    assert len(options) == len(set(options)) == 32
+    assert [line for line in cli("info", "--help")[1].splitlines() if line.endswith("ptions:")] == ["Options:"]
+
+
 def test_upscale(cli: Run, png: Path) -> None:
     code, out, err = cli("upscale", png)
     assert (code, err) == (0, "")
@@ -45,7 +55,7 @@ def test_upscale_reports_to_programs(cli: Run, png: Path) -> None:
     assert report["engine"].startswith("openvino ")
 
 
-def test_quiet_says_nothing(cli: Run, png: Path) -> None:
+def test_quiet_prints_nothing(cli: Run, png: Path) -> None:
     assert cli("upscale", png, "--quiet", "--engine", "onnxruntime") == (0, "", "")
 
 
@@ -73,7 +83,7 @@ def test_wrong_inputs_are_one_line_and_leave_nothing(cli: Run, tmp_path: Path, p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no name may hold them there")
-def test_a_result_s_name_may_hold_brackets(cli: Run, png: Path) -> None:
+def test_the_name_of_a_result_may_contain_brackets(cli: Run, png: Path) -> None:
     assert cli("upscale", png, png.with_name("br [1].png"), "-q", "--scale", 1)[0] == 0
     assert open_picture(png.with_name("br [1].png")).width == 32
     failed(cli("upscale", png, png.with_name("no [1].txt")), 2, "no [1].txt", "format")
@@ -86,7 +96,7 @@ def test_a_result_s_name_may_hold_brackets(cli: Run, png: Path) -> None:
     assert (code, "matches no file" in out) == (1, True)
 
 
-def test_a_name_too_long_is_one_line_that_steers_no_terminal(cli: Run, png: Path) -> None:
+def test_control_characters_in_names_are_escaped(cli: Run, png: Path) -> None:
     name = "\x1b[2J" + "x" * 300 + ".png"
     for words in ([name], [png, name], [png.with_name(name)], [name, "out.png"]):
         failed(cli("upscale", *words), 1, "\\x1b[2J", "File name too long")
@@ -99,7 +109,7 @@ def test_an_unwritable_folder_is_one_line(cli: Run, png: Path) -> None:
     failed(cli("upscale", png, "/proc/out.png"), 1, "cannot write /proc/out.png")
 
 
-def test_wrong_requests_are_one_line(cli: Run, png: Path, tmp_path: Path) -> None:
+def test_invalid_options_are_one_line(cli: Run, png: Path, tmp_path: Path) -> None:
     failed(cli("upscale"), 2, "INPUT")
     failed(cli("upscale", png, "--scale", 0), 2, "scale", "0")
     failed(cli("upscale", png, "--scale", 2, "--width", 90), 2, "exactly one size", "scale, width")
@@ -267,7 +277,7 @@ def test_upscaling_needs_no_torch(png: Path) -> None:
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a bash line in which ``mafdn`` is this package; output is buffered, as usual in a pipe."""
+    """Run a bash line in which `mafdn` is this package; output is buffered, as usual in a pipe."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     line = command.replace("mafdn ", f"{sys.executable} -m mafdn ", 1)
     return subprocess.run(
@@ -275,7 +285,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_reader_that_went_away_is_no_error_message() -> None:
+def test_a_closed_pipe_prints_no_message() -> None:
     done = shell("mafdn info --json | true; exit ${PIPESTATUS[0]}")
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -286,7 +296,7 @@ def test_a_full_output_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (1, "mafdn: cannot write the output: No space left on device\n")
 
 
-def test_a_name_that_is_no_text(png: Path) -> None:
+def test_a_name_that_is_not_valid_text(png: Path) -> None:
     source = os.fsdecode(os.fsencode(png.parent) + b"/bad\xff.png")
     os.rename(png, source)  # noqa: PTH104 - the name is the point
     done = shell(f"mafdn upscale {shlex.quote(str(png.parent))}/bad$'\\xff'.png")

@@ -1,11 +1,7 @@
-"""Engines behind one protocol: what they agree on, what they refuse, what is kept, and how one is chosen."""
+"""Engines: their common interface, what they refuse, and how one is chosen."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +9,19 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mafdn import load
 from mafdn._support.atomic import sha256
-from mafdn._support.cache import DIGEST, cache_folder, keep, load_kept
+from mafdn._support.cache import cache_folder, keep, load_kept
 from mafdn._support.machine import Machine, machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.inference import EngineOptions, open_engine
 from mafdn.inference.engines import ENGINE_NAMES, ENGINES, auto_precision, chosen_engine, registry
 from mafdn.inference.engines.choice import Choice, Trial, remember, remembered
-from mafdn.inference.engines.model_files import network_digest
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
-from tests.support import watched
 
 AGREED = 1e-4
 
@@ -44,7 +36,7 @@ def small(exported: Path) -> Path:
 
 
 def with_header(source: Path, target: Path, **entries: object) -> Path:
-    """A copy of an exported network whose header says more."""
+    """A copy of an exported network with further entries in its header."""
     model = onnx.load(source)
     (entry,) = model.metadata_props
     entry.value = json.dumps(json.loads(entry.value) | entries)
@@ -52,7 +44,7 @@ def with_header(source: Path, target: Path, **entries: object) -> Path:
     return target
 
 
-# --- the protocol
+# --- the interface
 
 
 @pytest.mark.parametrize("name", ENGINE_NAMES)
@@ -77,7 +69,7 @@ def test_every_engine_keeps_the_protocol(name: str, small: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [OpenVINOEngine, TorchEngine])
-def test_half_precision_is_near_and_told(kind: type[OpenVINOEngine] | type[TorchEngine], small: Path) -> None:
+def test_half_precision_is_close_and_reported(kind: type[OpenVINOEngine] | type[TorchEngine], small: Path) -> None:
     if "bf16" not in kind.devices()["cpu"]:
         pytest.skip("this processor has none")
     x = noise(1, 3, 24, 24)
@@ -87,7 +79,7 @@ def test_half_precision_is_near_and_told(kind: type[OpenVINOEngine] | type[Torch
     assert AGREED < difference < 0.1
 
 
-def test_an_int8_file_is_found_beside_and_told(small: Path, tmp_path: Path) -> None:
+def test_an_int8_file_is_found_and_checked(small: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(small.read_bytes())
     with pytest.raises(WeightsError, match=r"net-int8\.onnx"):
@@ -140,7 +132,7 @@ def test_auto_precision_is_int8_only_where_it_is_much_faster(
         ({"engine": "tpu"}, UsageError, "torch"),
     ],
 )
-def test_what_is_not_to_be_had_is_one_line(
+def test_unavailable_options_are_one_line(
     asked: dict[str, Any], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "shipped_scales", lambda: ())  # the small network is quicker to measure
@@ -151,144 +143,35 @@ def test_what_is_not_to_be_had_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_the_names_of_engines_are_those_that_exist() -> None:
+def test_the_names_are_those_of_all_engines() -> None:
     assert (*ENGINES, TorchEngine.name) == ENGINE_NAMES
 
 
-def test_weights_files_are_run_by_torch_alone(small: Path) -> None:
+def test_weights_files_are_run_by_torch(small: Path) -> None:
     weights = small.with_suffix(".safetensors")
     assert open_engine(weights).name == "torch"
     with pytest.raises(UsageError, match="openvino runs ONNX files"):
         open_engine(weights, EngineOptions(engine="openvino"))
 
 
-def test_torch_needs_the_weights_beside(small: Path, tmp_path: Path) -> None:
+def test_torch_needs_the_weights_file(small: Path, tmp_path: Path) -> None:
     (tmp_path / "alone.onnx").write_bytes(small.read_bytes())
     with pytest.raises(WeightsError, match=r"alone\.safetensors"):
         open_engine(tmp_path / "alone.onnx", EngineOptions(engine="torch"))
     assert open_engine(small.with_suffix(".safetensors"), EngineOptions(engine="torch")).scale == 2
 
 
-def test_load_takes_them_all(picture: np.ndarray) -> None:
+def test_load_accepts_all_options(picture: np.ndarray) -> None:
     a = load("x4", engine=EngineOptions(engine="onnxruntime", device="cpu", threads=1)).upscale(picture)
     b = load("x4", engine=EngineOptions(engine="torch", device="CPU")).upscale(picture)
     assert np.abs(a.astype(int) - b).max() <= 1
 
 
-# --- what is kept
-
-
-@given(content=st.binary(min_size=1, max_size=200), place=st.integers(0, 10_000), flip=st.integers(1, 255))
-@settings(deadline=None, max_examples=40)
-def test_only_what_is_whole_is_read(
-    content: bytes, place: int, flip: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("kept") / "a.blob"
-    assert load_kept(path) is None
-    assert keep(path, content, limit=10**6)
-    assert load_kept(path) == content
-    damaged = bytearray(path.read_bytes())
-    damaged[place % len(damaged)] ^= flip
-    path.write_bytes(damaged)
-    assert load_kept(path) is None
-    assert not path.exists()
-
-
-def test_the_least_recently_used_go(tmp_path: Path) -> None:
-    for number in range(6):
-        path = tmp_path / f"{number}.blob"
-        keep(path, bytes(100 - DIGEST), limit=300)
-        os.utime(path, (1000 + number, 1000 + number))
-        if number == 2:
-            load_kept(tmp_path / "0.blob")  # used just now
-    assert {path.name for path in tmp_path.iterdir()} == {"0.blob", "4.blob", "5.blob"}
-    (tmp_path / "old.partial").touch()
-    os.utime(tmp_path / "old.partial", (0, 0))
-    (tmp_path / "new.partial").touch()
-    keep(tmp_path / "6.blob", b"", limit=300)
-    assert not (tmp_path / "old.partial").exists()
-    assert (tmp_path / "new.partial").exists()
-
-
-def test_many_may_keep_the_same_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "a.blob"
-    contents = [bytes([n]) * 100_000 for n in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(lambda c: keep(path, c, limit=10**9), contents * 4))
-    assert load_kept(path) in contents
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def blobs() -> list[Path]:
-    return sorted(cache_folder("compiled").glob("*.blob"))
-
-
-def test_a_second_process_compiles_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = noise(1, 3, 18, 20)
-    first = OpenVINOEngine(small)
-    result = first.run(x)
-    assert first.stencil
-    given = first.stencil.run(x, first.stencil.gates(x))
-    assert len(blobs()) == 3
-    monkeypatch.setattr("mafdn.inference.engines.openvino.read_onnx", None)  # the file itself is not read again
-    again = OpenVINOEngine(small)
-    assert again.run(x).tobytes() == result.tobytes()
-    assert again.stencil
-    assert again.stencil.run(x, again.stencil.gates(x)).tobytes() == given.tobytes()
-
-
-def test_what_was_compiled_is_not_mistaken(small: Path, tmp_path: Path) -> None:
-    x = noise(1, 3, 18, 20)
-    path = tmp_path / "net.onnx"
-    path.write_bytes(small.read_bytes())
-    before = OpenVINOEngine(path).run(x)
-    model = onnx.load(small)
-    weights = next(t for t in model.graph.initializer if len(t.dims) == 4)
-    weights.raw_data = (2 * np.frombuffer(weights.raw_data, np.float32)).tobytes()
-    onnx.save(model, path)  # other weights under the same name
-    assert np.abs(OpenVINOEngine(path).run(x) - before).max() > AGREED
-    count = len(blobs())
-    OpenVINOEngine(path).run(noise(1, 3, 20, 18))
-    OpenVINOEngine(path, threads=1).run(x)
-    assert len(blobs()) == count + 2
-
-
-def test_weights_beside_a_file_are_part_of_it(small: Path, tmp_path: Path) -> None:
-    model = onnx.load(small)
-    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
-    digest = network_digest(tmp_path / "net.onnx")
-    data = bytearray((tmp_path / "net.data").read_bytes())
-    data[100] ^= 1
-    (tmp_path / "net.data").write_bytes(data)
-    assert network_digest(tmp_path / "net.onnx") != digest
-
-
-@pytest.mark.parametrize("damage", ["empty", "half", "flipped", "whole, and no graph"])
-def test_a_damaged_blob_is_compiled_again_in_silence(
-    damage: str, small: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    x = noise(1, 3, 18, 20)
-    result = OpenVINOEngine(small).run(x)
-    (path,) = blobs()
-    content = path.read_bytes()
-    middle = len(content) // 2
-    if damage.startswith("whole"):
-        keep(path, b"no graph" * 1000, limit=10**9)
-    else:
-        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
-        path.write_bytes({"empty": b"", "half": content[:middle], "flipped": flipped}[damage])
-    assert np.array_equal(OpenVINOEngine(small).run(x), result)
-    assert capfd.readouterr() == ("", "")
-    assert load_kept(path)
-
-
-def test_an_unusable_cache_is_no_error(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("MAFDN_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(registry, "shipped_scales", lambda: ())
-    x = noise(1, 3, 18, 20)
-    assert open_engine(small).run(x).shape == (1, 3, 36, 40)  # measured, compiled, and nothing kept
-    assert not keep(tmp_path / "file" / "a.blob", b"", limit=1)
+def test_shipped_networks_open_in_int8() -> None:
+    for scale in (2, 3, 4):
+        path: Any = shipped(scale, ".onnx")
+        if path.with_name(f"{path.stem}-int8.onnx").is_file():
+            assert open_engine(path, EngineOptions(precision="int8")).precision == "int8"
 
 
 # --- the choice
@@ -298,7 +181,7 @@ def chosen(*trials: Trial) -> Choice:
     return Choice(when="now", network="net.onnx", precision="fp32", threads=None, trials=trials)
 
 
-def test_the_fastest_is_chosen_where_it_is_clearly_so() -> None:
+def test_the_fastest_is_chosen_if_clearly_faster() -> None:
     choice = chosen(
         Trial(engine="openvino", device="cpu", seconds=1.0),
         Trial(engine="onnxruntime", device="cpu", seconds=0.97),
@@ -325,7 +208,7 @@ def test_a_choice_is_remembered_and_followed(small: Path) -> None:
         assert remember(choice)
 
 
-def test_a_device_that_is_gone_is_measured_anew(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_are_measured_again_if_one_is_gone(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remember(chosen(Trial(engine="onnxruntime", device="cuda", seconds=0.1)))
     monkeypatch.setattr(registry, "shipped_scales", lambda: ())  # the small network is quicker to measure
     assert open_engine(small).device == "cpu"
@@ -335,7 +218,7 @@ def test_a_device_that_is_gone_is_measured_anew(small: Path, monkeypatch: pytest
     assert all(t.seconds for t in choice.trials if t.device == "cpu")
 
 
-def test_who_cannot_run_is_told(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_are_recorded_as_trials(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object, __: object) -> None:
         raise RuntimeError("the driver\nis broken")
 
@@ -347,7 +230,7 @@ def test_who_cannot_run_is_told(small: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert choice.best() == ("onnxruntime", "cpu")
 
 
-def test_info_tells_what_was_chosen(cli: Run) -> None:
+def test_info_shows_the_choice(cli: Run) -> None:
     report = json.loads(cli("info", "--json")[1])
     assert (report["engine"], report["device"], report["auto_precision"]) in {
         ("openvino", "cpu", "int8"),
@@ -358,53 +241,3 @@ def test_info_tells_what_was_chosen(cli: Run) -> None:
     assert report["choice"]["network"] == "mafdn-x4.onnx"
     seconds = {t["engine"]: t["seconds"] for t in report["choice"]["trials"] if t["device"] == "cpu"}
     assert all(0 < seconds[name] < 60 for name in ENGINES)
-
-
-# --- processes: few imports, one line of error
-
-
-def test_upscaling_imports_no_more_than_it_needs(png: Path) -> None:
-    assert watched("upscale", png, "--quiet").returncode == 0
-    done = watched("upscale", png, "--quiet", "--overwrite")
-    assert done.returncode == 0
-    imported = {name.partition(".")[0] for name in done.stdout.split()} | set(done.stdout.split())
-    assert {"openvino", "pyvips", "numpy"} <= imported
-    heavy = {"torch", "onnx", "onnxruntime", "matplotlib", "scipy", "openvino.tools.ovc", "openvino_telemetry"}
-    assert not heavy & imported
-    assert not {"mafdn.networks", "mafdn.evaluation.benchset", "mafdn.training"} & imported
-
-
-def test_the_openvino_of_others_stays_whole() -> None:
-    program = "from mafdn.inference.engines.openvino import import_openvino as i; i(); import openvino.tools.ovc"
-    environment = os.environ | {"CI": "1"}  # so that the converter, which is not ours, stays silent too
-    assert subprocess.run([sys.executable, "-c", program], check=False, env=environment, timeout=60).returncode == 0
-
-
-@pytest.mark.parametrize("content", [b"junk, and no network", b""])
-def test_a_file_that_is_no_network_is_one_line(content: bytes, png: Path, tmp_path: Path) -> None:
-    path = tmp_path / "junk.onnx"
-    path.write_bytes(content)
-    done = watched("upscale", png, "--network", path)
-    assert done.returncode == 1
-    expected = f"mafdn: {path} is not a network with input (1, 3, H, W) that OpenVINO can read\n"
-    assert done.stderr == expected
-
-
-@pytest.mark.slow
-def test_the_first_picture_comes_soon(png: Path) -> None:
-    """With what was compiled kept; in seconds of the processor, as other work may run beside."""
-    command = [sys.executable, "-m", "mafdn", "upscale", str(png), "--quiet", "--overwrite"]
-    seconds: list[float] = []
-    for _ in range(6):
-        before = os.times()
-        subprocess.run(command, check=True, timeout=60)
-        after = os.times()
-        seconds.append(sum(after[2:4]) - sum(before[2:4]))  # user and system time of child processes
-    assert min(seconds[1:]) < 1.5
-
-
-def test_shipped_networks_are_found_in_every_precision_they_have() -> None:
-    for scale in (2, 3, 4):
-        path: Any = shipped(scale, ".onnx")
-        if path.with_name(f"{path.stem}-int8.onnx").is_file():
-            assert open_engine(path, EngineOptions(precision="int8")).precision == "int8"

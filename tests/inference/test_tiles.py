@@ -1,4 +1,4 @@
-"""Tiles that equal the whole picture: gates, receptive radius, and every way to cut."""
+"""Tiles that equal the whole picture: gates, receptive radius, and any tiling."""
 
 import json
 from dataclasses import replace
@@ -67,13 +67,13 @@ def test_nothing_beyond_the_radius_matters_and_something_at_it_does() -> None:
     assert (changed - 12).abs().amax(0).tolist() == [radius, radius]
 
 
-def test_only_networks_that_are_stencils_hold_their_gates() -> None:
+def test_only_stencils_have_gates() -> None:
     assert is_gated(build(SMALL))
     assert not is_gated(build(replace(SMALL, channel_attention=False)))
     assert not any(is_gated(build(made)) for made in (AFANSettings(), DDistillSettings()))
 
 
-def test_given_gates_take_the_place_of_own_ones() -> None:
+def test_given_gates_replace_own_ones() -> None:
     torch.manual_seed(0)
     network = build(SMALL)
     gated, x = Gated(network), torch.rand(2, 3, 12, 14)
@@ -181,7 +181,7 @@ def test_a_constant_picture_has_no_seams(engines: dict[str, Engine]) -> None:
     assert np.ptp(inner, axis=(0, 2)).max() < 1e-5
 
 
-def test_alpha_has_gates_of_its_own(engines: dict[str, Engine]) -> None:
+def test_alpha_has_its_own_gates(engines: dict[str, Engine]) -> None:
     picture = noise(130, 140, 4)
     tiled = upscale(engines["openvino"], picture, tile=96, exact=True)
     alone = upscale(engines["openvino"], picture[..., 3], tile=96, exact=True)
@@ -205,7 +205,7 @@ def test_the_default_halo_loses_nothing_on_photographs(shared: Path, scale: int)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_full_halo_is_exact_for_what_ships(name: str) -> None:
+def test_the_full_radius_is_exact_for_shipped_networks(name: str) -> None:
     engine, picture = open_engine(shipped(4, ".onnx"), EngineOptions(engine=name)), noise(60, 1100, 3)
     whole = upscale(engine, picture)
     assert np.abs(upscale(engine, picture, tile=156, exact=True) - whole).max() <= TOLERANCE
@@ -214,7 +214,7 @@ def test_the_full_halo_is_exact_for_what_ships(name: str) -> None:
 # --- files
 
 
-def test_a_file_is_an_ordinary_network_to_others(exported: Path) -> None:
+def test_other_programs_see_an_ordinary_network(exported: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
@@ -232,7 +232,7 @@ def without_stencil(path: Path, target: Path, **header: object) -> Path:
     return target
 
 
-def test_a_file_that_says_nothing_is_faded(exported: Path, tmp_path: Path) -> None:
+def test_tiles_of_a_file_without_a_stencil_fade(exported: Path, tmp_path: Path) -> None:
     path = without_stencil(exported, tmp_path / "n.onnx", architecture="mafdn")
     picture = noise(120, 150, 3)
     for name in ENGINES:
@@ -244,10 +244,11 @@ def test_a_file_that_says_nothing_is_faded(exported: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "said", [3, [], {"radius": 9}, {"radius": 9, "halo": 10}, {"radius": 10**9, "halo": 5}, {"radius": "9", "halo": 5}]
+    "stencil",
+    [3, [], {"radius": 9}, {"radius": 9, "halo": 10}, {"radius": 10**9, "halo": 5}, {"radius": "9", "halo": 5}],
 )
-def test_a_damaged_header_is_one_line(exported: Path, tmp_path: Path, said: object) -> None:
-    path = without_stencil(exported, tmp_path / "n.onnx", stencil=said)
+def test_a_damaged_header_is_one_line(exported: Path, tmp_path: Path, stencil: object) -> None:
+    path = without_stencil(exported, tmp_path / "n.onnx", stencil=stencil)
     for name in ENGINES:
         with pytest.raises(WeightsError, match="damaged mafdn header"):
             open_engine(path, EngineOptions(engine=name))

@@ -65,7 +65,7 @@ def test_rows_of_tiles_do_not_grow_with_the_width(height: int, width: int, tile:
     assert len(rows) == 1 or rows[0].size * width <= max(ROW_AREA, lowest * width)
 
 
-def test_small_pictures_are_taken_whole() -> None:
+def test_small_pictures_are_not_cut() -> None:
     tiling = Tiling(tile=128, margin=16)
     assert [len(axis) for axis in plan(1000, 10, tiling)] == [1, 1]
     assert [len(axis) for axis in plan(1000, 100, tiling)] == [11, 1]
@@ -77,7 +77,7 @@ def test_tiles_are_no_larger_than_need_be() -> None:
 
 
 @pytest.mark.parametrize(("tile", "margin"), [(63, 16), (0, 0), (-5, 20)])
-def test_tilings_that_cannot_work_are_refused(tile: int, margin: int) -> None:
+def test_invalid_tilings_are_refused(tile: int, margin: int) -> None:
     with pytest.raises(UsageError, match="tile"):
         Tiling(tile=tile, margin=margin)
 
@@ -92,7 +92,7 @@ def test_type_and_channels_stay(dtype: type, shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(result, picture.repeat(2, 0).repeat(2, 1), rtol=1e-6)
 
 
-def test_a_constant_alpha_stays_exactly_constant_and_costs_nothing() -> None:
+def test_a_constant_alpha_stays_constant_at_no_cost() -> None:
     picture = np.full((6, 6, 4), 255, np.uint8)
     picture[..., :3] = np.random.default_rng(0).integers(0, 256, (6, 6, 3))
     ticks: list[tuple[int, int]] = []
@@ -119,7 +119,7 @@ def test_other_arrays_are_refused(bad: np.ndarray) -> None:
         upscale(Repeat(), bad)
 
 
-def test_floats_of_another_range_are_told_what_to_do() -> None:
+def test_floats_of_another_range_are_refused_with_advice() -> None:
     picture = np.array([[0, 254.5]], np.float32)
     with pytest.raises(UsageError, match=r"values up to 254\.5; divide by 255 first"):
         upscale(Repeat(), picture)

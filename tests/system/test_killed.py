@@ -1,4 +1,4 @@
-"""A run over a folder that is killed or stopped, and goes on: whole files only, and the same bytes in the end."""
+"""A run over a folder that is killed or stopped, and resumed: only complete files, and the same bytes in the end."""
 
 import os
 import random
@@ -28,7 +28,7 @@ def command(album: Path, out: Path, *more: str) -> list[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files that are not hidden, by their place in ``folder``."""
+    """All files that are not hidden, by their path in `folder`."""
     if not folder.is_dir():
         return {}
     files = [path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file()]
@@ -48,7 +48,7 @@ def build(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 @contextmanager
 def watched(out: Path, right: dict[str, bytes]) -> Generator[list[str]]:
-    """Looks at ``out`` all the time and collects the names of files that are not what they are to be."""
+    """Watch `out` all the time and collect the names of files with wrong content."""
     wrong: list[str] = []
     ended = threading.Event()
 
@@ -70,7 +70,7 @@ def count(out: Path) -> int:
     return sum(len([name for name in names if not name.startswith(".")]) for _, _, names in os.walk(out))
 
 
-def kill_and_go_on(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int, int], engine: str) -> None:
+def kill_and_resume(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int, int], engine: str) -> None:
     album, out = build(tmp_path / "in", pictures, size), tmp_path / "out"
     run = command(album, out, "--engine", engine)
     options = mafdn.EngineOptions(threads=1, engine=engine)
@@ -90,8 +90,8 @@ def kill_and_go_on(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int
                     time.sleep(0.001)
                 time.sleep(chance.uniform(0, 0.02))
             process.kill()
-            _, said = process.communicate()
-            assert process.returncode in (-signal.SIGKILL, 0), said
+            _, err = process.communicate()
+            assert process.returncode in (-signal.SIGKILL, 0), err
             killed += process.returncode != 0
             found = contents(out)
             assert all(content == right[name] for name, content in found.items())
@@ -107,18 +107,18 @@ def kill_and_go_on(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int
         assert open_picture(out / name).width == 2 * size[1]
 
 
-def test_what_was_killed_goes_on(tmp_path: Path) -> None:
-    kill_and_go_on(tmp_path, pictures=24, kills=4, size=(48, 64), engine="onnxruntime")
+def test_a_killed_run_resumes(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, pictures=24, kills=4, size=(48, 64), engine="onnxruntime")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ten_kills_in_two_hundred_pictures(tmp_path: Path) -> None:
-    kill_and_go_on(tmp_path, pictures=200, kills=10, size=(48, 64), engine="openvino")
+    kill_and_resume(tmp_path, pictures=200, kills=10, size=(48, 64), engine="openvino")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_ctrl_c_shows_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     album, out = build(tmp_path / "in", 12, (96, 128)), tmp_path / "out"
     report = tmp_path / "report.json"
     process = subprocess.Popen(
@@ -131,10 +131,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> Non
     while not count(out) and time.monotonic() < deadline:
         time.sleep(0.002)
     os.kill(process.pid, number)
-    text, said = process.communicate(timeout=120)
+    text, err = process.communicate(timeout=120)
     done = len(contents(out))
     assert process.returncode == 130
-    assert (text, said) == (
+    assert (text, err) == (
         "",
         f"{done} of 12 pictures are done; run the same command again to resume\nmafdn: stopped\n",
     )

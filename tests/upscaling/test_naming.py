@@ -1,4 +1,4 @@
-"""Names of results: unique, the same whatever the order, and never a source's."""
+"""Names of results: unique, independent of order, and never that of a source."""
 
 import os
 import random
@@ -36,7 +36,7 @@ def request(path: Path, pattern: Pattern, *, folder: Path | None = None) -> Name
     st.randoms(use_true_random=False),
 )
 @settings(deadline=None)
-def test_no_two_results_share_a_name_nor_take_a_source_s(
+def test_results_never_share_a_name_or_take_that_of_a_source(
     sources: set[Path], text: str, flat: bool, shuffled: random.Random
 ) -> None:
     folder = Path("/nowhere/out") if flat else None
@@ -53,7 +53,7 @@ def test_no_two_results_share_a_name_nor_take_a_source_s(
 
 @given(st.sets(PATHS, min_size=2, max_size=10), st.data())
 @settings(deadline=None)
-def test_a_picture_that_joins_renames_no_result(sources: set[Path], data: st.DataObject) -> None:
+def test_an_additional_picture_renames_no_result(sources: set[Path], data: st.DataObject) -> None:
     pattern, out = Pattern("{stem}_x{scale}{ext}"), Path("/nowhere/out")
     pictures = [request(path, pattern, folder=out) for path in sorted(sources)]
     earlier = data.draw(st.lists(st.sampled_from(pictures), unique_by=lambda w: w.source))
@@ -62,14 +62,14 @@ def test_a_picture_that_joins_renames_no_result(sources: set[Path], data: st.Dat
     assert {source: after[source] for source in before} == before
 
 
-def test_a_collision_shows_the_source_s_ending() -> None:
+def test_a_collision_adds_the_ending_of_the_source() -> None:
     out = Path("/nowhere/out")
     paths = [Path("/nowhere") / name for name in ("a.jpg", "a.png", "A.PNG", "b/a.jpg")]
     names = [t.name for t in assign([request(p, Pattern("{stem}{ext}"), folder=out) for p in paths]).values()]
     assert sorted(names) == ["A_PNG.PNG", "a.png", "a_jpg.png", "a_png_2.png"]
 
 
-def test_what_belongs_to_another_is_not_taken() -> None:
+def test_targets_of_other_pictures_are_not_used() -> None:
     one = request(Path("/nowhere/a.png"), Pattern("{stem}_x{scale}{ext}"))
     assert assign([one], allowed=lambda _, target: target.name != "a_x4.png")[one.source].name == "a_png_x4.png"
 
@@ -81,7 +81,7 @@ def test_a_long_name_stays_unique() -> None:
     assert all(len(os.fsencode(t.name)) <= LONGEST_NAME for t in targets.values())
 
 
-def test_places_are_those_of_any_file_system() -> None:
+def test_places_are_equal_if_any_file_system_says_so() -> None:
     assert place(Path("/x/É.png")) == place(Path("/x") / unicodedata.normalize("NFD", "é.PNG"))
     assert place(Path("/x/a.png")) != place(Path("/y/a.png"))
 
@@ -103,19 +103,19 @@ def test_places_are_those_of_any_file_system() -> None:
         ("{stem}.heic", ".png"),
     ],
 )
-def test_a_pattern_that_makes_no_sense_is_refused(text: str, word: str) -> None:
+def test_invalid_patterns_are_refused(text: str, word: str) -> None:
     with pytest.raises(UsageError) as caught:
         Pattern(text)
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_scale_in_a_pattern_needs_one() -> None:
+def test_a_pattern_with_a_scale_needs_one() -> None:
     with pytest.raises(UsageError, match="--scale"):
         Pattern("{stem}_x{scale}{ext}").check_size(Size(width=90))
     Pattern("{stem}_{width}{ext}").check_size(Size(width=90))
 
 
-def test_braces_can_be_meant() -> None:
+def test_doubled_braces_are_literal() -> None:
     name = Pattern("{stem}{{}}{ext}").name(Path("a.PNG"), X4, (4, 4), FORMATS["PNG"])
     assert name == "a{}.PNG"

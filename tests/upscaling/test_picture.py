@@ -1,4 +1,4 @@
-"""Upscaling files: names, checks before work, and nothing left behind."""
+"""Upscaling single files: names, checks before work, and clean failures."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ def test_a_file_is_upscaled_beside_itself(png: Path, picture: np.ndarray) -> Non
     assert sorted(p.name for p in png.parent.iterdir()) == ["small.png", "small_x3.png"]
 
 
-def test_a_lying_name_gets_an_honest_ending(png: Path) -> None:
+def test_a_wrong_ending_is_corrected(png: Path) -> None:
     report = upscale_file(png.rename(png.with_suffix(".JPG")), engine=Repeat())
     assert report.target.name == "small_x2.png"
 
 
-def test_an_ending_in_capitals_is_kept(png: Path) -> None:
+def test_an_upper_case_ending_is_kept(png: Path) -> None:
     report = upscale_file(png.rename(png.with_suffix(".PNG")), engine=Repeat())
     assert report.target.name == "small_x2.PNG"
 
@@ -41,7 +41,7 @@ def test_the_ending_of_the_target_chooses_the_format(png: Path, suffix: str) -> 
     assert suffix in open_picture(report.target).format.suffixes
 
 
-def test_what_is_there_is_not_touched(png: Path) -> None:
+def test_existing_files_are_kept(png: Path) -> None:
     target = png.with_name("out.png")
     target.write_text("precious")
     with pytest.raises(PictureError, match="--overwrite"):
@@ -70,14 +70,14 @@ def test_an_interrupted_job_leaves_nothing(png: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["missing/out.png", "small.png/out.png", "folder", "x" * 300 + ".png"])
-def test_an_unwritable_target_is_told_before_any_work(png: Path, target: str) -> None:
+def test_an_unwritable_target_is_refused_before_any_work(png: Path, target: str) -> None:
     (png.parent / "folder").mkdir()
     with pytest.raises(MafdnError):
         upscale_file(png, png.parent / target, engine=Broken())
     assert sorted(p.name for p in png.parent.iterdir()) == ["folder", "small.png"]
 
 
-def test_a_size_beyond_the_format_is_told_before_any_work(tmp_path: Path) -> None:
+def test_a_size_beyond_the_format_is_refused_before_any_work(tmp_path: Path) -> None:
     wide = tmp_path / "wide.png"
     pyvips.Image.black(9000, 2).pngsave(str(wide))
     with pytest.raises(PictureError, match="WebP"):
@@ -91,13 +91,13 @@ def test_threads_are_bounded_on_the_command_line(cli: Run, png: Path) -> None:
 
 
 @pytest.mark.parametrize(("strength", "notes"), [(0, 0), (0.5, 1), (1, 1)])
-def test_a_network_that_was_not_used_is_not_told_of(png: Path, strength: float, notes: int) -> None:
+def test_notes_do_not_mention_an_unused_network(png: Path, strength: float, notes: int) -> None:
     report = upscale_file(png, engine=Repeat(), size=Size(scale=7), strength=strength)
     assert len(report.notes) == notes
 
 
 @pytest.mark.parametrize("ending", [".pgm", ".PBM"])
-def test_color_is_not_written_under_a_name_for_grey(cli: Run, png: Path, ending: str) -> None:
+def test_color_is_not_written_to_a_file_for_gray(cli: Run, png: Path, ending: str) -> None:
     code, _, err = cli("upscale", png, png.with_name(f"out{ending}"))
     assert (code, err.count("\n")) == (2, 1)
     assert f"out{ending} is a name for gray pictures" in err
@@ -107,7 +107,7 @@ def test_color_is_not_written_under_a_name_for_grey(cli: Run, png: Path, ending:
     assert list(png.parent.iterdir()) == [png]
 
 
-def test_pnm_files_have_honest_names(png: Path, tmp_path: Path) -> None:
+def test_pnm_files_have_true_endings(png: Path, tmp_path: Path) -> None:
     color = upscale_file(png, tmp_path / "color.ppm", engine=Repeat()).target.rename(tmp_path / "color.pgm")
     assert upscale_file(color, engine=Repeat()).target.name == "color_x2.ppm"
     grey = tmp_path / "grey.png"
@@ -120,7 +120,7 @@ def test_pnm_files_have_honest_names(png: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "allowed", "told"),
+    ("size", "allowed", "shown"),
     [
         (321, 0, "0.0003 MB; --max-file-mb allows 0"),
         (12_345_678, 12, "12.3 MB"),
@@ -128,9 +128,9 @@ def test_pnm_files_have_honest_names(png: Path, tmp_path: Path) -> None:
         (5_000_000_000, 4_000, "5,000 MB"),
     ],
 )
-def test_a_file_too_large_is_told_with_enough_digits(tmp_path: Path, size: int, allowed: float, told: str) -> None:
+def test_the_size_of_a_file_is_shown_with_enough_digits(tmp_path: Path, size: int, allowed: float, shown: str) -> None:
     path = tmp_path / "large.png"
     with path.open("wb") as file:
         file.truncate(size)
-    with pytest.raises(PictureError, match=f"has {told}"):
+    with pytest.raises(PictureError, match=f"has {shown}"):
         Limits(file_mb=allowed).check_file(path)

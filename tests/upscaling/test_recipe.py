@@ -1,4 +1,4 @@
-"""What happens around the network: transparency, tone curves, sizes between and shares of Lanczos."""
+"""What happens around the network: transparency, tone curves, other sizes and shares of Lanczos."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,13 +29,13 @@ def cubic(rows: Rows) -> Iterator[np.ndarray]:
 
 
 def enlarge(picture: Picture, size: tuple[int, int], **options: Any) -> Picture:
-    """The whole result of the bands that :func:`mafdn.upscaling.recipe.enlarge` makes."""
+    """The bands of `mafdn.upscaling.recipe.enlarge`, joined."""
     bands = list(enlarging.enlarge(picture, size, scale=2, **options))
     return replace(picture, planes=np.concatenate(bands))
 
 
 def disc(hidden: int, dtype: type = np.uint8) -> Picture:
-    """A red disc with a soft edge; the color below what is clear is ``hidden``."""
+    """A red disc with a soft edge; the color of clear parts is `hidden`."""
     y, x = np.mgrid[:40, :40]
     alpha = np.clip(14 - np.hypot(x - 19.5, y - 19.5), 0, 1)
     color = np.where(alpha[..., None] > 0, np.array([0.8, 0.2, 0.1]), hidden)
@@ -60,7 +60,7 @@ def test_transparent_edges_have_no_fringe(hidden: int, dtype: type, size: tuple[
     assert (larger.alpha[radius > 16] == 0).all(), "clear stays exactly clear"
 
 
-def test_colors_reach_far_and_visible_ones_stay() -> None:
+def test_colors_extend_far_and_visible_ones_stay() -> None:
     color = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
     alpha = np.zeros((37, 53), np.uint8)
     alpha[3, 4], alpha[3, 5] = 255, 1
@@ -75,8 +75,8 @@ def test_colors_reach_far_and_visible_ones_stay() -> None:
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99), st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=60)
-def test_any_rows_are_those_of_the_whole(height: int, width: int, holes: int, seed: int) -> None:
-    """Transparent colors and alpha do not depend on which rows are asked for at a time."""
+def test_any_rows_equal_those_of_the_whole(height: int, width: int, holes: int, seed: int) -> None:
+    """Transparent colors and alpha do not depend on which rows are requested together."""
     rng = np.random.default_rng(seed)
     planes = rng.integers(0, 256, (height, width, 2), np.uint8)
     planes[..., 1] *= rng.random((height, width)) * 100 > holes
@@ -100,7 +100,7 @@ def test_soft_alpha_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("side", [5, 16, 20])
-def test_reduced_transparency_is_that_of_all_pixels_below(side: int) -> None:
+def test_reduced_transparency_depends_on_all_pixels(side: int) -> None:
     alpha = np.zeros((160, 160, 1), np.uint8)
     alpha[np.arange(160) % 10 < 3] = 255
     smaller = np.full((side, side), 76, np.uint8)
@@ -137,7 +137,7 @@ def test_profiles_of_displays_pass_through_and_linear_ones_do_not(shared: Path) 
         assert (find_tone(profile, channels) is not None) == path.name.startswith("scRGB"), path.name
 
 
-def test_profiles_that_cannot_be_right_are_told(shared: Path) -> None:
+def test_invalid_profiles_are_reported(shared: Path) -> None:
     profile = icc(shared, "DisplayP3-v4.icc")
     assert "damaged" in str(check_profile(profile[:100], 3))
     assert "damaged" in str(check_profile(profile[:-40], 3))
@@ -154,7 +154,7 @@ def test_profiles_that_cannot_be_right_are_told(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_linear_light_is_shown_to_the_network_as_a_display_would(shared: Path, dtype: type) -> None:
+def test_the_network_sees_linear_light_on_a_display_curve(shared: Path, dtype: type) -> None:
     top = np.iinfo(dtype).max
     ramp = np.linspace(0, 1, 64)[None, :, None].repeat(4, 0).repeat(3, 2)
     planes = np.rint(ramp * top).astype(dtype)

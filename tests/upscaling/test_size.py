@@ -1,4 +1,4 @@
-"""The arithmetic of sizes: what is asked for is what comes out, to the pixel."""
+"""Sizes of results, exact to the pixel."""
 
 import math
 from typing import Any, cast
@@ -17,7 +17,7 @@ SIDES = st.integers(1, 70_000)
 
 
 def keeps_aspect(old: tuple[int, int], new: tuple[int, int]) -> bool:
-    """Whether one side of ``new`` is within half a pixel of what the other one makes it, or the least there is."""
+    """Whether one side of `new` follows from the other to within half a pixel, or is 1."""
     (w, h), (nw, nh) = old, new
     return abs(nh - h * nw / w) <= 0.5 + 1e-6 or abs(nw - w * nh / h) <= 0.5 + 1e-6 or 1 in new
 
@@ -108,7 +108,7 @@ def test_beyond_the_largest_network_it_is_the_largest() -> None:
         {"fit": "12"},
     ],
 )
-def test_what_makes_no_size_is_refused(bad: dict[str, float]) -> None:
+def test_invalid_sizes_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Size(**bad)  # pyright: ignore[reportArgumentType]
 
@@ -122,12 +122,12 @@ def test_what_makes_no_size_is_refused(bad: dict[str, float]) -> None:
         ({"scale": np.float32(1.1)}, {"scale": 1.1}),
     ],
 )
-def test_numbers_of_other_types_are_what_they_mean(given: dict[str, Any], meant: dict[str, Any]) -> None:
+def test_numbers_of_other_types_are_converted(given: dict[str, Any], meant: dict[str, Any]) -> None:
     assert repr(Size(**given)) == repr(Size(**meant))
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 60), st.integers(1, 60), st.data())
-def test_rows_of_a_resize_are_those_of_the_whole(h: int, w: int, high: int, wide: int, data: st.DataObject) -> None:
+def test_rows_of_a_resize_equal_those_of_the_whole(h: int, w: int, high: int, wide: int, data: st.DataObject) -> None:
     picture = np.random.default_rng(0).random((h, w, 2))
     first = data.draw(st.integers(0, high - 1))
     rows = range(first, data.draw(st.integers(first + 1, high)))

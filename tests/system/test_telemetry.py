@@ -1,4 +1,4 @@
-"""Nothing is sent, and the packages that would report their use leave no trace."""
+"""Nothing is sent, and packages with telemetry leave no files behind."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ print(*sorted(sys.modules), sep="\\n")
 
 
 def foreign(home: Path) -> list[str]:
-    """The files in a home folder that are not this program's own."""
+    """The files in a home folder that are not ours."""
     files = [path.relative_to(home) for path in home.rglob("*") if not path.is_dir()]
     return [str(path) for path in files if "mafdn" not in path.parts]
 
