@@ -86,9 +86,9 @@ def test_what_cannot_be_compared_is_one_line(workplace: Path, pair: tuple[Path, 
         ((pair[0], *out), "either --steps or --minutes"),
         ((pair[0], "--steps", 5, "--minutes", 1, *out), "either --steps or --minutes"),
         ((pair[0], "--steps", 5, "--seeds", "a", *out), "--seeds must be whole numbers"),
-        ((pair[0], "--steps", 5, "--seeds", "1,1", *out), "--seeds must be different"),
-        ((pair[0], "--steps", 5, "-o", twin), "cannot make"),
-        ((pair[0], twin, "--steps", 5, *out), "one file name"),
+        ((pair[0], "--steps", 5, "--seeds", "1,1", *out), "--seeds must be distinct"),
+        ((pair[0], "--steps", 5, "-o", twin), "cannot create"),
+        ((pair[0], twin, "--steps", 5, *out), "same file name"),
         ((workplace / "none.toml", "--steps", 5, *out), "cannot read"),
     ):
         code, _, err = cli("ablate", *arguments)

@@ -201,7 +201,7 @@ def test_teach_from_the_command_line(bank: Bank, a: Path, b: Path, tmp_path: Pat
     failed(cli("bank", "teach", tmp_path / "no", "--network", a, "--name", "x"), 2, "is not a usable training bank")
     array = bank.folder / "teachers" / "two" / "00000.u8"
     array.write_bytes(array.read_bytes()[1:])
-    failed(cli("bank", "info", bank.folder), 2, "teachers/two", "damaged", "teach again")
+    failed(cli("bank", "info", bank.folder), 2, "teachers/two", "damaged", "move them out of the bank")
 
 
 def test_a_bank_that_cannot_be_written_is_one_line(bank: Bank, a: Path) -> None:
