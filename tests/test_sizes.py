@@ -131,6 +131,6 @@ def test_rows_of_a_resize_are_those_of_the_whole(h: int, w: int, high: int, wide
     picture = np.random.default_rng(0).random((h, w, 2))
     first = data.draw(st.integers(0, high - 1))
     rows = range(first, data.draw(st.integers(first + 1, high)))
-    whole = imresize(picture, size=(high, wide), kernel="lanczos3")
-    part = resized_rows(picture, rows, size=(high, wide))
+    whole = imresize(picture, shape=(high, wide), kernel="lanczos3")
+    part = resized_rows(picture, rows, shape=(high, wide))
     np.testing.assert_allclose(part, whole[rows.start : rows.stop], atol=1e-5)

@@ -218,5 +218,5 @@ def _died(job: Job) -> MafdnError:
 def soft_picture(height: int, width: int) -> NDArray[np.uint8]:
     """Soft spots, (height, width, 3): a network's time must not depend on it, but noise makes one peer overflow."""
     rng = np.random.default_rng(0)
-    spots = imresize(rng.random((-(-height // 16), -(-width // 16), 3)), size=(height, width))
+    spots = imresize(rng.random((-(-height // 16), -(-width // 16), 3)), shape=(height, width))
     return (255 * spots.clip(0, 1)).round().astype(np.uint8)

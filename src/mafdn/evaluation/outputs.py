@@ -92,7 +92,7 @@ class ResultFolder:
             raise MafdnError(f"cannot write {path}: {error.strerror or error}") from None
         png = FORMATS["PNG"]
         with reserve(path, overwrite=True) as temporary:
-            save_picture(Picture(planes=result, format=png), temporary, png, name=path)
+            save_picture(Picture(planes=result, format=png), temporary, png, report_as=path)
 
     def _part(self, name: str) -> str:
         """A name as one part of a path: that of a network or a set may be a whole path itself."""

@@ -1,4 +1,4 @@
-"""Resizing and metrics against the field's files, figures and an independent implementation."""
+"""Resizing and metrics compared with published files, published scores and independent implementations."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def test_bicubic_gives_the_published_figures(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 0.5])
-def test_lanczos_is_that_of_another_implementation(factor: float) -> None:
+def test_lanczos_agrees_with_pillow(factor: float) -> None:
     image = pytest.importorskip("PIL.Image")
     picture = np.random.default_rng(0).random((40, 52), np.float32)
     size = (int(40 * factor), int(52 * factor))
@@ -73,12 +73,12 @@ def test_a_resize_commutes_with_mirroring(picture: np.ndarray, factor: float) ->
 
 def test_resize_to_a_size_keeps_deep_types() -> None:
     picture = np.random.default_rng(0).integers(0, 65_536, (20, 30, 3), np.uint16)
-    assert imresize(picture, size=(7, 50)).shape == (7, 50, 3)
-    assert imresize(picture, size=(7, 50)).dtype == np.uint16
+    assert imresize(picture, shape=(7, 50)).shape == (7, 50, 3)
+    assert imresize(picture, shape=(7, 50)).dtype == np.uint16
 
 
-@pytest.mark.parametrize("bad", [{}, {"factor": 2.0, "size": (3, 3)}, {"size": (0, 3)}])
-def test_resize_refuses_nonsense(bad: dict[str, Any]) -> None:
+@pytest.mark.parametrize("bad", [{}, {"factor": 2.0, "shape": (3, 3)}, {"shape": (0, 3)}])
+def test_resize_refuses_invalid_arguments(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         imresize(np.zeros((4, 4)), **bad)
 

@@ -1,4 +1,4 @@
-"""Formats, channels, depths, profiles and orientations, all with all: in, twice as large, out."""
+"""All combinations of formats, channels, depths, profiles and orientations, upscaled by 2."""
 
 import itertools
 from dataclasses import dataclass
@@ -151,7 +151,7 @@ def check(
         assert str(image.get("exif-ifd2-PixelYDimension")).startswith(f"{2 * HEIGHT} "), what
     # The colors, against a plain resize of the upright source.
     visible = slice(None) if before.alpha is None else slice(0, WIDTH // 2 - 4)
-    plain = imresize(before.color, size=(2 * HEIGHT, 2 * WIDTH))
+    plain = imresize(before.color, shape=(2 * HEIGHT, 2 * WIDTH))
     both = [lab(np.ascontiguousarray(c[:, visible]), profile) for c in (plain, result.color)]
     assert np.linalg.norm(both[0] - both[1]) < 1, what
     assert not report.notes, what
@@ -170,7 +170,7 @@ def test_every_orientation_and_every_profile(case: Case, shared: Path, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_all_with_all(case: Case, shared: Path, tmp_path: Path) -> None:
+def test_every_combination(case: Case, shared: Path, tmp_path: Path) -> None:
     for orientation, profile in itertools.product(range(1, 9), PROFILES):
         check(case, profile, orientation, shared, tmp_path)
 
