@@ -24,7 +24,9 @@ from mafdn.evaluation.methods import engine_label
 from mafdn.evaluation.outputs import score_entry
 from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
-from mafdn.weights.header import SCALES, read_header
+from mafdn.weights.header import SCALES
+from tools.configuration import network_table, settings_tables
+from tools.weights_tables import data_text, run_table, weights_table
 
 PROJECT = Path(__file__).parents[1]
 RESULTS = Path("docs", "results")
@@ -131,24 +133,6 @@ def _photo(project: Path) -> str:
         f"with {report['engine']}; memory peaked at {report['peak_mib']:,.0f} MiB "
         "([stored report](docs/results/upscale-6mp-x4.json) of `mafdn upscale PHOTO --json`)."
     )
-
-
-def _runs(project: Path) -> str:
-    """What the cards say of the runs behind the weights."""
-    columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
-    rows: list[list[str]] = []
-    for scale in SCALES:
-        path = project / "weights" / f"mafdn-x{scale}.safetensors"
-        if path.is_file():
-            _, card = read_header(path)
-            parent = card["started_from"].partition(",")[0] or "random"
-            log = (project / RESULTS / f"train-x{scale}.jsonl").read_text("utf-8").splitlines()
-            curve = [entry for entry in map(json.loads, log) if "psnr" in entry and entry["step"] <= card["steps"]]
-            validation = f"{curve[-1]['psnr']:.3f}" if curve else "-"
-            batch, hours = card["settings"]["run"]["batch"], f"{card['hours']:.2f}"
-            cells = [Path(parent).name, f"{card['steps']:,}", str(batch), hours, card["precision"], validation]
-            rows.append([f"x{scale}", *cells])
-    return "\n".join(table(columns, rows))
 
 
 def _comparison(project: Path, name: str) -> str:
@@ -333,7 +317,11 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "start": partial(_stored, name="start", make=start_table),
     "scores": _scores,
     "photo": _photo,
-    "runs": _runs,
+    "runs": run_table,
+    "weights": weights_table,
+    "data": data_text,
+    "settings": lambda _: settings_tables(),
+    "network-settings": lambda _: network_table(),
     "speed": _speed,
     "throughput": _throughput,
     "gates": _gates,
