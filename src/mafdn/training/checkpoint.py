@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
+from mafdn.weights.run_files import CHECKPOINTS
 
 KEPT = 2
 PARTS = ("network", "ema", "optimizer")
@@ -52,7 +53,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
     except (OSError, SafetensorError) as error:
         raise MafdnError(f"cannot write {path} ({error}); make room and start again: the run goes on") from None
-    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+    for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
         old.unlink()
     return path
 
@@ -63,7 +64,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     Raises :class:`ConfigError` when there are checkpoints and none can be read: a run must not begin anew
     over what is left of another.
     """
-    paths = sorted(folder.glob("step-*.safetensors"), reverse=True)
+    paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
     for path in paths:
         try:
             return _read(path)

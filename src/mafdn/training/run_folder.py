@@ -21,8 +21,8 @@ from mafdn.networks import architecture
 from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.training.config import TrainSettings, build_settings, read_config
 from mafdn.weights.header import Card
+from mafdn.weights.run_files import SETTINGS
 
-SETTINGS = "settings.json"
 PARENT = "parent.json"
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"

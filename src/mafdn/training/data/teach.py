@@ -32,6 +32,7 @@ from mafdn.training.data.bank import (
     shard_name,
     teacher_folder,
 )
+from mafdn.weights.resolve import resolve
 
 TILE = 512
 """Pictures of up to 512x512 LR pixels' area are upscaled whole, as the student will see the patches' surroundings."""
@@ -40,7 +41,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 def teach(
     folder: Path,
-    networks: Sequence[Path],
+    networks: Sequence[str | Path],
     *,
     name: str,
     self_ensemble: bool = False,
@@ -48,8 +49,8 @@ def teach(
 ) -> Teacher:
     """Add to the bank in ``folder`` what ``networks`` make of its pictures, as the teacher ``name``.
 
-    A network is a ``.safetensors`` file of this project, a ``.pth`` file of a known peer or an ``.onnx`` file from
-    (1, 3, H, W) to (1, 3, sH, sW). The results of several, each over all eight orientations with ``self_ensemble``,
+    Networks are named as in :mod:`mafdn.weights.resolve`; an ``.onnx`` file maps (1, 3, H, W) to (1, 3, sH, sW). The
+    results of several, each over all eight orientations with ``self_ensemble``,
     are averaged before rounding. Resumes where it was killed, shard by shard; a teacher that is there already is
     returned at once.
     ``on_progress(done, total)`` counts pictures.
@@ -61,7 +62,8 @@ def teach(
     if not networks or not NAME.fullmatch(name):
         raise UsageError(f"a teacher needs networks and a name of letters, digits, - and _; its name is {name!r}")
     bank = open_bank(folder)
-    taught_by = identified(networks)
+    files = network_files(networks, bank)
+    taught_by = identified(files)
     target = teacher_folder(folder, name)
     partial = target.with_name(name + PARTIAL)
     for there in (target, partial):
@@ -69,7 +71,7 @@ def teach(
             _check_same(there, taught_by, self_ensemble)
     if name in bank.teachers:
         return bank.teachers[name]
-    with open_teachers(networks, bank, self_ensemble=self_ensemble) as teachers:
+    with open_teachers(files, bank, self_ensemble=self_ensemble) as teachers:
         teacher = Teacher(
             name=name, scale=teachers.scale, networks=taught_by, self_ensemble=self_ensemble, bank=bank.fingerprint
         )
@@ -104,6 +106,15 @@ class Teachers:
         if not np.isfinite(total).all():
             raise WeightsError(f"the teacher's result for {picture} has values that are not finite")
         return np.rint(total * (255 / (len(self.engines) * len(orientations)))).astype(np.uint8)
+
+
+def network_files(networks: Sequence[str | Path], bank: Bank) -> list[Path]:
+    """The files of networks named as in :mod:`mafdn.weights.resolve`; ``mafdn`` has the bank's scale if it has one.
+
+    Raises :class:`UsageError` for a name without weights and :class:`WeightsError` for a missing file.
+    """
+    scale = bank.scales[0] if len(bank.scales) == 1 else None
+    return [resolve(network).file(scale=scale) for network in networks]
 
 
 def identified(networks: Sequence[Path]) -> tuple[TaughtBy, ...]:

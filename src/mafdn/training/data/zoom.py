@@ -24,7 +24,7 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 from mafdn.pixels import imresize
 from mafdn.training.data.bank import PARTIAL, VERSION, Bank, Zoomed, open_bank, pixels_name, shard_name
 from mafdn.training.data.patches import texture
-from mafdn.training.data.teach import Teachers, identified, open_teachers
+from mafdn.training.data.teach import Teachers, identified, network_files, open_teachers
 
 SIDE = 120
 """Side of an LR window; a quarter of a training crop, so a teacher takes as long for it as for the crop."""
@@ -38,7 +38,7 @@ WINDOWS = 4
 
 def zoom(
     folder: Path,
-    networks: Sequence[Path],
+    networks: Sequence[str | Path],
     target: Path,
     *,
     per_picture: int = 1,
@@ -58,11 +58,12 @@ def zoom(
     bank = open_bank(folder)
     if bank.zoomed:
         raise ConfigError(f"{folder} holds zoomed pairs; give a bank of photographs")
-    with open_teachers(networks, bank) as teachers:
+    files = network_files(networks, bank)
+    with open_teachers(files, bank) as teachers:
         zoomed = Zoomed(
             source=bank.fingerprint,
             scale=teachers.scale,
-            networks=identified(networks),
+            networks=identified(files),
             smallest=smallest,
             per_picture=per_picture,
         )

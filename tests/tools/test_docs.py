@@ -1,16 +1,15 @@
 """What README and docs say is what was measured, and what can be typed."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from mafdn.weights.header import SCALES, read_header
 from mafdn.weights.shipped import shipped
+from tests.conftest import ROOT
 from tools.documents import RESULTS as STORED
 from tools.documents import renewed
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / STORED
 
 
