@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mafdn.cli.engine_options import Threads
-from mafdn.cli.network_options import NETWORK, MarkdownReport, NetworkName, Scales
+from mafdn.cli.network_options import MarkdownReport, NetworkName, Scales
 from mafdn.cli.output import Json, show_json, show_table, stages
 from mafdn.cli.training_extra import training_extra
 
@@ -20,7 +20,7 @@ def bench_command(
     scale: Scales = None,
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", metavar="NAME", help=f"Another network to time beside it: {NETWORK} Repeatable."),
+        typer.Option("--peer", metavar="NAME", help="Another network to time, named as for --network; repeatable."),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed runs of each.")] = 9,
     threads: Threads = None,

@@ -63,4 +63,4 @@ def export_command(
     elif worst is None:
         typer.echo(f"{target}: averaged weights, folded")
     else:
-        typer.echo(f"{target}: engines agree with the network within {worst:.1e} of white")
+        typer.echo(f"{target}: agrees with the network within {worst:.1e} of white")

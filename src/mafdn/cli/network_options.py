@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 NETWORK = (
-    "auto, mafdn, x2, x3 or x4 (shipped), bicubic or lanczos, imdn, ddistill, afan or smfanet (random weights), an "
-    ".onnx, .safetensors or .pth file, or the folder of a training run."
+    "auto, mafdn, x2, x3, x4, bicubic, lanczos, imdn, ddistill, afan, smfanet, a file (.onnx, .safetensors, .pth) or "
+    "the folder of a training run."
 )
 BENCH = "A folder of HR pictures, or one with HR/ (and LRbicx4/); repeatable."
 

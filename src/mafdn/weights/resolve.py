@@ -3,7 +3,7 @@
 =================  ===================================================================================
 `auto`             the shipped network whose scale fits the task
 `x2 x3 x4`         the shipped network of that scale
-`mafdn`            the shipped network of the scale asked for
+`mafdn`            the shipped network of the task's scale
 `bicubic lanczos`  baselines, which are not networks
 `imdn` ...         another architecture with random weights: it has a cost, but no quality
 a file             `.onnx`, `.safetensors`, or the `.pth` file of a known network;
@@ -55,7 +55,7 @@ class NetworkSource:
 
     @property
     def stem(self) -> str:
-        """A short name for tables: a file without its ending, a run by its folder, anything else as given."""
+        """A short name for tables: a file without its ending, a run by its folder, else the name."""
         if self.kind == "shipped" and self.scale is not None:
             return f"mafdn-x{self.scale}"
         if self.path is None:
@@ -86,18 +86,18 @@ class NetworkSource:
         return newest_checkpoint_file(self.path) if self.kind == "run" else self.path
 
 
-def resolve(given: str | os.PathLike[str], *, scale: int | None = None) -> NetworkSource:
+def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> NetworkSource:
     """Resolve the name of a network.
 
     Args:
-        given: A name, a file or a folder, as listed at the top of this module.
+        network: A name, a file or a folder, as listed at the top of this module.
         scale: The scale of the task, where it has one.
 
     Raises:
         UsageError: The name is unknown, or of a shipped network of another scale.
         WeightsError: The file is missing, or the folder is not that of a training run.
     """
-    name = os.fspath(given)
+    name = os.fspath(network)
     if name in BASELINES:
         return NetworkSource(name=name, kind="baseline", scale=scale)
     if name in SHIPPED_NAMES:
@@ -123,16 +123,16 @@ def resolve(given: str | os.PathLike[str], *, scale: int | None = None) -> Netwo
     return NetworkSource(name=name, kind="file", path=path)
 
 
-def is_pattern(given: str | os.PathLike[str]) -> bool:
-    """Whether `given` stands for a file at each of several scales: `IMDN_x{scale}.pth`."""
-    return SCALE_FIELD in os.fspath(given)
+def is_pattern(network: str | os.PathLike[str]) -> bool:
+    """Whether `network` stands for a file at each of several scales: `IMDN_x{scale}.pth`."""
+    return SCALE_FIELD in os.fspath(network)
 
 
-def pattern_file(given: str | os.PathLike[str], scale: int | None) -> Path:
-    """The file that a pattern stands for at `scale`; any other path is returned as it is."""
-    if scale is None and is_pattern(given):
-        raise UsageError(f"{shown(os.fspath(given))} needs a scale; give one with --scale")
-    return Path(os.fspath(given).replace(SCALE_FIELD, str(scale)))
+def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
+    """The file that a pattern stands for at `scale`; any other path is returned unchanged."""
+    if scale is None and is_pattern(network):
+        raise UsageError(f"{shown(os.fspath(network))} needs a scale; give one with --scale")
+    return Path(os.fspath(network).replace(SCALE_FIELD, str(scale)))
 
 
 def describe_vocabulary() -> str:
