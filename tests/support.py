@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyvips
@@ -44,6 +44,9 @@ UNSET = {"CI", "PYTEST_CURRENT_TEST", "ORT_DISABLE_TELEMETRY"}
 """Variables that switch telemetry off: one is set in this process by ``import mafdn``."""
 
 
+Module = TypeVar("Module", bound="nn.Module")
+
+
 class Repeat:
     """An engine whose result is known: every pixel repeated ``scale`` times."""
 
@@ -68,7 +71,7 @@ def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
     return path
 
 
-def shaken(network: "nn.Module") -> "nn.Module":
+def shaken(network: Module) -> Module:
     """The network with every parameter moved, so that D is no longer zero."""
     import torch
 

@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 def scene(seed: int, height: int = 96, width: int = 128) -> Pixels:
     """A smooth (H, W, 3) picture unlike that of any other seed."""
     blots = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return imresize(blots, size=(height, width))
+    return imresize(blots, shape=(height, width))
 
 
 def save(picture: Pixels, path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -71,7 +70,7 @@ def test_every_engine_keeps_the_protocol(name: str, small: Path) -> None:
     gates = engine.stencil.gates(windows)
     assert np.abs(gates - reference.stencil.gates(windows)).max() < AGREED
     assert np.abs(engine.stencil.run(x, gates) - reference.stencil.run(x, gates)).max() < AGREED
-    assert np.abs(engine.stencil.run(x, gates / 2) - result).max() > AGREED  # other gates, another result
+    assert np.abs(engine.stencil.run(x, gates * np.float32(0.5)) - result).max() > AGREED  # other gates, another result
 
 
 @pytest.mark.parametrize("kind", [OpenVINOEngine, TorchEngine])
@@ -139,7 +138,7 @@ def test_auto_precision_is_int8_only_where_it_is_much_faster(
     ],
 )
 def test_what_is_not_to_be_had_is_one_line(
-    asked: dict[str, str], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
+    asked: dict[str, Any], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "shipped_scales", lambda: ())  # the small network is quicker to measure
     with pytest.raises(kind) as caught:
@@ -379,13 +378,14 @@ def test_a_file_that_is_no_network_is_one_line(content: bytes, png: Path, tmp_pa
 
 @pytest.mark.slow
 def test_the_first_picture_comes_soon(png: Path) -> None:
-    """With what was compiled kept; the least of some starts, as other work may run beside."""
+    """With what was compiled kept; in seconds of the processor, as other work may run beside."""
     command = [sys.executable, "-m", "mafdn", "upscale", str(png), "--quiet", "--overwrite"]
     seconds: list[float] = []
     for _ in range(6):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run(command, check=True, timeout=60)
-        seconds.append(time.perf_counter() - began)
+        after = os.times()
+        seconds.append(sum(after[2:4]) - sum(before[2:4]))  # user and system time of child processes
     assert min(seconds[1:]) < 1.5
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mafdn.pictures.alpha import extended, settle_alpha
-from mafdn.pictures.color import check_profile, find_tone
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
+from mafdn.pictures.profiles import check_profile, find_tone
 from mafdn.pixels import imresize
+from mafdn.pixels.alpha import bleed_colors, snap_alpha
 from mafdn.pixels.rows import Rows
 from mafdn.upscaling import recipe as enlarging
 
@@ -65,12 +65,12 @@ def test_colors_reach_far_and_visible_ones_stay() -> None:
     alpha = np.zeros((37, 53), np.uint8)
     alpha[3, 4], alpha[3, 5] = 255, 1
     color[3, 4], color[3, 5] = (10, 20, 30), (10, 20, 30)
-    result = extended(np.dstack([color, alpha]))[:]
+    result = bleed_colors(np.dstack([color, alpha]))[:]
     assert (result[..., :3] == (10, 20, 30)).all()
     assert np.array_equal(result[..., 3], alpha)
     for whole in (0, 255):
         planes = np.dstack([color, np.full((37, 53), whole, np.uint8)])
-        assert extended(planes) is planes
+        assert bleed_colors(planes) is planes
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99), st.integers(0, 2**32 - 1))
@@ -81,13 +81,13 @@ def test_any_rows_are_those_of_the_whole(height: int, width: int, holes: int, se
     planes = rng.integers(0, 256, (height, width, 2), np.uint8)
     planes[..., 1] *= rng.random((height, width)) * 100 > holes
     planes[: int(rng.integers(0, height)), : int(rng.integers(0, width)), 1] = 0
-    whole, (start, stop) = extended(planes)[:], np.sort(rng.integers(0, height + 1, 2))
-    assert np.array_equal(extended(planes)[start:stop], whole[start:stop])
+    whole, (start, stop) = bleed_colors(planes)[:], np.sort(rng.integers(0, height + 1, 2))
+    assert np.array_equal(bleed_colors(planes)[start:stop], whole[start:stop])
     larger = rng.integers(0, 256, (height * 2, width * 3), np.uint8)
     settled, part = larger.copy(), larger[start * 2 : stop * 2].copy()
-    settle_alpha(settled, 0, planes, larger.shape)
+    snap_alpha(settled, 0, planes, larger.shape)
     if len(part):
-        settle_alpha(part, int(start) * 2, planes, larger.shape)
+        snap_alpha(part, int(start) * 2, planes, larger.shape)
     assert np.array_equal(part, settled[start * 2 : stop * 2])
 
 
@@ -95,7 +95,7 @@ def test_soft_alpha_is_left_alone() -> None:
     alpha = np.arange(50, 200, dtype=np.uint8).reshape(10, 15, 1)
     larger = imresize(alpha, 2)[..., 0]
     settled = larger.copy()
-    settle_alpha(settled, 0, alpha, larger.shape)
+    snap_alpha(settled, 0, alpha, larger.shape)
     assert np.array_equal(settled, larger)
 
 
@@ -104,10 +104,10 @@ def test_reduced_transparency_is_that_of_all_pixels_below(side: int) -> None:
     alpha = np.zeros((160, 160, 1), np.uint8)
     alpha[np.arange(160) % 10 < 3] = 255
     smaller = np.full((side, side), 76, np.uint8)
-    settle_alpha(smaller, 0, alpha, smaller.shape)
+    snap_alpha(smaller, 0, alpha, smaller.shape)
     assert (smaller == 76).all()
     whole = np.full((side, side), 250, np.uint8)
-    settle_alpha(whole, 0, np.full_like(alpha, 255), whole.shape)
+    snap_alpha(whole, 0, np.full_like(alpha, 255), whole.shape)
     assert (whole == 255).all()
 
 
@@ -180,7 +180,7 @@ def test_between_scales_the_result_is_a_reduction_in_float() -> None:
     picture = replace(disc(0), planes=disc(0).color)
     larger = enlarge(picture, (60, 60), network=cubic)
     deep = np.concatenate(list(cubic(picture.color.astype(np.uint16) * np.uint16(257)))).astype(np.float64) / 257
-    expected = np.rint(np.clip(imresize(deep, size=(60, 60), kernel="lanczos3"), 0, 255))
+    expected = np.rint(np.clip(imresize(deep, shape=(60, 60), kernel="lanczos3"), 0, 255))
     assert np.abs(larger.color - expected).max() <= 1
     assert (larger.color != expected).mean() < 0.001
 

@@ -216,7 +216,7 @@ def test_a_target_with_a_nul_is_told(cli: Run, png: Path) -> None:
     with pytest.raises(UsageError, match="NUL"):
         mafdn.Upscaler(Repeat()).upscale_file(png, "a\0.png")
     code, _, err = cli("upscale", png, "a\0.png")
-    assert (code, "holds a NUL" in err) == (2, True)
+    assert (code, "contains a NUL" in err) == (2, True)
 
 
 @pytest.mark.parametrize("network", [4, None, b"x4", "", "a\0.onnx"])

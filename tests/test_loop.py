@@ -181,6 +181,7 @@ def test_a_teacher_is_learned_from(workplace: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # of torch's compiler
 def test_a_compiled_run_learns_the_same(workplace: Path) -> None:
     if not shutil.which("g++"):
         pytest.skip("torch.compile needs a C++ compiler")

@@ -90,7 +90,7 @@ def test_places_are_those_of_any_file_system() -> None:
     ("text", "word"),
     [
         ("same{ext}", "{stem}"),
-        ("{stem}_{colour}{ext}", "{colour}"),
+        ("{stem}_{tint}{ext}", "{tint}"),
         ("{stem}{}{ext}", "{}"),
         ("{stem!r}{ext}", "{stem}"),
         ("{stem:>9}{ext}", "{stem}"),

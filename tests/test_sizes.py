@@ -1,7 +1,7 @@
 """The arithmetic of sizes: what is asked for is what comes out, to the pixel."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_a_scale_means_what_is_typed() -> None:
 def test_width_height_and_longest_are_exact(width: int, height: int, wanted: int) -> None:
     old = (width, height)
     for name in ("width", "height", "longest"):
-        new = result_size(Size(**{name: wanted}), width, height)
+        new = result_size(Size(**cast(Any, {name: wanted})), width, height)
         assert {"width": new[0], "height": new[1], "longest": new[0] if width >= height else new[1]}[name] == wanted
         assert name != "longest" or max(new) == wanted
         assert min(new) >= 1
@@ -131,6 +131,6 @@ def test_rows_of_a_resize_are_those_of_the_whole(h: int, w: int, high: int, wide
     picture = np.random.default_rng(0).random((h, w, 2))
     first = data.draw(st.integers(0, high - 1))
     rows = range(first, data.draw(st.integers(first + 1, high)))
-    whole = imresize(picture, size=(high, wide), kernel="lanczos3")
-    part = resized_rows(picture, rows, size=(high, wide))
+    whole = imresize(picture, shape=(high, wide), kernel="lanczos3")
+    part = resized_rows(picture, rows, shape=(high, wide))
     np.testing.assert_allclose(part, whole[rows.start : rows.stop], atol=1e-5)

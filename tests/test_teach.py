@@ -55,7 +55,7 @@ def b(tmp_path: Path) -> Path:
 
 
 def unit(low: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return low.astype(np.float32) / 255
+    return low.astype(np.float32) / np.float32(255)
 
 
 def taught(bank: Bank, name: str) -> list[NDArray[np.uint8]]:
@@ -195,7 +195,7 @@ def test_values_that_are_not_finite_are_refused(bank: Bank, a: Path) -> None:
 def test_large_pictures_are_taught_in_tiles(tmp_path: Path, a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "p").mkdir()
     blots = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
-    pyvips.Image.new_from_array(imresize(blots, size=(400, 420))).pngsave(str(tmp_path / "p" / "p.png"))
+    pyvips.Image.new_from_array(imresize(blots, shape=(400, 420))).pngsave(str(tmp_path / "p" / "p.png"))
     bank = build_bank([tmp_path / "p"], tmp_path / "one", scales=(2,), workers=1)
     teach(bank.folder, [a], name="whole")
     monkeypatch.setattr(teaching, "TILE", 96)

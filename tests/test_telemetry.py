@@ -70,7 +70,7 @@ def test_a_child_inherits_it_and_the_users_own_choice_stays(given: str | None, e
 def test_a_hidden_module_is_there_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "this", raising=False)
     with hidden("this"), pytest.raises(ImportError):
-        import this  # noqa: F401
+        import this  # noqa: F401  # pyright: ignore[reportUnusedImport]
     assert "this" not in sys.modules
     with hidden("json"):  # was imported before
         import json

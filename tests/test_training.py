@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -169,7 +170,7 @@ def test_every_parameter_is_trained_once() -> None:
 def checkpoint(step: int) -> Checkpoint:
     w, average, momentum = (torch.full((3,), float(step)) for _ in range(3))
     tensors = {"network": {"w": w}, "ema": {"w": average}, "optimizer": {"w/m": momentum}}
-    return Checkpoint(step=step, seconds=1.5, samples=9, bf16=False, **tensors)
+    return Checkpoint(step=step, seconds=1.5, samples=9, bf16=False, **cast(Any, tensors))
 
 
 def test_the_last_two_checkpoints_are_kept_and_damage_is_survived(tmp_path: Path) -> None:

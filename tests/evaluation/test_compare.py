@@ -123,8 +123,9 @@ def test_an_exported_file_is_counted_by_its_header(exported: Path) -> None:
 def test_a_header_that_lies_is_not_believed(lie: dict[str, object], exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "lie.onnx"
     model = onnx.load(exported)
-    header = {"architecture": "mafdn", "settings": asdict(SMALL)}
-    (header if "architecture" in lie else header["settings"]).update(lie)
+    settings = asdict(SMALL)
+    header: dict[str, object] = {"architecture": "mafdn", "settings": settings}
+    (header if "architecture" in lie else settings).update(lie)
     onnx.helper.set_model_props(model, {"mafdn": json.dumps(header)})
     onnx.save(model, path)
     (candidate,) = find_candidates([str(path)], [4])

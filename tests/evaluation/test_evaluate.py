@@ -6,6 +6,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ from mafdn.evaluation.outputs import ResultFolder, write_csv
 from mafdn.evaluation.paired import differences, gains
 from mafdn.evaluation.scoring import evaluate, label_networks
 from mafdn.evaluation.strips import StripPicture, draw_strip, most_different_crop
-from mafdn.inference.engines import Batch
+from mafdn.inference.engines import Batch, Stencil
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, psnr_rgb, ssim_rgb
@@ -108,7 +109,8 @@ def test_grey_pictures_are_measured_as_rgb_and_named(cli: Run, bench: Path) -> N
 class Crooked:
     """An engine that is not indifferent to flips: what it gives grows to the right and downwards."""
 
-    name, version, scale = "crooked", "0", 2
+    name, version, device, precision, scale = "crooked", "0", "cpu", "fp32", 2
+    stencil: Stencil | None = None
 
     def run(self, x: Batch) -> Batch:
         big = x.repeat(2, 2).repeat(2, 3)
@@ -209,9 +211,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     log: list[str] = []
     open_method = methods.open_method
 
-    def logged(network: str, **rest: object) -> object:
+    def logged(network: str, **rest: Any) -> object:
         log.append(network)
-        return open_method(network, **rest)  # type: ignore[arg-type]
+        return open_method(network, **rest)
 
     monkeypatch.setattr("mafdn.evaluation.scoring.open_method", logged)
     return log

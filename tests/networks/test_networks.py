@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -29,8 +30,8 @@ def test_do_conv_starts_as_the_plain_convolution(kernel: int | tuple[int, int], 
 def test_do_conv_is_the_published_composition() -> None:
     torch.manual_seed(2)
     conv = shaken(over_parameterize(nn.Conv2d(3, 5, 3), d_mul=11))
-    part = conv.parametrizations.weight[0]  # type: ignore[index,union-attr]
-    W = conv.parametrizations.weight.original  # type: ignore[union-attr]
+    parametrized: Any = conv.parametrizations
+    part, W = parametrized.weight[0], parametrized.weight.original
     D = part.D + part.identity
     expected = torch.einsum("ims,ois->oim", D, W).reshape(5, 3, 3, 3)
     torch.testing.assert_close(conv.weight, expected)
@@ -40,7 +41,8 @@ def test_every_part_of_do_conv_learns() -> None:
     torch.manual_seed(3)
     conv = over_parameterize(nn.Conv2d(3, 5, 3), d_mul=12)
     conv(torch.randn(1, 3, 8, 8)).square().mean().backward()
-    part = conv.parametrizations.weight[0]  # type: ignore[index,union-attr]
+    parametrized: Any = conv.parametrizations
+    part = parametrized.weight[0]
     assert (part.D.grad.abs().amax((0, 1)) > 0).all(), "a column of D has no gradient"
     columns = part.D.grad.flatten(0, 1).T
     assert (torch.pdist(columns) > 0).all(), "two columns of D learn the same"
@@ -52,9 +54,9 @@ def test_do_conv_refuses_to_lose_rank() -> None:
 
 
 @pytest.mark.parametrize("make", [PixelAttention, ContrastChannelAttention, lambda _: SpatialAttention()])
-def test_attention_gates_between_nothing_and_everything(make: object) -> None:
+def test_attention_gates_between_nothing_and_everything(make: Callable[[int], nn.Module]) -> None:
     x = torch.rand(2, 20, 12, 10) + 0.1
-    y = make(20)(x)  # type: ignore[operator]
+    y = make(20)(x)
     assert y.shape == x.shape
     assert ((y > 0) & (y < x)).all()
 
@@ -75,14 +77,16 @@ def test_channel_attention_has_a_gradient_on_a_flat_patch() -> None:
         (ContrastChannelAttention(6, 2), plain_channel),
     ],
 )
-def test_written_out_gradients_are_those_of_autograd(module: nn.Module, plain: object, ties: bool) -> None:
+def test_written_out_gradients_are_those_of_autograd(
+    module: nn.Module, plain: Callable[..., torch.Tensor], ties: bool
+) -> None:
     torch.manual_seed(4)
     x = torch.randn(2, 6, 5, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
     x = x.round() if ties else x
     module.double()
     weights = torch.randn_like(x)
     gradients = []
-    for function in (module, lambda x: plain(module, x)):  # type: ignore[operator]
+    for function in (module, lambda x: plain(module, x)):
         leaf = x.clone().requires_grad_()
         output = function(leaf)
         (output * weights).sum().backward()
@@ -106,9 +110,11 @@ def with_gradients(network: nn.Module, x: torch.Tensor, *, bf16: bool = False) -
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = network(x)
     (output.float() - 0.5).abs().mean().backward()
-    gradients = {name.removeprefix("network."): p.grad for name, p in network.named_parameters()}
-    assert all(gradient is not None for gradient in gradients.values())
-    return {"output": output.detach(), **gradients}  # type: ignore[dict-item]
+    gradients: dict[str, torch.Tensor] = {}
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        gradients[name.removeprefix("network.")] = parameter.grad
+    return {"output": output.detach(), **gradients}
 
 
 WITHOUT = [{}, *({name: False} for name in ("pixel_attention", "channel_attention", "spatial_attention"))]
@@ -220,7 +226,7 @@ def test_every_attention_can_be_left_out(switch: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"scale": 5}, {"width": 7}, {"width": 0}, {"blocks": 0}])
-def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
+def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MAFDNSettings(**wrong)
 

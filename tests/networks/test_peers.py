@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -142,7 +143,7 @@ def test_every_network_maps_and_learns(settings: Settings) -> None:
 
 @pytest.mark.parametrize("kind", [IMDNSettings, DDistillSettings, AFANSettings])
 @pytest.mark.parametrize("wrong", [{"scale": 5}, {"width": 0}, {"blocks": 0}], ids=str)
-def test_impossible_settings_are_refused(kind: type[Settings], wrong: dict[str, int]) -> None:
+def test_impossible_settings_are_refused(kind: type[Settings], wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         kind(**wrong)
 

@@ -80,7 +80,7 @@ def lively(made: MAFDNSettings) -> MAFDN:
 def soft(height: int, width: int, seed: int = 0) -> np.ndarray:
     """(1, 3, H, W) in [0, 1]."""
     spots = np.random.default_rng(seed).random((-(-height // 4), -(-width // 4), 3))
-    picture = imresize(spots, size=(height, width)).clip(0, 1)
+    picture = imresize(spots, shape=(height, width)).clip(0, 1)
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
 
 

@@ -45,8 +45,9 @@ def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch:
     assert shipped.read_bytes() == before
     assert release(folder, weights, benches=benches).released  # 30.0 ships, 30.5 is better
     assert sorted(p.name for p in weights.iterdir()) == ["mafdn-x2.onnx", "mafdn-x2.safetensors"]
-    network = load_network(shipped)
-    assert not network.settings.over_parameterized
+    settings = load_network(shipped).settings
+    assert isinstance(settings, MAFDNSettings)
+    assert not settings.over_parameterized
     from mafdn.weights.header import read_header
 
     card = read_header(shipped)[1]
@@ -107,6 +108,7 @@ def test_a_release_renews_what_is_documented(workplace: Path, cli: Run, monkeypa
 def test_a_network_that_is_not_finite_is_not_exported(tmp_path: Path) -> None:
     network = MAFDN(MAFDNSettings(scale=2, width=8, blocks=1))
     with torch.no_grad():
+        assert network.tail.bias is not None
         network.tail.bias.fill_(torch.nan)
     with pytest.raises(WeightsError, match="differs from the network by nan"):
         export_onnx(network, tmp_path / "n.onnx")

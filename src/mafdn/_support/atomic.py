@@ -1,7 +1,4 @@
-"""Files that appear whole or not at all, what they hold in one number, and their names in messages.
-
-Public names: :func:`replacing`, :func:`sha256`, :class:`Seen`, :func:`shown`, :data:`DISK_ERRORS`.
-"""
+"""Atomic file replacement, checksums of files, and file names in messages."""
 
 import errno
 import hashlib
@@ -13,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Error numbers that concern a whole disk, not a file."""
+"""Error numbers (`errno`) that concern a whole disk, not one file."""
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A temporary name beside ``path`` to write to; flushed and renamed on success, removed on failure.
+    """Write a file atomically: an existing one stays until the new one is complete.
 
-    What was at ``path`` stays until the new file is complete. Errors are the system's own, and one where something
-    other than a file is in the place: a device must not become a file.
+    Yields:
+        A temporary path beside `path`, renamed to it on success and removed on failure.
+
+    Raises:
+        OSError: From the system, or because `path` is something other than a file, such as a device.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, "not a regular file", str(path))
@@ -36,39 +36,42 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits. Errors are the system's own."""
+    """The SHA-256 of a file in 64 hexadecimal digits. Raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a file held when it was looked at."""
+class FileSnapshot:
+    """The content of a file at one moment, to detect later changes."""
 
     sha256: str
-    about: tuple[int, ...]
-    """What the file system tells of it; as long as that is the same, so is the content."""
+    status: tuple[int, ...]
+    """Identity, size and times; while these are equal, so is the content."""
 
     @classmethod
-    def look(cls, path: Path) -> "Seen":
-        """Look at a regular file. Errors are the system's own."""
-        about = _about(path)  # of before: what is written meanwhile will show
-        return cls(sha256(path), about)
+    def take(cls, path: Path) -> "FileSnapshot":
+        """Take a snapshot of a regular file. Raises `OSError`."""
+        status = _status(path)  # before reading, so that a write in between is noticed
+        return cls(sha256(path), status)
 
-    def holds(self, path: Path) -> bool:
-        """Whether ``path`` still is a regular file with this content, or nothing any more."""
+    def still_holds(self, path: Path) -> bool:
+        """Whether `path` still is a regular file with this content, or has been removed. Raises `OSError`."""
         try:
-            about = _about(path)
-            return about == self.about or (stat.S_ISREG(about[0]) and sha256(path) == self.sha256)
+            status = _status(path)
+            return status == self.status or (stat.S_ISREG(status[0]) and sha256(path) == self.sha256)
         except FileNotFoundError:
             return True
 
 
-def _about(path: Path) -> tuple[int, ...]:
+def _status(path: Path) -> tuple[int, ...]:
     found = path.lstat()
     return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def shown(path: Path | str) -> str:
-    """``path`` for a message: line breaks and other characters that steer a terminal are written as escapes."""
+def printable(path: Path | str) -> str:
+    """`path` for a message: line breaks and other control characters are escaped."""
     return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in str(path))
+
+
+shown = printable  # the name before, until all callers have changed

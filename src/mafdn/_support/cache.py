@@ -1,8 +1,6 @@
-"""What can be made again, kept in the user's cache folder.
+"""A bounded, checksummed on-disk cache.
 
-Public names: :func:`cache_folder`, :func:`load_kept`, :func:`keep`.
-
-A cache is never needed: a folder that cannot be read or written is as good as none.
+It is an optimization only: a folder that cannot be read or written is treated as an empty one.
 """
 
 import contextlib
@@ -13,39 +11,45 @@ import time
 from pathlib import Path
 
 DIGEST = 32
-"""Bytes of the SHA-256 that a kept file begins with; engines are given nothing that it does not fit."""
+"""Length in bytes of the checksum (SHA-256) each entry starts with; entries that fail it are not used."""
 ABANDONED = 3600.0
-"""Seconds after which a temporary file is what a killed process left."""
+"""Seconds after which a temporary file counts as left over from a killed process."""
 TEMPORARY = ".partial"
+"""Ending of entries that are being written."""
 
 
 def cache_folder(part: str) -> Path:
-    """The folder ``part`` in ``MAFDN_CACHE`` where that is set, else in the user's cache folder."""
-    given = os.environ.get("MAFDN_CACHE")
-    if given:
-        return Path(given) / part
+    """The folder `part` in `$MAFDN_CACHE` if that is set, else in the user's cache folder."""
+    override = os.environ.get("MAFDN_CACHE")
+    if override:
+        return Path(override) / part
     import platformdirs
 
     return platformdirs.user_cache_path("mafdn") / part
 
 
 def load_kept(path: Path) -> bytes | None:
-    """What :func:`keep` wrote to ``path``; ``None`` when there is nothing, or nothing whole, which is then removed."""
+    """The content that `keep` wrote to `path`; `None` if it is missing or damaged, in which case it is removed."""
     with contextlib.suppress(OSError):
         content = path.read_bytes()
         if hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
             with contextlib.suppress(OSError):
-                os.utime(path)  # the least recently used go first
+                os.utime(path)  # the least recently used are evicted first
             return content[DIGEST:]
         path.unlink()
     return None
 
 
 def keep(path: Path, content: bytes, *, limit: int) -> bool:
-    """Write ``content`` to ``path``, whole or not at all; whether that went well.
+    """Write `content` to `path` atomically, and evict old entries; safe for concurrent processes.
 
-    Files of the same ending that were used least recently are removed while all of them together have more than
-    ``limit`` bytes. Any number of processes may do so at once.
+    Args:
+        path: The entry; entries with the same ending share a limit.
+        content: The bytes to keep.
+        limit: Most bytes of all entries together; the least recently used are removed beyond it.
+
+    Returns:
+        Whether the entry was written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,14 +68,15 @@ def keep(path: Path, content: bytes, *, limit: int) -> bool:
 
 
 def _trim(folder: Path, suffix: str, limit: int) -> None:
+    """Remove abandoned temporary files, and the least recently used entries beyond `limit` bytes."""
     kept: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
-            about = path.stat()
-            if path.suffix == TEMPORARY and about.st_mtime < time.time() - ABANDONED:
+            status = path.stat()
+            if path.suffix == TEMPORARY and status.st_mtime < time.time() - ABANDONED:
                 path.unlink()
             elif path.suffix == suffix:
-                kept.append((about.st_mtime, about.st_size, path))
+                kept.append((status.st_mtime, status.st_size, path))
     room = limit
     for _, size, path in sorted(kept, reverse=True):
         room -= size

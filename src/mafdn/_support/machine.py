@@ -1,7 +1,4 @@
-"""What figures are measured on.
-
-Public names: :func:`peak_mib`, :func:`available_mib`, :func:`machine`, :class:`Machine`, :func:`installed_version`.
-"""
+"""Host information: CPU, memory, package versions."""
 
 import importlib.metadata
 import os
@@ -14,31 +11,7 @@ from pathlib import Path
 INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 """Instruction sets that sum products of 8-bit integers in 32 bits: VNNI, AMX, and ARM's dot product."""
 X86 = frozenset({"x86_64", "amd64"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """The kind of machine, for figures that depend on it."""
-
-    processor: str
-    features: tuple[str, ...]
-    """Of the instruction sets that matter to networks, those it has."""
-    cores: int
-    """As many as this process may use."""
-    memory_gib: int | None
-    system: str
-
-    @property
-    def has_int8_dot_product(self) -> bool:
-        """Whether it is known to have one of :data:`INT8_DOT_PRODUCTS`; only Linux tells."""
-        return not INT8_DOT_PRODUCTS.isdisjoint(self.features)
-
-    @property
-    def may_saturate_int8(self) -> bool:
-        """Whether it may sum products of 8-bit integers in 16 bits: an x86 processor not known to have VNNI."""
-        return self.system.rpartition(" ")[2].lower() in X86 and not self.has_int8_dot_product
-
-
+"""Names of the architecture, in lower case."""
 FEATURES = (
     "avx2",
     "avx512f",
@@ -51,15 +24,41 @@ FEATURES = (
     "asimddp",
     "bf16",
 )
+"""Instruction sets that matter for running networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The hardware and system that measurements depend on."""
+
+    processor: str
+    features: tuple[str, ...]
+    """The instruction sets in `FEATURES` that the processor has."""
+    cores: int
+    """Cores available to this process."""
+    memory_gib: int | None
+    """Installed memory; `None` if unknown."""
+    system: str
+    """Operating system and architecture."""
+
+    @property
+    def has_int8_dot_product(self) -> bool:
+        """Whether the processor is known to have one of `INT8_DOT_PRODUCTS`; only Linux reports them."""
+        return not INT8_DOT_PRODUCTS.isdisjoint(self.features)
+
+    @property
+    def may_saturate_int8(self) -> bool:
+        """Whether products of 8-bit integers may be summed in 16 bits: on x86 without (known) VNNI."""
+        return self.system.rpartition(" ")[2].lower() in X86 and not self.has_int8_dot_product
 
 
 def machine() -> Machine:
-    """This machine."""
+    """Describe this machine."""
     known = _cpuinfo()
     flags = (known.get("flags") or known.get("Features") or "").split()
     try:
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-    except (AttributeError, ValueError, OSError):  # not on this system
+    except (AttributeError, ValueError, OSError):  # not available on this system
         memory = None
     return Machine(
         processor=known.get("model name") or platform.processor() or platform.machine(),
@@ -71,10 +70,10 @@ def machine() -> Machine:
 
 
 def peak_mib() -> float | None:
-    """Most memory this process has held so far, in MiB; ``None`` where the system does not tell."""
+    """Peak memory of this process so far, in MiB; `None` if unknown."""
     if sys.platform == "win32":
         return None
-    if sys.platform == "linux":  # what getrusage tells of a process begins with what its parent held
+    if sys.platform == "linux":  # getrusage includes the memory of the parent before the fork
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -85,24 +84,24 @@ def peak_mib() -> float | None:
 
 
 def available_mib() -> float | None:
-    """Memory that can be had without swapping, in MiB, a container's limit included; ``None`` where none is told."""
-    rooms: list[float] = []
+    """Memory available without swapping, in MiB, within the container's limit; `None` if unknown."""
+    amounts: list[float] = []
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        rooms.extend(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:"))
+        amounts.extend(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:"))
         group = Path("/sys/fs/cgroup")
         limit = (group / "memory.max").read_text().strip()
         if limit != "max":
             used = int((group / "memory.current").read_text())
             cache = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
-            rooms.append((int(limit) - used + (int(cache[1]) if cache else 0)) / 2**20)
+            amounts.append((int(limit) - used + (int(cache[1]) if cache else 0)) / 2**20)
     except (OSError, ValueError):
         pass
-    return min(rooms, default=None)
+    return min(amounts, default=None)
 
 
 def installed_version(package: str) -> str | None:
-    """The version of an installed package, which is not imported for that; ``None`` when there is none."""
+    """The version of a package, without importing it; `None` if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -110,7 +109,7 @@ def installed_version(package: str) -> str | None:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """What Linux says of the first processor."""
+    """The first processor in `/proc/cpuinfo`, empty on systems other than Linux."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

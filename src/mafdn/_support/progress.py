@@ -1,13 +1,18 @@
-"""Counting what is done, for whoever watches.
-
-Public names: :func:`counted`.
-"""
+"""Progress callbacks."""
 
 from collections.abc import Callable
 
 
 def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[int], None]:
-    """What is called with how much more is done; it tells ``on_progress`` of all that is, and of ``total``."""
+    """Turn increments into totals.
+
+    Args:
+        on_progress: Called with the amount done and `total`; `None` to report nothing.
+        total: The amount to be done.
+
+    Returns:
+        A function to call with each additional amount done.
+    """
     done = 0
 
     def tick(more: int) -> None:
@@ -17,3 +22,12 @@ def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Calla
             on_progress(done, total)
 
     return tick
+
+
+def each(tick: Callable[[int], None]) -> Callable[..., None]:
+    """A callback that calls `tick(1)`, whatever its arguments."""
+    return lambda *_args, **_options: tick(1)
+
+
+def ignore(*_: object) -> None:
+    """Do nothing; the default callback."""

@@ -1,7 +1,4 @@
-"""Usage reporting of the packages this one stands on, switched off: nothing is sent and no device is given an id.
-
-Public names: :func:`disable_telemetry`, :func:`hidden`.
-"""
+"""Disabling the telemetry of dependencies: nothing is sent, and no device id is created."""
 
 import os
 import sys
@@ -11,15 +8,18 @@ from types import ModuleType
 from typing import cast
 
 VARIABLES = {"ORT_DISABLE_TELEMETRY": "1"}
-"""onnxruntime (since 1.29, outside Windows) reads its variable once, when it is imported: by then it has written an id
-and opened a database, whatever ``disable_telemetry_events()`` is told afterwards."""
+"""Environment variables and their values.
+
+onnxruntime (since 1.29, outside Windows) reads its variable once, on import; calling `disable_telemetry_events()` after
+that is too late, as it has already stored an id and opened a database.
+"""
 
 
 def disable_telemetry() -> None:
-    """Set :data:`VARIABLES` for this process and its children; a value that the user has set stays.
+    """Set `VARIABLES` for this process and its children, except where the user has set them.
 
-    Called when ``mafdn`` is imported, which comes before every import of onnxruntime that is ours: engines import it,
-    and so do onnxslim, onnxscript and nncf.
+    Called when `mafdn` is imported, so before this package imports onnxruntime: in an engine, or by way of onnxslim,
+    onnxscript or nncf.
     """
     for name, value in VARIABLES.items():
         if not os.environ.get(name):
@@ -28,11 +28,11 @@ def disable_telemetry() -> None:
 
 @contextmanager
 def hidden(name: str) -> Generator[None]:
-    """Within this context the module ``name`` cannot be imported, unless it was before."""
+    """Make importing the module `name` fail within this context, unless it has been imported before."""
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = cast(ModuleType, None)  # to Python, a module that is not there
+    sys.modules[name] = cast(ModuleType, None)  # which Python treats as a missing module
     try:
         yield
     finally:

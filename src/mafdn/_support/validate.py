@@ -1,7 +1,4 @@
-"""What callers give, looked at before any work: each function returns it as its own type or raises ``UsageError``.
-
-Public names: :func:`as_path`, :func:`as_number`, :func:`as_whole`, :func:`as_kind`, :data:`MOST_THREADS`.
-"""
+"""Argument validation for the public API: each function returns the validated value or raises `UsageError`."""
 
 import os
 from fractions import Fraction
@@ -9,45 +6,52 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn.errors import UsageError
 
 MOST_THREADS = 1024
-"""What no machine gains by; engines take memory for each."""
+"""Most threads an engine may be asked for; each takes memory."""
 LONGEST = 40
+"""Characters of an invalid value that a message quotes."""
 Kind = TypeVar("Kind")
 
 
 def as_path(name: str, value: object, *, wanted: str = "a path") -> Path:
-    """A path; an empty one, which :class:`Path` takes for the current folder, is none."""
+    """A path. An empty one, which `Path` would take for the current folder, is refused.
+
+    Args:
+        name: What to call the argument in messages.
+        value: A string or path-like object.
+        wanted: What to say is expected.
+    """
     text = os.fspath(cast(Any, value)) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise UsageError(f"{name} is {wanted}, not {_told(value)}")
+        raise UsageError(f"{name} is {wanted}, not {_described(value)}")
     if not text:
-        raise UsageError(f"{name} is empty, as a variable that is not set would be; give a name, or . for this folder")
+        raise UsageError(f"{name} is empty (an unset shell variable?); give a name, or . for this folder")
     if "\0" in text:
-        raise UsageError(f"{name} {shown(text)} is no file name: it holds a NUL")
+        raise UsageError(f"{name} {printable(text)} is not a file name: it contains a NUL")
     return Path(text)
 
 
 def as_number(name: str, value: object, *, least: float | None = None, most: float | None = None) -> float:
-    """A number of any type but bool, within bounds where both are given; ``float32(1.1)`` is meant as 1.1."""
+    """A number of any type but bool, between `least` and `most` if both are set; `float32(1.1)` becomes 1.1."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name} is a number, not {_told(value)}")
+        raise UsageError(f"{name} is a number, not {_described(value)}")
     if isinstance(value, int | float):
         number = value
     else:
         try:
             number = int(value) if isinstance(value, Integral) else float(Fraction(str(value)))
         except (ValueError, OverflowError):
-            raise UsageError(f"{name} is a number, not {_told(value)}") from None
+            raise UsageError(f"{name} is a number, not {_described(value)}") from None
     if least is not None and most is not None and not least <= number <= most:
         raise UsageError(f"{name} {number} is not between {least:g} and {most:g}")
     return number
 
 
 def as_whole(name: str, value: object, *, least: int | None = None, most: int | None = None) -> int:
-    """A whole number of any type, as for :func:`as_number`."""
+    """A whole number of any type; arguments as for `as_number`."""
     number = as_number(name, value, least=least, most=most)
     if number % 1 != 0:
         raise UsageError(f"{name} is a whole number, not {number}")
@@ -55,14 +59,14 @@ def as_whole(name: str, value: object, *, least: int | None = None, most: int | 
 
 
 def as_kind(name: str, value: object, kind: type[Kind]) -> Kind:
-    """An object of this class."""
+    """An instance of the class `kind`."""
     if not isinstance(value, kind):
         wanted = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        raise UsageError(f"{name} is a {wanted}, not {_told(value)}")
+        raise UsageError(f"{name} is a {wanted}, not {_described(value)}")
     return value
 
 
-def _told(value: object) -> str:
-    """A value of the wrong type, for one line."""
-    text = shown(repr(value))
-    return f"the {type(value).__name__} {text}" if len(text) <= LONGEST else f"the {type(value).__name__} given"
+def _described(value: object) -> str:
+    """A value of the wrong type, for a message."""
+    text = printable(repr(value))
+    return f"the {type(value).__name__} {text}" if len(text) <= LONGEST else f"the {type(value).__name__} passed"

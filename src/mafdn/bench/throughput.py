@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mafdn._support.atomic import sha256
 from mafdn._support.machine import Machine, installed_version, machine
+from mafdn._support.progress import ignore
 from mafdn._version import __version__
 from mafdn.bench.cases import OURS, RESIZES, ConvolutionCase, NetworkCase, ResizeCase, network_cases, peer_case
 from mafdn.bench.convolutions import Convolutions, Layer, convolution_macs, convolutions, profile_layers
@@ -112,6 +113,7 @@ def measure_throughput(
     Raises:
         MafdnError: A network cannot be opened or run.
     """
+    on_stage = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     rows: list[Row] = []
     ceilings: list[Ceiling] = []
@@ -130,7 +132,7 @@ def measure_throughput(
             rounds=rounds,
             threads=threads,
         )
-        measured = session.measure(partial(on_progress, f"timing x{scale}") if on_progress else None)
+        measured = session.measure(partial(on_stage, f"timing x{scale}"))
         rows += measured[0]
         ceilings += measured[1]
         if profile:
@@ -140,8 +142,7 @@ def measure_throughput(
             for number, precision in enumerate(precisions, 1):
                 file = int8_file(path) if precision == INT8 else path
                 layers[precision] = profile_layers(file, size, precision=precision, threads=threads, rounds=rounds)
-                if on_progress:
-                    on_progress(f"layers x{scale}", number, len(precisions))
+                on_stage(f"layers x{scale}", number, len(precisions))
     return Throughput(
         rows=rows,
         ceilings=ceilings,
@@ -186,7 +187,7 @@ class _Session:
         """Of the result."""
         return self.size[0] * self.size[1] * self.scale**2 / 1e6
 
-    def measure(self, on_progress: Callable[[int, int], None] | None) -> tuple[list[Row], list[Ceiling]]:
+    def measure(self, on_progress: Callable[[int, int], None]) -> tuple[list[Row], list[Ceiling]]:
         resizes = [ResizeCase(name=name) for name in RESIZES]
         jobs: dict[NetworkCase | ResizeCase | ConvolutionCase, Job] = {}
         jobs |= {case: case.job(self.size) for case in self.networks}

@@ -214,5 +214,5 @@ def _worker_lost(job: Job) -> MafdnError:
 def soft_picture(height: int, width: int) -> NDArray[np.uint8]:
     """A picture (height, width, 3) of soft spots; noise makes one peer overflow, which changes its time."""
     rng = np.random.default_rng(0)
-    spots = imresize(rng.random((-(-height // 16), -(-width // 16), 3)), size=(height, width))
+    spots = imresize(rng.random((-(-height // 16), -(-width // 16), 3)), shape=(height, width))
     return (255 * spots.clip(0, 1)).round().astype(np.uint8)

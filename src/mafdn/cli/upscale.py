@@ -191,10 +191,11 @@ def _upscale_one(source: Path, target: Path | None, asked: "Asked") -> None:
     """One picture, with a line of its own at the end."""
     from mafdn.api import load
     from mafdn.pictures.reading import read_header
+    from mafdn.upscaling.picture import upscale_file
     from mafdn.upscaling.size import network_scale, result_size
 
-    stated = read_header(source, limits=asked.limits)  # a wrong input is told before an engine is started
-    old_size = (stated.width, stated.height)
+    header = read_header(source, limits=asked.limits)  # an invalid input is reported before an engine is started
+    old_size = (header.width, header.height)
     nearest = network_scale(old_size, result_size(asked.size, *old_size)) if asked.size else 4
     upscaler = load(
         asked.network or f"x{nearest}",
@@ -206,14 +207,18 @@ def _upscale_one(source: Path, target: Path | None, asked: "Asked") -> None:
         exact=asked.exact,
     )
     with progress(shown(source.name), quiet=asked.quiet or asked.as_json) as tick:
-        report = upscaler.upscale_file(
+        report = upscale_file(
             source,
             target,
+            engine=upscaler.engine,
+            tile=upscaler.tile,
+            exact=upscaler.exact,
             size=asked.size,
             strength=asked.strength,
             output=asked.output,
             limits=asked.limits,
             overwrite=asked.overwrite,
+            header=header,
             on_progress=tick,
         )
     if asked.as_json:

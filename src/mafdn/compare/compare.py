@@ -11,6 +11,7 @@ from typing import Any
 
 from mafdn._support.atomic import sha256
 from mafdn._support.machine import Machine, installed_version, machine
+from mafdn._support.progress import ignore
 from mafdn._version import __version__
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
@@ -103,6 +104,7 @@ def compare(
         MafdnError: A set, a network or the table cannot be read, or a network cannot be run.
     """
     options = options or EngineOptions()
+    on_stage = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     figures = read_published(published) if published else read_published()
     rows: list[Row] = []
@@ -110,9 +112,9 @@ def compare(
     notes: list[str] = []
     for scale in dict.fromkeys(c.scale for c in candidates):
         mine = [c for c in candidates if c.scale == scale]
-        scores = _scores(mine, benches, scale, notes, on_progress)
+        scores = _scores(mine, benches, scale, notes, on_stage)
         compared[scale] = _differences(mine, scores)
-        times = _latency(mine, scale, rounds, options, on_progress) if rounds else {}
+        times = _latency(mine, scale, rounds, options, on_stage) if rounds else {}
         rows += [_row(c, scores, times.get(c.name)) for c in mine]
     return Comparison(
         rows=rows,
@@ -137,15 +139,15 @@ def _scores(
     benches: Sequence[Path],
     scale: int,
     notes: list[str],
-    on_progress: OnStage | None,
+    on_stage: OnStage,
 ) -> list[SetScore]:
     """Scores under the names of the candidates, set by set."""
     names = {c.source: c.name for c in candidates if c.measurable}
     if not names:
         return []
     protocol = Protocol(scale=scale)
-    tick = partial(on_progress, f"quality x{scale}") if on_progress else None
-    scores = evaluate(list(names), benches, protocol, on_progress=tick, on_note=notes.append)
+    on_progress = partial(on_stage, f"quality x{scale}")
+    scores = evaluate(list(names), benches, protocol, on_progress=on_progress, on_note=notes.append)
     labels = {label: names[source] for label, source in label_networks(list(names), protocol).items()}
     return [replace(score, network=labels[score.network]) for score in scores]
 
@@ -164,7 +166,7 @@ def _latency(
     scale: int,
     rounds: int,
     options: EngineOptions,
-    on_progress: OnStage | None,
+    on_stage: OnStage,
 ) -> dict[str, Latency]:
     """Time and memory by the names of the candidates; networks that are not ONNX files are exported first."""
     networks = [c for c in candidates if not c.baseline]
@@ -172,10 +174,9 @@ def _latency(
         files: dict[str, Path] = {}
         for number, candidate in enumerate(networks, 1):
             files[candidate.name] = _onnx(candidate, Path(folder, f"{number}.onnx"))
-            if on_progress:
-                on_progress(f"exporting x{scale}", number, len(networks))
-        tick = partial(on_progress, f"timing x{scale}") if on_progress else None
-        return measure_latency(files, size=input_size(scale), options=options, rounds=rounds, on_progress=tick)
+            on_stage(f"exporting x{scale}", number, len(networks))
+        on_progress = partial(on_stage, f"timing x{scale}")
+        return measure_latency(files, size=input_size(scale), options=options, rounds=rounds, on_progress=on_progress)
 
 
 def _onnx(candidate: Candidate, target: Path) -> Path:

@@ -1,12 +1,13 @@
 """Write a comparison to disk: the document, its plots, its crops and its data."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from mafdn._support.atomic import replacing
-from mafdn.compare.compare import Comparison, as_json
+from mafdn._support.progress import ignore
+from mafdn.compare.compare import Comparison, OnStage, as_json
 from mafdn.compare.report import draw_plots, render
 from mafdn.errors import MafdnError
 from mafdn.evaluation.benchset import Protocol
@@ -17,7 +18,6 @@ from mafdn.evaluation.scoring import evaluate, label_networks
 
 DATA = "compare.json"
 """Name of the data file in the report's folder."""
-OnStage = Callable[[str, int, int], None]
 
 
 def write_report(
@@ -37,12 +37,12 @@ def write_report(
         candidates: The networks that were compared.
         benches: The bench sets on which they were compared.
         command: The command line that did it.
-        on_progress: Called with a description of the stage, the number of steps done and their total.
+        on_progress: See `mafdn.compare.compare.OnStage`.
 
     Raises:
         MafdnError: A file cannot be written.
     """
-    folder = report.with_suffix("")
+    folder, on_stage = report.with_suffix(""), on_progress or ignore
     try:
         folder.mkdir(exist_ok=True)
         crops: dict[str, str] = {}
@@ -51,11 +51,10 @@ def write_report(
         scales = sorted({row.scale for row in comparison.rows})
         for number, scale in enumerate(scales, 1):
             mine = [c for c in candidates if c.scale == scale]
-            caption = _draw_crops(mine, benches, scale, folder / f"crops-x{scale}.png", on_progress)
+            caption = _draw_crops(mine, benches, scale, folder / f"crops-x{scale}.png", on_stage)
             if caption:
                 crops[str(scale)] = caption
-            if on_progress:
-                on_progress("drawing", number, len(scales))
+            on_stage("drawing", number, len(scales))
         with replacing(folder / DATA) as temporary:
             temporary.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", "utf-8")
         text = render(table, folder=folder.name)
@@ -70,7 +69,7 @@ def _draw_crops(
     benches: Sequence[Path],
     scale: int,
     output: Path,
-    on_progress: OnStage | None,
+    on_stage: OnStage,
 ) -> str:
     """Draw where our network is most behind and most ahead of the strongest other one; returns a caption.
 
@@ -82,8 +81,7 @@ def _draw_crops(
         return ""
     ordered = [c for c in measured if c is not ours] + [ours]  # ours comes last in the strip
     networks, names, protocol = [c.source for c in ordered], [c.name for c in ordered], Protocol(scale=scale)
-    tick = partial(on_progress, f"crops x{scale}") if on_progress else None
-    scores = evaluate(networks, benches, protocol, on_progress=tick)
+    scores = evaluate(networks, benches, protocol, on_progress=partial(on_stage, f"crops x{scale}"))
     labels = list(label_networks(networks, protocol))
     means = [sum(score.psnr for score in scores if score.network == label) for label in labels[:-1]]
     rival = means.index(max(means))

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn._support.progress import counted
+from mafdn._support.progress import counted, each, ignore
 from mafdn.errors import PictureError, UsageError
 from mafdn.pictures.formats import SUFFIXES
 from mafdn.pictures.reading import as_rgb8, open_picture, read_rgb8
@@ -190,7 +190,7 @@ def measure(
         PictureError: A picture cannot be read or measured.
     """
     tick = counted(on_progress, sum(len(bench_files(folder)) for folder in folders) * len(methods))
-    return [score for folder in folders for score in measure_set(methods, folder, protocol, on_scored=lambda: tick(1))]
+    return [score for folder in folders for score in measure_set(methods, folder, protocol, on_scored=each(tick))]
 
 
 def measure_set(
@@ -199,7 +199,7 @@ def measure_set(
     protocol: Protocol,
     *,
     lr: Path | None = None,
-    on_scored: Callable[[], None] = lambda: None,
+    on_scored: Callable[[], None] = ignore,
     on_result: OnResult | None = None,
 ) -> list[SetScore]:
     """Score every method on one set; each picture is read once.

@@ -97,7 +97,7 @@ class ResultFolder:
             raise MafdnError.from_os_error(f"cannot write {path}", error) from None
         png = FORMATS["PNG"]
         with reserve(path, overwrite=True) as temporary:
-            save_picture(Picture(planes=result, format=png), temporary, png, name=path)
+            save_picture(Picture(planes=result, format=png), temporary, png, report_as=path)
 
     def _part(self, name: str) -> str:
         """A name as one part of a path; the name of a network or a set may be a path itself."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mafdn._support.progress import counted
+from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
     BenchPicture,
@@ -96,7 +96,7 @@ def evaluate(
             continue
         on_bench_result = partial(on_result, work.bench) if on_result else None
         for score in measure_set(
-            missing, work.folder, protocol, lr=lr, on_scored=lambda: tick(1), on_result=on_bench_result
+            missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result
         ):
             work.known[score.network] = replace(score, bench=work.bench)
             try:

@@ -133,7 +133,7 @@ def _draw_row(canvas: Pixels, picture: StripPicture, top: int) -> list[_Text]:
 def _overview(hr: Pixels, place: Place) -> Pixels:
     """The whole picture fitted into a cell, with a frame around the crop."""
     factor = CELL / max(hr.shape[:2])
-    small = imresize(hr, size=(max(round(hr.shape[0] * factor), 1), max(round(hr.shape[1] * factor), 1)))
+    small = imresize(hr, shape=(max(round(hr.shape[0] * factor), 1), max(round(hr.shape[1] * factor), 1)))
     (top, bottom), (left, right) = ((round(s.start * factor), round(s.stop * factor) - 1) for s in place)
     for grow, color in ((2, (255, 255, 255)), (0, MARK), (1, MARK)):  # a white outline shows on any background
         y0, y1 = max(top - grow, 0), min(bottom + grow, small.shape[0] - 1)

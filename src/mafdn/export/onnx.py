@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnxslim
+import onnxslim  # pyright: ignore[reportMissingTypeStubs]
 import torch
 
 import mafdn.errors
@@ -169,7 +169,7 @@ def _checked(engine_name: str, path: Path, pictures: Path) -> float:
 def _picture(height: int, width: int) -> Batch:
     """Soft spots with a little noise, (1, 3, H, W) in [0, 1]; on noise alone a peer's released weights overflow."""
     rng = np.random.default_rng(height * width)
-    spots = imresize(rng.random((-(-height // 4), -(-width // 4), 3)), size=(height, width))
+    spots = imresize(rng.random((-(-height // 4), -(-width // 4), 3)), shape=(height, width))
     picture = 0.9 * spots + 0.1 * rng.random((height, width, 3))
     return np.ascontiguousarray(picture.clip(0, 1).transpose(2, 0, 1)[None], np.float32)
 

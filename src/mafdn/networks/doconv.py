@@ -22,8 +22,6 @@ class DOConvKernel(nn.Module):
     Raises `ValueError` if `d_mul` is below `k*k`, where the composition would lose rank.
     """
 
-    identity: Tensor
-
     def __init__(self, kernel: Tensor, *, d_mul: int | None = None) -> None:
         super().__init__()
         _, in_channels, height, width = kernel.shape
@@ -33,7 +31,7 @@ class DOConvKernel(nn.Module):
         if self.d_mul < taps:
             raise ValueError(f"d_mul must be at least {taps} for a {height}x{width} kernel, not {d_mul}")
         self.D = nn.Parameter(kernel.new_zeros(in_channels, taps, self.d_mul))
-        self.register_buffer("identity", torch.eye(taps, self.d_mul).to(kernel), persistent=False)
+        self.identity: Tensor = nn.Buffer(torch.eye(taps, self.d_mul).to(kernel), persistent=False)
 
     def forward(self, W: Tensor) -> Tensor:
         out_channels, in_channels, _ = W.shape

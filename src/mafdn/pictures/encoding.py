@@ -1,11 +1,7 @@
-"""Encoding pictures, in a thread of its own: rows are encoded while the next ones are made.
-
-Public names: :class:`Encoder`, :class:`Options`, :func:`save_picture`, :func:`written_bits`.
-"""
+"""Encoding pictures in a thread: rows are encoded while the next ones are computed."""
 
 import contextlib
 import queue
-import sys
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -15,57 +11,61 @@ from typing import Any, cast
 import numpy as np
 import pyvips
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures import netpbm
+from mafdn.pictures.codecs import CODECS
+from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
-from mafdn.pictures.formats import Format
+from mafdn.pictures.libvips import codec_errors, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
-from mafdn.pictures.picture import SCREEN, Picture, Pixels, space_of
-from mafdn.pictures.reading import file_name, one_line_errors
+from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Format, Picture, Pixels
 from mafdn.pixels.rows import pieces
 
-QUALITY = 95
-KEEP_EXIF, KEEP_PROFILE, KEEP_ALL, PNG_AVERAGE = 1, 8, 31, 64  # libvips's flags
-AVIF_EFFORT = 3
-"""Of 9; each step more takes about twice the time for one or two percent of the size."""
-PNG_COMPRESSION = 2
-"""Of 9; with pixels taken as differences this makes smaller files than 6 without, in half the time."""
-TILED = 2**31
-"""Bytes of pixels from which on a TIFF file is written as BigTIFF and in tiles."""
+KEEP_EXIF, KEEP_PROFILE, KEEP_ALL = 1, 8, 31
+"""libvips flags (`VipsForeignKeep`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """``quality`` (1 to 100) is for JPEG, WebP and AVIF, ``lossless`` overrules it, ``strip`` leaves metadata out."""
+class EncodeOptions:
+    """How files are encoded."""
 
     quality: int | None = None
+    """1 to 100, for JPEG, WebP and AVIF; `None` for the default (95, and 100 for AVIF with transparency)."""
     lossless: bool = False
+    """Preserve every pixel in WebP and AVIF; overrides `quality`."""
     strip: bool = False
+    """Leave out metadata, except for the color profile."""
 
 
 class Encoder:
-    """Encodes the rows that come by :meth:`write` into the file ``path``, in the format ``target``.
+    """Encodes rows into a file while they are being computed; chroma is not subsampled where there is a choice.
 
-    They are those of ``picture``, whose profile, metadata, depth and channels go with them, at another ``size`` (width,
-    height); chroma is never subsampled where the format has a choice. Errors are :class:`PictureError` and speak of
-    ``name`` where ``path`` is only temporary.
+    Args:
+        picture: The original, from which profile, metadata, depth and channels are taken.
+        path: The file to write.
+        kind: Its format.
+        width: Columns of the result.
+        height: Rows of the result.
+        report_as: The name to use in errors where `path` is a temporary file.
+        options: Quality and metadata.
+        limits: Their time limit ends encoding.
     """
 
     def __init__(
         self,
         picture: Picture,
-        size: tuple[int, int],
         path: Path,
-        target: Format,
+        kind: Format,
         *,
-        name: Path | None = None,
-        options: Options | None = None,
+        width: int,
+        height: int,
+        report_as: Path | None = None,
+        options: EncodeOptions | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._picture, self._size, self._path, self._target = picture, size, path, target
-        self._name, self._options, self._limits = name or path, options or Options(), limits or Limits()
+        self._picture, self._path, self._kind, self._width, self._height = picture, path, kind, width, height
+        self._report_as, self._options, self._limits = report_as or path, options or EncodeOptions(), limits or Limits()
         self._bands: queue.Queue[Pixels | None] = queue.Queue(maxsize=1)
         self._ended = self._cancelled = False
         self._error: Exception | None = None
@@ -75,13 +75,24 @@ class Encoder:
         self._thread.start()
 
     def write(self, band: Pixels) -> None:
-        """The next rows, (any, W, C); waits while the band before is not yet taken. Raises what went wrong before."""
+        """Hand over the next rows, (any, W, C); blocks while the previous ones are still waiting.
+
+        Raises:
+            PictureError: Encoding has failed in the meantime.
+        """
         if self._error:
             raise self._error
         self._bands.put(band)
 
     def finish(self) -> tuple[str, ...]:
-        """Wait until the file is complete; returns what its format could not keep, a sentence each."""
+        """Wait until the file is complete.
+
+        Returns:
+            What the format could not store, one sentence each.
+
+        Raises:
+            PictureError: The file cannot be written, or time ran out.
+        """
         self._bands.put(None)
         self._thread.join()
         if self._error:
@@ -89,7 +100,7 @@ class Encoder:
         return self._notes
 
     def cancel(self) -> None:
-        """End as soon as may be; what is in the file is of no use."""
+        """Stop encoding as soon as possible; the file is left incomplete."""
         self._cancelled, image = True, self._image
         if image is not None:
             image.set_kill(True)
@@ -101,13 +112,13 @@ class Encoder:
         try:
             self._notes = self._encode()
         except OSError as error:
-            self._error = PictureError.from_os_error(f"cannot write {shown(self._name)}", error)
-        except Exception as error:  # raised again where somebody listens
+            self._error = PictureError.from_os_error(f"cannot write {printable(self._report_as)}", error)
+        except Exception as error:  # raised again by write and finish
             self._error = error
-        while not self._ended:  # whoever writes must not wait for ever
+        while not self._ended:  # or write would block forever
             self._ended = self._bands.get() is None
 
-    def _taken(self) -> Generator[Pixels]:
+    def _received(self) -> Generator[Pixels]:
         while not self._ended:
             band = self._bands.get()
             self._ended = band is None
@@ -116,34 +127,38 @@ class Encoder:
             yield band
 
     def _encode(self) -> tuple[str, ...]:
-        picture, target, options = self._picture, self._target, self._options
-        width, height = self._size
-        feed = Feed(self._taken(), (height, width, picture.planes.shape[2]), picture.planes.dtype)
-        with one_line_errors(self._name, writing=True), contextlib.closing(feed):
-            image, notes = _fitted(picture, feed.image, target)
-            for field, (kind, value) in picture.fields.items():
+        picture, kind, options = self._picture, self._kind, self._options
+        feed = Feed(self._received(), (self._height, self._width, picture.planes.shape[2]), picture.planes.dtype)
+        with codec_errors(self._report_as, writing=True), contextlib.closing(feed):
+            image, notes = _converted(picture, feed.image, kind)
+            for field, (gtype, value) in picture.fields.items():
                 block = BLOCKS.get(field, "EXIF" if field.startswith("exif-") else None)
-                if not options.strip and (block is None or block in target.metadata):
-                    image.set_type(kind, field, value)
-            if EXIF in picture.fields and not options.strip:  # which holds the old orientation, whatever the fields say
+                if not options.strip and (block is None or block in kind.metadata):
+                    image.set_type(gtype, field, value)
+            if EXIF in picture.fields and not options.strip:  # the block has the old orientation, whatever fields say
                 image.set_type(pyvips.GValue.gint_type, "orientation", 1)
-            image.set_progress(True)  # else it cannot be killed
-            if self._limits.seconds is not None:
-                image.signal_connect("eval", lambda running, _: running.set_kill(self._limits.passed))
+            stop_at_limit(image, self._limits)
             self._image = image
             try:
-                _save(image, self._path, target, picture, options)
+                CODECS[kind.name].save(image, self._path, _save_options(picture, kind, options))
             finally:
                 self._image = None
-                self._limits.check_time(self._name)
-        return tuple(notes + _lost(picture, target, strip=options.strip))
+                self._limits.check_time(self._report_as)
+        return (*notes, *_losses(picture, kind, strip=options.strip))
 
 
 def save_picture(
-    picture: Picture, path: Path, target: Format, *, name: Path | None = None, options: Options | None = None
+    picture: Picture,
+    path: Path,
+    kind: Format,
+    *,
+    report_as: Path | None = None,
+    options: EncodeOptions | None = None,
 ) -> tuple[str, ...]:
-    """Encode ``picture`` as it is; arguments, result and errors are those of :class:`Encoder`."""
-    encoder = Encoder(picture, (picture.width, picture.height), path, target, name=name, options=options)
+    """Encode `picture` unchanged; arguments, result and errors are those of `Encoder`."""
+    encoder = Encoder(
+        picture, path, kind, width=picture.width, height=picture.height, report_as=report_as, options=options
+    )
     try:
         for _, band in pieces(picture.planes):
             encoder.write(band)
@@ -153,32 +168,30 @@ def save_picture(
     return encoder.finish()
 
 
-def written_bits(picture: Picture, target: Format) -> int:
-    """The depth ``target`` is written with: the least that holds the picture's, else its greatest."""
-    return min((b for b in target.bits if b >= picture.bits), default=target.bits[-1])
+def written_bits(picture: Picture, kind: Format) -> int:
+    """Bits per channel that `kind` is written with: the fewest that hold the picture's, else its most."""
+    return min((b for b in kind.bits if b >= picture.bits), default=kind.bits[-1])
 
 
-def _fitted(picture: Picture, image: pyvips.Image, target: Format) -> tuple[pyvips.Image, list[str]]:
-    """The pixels as ``target`` can hold them, with their profile, and what that changed."""
+def _converted(picture: Picture, image: pyvips.Image, kind: Format) -> tuple[pyvips.Image, list[str]]:
+    """The pixels as `kind` can store them, with their profile, and notes on what that changed."""
     notes: list[str] = []
     grey, deep = picture.colors == 1, image.format == "ushort"
     space = space_of(grey=grey, deep=deep)
     image = image.copy(interpretation=space, xres=picture.pixels_per_mm[0], yres=picture.pixels_per_mm[1])
     if picture.profile is not None:
         image.set_type(pyvips.GValue.blob_type, ICC, cast(Any, picture.profile))
-        if "ICC" not in target.metadata or (grey and not target.grey):
+        if "ICC" not in kind.metadata or (grey and not kind.grey):
             image = image.icc_transform("srgb", embedded=True, depth=16 if deep else 8)
-            what = (
-                f"{target.name} has no color profile" if "ICC" not in target.metadata else f"{target.name} has no grey"
-            )
+            what = f"{kind.name} has no color profile" if "ICC" not in kind.metadata else f"{kind.name} has no grey"
             notes.append(f"{what}: the picture was converted to sRGB")
             grey = False
-    if picture.transparent and not target.alpha:
+    if picture.transparent and not kind.alpha:
         image = image.flatten(background=[65_535.0 if deep else 255.0])
-        notes.append(f"{target.name} has no transparency: the picture was laid on white")
-    bits = written_bits(picture, target)
+        notes.append(f"{kind.name} has no transparency: transparent areas became white")
+    bits = written_bits(picture, kind)
     if bits < picture.bits:
-        notes.append(f"{target.name} has {bits} bits: {picture.bits} were rounded")
+        notes.append(f"{kind.name} stores {bits} bits per channel: {picture.bits} were rounded")
     if deep and bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation=space_of(grey=grey, deep=False))
     elif deep and bits < 16:  # the encoder cuts off the low bits
@@ -188,65 +201,16 @@ def _fitted(picture: Picture, image: pyvips.Image, target: Format) -> tuple[pyvi
     return image.copy(), notes
 
 
-def _lost(picture: Picture, target: Format, *, strip: bool) -> list[str]:
-    """What is lost in ``target`` and shows only there: colors, and the blocks of metadata it is written without."""
-    lost = ["GIF has 256 colors: the picture was brought down to them"] if target.name == "GIF" else []
-    if target.name == "GIF" and picture.transparent:
-        lost.append("GIF has no partial transparency: pixels became opaque or clear")
-    blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in target.metadata]
-    return lost + [f"{target.name} files are written without {block}: it was left out" for block in blocks]
-
-
-def _save(image: pyvips.Image, path: Path, target: Format, picture: Picture, options: Options) -> None:
-    name = file_name(path)
+def _save_options(picture: Picture, kind: Format, options: EncodeOptions) -> SaveOptions:
     keep = KEEP_PROFILE if options.strip else KEEP_ALL
-    says_nothing = not any(field.startswith("exif-") for field in picture.fields)
-    if says_nothing and np.allclose(picture.pixels_per_mm, SCREEN, rtol=1e-3):
-        keep &= ~KEEP_EXIF  # libvips would make a block that says what nobody has said
-    # AVIF stores transparency at the quality of its colors, and only the highest keeps opaque parts opaque.
-    usual = 100 if target.name == "AVIF" and picture.transparent else QUALITY
-    quality = usual if options.quality is None else options.quality
-    if target.name == "JPEG":
-        image.jpegsave(name, Q=quality, subsample_mode="off", keep=keep)
-    elif target.name == "PNG":
-        image.pngsave(name, compression=PNG_COMPRESSION, filter=PNG_AVERAGE, keep=keep)
-    elif target.name == "WebP" and options.lossless:
-        image.webpsave(name, lossless=True, exact=True, keep=keep)
-    elif target.name == "WebP":
-        image.webpsave(name, Q=quality, smart_subsample=True, keep=keep)
-    elif target.name == "AVIF":
-        image.heifsave(
-            name,
-            compression="av1",
-            bitdepth=written_bits(picture, target),
-            Q=quality,
-            lossless=options.lossless,
-            subsample_mode="off",
-            effort=AVIF_EFFORT,
-            keep=keep,
-        )
-    elif target.name == "GIF":
-        image.gifsave(name, keep=keep)
-    elif target.name == "PPM":
-        _save_pnm(image, path)
-    else:
-        large = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) > TILED
-        image.tiffsave(
-            name,
-            compression="deflate",
-            predictor="horizontal",
-            bigtiff=large,
-            tile=large,
-            tile_width=256,
-            tile_height=256,
-            keep=keep,
-        )
+    has_exif = any(field.startswith("exif-") for field in picture.fields)
+    if not has_exif and np.allclose(picture.pixels_per_mm, DEFAULT_PIXELS_PER_MM, rtol=1e-3):
+        keep &= ~KEEP_EXIF  # or libvips would invent a block with the default resolution
+    return SaveOptions(quality=options.quality, lossless=options.lossless, bits=written_bits(picture, kind), keep=keep)
 
 
-def _save_pnm(image: pyvips.Image, path: Path) -> None:
-    deep = image.format == "ushort"
-    with path.open("wb") as file:
-        file.write(netpbm.start_of(image.width, image.height, image.bands, deep=deep))
-        file.flush()
-        swapped = image.byteswap() if deep and sys.byteorder == "little" else image
-        swapped.rawsave_target(pyvips.Target.new_to_descriptor(file.fileno()))
+def _losses(picture: Picture, kind: Format, *, strip: bool) -> list[str]:
+    """Notes on what is lost in the file itself: colors, and metadata that the format is written without."""
+    losses = [*kind.always_loses, *(kind.alpha_loses if picture.transparent else ())]
+    blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
+    return losses + [f"{kind.name} files are written without {block}: it was left out" for block in blocks]

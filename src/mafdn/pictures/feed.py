@@ -1,9 +1,7 @@
-"""Rows that are made one band after another, as an image that libvips can encode while they are made.
+"""A stream of bands as a libvips image, encoded while the bands are computed.
 
-libvips pulls what it encodes, so the bands are shown to it as what it can pull: an uncompressed TIFF file whose strips
-do not exist before they are read.
-
-Public names: :class:`Feed`.
+libvips pulls what it encodes, so the bands are presented as something that it can pull from: an uncompressed TIFF file
+whose strips are generated when they are read.
 """
 
 import struct
@@ -16,21 +14,31 @@ import pyvips
 from numpy.typing import NDArray
 
 STRIP = 2**20
-"""Bytes in a strip, about; libvips reads one at a time."""
+"""Target size of a strip in bytes; libvips reads one at a time."""
 MOST_ROWS = 128
-"""In a strip; libvips reads those with more row by row."""
+"""Most rows in a strip; libvips reads taller strips row by row."""
 ORDER, MARK = ("<", b"II") if sys.byteorder == "little" else (">", b"MM")
+"""Byte order of this machine, for `struct` and in TIFF."""
 SHORT, LONG, LONG8 = 3, 4, 16
+"""Entry types of TIFF: unsigned integers of 2, 4 and 8 bytes."""
 START = 16
-"""Where the one directory of the file begins."""
+"""Byte at which the directory begins."""
 ENTRY = 20
+"""Bytes in an entry of the directory."""
 
 
 class Feed:
-    """``bands`` of consecutive rows, (any, W, C) uint8 or uint16, as :attr:`image` of ``shape`` (H, W, C).
+    """An image made of bands that are computed while it is read, once, from the top.
 
-    The image can be read once, from the top. Where the bands end too early, so does the image, which is an error to
-    whoever reads it.
+    If the bands end too early, reading the image fails.
+
+    Args:
+        bands: Consecutive rows, (any, W, C) uint8 or uint16.
+        shape: (H, W, C) of the image.
+        dtype: Type of the values.
+
+    Attributes:
+        image: The libvips image.
     """
 
     def __init__(self, bands: Iterator[NDArray[Any]], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
@@ -43,7 +51,7 @@ class Feed:
         self.image: pyvips.Image = pyvips.Image.tiffload_source(self._source, access="sequential", fail_on="error")
 
     def close(self) -> None:
-        """Let go of bands and image: libvips's callbacks and this object hold each other, and with them all pixels."""
+        """Release bands and image; libvips's callbacks and this object refer to each other and keep pixels alive."""
         self._bands, self._piece = iter(()), memoryview(b"")
         del self._source, self.image
 
@@ -57,7 +65,7 @@ class Feed:
                 if band is None:
                     return b""
                 self._piece = np.ascontiguousarray(band).data.cast("B")
-            if self._position < self._piece_at:  # rows that are gone
+            if self._position < self._piece_at:  # rows that have been released
                 return b""
             start = self._position - self._piece_at
             data = bytes(self._piece[start : start + length])
@@ -65,14 +73,14 @@ class Feed:
         return data
 
     def _seek(self, offset: int, whence: int) -> int:
-        if whence == 2:  # where the end is nobody needs to know
+        if whence == 2:  # seeking from the end is not needed
             return -1
         self._position = offset if whence == 0 else self._position + offset
         return self._position
 
 
 def _head(height: int, width: int, channels: int, *, bits: int) -> bytes:
-    """Everything that comes before the pixels in a BigTIFF file without compression."""
+    """All bytes before the pixels of an uncompressed BigTIFF file."""
     row = width * channels * bits // 8
     rows = max(1, min(MOST_ROWS, STRIP // row))
     starts = range(0, height, rows)
@@ -91,7 +99,7 @@ def _head(height: int, width: int, channels: int, *, bits: int) -> bytes:
         _entry(277, SHORT, channels),
         _entry(278, LONG, rows),
         _strips(279, sizes, arrays_at + 8 * len(starts)),
-        _entry(284, SHORT, 1),  # channels side by side
+        _entry(284, SHORT, 1),  # channels interleaved
     ]
     if channels in (2, 4):
         entries.append(_entry(338, SHORT, 2))  # alpha, not premultiplied
@@ -106,5 +114,5 @@ def _entry(tag: int, kind: int, *values: int) -> bytes:
 
 
 def _strips(tag: int, values: list[int], place: int) -> bytes:
-    """An entry whose values stand at ``place``, or in the entry itself when there is one."""
+    """An entry whose values are stored at `place`; a single value is stored in the entry itself."""
     return struct.pack(f"{ORDER}HHQQ", tag, LONG8, len(values), values[0] if len(values) == 1 else place)

@@ -1,48 +1,47 @@
-"""What a picture may cost before it is refused.
-
-Public names: :class:`Limits`.
-"""
+"""Limits on the size of pictures and the time they take."""
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that is taken on; the seconds count from the making of this object."""
+    """Limits for one picture; time counts from the creation of this object."""
 
     pixels: int = 1_000_000_000
-    """Of a picture as well as of its result, width times height."""
+    """Most pixels (width times height) of the input and of the result."""
     file_mb: float = 4_000
-    """Of a picture file, in millions of bytes."""
+    """Largest input file, in millions of bytes."""
     seconds: float | None = None
-    """For one picture, reading and writing included."""
+    """Time limit, reading and writing included; `None` for none."""
     began: float = field(default_factory=time.monotonic, repr=False)
+    """Start of the time limit, by `time.monotonic`."""
 
     def check_file(self, path: Path) -> None:
-        """Raise :class:`PictureError` when the file is too large."""
+        """Raise `PictureError` if the file is too large."""
         size = path.stat().st_size / 1e6
         if size > self.file_mb:
             digits = next((n for n in range(6) if round(size, n) > self.file_mb), 6)
-            raise PictureError(f"{shown(path)} has {size:,.{digits}f} MB; --max-file-mb allows {self.file_mb:,g}")
+            raise PictureError(f"{printable(path)} has {size:,.{digits}f} MB; --max-file-mb allows {self.file_mb:,g}")
 
     def check_pixels(self, path: Path, width: int, height: int, *, what: str = "has") -> None:
-        """Raise :class:`PictureError` when a picture of this size holds too many pixels."""
+        """Raise `PictureError`, with `what` as its verb, if a picture of this size has too many pixels."""
         if width * height > self.pixels:
             raise PictureError(
-                f"{shown(path)} {what} {width}x{height} pixels, {width * height:,} in all; "
+                f"{printable(path)} {what} {width}x{height} pixels, {width * height:,} in all; "
                 f"--max-pixels allows {self.pixels:,}"
             )
 
     @property
-    def passed(self) -> bool:
+    def exceeded(self) -> bool:
+        """Whether the time limit has passed."""
         return self.seconds is not None and time.monotonic() - self.began > self.seconds
 
     def check_time(self, path: Path) -> None:
-        """Raise :class:`PictureError` once the time is over."""
-        if self.passed:
-            raise PictureError(f"{shown(path)} takes longer than the {self.seconds:g} seconds of --max-seconds")
+        """Raise `PictureError` if the time limit has passed."""
+        if self.exceeded:
+            raise PictureError(f"{printable(path)} takes longer than the {self.seconds:g} seconds of --max-seconds")

@@ -1,38 +1,41 @@
-"""What a picture file says beside its pixels, carried over to a picture of another size.
+"""Metadata of a picture, carried over to a picture of another size.
 
-Orientation and size are stated in EXIF and again in XMP; both are made to agree with the pixels. A thumbnail shows the
-old picture and is left out; so are a gain map and whatever else is made of pixels.
-
-Public names: :data:`ICC`, :data:`EXIF`, :data:`XMP`, :data:`IPTC`, :data:`BLOCKS`, :data:`TAGS`, :func:`read_fields`,
-:func:`fields_of_tags`, :func:`resized`.
+Orientation and size are stated in EXIF and again in XMP; both are made consistent with the pixels. What consists of
+pixels itself, such as thumbnails and gain maps, is left out.
 """
 
 import re
 import struct
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pyvips
 
 ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
+"""libvips fields of whole blocks of metadata."""
 BLOCKS = {EXIF: "EXIF", XMP: "XMP", IPTC: "IPTC"}
 Fields = Mapping[str, tuple[Any, Any]]
+"""Metadata by libvips field name: GType and value."""
 TEXTS = ("exif-ifd", "png-comment-", "image-description")
-XMP_VALUE = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
-WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
+"""How the names of fields with single texts begin."""
+
+XMP_NUMBER = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
 XMP_RATIONAL = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]+)/([0-9]+)"""
 XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOTALL)
+XMP_WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
+XMP_HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
+
 PHOTOSHOP = b"Photoshop 3.0\0"
-THUMBNAILS, SHOWN_AT = (0x0409, 0x040C), 0x03ED  # Photoshop's numbers; the latter is the resolution
-RESOLUTIONS, RATIONAL = (0x011A, 0x011B), 5
-TAGS = {271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist", 33_432: "Copyright"}
-"""Texts that a TIFF file has in itself, and other formats in EXIF under the same number."""
-ASCII = 2
-HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
+"""How a block of Photoshop's resources begins."""
+THUMBNAIL_RESOURCES, RESOLUTION_RESOURCE = (0x0409, 0x040C), 0x03ED
+RESOLUTION_TAGS = (0x011A, 0x011B)
+"""EXIF tags of the horizontal and vertical print resolution."""
+RATIONAL = 5
+"""EXIF type of a fraction."""
 
 
 def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
-    """EXIF, XMP, IPTC and texts of an upright picture by libvips name: type and value."""
+    """EXIF, XMP, IPTC and texts of an image that has been turned upright."""
     kept: dict[str, tuple[Any, Any]] = {}
     for name in image.get_fields():
         stale = name.startswith("exif-ifd1-") or name.endswith("-Orientation")
@@ -40,98 +43,90 @@ def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
             kept[name] = (image.get_typeof(name), image.get(name))
     if XMP in kept:
         kind, packet = kept[XMP]
-        kept[XMP] = (kind, _replaced(packet, (b"tiff:Orientation",), 1))
+        kept[XMP] = (kind, _with_number(packet, (b"tiff:Orientation",), 1))
     return kept
-
-
-def fields_of_tags(texts: Mapping[int, bytes]) -> dict[str, tuple[Any, Any]]:
-    """The texts of a TIFF file by tag as EXIF: the block, and the fields that libvips would make of it."""
-    texts = {tag: texts[tag].rstrip(b"\0") + b"\0" for tag in TAGS if texts.get(tag, b"").strip(b"\0")}
-    if not texts:
-        return {}
-    table, values, place = b"", b"", 8 + 2 + 12 * len(texts) + 4
-    for tag, text in texts.items():
-        held = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", place + len(values))
-        values += text if len(text) > 4 else b""
-        table += struct.pack("<HHI", tag, ASCII, len(text)) + held
-    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(texts)) + table + bytes(4) + values
-    carrier = pyvips.Image.black(1, 1).copy()
-    carrier.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, block))
-    carrier = pyvips.Image.jpegload_buffer(carrier.jpegsave_buffer())
-    names = [f"exif-ifd0-{TAGS[tag]}" for tag in texts]
-    read = {name: (carrier.get_typeof(name), carrier.get(name)) for name in names if carrier.get_typeof(name)}
-    return {EXIF: (pyvips.GValue.blob_type, block), **read}
 
 
 def resized(
     fields: Fields, *, width: int, height: int, finer: tuple[float, float] = (1.0, 1.0)
 ) -> dict[str, tuple[Any, Any]]:
-    """``fields`` for a picture that now has this size; fields that state no size stay as they are.
-
-    The print resolution becomes ``finer`` times as high, horizontally and vertically.
+    """Correct metadata for a picture that has been resized.
 
     EXIF's own PixelXDimension and PixelYDimension are set by libvips when it writes.
+
+    Args:
+        fields: The metadata of the original.
+        width: Columns of the result.
+        height: Rows of the result.
+        finer: Factors by which the print resolution is raised, horizontally and vertically.
+
+    Returns:
+        The fields with sizes and resolutions corrected and thumbnails removed; others are unchanged.
     """
     changed = dict(fields)
     if IPTC in changed:
         kind, block = changed[IPTC]
-        changed[IPTC] = (kind, _resources(block, finer))
+        changed[IPTC] = (kind, _corrected_photoshop(block, finer))
     for name, number in (("ImageWidth", width), ("ImageLength", height)):
         field = f"exif-ifd0-{name}"
         if field in changed:
             changed[field] = (pyvips.GValue.gstr_type, f"{number} ({number}, Long, 1 components, 4 bytes)")
     if EXIF in changed and finer != (1.0, 1.0):
         kind, block = changed[EXIF]
-        changed[EXIF] = (kind, _finer(block, finer))
+        changed[EXIF] = (kind, _with_finer_resolution(block, finer))
         for axis in "XY":
-            changed.pop(f"exif-ifd0-{axis}Resolution", None)  # libvips takes what the block says
+            changed.pop(f"exif-ifd0-{axis}Resolution", None)  # so that libvips takes the value in the block
     if XMP in changed:
         kind, packet = changed[XMP]
         packet = XMP_THUMBNAILS.sub(b"", packet)
-        packet = _replaced(packet, WIDTHS, width)
-        packet = _replaced(packet, HEIGHTS, height)
+        packet = _with_number(packet, XMP_WIDTHS, width)
+        packet = _with_number(packet, XMP_HEIGHTS, height)
         for name, factor in zip((b"tiff:XResolution", b"tiff:YResolution"), finer, strict=True):
-            packet = _multiplied(packet, name, factor)
+            packet = _with_multiplied(packet, name, factor)
         changed[XMP] = (kind, packet)
     return changed
 
 
-def _replaced(packet: bytes, names: tuple[bytes, ...], number: int) -> bytes:
+def _with_number(packet: bytes, names: tuple[bytes, ...], number: int) -> bytes:
+    """The XMP packet with these properties set to `number`, where they exist."""
     for name in names:
-        packet = re.sub(XMP_VALUE % name, rb"\g<1>%d" % number, packet)
+        packet = re.sub(XMP_NUMBER % name, rb"\g<1>%d" % number, packet)
     return packet
 
 
-def _multiplied(packet: bytes, name: bytes, factor: float) -> bytes:
-    """The packet with a rational number so many times as large; a factor of 1 leaves it as it is written."""
+def _with_multiplied(packet: bytes, name: bytes, factor: float) -> bytes:
+    """The XMP packet with a fraction multiplied by `factor`; unchanged to the byte if that is 1."""
 
-    def times(found: re.Match[bytes]) -> bytes:
+    def multiply(found: re.Match[bytes]) -> bytes:
         above, below = int(found[2]), int(found[3])
         return found[0] if factor == 1 or not below else b"%s%d/1000" % (found[1], round(above / below * factor * 1000))
 
-    return re.sub(XMP_RATIONAL % name, times, packet)
+    return re.sub(XMP_RATIONAL % name, multiply, packet)
 
 
-def _resources(block: bytes, finer: tuple[float, float]) -> bytes:
-    """Photoshop's block, which has IPTC in it, without thumbnails and at another resolution; as it is if damaged."""
+def _corrected_photoshop(block: bytes, finer: tuple[float, float]) -> bytes:
+    """A block of Photoshop's resources (IPTC is one) without thumbnails, its print resolution multiplied.
+
+    A damaged block is returned unchanged.
+    """
     if not block.startswith(PHOTOSHOP):
         return block
     kept, place = [PHOTOSHOP], len(PHOTOSHOP)
     try:
         while place < len(block):
             mark, number, name = struct.unpack_from(">4sHB", block, place)
-            start = place + 6 + (name // 2 + 1) * 2  # a name and its length are an even number of bytes
+            start = place + 6 + (name // 2 + 1) * 2  # a name with its length is padded to an even number of bytes
             size = struct.unpack_from(">I", block, start)[0]
             end = start + 4 + size + size % 2
             if mark != b"8BIM" or start + 4 + size > len(block):
                 return block
             resource = bytearray(block[place:end])
-            if number == SHOWN_AT and size == 16:
+            if number == RESOLUTION_RESOURCE and size == 16:
                 for at, factor in zip((0, 8), finer, strict=True):
                     at += start - place + 4
                     fixed = struct.unpack_from(">I", resource, at)[0]
                     struct.pack_into(">I", resource, at, min(round(fixed * factor), 2**32 - 1))
-            if number not in THUMBNAILS:
+            if number not in THUMBNAIL_RESOURCES:
                 kept.append(bytes(resource))
             place = end
     except struct.error:
@@ -139,8 +134,8 @@ def _resources(block: bytes, finer: tuple[float, float]) -> bytes:
     return b"".join(kept)
 
 
-def _finer(block: bytes, factors: tuple[float, float]) -> bytes:
-    """An EXIF block with its print resolution so many times as high; as it is where it cannot be understood.
+def _with_finer_resolution(block: bytes, factors: tuple[float, float]) -> bytes:
+    """Multiply the resolution tags of an EXIF block; an unparsable block is returned unchanged.
 
     libvips never changes a resolution that the block already states.
     """
@@ -151,9 +146,9 @@ def _finer(block: bytes, factors: tuple[float, float]) -> bytes:
         first = start + struct.unpack_from(f"{order}I", block, start + 4)[0]
         for number in range(struct.unpack_from(f"{order}H", block, first)[0]):
             tag, kind, count, place = struct.unpack_from(f"{order}HHII", block, first + 2 + 12 * number)
-            if tag in RESOLUTIONS and (kind, count) == (RATIONAL, 1):
+            if tag in RESOLUTION_TAGS and (kind, count) == (RATIONAL, 1):
                 above, below = struct.unpack_from(f"{order}II", block, start + place)
-                finer = round(above / below * factors[RESOLUTIONS.index(tag)] * 1000)
+                finer = round(above / below * factors[RESOLUTION_TAGS.index(tag)] * 1000)
                 struct.pack_into(f"{order}II", changed, start + place, finer, 1000)
     except (struct.error, ZeroDivisionError):
         return block

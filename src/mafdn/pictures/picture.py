@@ -1,7 +1,4 @@
-"""A picture that was opened, with all that belongs to it.
-
-Public names: :class:`Picture`, :func:`space_of`, :data:`SCREEN`.
-"""
+"""Picture formats and decoded pictures as data; reading and writing them is elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,36 +7,75 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn.pictures.formats import Format
 from mafdn.pixels.rows import Rows
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-SCREEN = (72 / 25.4, 72 / 25.4)
-"""The print resolution, in pixels per mm, of a file that states none."""
+DEFAULT_PIXELS_PER_MM = (72 / 25.4, 72 / 25.4)
+"""Print resolution (horizontal, vertical) of a file that states none: 72 dpi."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One picture format: how its files begin, how they are named, what its encoder can store."""
+
+    name: str
+    magic: tuple[bytes, ...]
+    """The first bytes of its files; `?` matches any byte."""
+    suffixes: tuple[str, ...]
+    """Lower-case file name endings, the default one first."""
+    largest_side: int
+    """Largest width and height its encoder accepts, in pixels."""
+    alpha: bool
+    """Whether its encoder stores transparency."""
+    metadata: frozenset[str]
+    """Which of ICC, EXIF, XMP and IPTC its encoder writes completely (libvips truncates IPTC in TIFF)."""
+    bits: tuple[int, ...] = (8, 16)
+    """Bits per channel its encoder writes, ascending; empty for a format that is only read."""
+    lossless: bool = True
+    """Whether its encoder can preserve every pixel exactly."""
+    lossy: bool = False
+    """Whether its encoder has a quality setting."""
+    grey: bool = True
+    """Whether its encoder stores grey pictures with one channel."""
+    whole: bool = False
+    """Whether its codec holds all pixels in memory at once; the others read and write rows."""
+    raw: bool = False
+    """Whether its pixels are stored uncompressed: they are read from the file itself, a band at a time."""
+    animated: bool = False
+    """Whether several pictures in one file are frames of an animation, not pages."""
+    always_loses: tuple[str, ...] = ()
+    """Notes on what every picture loses in this format."""
+    alpha_loses: tuple[str, ...] = ()
+    """Notes on what a picture with transparency loses in addition."""
+    written_as: str | None = None
+    """Name of the default output format for one that is only read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture, upright, in its own color space and depth; in memory when it is small."""
+    """A decoded picture, upright, in its own color space and depth."""
 
     planes: Rows
-    """(H, W, 1 to 4) uint8 or uint16 over their full range: grey or RGB, then alpha, not premultiplied, if any."""
+    """(H, W, 1 to 4) uint8 or uint16 over the full range: grey or RGB, then alpha (not premultiplied) if present.
+
+    An array, or rows in a file where the picture is large.
+    """
     format: Format
-    """What the file was, by content."""
+    """The format of the file, detected by content."""
     profile: bytes | None = None
-    """ICC profile of the colors; ``None`` means sRGB (or its grey)."""
-    pixels_per_mm: tuple[float, float] = SCREEN
-    """Print resolution, horizontally and vertically, as the file states it; else :data:`SCREEN`."""
+    """ICC profile of the colors; `None` means sRGB (or its grey)."""
+    pixels_per_mm: tuple[float, float] = DEFAULT_PIXELS_PER_MM
+    """Print resolution (horizontal, vertical) as stated in the file."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
-    """Further metadata (EXIF, XMP, IPTC) by libvips name: its type and value."""
+    """Other metadata (EXIF, XMP, IPTC) by libvips field name: GType and value."""
     file_bits: int | None = None
-    """Bits a channel in the file where they are neither 8 nor 16 (10, 12 in AVIF); the pixels span 16 all the same."""
+    """Bits per channel in the file if neither 8 nor 16 (10 or 12 in AVIF); the pixels span 16 bits regardless."""
     notes: tuple[str, ...] = ()
-    """What could not be kept while reading, one sentence each."""
+    """What was lost or changed while reading, one sentence each."""
 
     @property
     def colors(self) -> int:
-        """Channels before alpha: 1 when grey, 3 when RGB."""
+        """Number of channels without alpha: 1 for grey, 3 for RGB."""
         return 1 if self.planes.shape[2] < 3 else 3
 
     @property
@@ -49,29 +85,25 @@ class Picture:
 
     @property
     def color(self) -> Pixels:
-        """(H, W, 1 or 3), all of it in memory."""
+        """Color channels as an (H, W, 1 or 3) array."""
         return self.planes[:][..., : self.colors]
 
     @property
     def alpha(self) -> Pixels | None:
-        """(H, W), all of it in memory; ``None`` when the picture is opaque."""
+        """Alpha channel as an (H, W) array; `None` for an opaque picture."""
         return self.planes[:][..., -1] if self.transparent else None
 
     @property
     def height(self) -> int:
+        """Rows, in pixels."""
         return self.planes.shape[0]
 
     @property
     def width(self) -> int:
+        """Columns, in pixels."""
         return self.planes.shape[1]
 
     @property
     def bits(self) -> int:
+        """Bits per channel in the file."""
         return self.file_bits or self.planes.dtype.itemsize * 8
-
-
-def space_of(*, grey: bool, deep: bool) -> str:
-    """What libvips calls the space of grey or RGB pixels, ``deep`` when they have 16 bits."""
-    if grey:
-        return "grey16" if deep else "b-w"
-    return "rgb16" if deep else "srgb"

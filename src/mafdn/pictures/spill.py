@@ -1,7 +1,4 @@
-"""Pixels that wait in a file: of a picture too large to be in memory.
-
-Public names: :class:`FileRows`, :func:`spill`, :func:`disk_error`, :data:`LARGE`, :data:`LEAST_ROOM`.
-"""
+"""Pixels in temporary files, for pictures too large for memory."""
 
 import errno
 import math
@@ -16,19 +13,25 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from mafdn._support.atomic import DISK_ERRORS, shown
+from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.libvips import disk_error
 
 LARGE = 64 * 2**20
-"""Bytes of pixels from which on a picture waits in a file."""
-
-
+"""Bytes of pixels above which a picture is kept in a file."""
 LEAST_ROOM = 2**20
-"""Bytes without which a disk is full for any picture."""
+"""Free bytes below which a disk counts as full."""
 
 
 class FileRows:
-    """Raw (H, W, C) pixels in an open file, from the byte ``start`` on; the file is closed with this object."""
+    """Raw pixels in an open file as `Rows`; the file is closed together with this object.
+
+    Args:
+        file: The file; closed by this object.
+        shape: (H, W, C).
+        dtype: Type and byte order of the stored values.
+        start: Byte at which the pixels start.
+    """
 
     def __init__(self, file: IO[bytes], shape: tuple[int, int, int], dtype: np.dtype[Any], *, start: int = 0) -> None:
         self.shape, self.dtype = shape, dtype.newbyteorder("=")
@@ -36,34 +39,32 @@ class FileRows:
         self.close = weakref.finalize(self, file.close)
 
     def __getitem__(self, rows: slice, /) -> NDArray[Any]:
-        """Raises :class:`PictureError` when the file has become shorter."""
+        """Read consecutive rows; raises `PictureError` if the file has been truncated."""
         top, bottom, _ = rows.indices(self.shape[0])
         row = math.prod(self.shape[1:])
         self._file.seek(self._start + top * row * self._stored.itemsize)
         values = np.fromfile(self._file, self._stored, max(0, bottom - top) * row)
         if len(values) < (bottom - top) * row:
-            name = self._file.name if isinstance(self._file.name, str) else "the pixels that wait in a file"
-            raise PictureError(f"{shown(name)} became shorter while it was read; try again")
+            name = self._file.name if isinstance(self._file.name, str) else "the temporary file of pixels"
+            raise PictureError(f"{printable(name)} was truncated while it was read; try again")
         return values.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
 
 
-def disk_error(error: pyvips.Error) -> int | None:
-    """The one of :data:`DISK_ERRORS` behind an error of libvips, which hands on the system's words but no number."""
-    ends = {f" error: {os.strerror(number)}": number for number in DISK_ERRORS}
-    return next((ends[end] for line in str(error).splitlines() for end in ends if line.rstrip().endswith(end)), None)
-
-
 def spill(image: pyvips.Image, folder: Path) -> FileRows:
-    """The pixels of ``image`` (uchar or ushort) in a file in ``folder`` that has no name, where the system allows.
+    """Decode `image` (uchar or ushort) into a temporary file in `folder`.
 
-    It is gone when the process is, however that ends. Raises ``pyvips.Error`` and ``OSError``.
+    Where the system allows, the file has no name. It disappears with the process, however that ends.
+
+    Raises:
+        pyvips.Error: Decoding failed.
+        OSError: The file cannot be written.
     """
     file = tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".partial")  # noqa: SIM115
     try:
         image.rawsave_target(pyvips.Target.new_to_descriptor(file.fileno()))
     except BaseException as error:
         number = None
-        if isinstance(error, pyvips.Error):  # which does not always tell
+        if isinstance(error, pyvips.Error):  # its text does not always name the cause
             full = shutil.disk_usage(folder).free < LEAST_ROOM
             number = disk_error(error) or (errno.ENOSPC if full else None)
         file.close()

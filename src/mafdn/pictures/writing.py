@@ -1,7 +1,4 @@
-"""Writing pictures: whole under their final name, or not at all.
-
-Public names: :class:`Reservation`, :func:`reserve`, :func:`temporary_name`, :func:`check_encodable`, :data:`TEMPORARY`.
-"""
+"""Writing files atomically: complete under their final name, or not at all."""
 
 import os
 import re
@@ -13,34 +10,41 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.formats import Format
+from mafdn.pictures.picture import Format
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
-"""Names of files that are not yet whole."""
+"""Names of files that are not yet complete."""
 
 
 def temporary_name() -> str:
-    """A name like :data:`TEMPORARY` that nothing has."""
+    """A new file name that matches `TEMPORARY`."""
     return f".{secrets.token_hex(6)}.partial"
 
 
-def check_encodable(path: Path, target: Format, *, width: int, height: int) -> None:
-    """Raise :class:`PictureError` when ``target`` cannot hold a picture of this size."""
-    if max(width, height) > target.largest_side:
+def check_encodable(path: Path, kind: Format, *, width: int, height: int) -> None:
+    """Raise `PictureError` if `kind` cannot store a picture of this size."""
+    if max(width, height) > kind.largest_side:
         raise PictureError(
-            f"cannot write {shown(path)}: {width}x{height} is beyond {target.name}'s limit of {target.largest_side} "
+            f"cannot write {printable(path)}: {width}x{height} is beyond {kind.name}'s limit of {kind.largest_side} "
             "pixels a side; choose PNG or TIFF"
         )
 
 
 class Reservation:
-    """A temporary file, ``temporary``, beside ``path``: it becomes ``path`` or vanishes.
+    """A temporary file beside the final one, which it replaces or without which it vanishes.
 
-    A link that may be overwritten is written through, unless the name that ``temporary`` shall have beside ``path`` is
-    given. Raises :class:`PictureError` at once when the folder is missing or not writable, or when ``path`` exists and
-    ``overwrite`` is false.
+    Args:
+        path: The final file.
+        overwrite: Whether it may exist already. A link is then written through, unless `temporary` is given.
+        temporary: Name of the temporary file; `None` for a random one.
+
+    Attributes:
+        temporary: Path of the temporary file.
+
+    Raises:
+        PictureError: The folder is missing or not writable, or `path` exists and may not be overwritten.
     """
 
     def __init__(self, path: Path, *, overwrite: bool, temporary: str | None = None) -> None:
@@ -50,47 +54,51 @@ class Reservation:
             _refuse(path, overwrite=overwrite)
             self._final = path.resolve() if overwrite and temporary is None else path
             self.temporary = self._final.with_name(temporary or temporary_name())
-            # Whatever happens from here on, it is gone when this object is.
+            # Whatever happens from here on, the file is removed together with this object.
             removal = self._removal = weakref.finalize(self, self.temporary.unlink, missing_ok=True)
             self.temporary.open("xb").close()
         except (OSError, RuntimeError) as error:
             if removal:
                 removal.detach()
-            what = f"cannot write {shown(path)}"
+            what = f"cannot write {printable(path)}"
             if isinstance(error, OSError):
                 raise PictureError.from_os_error(what, error) from None
-            raise PictureError(f"{what}: {error}") from None  # links in a circle
+            raise PictureError(f"{what}: {error}") from None  # a cycle of links
 
-    def publish(self, on_whole: Callable[[Path], None] | None = None) -> None:
-        """Flush the temporary file and give it its name; raises :class:`PictureError`.
+    def publish(self, before_rename: Callable[[Path], None] | None = None) -> None:
+        """Flush the temporary file and give it the final name.
 
-        ``on_whole`` is called with the temporary file in between, and may raise to keep it from its name.
+        Args:
+            before_rename: Called with the flushed temporary file; may raise to stop it from being published.
+
+        Raises:
+            PictureError: The file cannot be flushed or renamed, or the final name has been taken.
         """
         try:
             with self.temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            if on_whole:
-                on_whole(self.temporary)
+            if before_rename:
+                before_rename(self.temporary)
             _publish(self.temporary, self._final, overwrite=self._overwrite)
         except OSError as error:
-            raise PictureError.from_os_error(f"cannot write {shown(self.path)}", error) from None
+            raise PictureError.from_os_error(f"cannot write {printable(self.path)}", error) from None
         finally:
-            with suppress(OSError):  # the result has its name or an error is told, whatever becomes of the other
+            with suppress(OSError):  # it is published, or another error is on its way
                 self.discard()
 
     def discard(self) -> None:
-        """Remove the temporary file if it is still there."""
+        """Remove the temporary file if it still exists."""
         self._removal()
 
 
 @contextmanager
 def reserve(path: Path, *, overwrite: bool) -> Generator[Path]:
-    """A :class:`Reservation`'s temporary file: on success it becomes ``path``, else it vanishes."""
+    """A `Reservation`'s temporary file, published on success and discarded on failure."""
     reservation = Reservation(path, overwrite=overwrite)
     try:
         yield reservation.temporary
     except OSError as error:
-        raise PictureError.from_os_error(f"cannot write {shown(path)}", error) from None
+        raise PictureError.from_os_error(f"cannot write {printable(path)}", error) from None
     else:
         reservation.publish()
     finally:
@@ -98,16 +106,17 @@ def reserve(path: Path, *, overwrite: bool) -> Generator[Path]:
 
 
 def _refuse(path: Path, *, overwrite: bool) -> None:
+    """Raise `PictureError` if nothing may be written to `path`."""
     if path.is_dir():
-        raise PictureError(f"cannot write {shown(path)}: it is a folder")
+        raise PictureError(f"cannot write {printable(path)}: it is a folder")
     if path.exists() and not path.is_file():
-        raise PictureError(f"cannot write {shown(path)}: it is no regular file")
+        raise PictureError(f"cannot write {printable(path)}: it is not a regular file")
     if not overwrite and os.path.lexists(path):
-        raise PictureError(f"{shown(path)} exists; give another name or --overwrite")
+        raise PictureError(f"{printable(path)} exists; give another name or --overwrite")
 
 
 def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name, and who may read it; without ``overwrite`` only if the name is still free."""
+    """Rename the complete file; it takes the mode of what it replaces, and without `overwrite` replaces nothing."""
     if not overwrite:
         try:
             os.link(temporary, final)

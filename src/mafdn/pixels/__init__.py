@@ -1,4 +1,4 @@
-"""Pictures as plain arrays: resizing, color, orientation, quality and likeness. NumPy only."""
+"""Pictures as arrays: resizing, luma, orientation, quality metrics, perceptual hashes. NumPy only."""
 
 from mafdn.pixels.color import luma
 from mafdn.pixels.metrics import psnr, psnr_rgb, psnr_y, ssim, ssim_rgb, ssim_y

@@ -1,7 +1,4 @@
-"""Resizing a large picture piece by piece, in float and without its rounding.
-
-Public names: :func:`resized_rows`.
-"""
+"""Resizing a large picture a few rows at a time, in float and without rounding."""
 
 from typing import Any
 
@@ -13,19 +10,26 @@ from mafdn.pixels.rows import Rows
 
 
 def resized_rows(
-    picture: Rows, rows: range, *, size: tuple[int, int], kernel: Kernel = "lanczos3"
+    picture: Rows, rows: range, *, shape: tuple[int, int], kernel: Kernel = "lanczos3"
 ) -> NDArray[np.float32]:
-    """Rows ``rows`` of an (H, W, C) picture resized to ``size`` (rows, columns): (len(rows), columns, C) float32.
+    """Some rows of a resized picture, computed without the others.
 
-    The values are those of :func:`imresize` on floats, to float32's rounding; memory is that of the rows alone.
+    Args:
+        picture: (H, W, C) of any type.
+        rows: Which rows of the result.
+        shape: (rows, columns) of the whole result.
+        kernel: As for `imresize`.
+
+    Returns:
+        (len(rows), columns, C) float32, equal to `imresize` on floats up to the rounding of float32.
     """
     height, width = picture.shape[:2]
-    if (height, width) == size:
+    if (height, width) == shape:
         return picture[rows.start : rows.stop].astype(np.float32)
-    indices, weights = taps(height, size[0], size[0] / height, kernel)
+    indices, weights = taps(height, shape[0], shape[0] / height, kernel)
     indices, weights = indices[rows.start : rows.stop], weights[rows.start : rows.stop].astype(np.float32)
     top, bottom = int(indices.min()), int(indices.max()) + 1
-    part = _columns(picture[top:bottom], size[1], kernel)
+    part = _columns(picture[top:bottom], shape[1], kernel)
     result = np.zeros((len(rows), *part.shape[1:]), np.float32)
     for tap in range(indices.shape[1]):
         result += weights[:, tap][:, None, None] * part[indices[:, tap] - top]

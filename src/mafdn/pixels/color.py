@@ -1,17 +1,22 @@
-"""The luma on which super-resolution is measured.
-
-Public names: :func:`luma`.
-"""
+"""The luma that super-resolution is measured on."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def luma(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """BT.601 studio-range luma, in [16, 235] and not rounded, of an (H, W, 3) uint8 picture.
+    """BT.601 studio-range luma, as in MATLAB's `rgb2ycbcr`.
 
-    ``Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255``, as MATLAB's ``rgb2ycbcr`` (ITU-R BT.601).
-    An (H, W) picture is grey: ``R = G = B``.
+    `Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255` (ITU-R BT.601).
+
+    Args:
+        rgb: (H, W, 3) uint8, or (H, W) for grey (`R = G = B`).
+
+    Returns:
+        (H, W) in [16, 235], not rounded.
+
+    Raises:
+        ValueError: The array is not uint8.
     """
     if rgb.dtype != np.uint8:
         raise ValueError(f"luma is defined here on uint8, not {rgb.dtype}")

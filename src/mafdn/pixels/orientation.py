@@ -1,7 +1,4 @@
-"""The eight orientations of a picture: turned by quarters, mirrored or not.
-
-Public names: :data:`ORIENTATIONS`, :func:`orient`, :func:`orient_back`.
-"""
+"""The eight orientations of a picture: quarter turns, mirrored or not."""
 
 from typing import Any
 
@@ -9,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 ORIENTATIONS = tuple((turns, mirror) for mirror in (False, True) for turns in range(4))
-"""Every (turns, mirror) that :func:`orient` takes; the first changes nothing."""
+"""Every (turns, mirror) that `orient` takes; the first is the identity."""
 
 
 def orient(picture: NDArray[Any], turns: int, mirror: bool) -> NDArray[Any]:
-    """A view of an (H, W[, C]) array turned by ``turns`` quarters to the left, then mirrored left to right."""
+    """A view of an (H, W[, C]) array after `turns` quarter turns to the left, then mirrored left to right."""
     turned = np.rot90(picture, turns)
     return turned[:, ::-1] if mirror else turned
 
 
 def orient_back(picture: NDArray[Any], turns: int, mirror: bool) -> NDArray[Any]:
-    """The view that undoes :func:`orient` with the same arguments."""
+    """The inverse of `orient` with the same arguments, also a view."""
     return np.rot90(picture[:, ::-1] if mirror else picture, -turns)

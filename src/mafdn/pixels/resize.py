@@ -1,7 +1,4 @@
-"""Bicubic and Lanczos resizing that equals MATLAB's ``imresize``, on which the field's low-resolution files rest.
-
-Public names: :func:`imresize`, :func:`modulo_crop`.
-"""
+"""Bicubic and Lanczos resizing identical to MATLAB's `imresize`, which bench sets are reduced with."""
 
 import math
 from collections.abc import Callable
@@ -13,10 +10,11 @@ from numpy.typing import NDArray
 
 Kernel = Literal["bicubic", "lanczos3"]
 Taps = tuple[NDArray[np.intp], NDArray[np.float64]]
+"""Indices and weights, both (outputs, taps)."""
 
 
 def modulo_crop(picture: NDArray[Any], scale: int) -> NDArray[Any]:
-    """The largest top-left part of an (H, W[, C]) array whose height and width ``scale`` divides."""
+    """The largest top-left part of an (H, W[, C]) array with height and width divisible by `scale`."""
     height, width = picture.shape[0] // scale * scale, picture.shape[1] // scale * scale
     return picture[:height, :width]
 
@@ -25,41 +23,46 @@ def imresize(
     picture: NDArray[Any],
     factor: float | None = None,
     *,
-    size: tuple[int, int] | None = None,
+    shape: tuple[int, int] | None = None,
     kernel: Kernel = "bicubic",
 ) -> NDArray[Any]:
-    """Resize an (H, W) or (H, W, C) array, antialiased when it shrinks, as MATLAB does.
+    """Resize an array as MATLAB does: antialiased when reducing, borders mirrored.
 
-    Give either ``factor`` (the result has ``ceil(factor * H)`` rows) or the result's ``size`` (rows,
-    columns). Integer arrays are rounded and clipped after each of the two passes, as MATLAB does, so
-    the result of a uint8 reduction equals its files bit for bit; floating arrays are neither.
-    Borders are mirrored. Kernels: cubic convolution with a = -0.5 (Keys, 1981), 4 wide, and the sinc
-    with 3 lobes of a wider sinc as its window (Lanczos), 6 wide.
+    Integers are rounded and clipped after each of the two passes, as in MATLAB, so that a reduced uint8 picture equals
+    MATLAB's bit for bit; floats are neither rounded nor clipped.
 
-    Raises ``ValueError`` when both or neither of ``factor`` and ``size`` are given or a side is empty.
+    Args:
+        picture: (H, W) or (H, W, C) of any type.
+        factor: The result has `ceil(factor * H)` rows; exclusive with `shape`.
+        shape: (rows, columns) of the result.
+        kernel: `bicubic` is cubic convolution with a = -0.5 (Keys, 1981), 4 pixels wide; `lanczos3` is the sinc
+            windowed by the central lobe of one 3 times as wide, 6 pixels wide.
+
+    Raises:
+        ValueError: Both or neither of `factor` and `shape` are set, or a side is empty.
     """
-    if (factor is None) == (size is None):
-        raise ValueError("give either factor or size")
+    if (factor is None) == (shape is None):
+        raise ValueError("give either factor or shape")
     old = (picture.shape[0], picture.shape[1])
     if factor is not None:
-        size = (math.ceil(factor * old[0]), math.ceil(factor * old[1]))
+        shape = (math.ceil(factor * old[0]), math.ceil(factor * old[1]))
         factors = (factor, factor)
     else:
-        assert size is not None
-        factors = (size[0] / old[0], size[1] / old[1])
-    if min(*old, *size) < 1:
-        raise ValueError(f"cannot resize {old} to {size}")
-    # MATLAB takes the axis that shrinks most first, the rows when equal.
+        assert shape is not None
+        factors = (shape[0] / old[0], shape[1] / old[1])
+    if min(*old, *shape) < 1:
+        raise ValueError(f"cannot resize {old} to {shape}")
+    # MATLAB resizes the axis that shrinks most first, rows if equal.
     for axis in sorted((0, 1), key=lambda a: factors[a]):
-        picture = _resize_axis(picture, axis, size[axis], factors[axis], kernel)
+        picture = _resize_axis(picture, axis, shape[axis], factors[axis], kernel)
     return picture
 
 
-def _resize_axis(picture: NDArray[Any], axis: int, size: int, factor: float, kernel: Kernel) -> NDArray[Any]:
-    indices, weights = taps(picture.shape[axis], size, factor, kernel)
+def _resize_axis(picture: NDArray[Any], axis: int, length: int, factor: float, kernel: Kernel) -> NDArray[Any]:
+    indices, weights = taps(picture.shape[axis], length, factor, kernel)
     moved = np.moveaxis(picture, axis, 0)
     floating = np.issubdtype(picture.dtype, np.floating)
-    total = np.zeros((size, *moved.shape[1:]), np.float64)
+    total = np.zeros((length, *moved.shape[1:]), np.float64)
     column = (slice(None),) + (None,) * (moved.ndim - 1)
     for tap in range(indices.shape[1]):
         total += weights[:, tap][column] * moved[indices[:, tap]]
@@ -71,11 +74,18 @@ def _resize_axis(picture: NDArray[Any], axis: int, size: int, factor: float, ker
 
 @lru_cache(maxsize=64)
 def taps(old: int, new: int, factor: float, kernel: Kernel) -> Taps:
-    """For each of ``new`` outputs, the inputs it is made of and their weights, both (new, taps)."""
+    """The inputs that each output along an axis is made of, and their weights.
+
+    Args:
+        old: Length of the axis.
+        new: Length of the result.
+        factor: Scale of the result's coordinates, about `new / old`.
+        kernel: As for `imresize`.
+    """
     shrink = min(factor, 1.0)
     shape, width = KERNELS[kernel]
     support = width / shrink
-    centers = np.arange(1, new + 1) / factor + 0.5 * (1.0 - 1.0 / factor)  # one-based, as MATLAB
+    centers = np.arange(1, new + 1) / factor + 0.5 * (1.0 - 1.0 / factor)  # one-based, as in MATLAB
     left = np.floor(centers - support / 2.0)
     positions = left[:, None] + np.arange(math.ceil(support) + 2)
     weights = shrink * shape(shrink * (centers[:, None] - positions))
@@ -101,4 +111,4 @@ KERNELS: dict[Kernel, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]]
     "bicubic": (_cubic, 4.0),
     "lanczos3": (_lanczos3, 6.0),
 }
-"""Every kernel and its width in input pixels."""
+"""Each kernel's function and its width in input pixels."""

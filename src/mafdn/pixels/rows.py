@@ -1,7 +1,4 @@
-"""Pictures as rows that are asked for, so that a large one need never be in memory whole.
-
-Public names: :class:`Rows`, :class:`MappedRows`, :class:`SlidingRows`, :func:`pieces`.
-"""
+"""Pictures read a few rows at a time, so that large ones never have to be in memory."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
@@ -10,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 PIECE = 2**22
-"""Values in a piece of :func:`pieces`, about."""
+"""Target number of values in a piece of `pieces`."""
 
 
 class Rows(Protocol):
-    """What an (H, W, C) array is to those who take some of its rows at a time; arrays are of this kind."""
+    """An (H, W, C) picture whose rows can be read; NumPy arrays are one."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -23,12 +20,18 @@ class Rows(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
     def __getitem__(self, rows: slice, /) -> NDArray[Any]:
-        """Consecutive rows: (rows, W, C)."""
+        """Read consecutive rows: (rows, W, C)."""
         ...
 
 
 class MappedRows:
-    """``rows`` seen through a function that maps (h, W, C) to (h, W, C) of ``dtype``, each pixel for itself."""
+    """Rows with a function applied when they are read.
+
+    Args:
+        rows: The rows.
+        function: Maps (h, W, C) to (h, W, C) of `dtype`, pixel by pixel.
+        dtype: Type of the result.
+    """
 
     def __init__(self, rows: Rows, function: Callable[[NDArray[Any]], NDArray[Any]], dtype: type[np.generic]) -> None:
         self._rows, self._function = rows, function
@@ -39,7 +42,13 @@ class MappedRows:
 
 
 class SlidingRows:
-    """Rows that come from the top, a band at a time; those before the last ones asked for are forgotten."""
+    """Rows from an iterator of bands, readable from top to bottom; earlier rows are released.
+
+    Args:
+        bands: Consecutive rows, (any, W, C), from the top.
+        shape: (H, W, C) of all of them.
+        dtype: Their type.
+    """
 
     def __init__(self, bands: Iterator[NDArray[Any]], shape: tuple[int, int, int], dtype: type[np.generic]) -> None:
         self._bands, self._top = bands, 0
@@ -47,10 +56,10 @@ class SlidingRows:
         self._held = np.empty((0, *shape[1:]), self.dtype)
 
     def __getitem__(self, rows: slice, /) -> NDArray[Any]:
-        """Raises ``IndexError`` for rows above those of the last call."""
+        """Read consecutive rows; raises `IndexError` for rows above the first of the last call."""
         start, stop, _ = rows.indices(self.shape[0])
         if start < self._top:
-            raise IndexError(f"row {start} is gone; the first that is left is {self._top}")
+            raise IndexError(f"row {start} has been released; the first one left is {self._top}")
         parts = [self._held[start - self._top :]]
         have = self._top + len(self._held)
         while have < stop:
@@ -63,7 +72,11 @@ class SlidingRows:
 
 
 def pieces(rows: Rows, *, multiple: int = 1) -> Generator[tuple[int, NDArray[Any]]]:
-    """All of ``rows`` from the top, each piece with its first row, which is a multiple of ``multiple``."""
+    """Read all of `rows` from the top in pieces of about `PIECE` values.
+
+    Yields:
+        The number of a piece's first row, a multiple of `multiple`, and the piece.
+    """
     height, width, channels = rows.shape
     step = max(1, PIECE // (width * channels * multiple)) * multiple
     for top in range(0, height, step):

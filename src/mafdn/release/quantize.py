@@ -201,7 +201,7 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
     with _quiet():
         import_openvino()  # before nncf imports it together with its telemetry
         with hidden("openvino_telemetry"):  # nncf works without it
-            import nncf
+            import nncf  # pyright: ignore[reportMissingTypeStubs]
 
         nncf.set_log_level(logging.ERROR)
         quantized = nncf.quantize(

@@ -13,6 +13,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from mafdn._support.atomic import replacing
+from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
 from mafdn.training.run_folder import LOG, RunFolder
 
@@ -41,7 +42,7 @@ class Journal:
 
     def __init__(self, folder: RunFolder, *, step: int, on_progress: Callable[[Progress], None] | None) -> None:
         self.folder = folder
-        self.report = on_progress or (lambda _: None)
+        self.report = on_progress or ignore
         self.board: SummaryWriter | None = None
         try:
             folder.path.mkdir(parents=True, exist_ok=True)

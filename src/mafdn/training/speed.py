@@ -10,6 +10,8 @@ import statistics
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +107,7 @@ def _seconds(network: nn.Module, lr: Tensor, hr: Tensor, precision: str) -> floa
 def _operators(network: nn.Module, lr: Tensor, hr: Tensor, precision: str) -> list[Operator]:
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         _seconds(network, lr, hr, precision)
-    events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    events: list[Any] = sorted(profiled.key_averages(), key=attrgetter("self_cpu_time_total"), reverse=True)
     total = sum(event.self_cpu_time_total for event in events)
     return [
         Operator(

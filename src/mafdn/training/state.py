@@ -37,6 +37,7 @@ class RunState:
     attempts: int = 0
     ema: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """The exponential average of the network's state; a copy of the state when not given."""
+    _current: list[Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         state = self.network.state_dict()

@@ -12,9 +12,9 @@ from mafdn._support.machine import available_mib
 from mafdn._support.validate import as_kind, as_whole
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference.tiles import row_height
-from mafdn.pictures.encoding import Options
+from mafdn.pictures.encoding import EncodeOptions
 from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
-from mafdn.pictures.reading import Stated, waits_in_file
+from mafdn.pictures.reading import PictureHeader
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.size import Size
 
@@ -49,9 +49,9 @@ class Output:
             raise UsageError("give a quality or lossless, not both")
 
     @property
-    def options(self) -> Options:
+    def options(self) -> EncodeOptions:
         """What the encoder is told of it."""
-        return Options(quality=self.quality, lossless=self.lossless, strip=self.strip_metadata)
+        return EncodeOptions(quality=self.quality, lossless=self.lossless, strip=self.strip_metadata)
 
     def check(self, kind: Format) -> None:
         """Raise :class:`UsageError` when ``kind`` cannot be written this way."""
@@ -61,7 +61,7 @@ class Output:
             raise UsageError(f"{kind.name} has no quality; leave it out, or choose JPEG, WebP or AVIF")
 
 
-def choose_format(stated: Stated, target: Path | None, output: Output) -> Format:
+def choose_format(stated: PictureHeader, target: Path | None, output: Output) -> Format:
     """The format of a result: the one asked for, else the one ``target`` names, else the picture's own.
 
     Of PNM's endings it has those that tell the truth of this picture. Raises :class:`UsageError` when ``target`` names
@@ -99,12 +99,19 @@ def default_target(source: Path, size: Size, new_size: tuple[int, int], kind: Fo
 
 
 def check_room(
-    source: Path, target: Path, *, stated: Stated, scale: int, new_size: tuple[int, int], kind: Format, lossless: bool
+    source: Path,
+    target: Path,
+    *,
+    stated: PictureHeader,
+    scale: int,
+    new_size: tuple[int, int],
+    kind: Format,
+    lossless: bool,
 ) -> None:
     """Raise :class:`PictureError` when memory or the disk of ``target`` will clearly not do."""
-    sample, before = stated.bits // 8, stated.plain_bytes
+    sample, before = stated.bits // 8, stated.pixel_bytes
     after = new_size[0] * new_size[1] * stated.channels * sample
-    waiting = before if waits_in_file(stated) else 0  # beside the result
+    waiting = before if stated.spills_to_disk else 0  # beside the result
     rows = BANDS * row_height(stated.width) * scale * stated.width * scale * stated.channels * sample
     decoded = before if stated.format.whole or not waiting else 0
     need = decoded + min(rows, after) + (after if kind.whole else 0)
@@ -114,7 +121,7 @@ def check_room(
             f"{shown(source)} at {new_size[0]}x{new_size[1]} needs some {need / 2**20:,.0f} MiB of memory and "
             f"{free:,.0f} are free; use a smaller size"
         )
-    share = 1.0 if kind.name == "PPM" else LEAST_SHARE["lossy" if kind.lossy and not lossless else "lossless"]
+    share = 1.0 if kind.raw else LEAST_SHARE["lossy" if kind.lossy and not lossless else "lossless"]
     least = waiting + after // sample * min(sample, max(kind.bits) // 8) * share
     try:
         room = shutil.disk_usage(target.parent).free

@@ -19,7 +19,7 @@ from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.reading import open_picture, read_header
+from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.writing import Reservation, check_encodable
 from mafdn.upscaling.output import Output, check_room, choose_format, default_target
 from mafdn.upscaling.recipe import enlarge
@@ -109,9 +109,10 @@ def upscale_file(
     output: Output | None = None,
     limits: Limits | None = None,
     overwrite: bool = False,
+    header: PictureHeader | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Upscale the picture ``source`` into ``target``: :func:`prepare`, :func:`run` and the end of it."""
+    """Upscale the picture `source` into `target`: `prepare`, `run` and `Pending.finish`."""
     prepared = prepare(
         source,
         target,
@@ -121,6 +122,7 @@ def upscale_file(
         output=output,
         limits=limits,
         overwrite=overwrite,
+        header=header,
     )
     return run(prepared, engine, tile=tile, exact=exact, on_progress=on_progress).finish()
 
@@ -136,20 +138,22 @@ def prepare(
     limits: Limits | None = None,
     overwrite: bool = False,
     temporary: str | None = None,
+    header: PictureHeader | None = None,
 ) -> Prepared:
     """Open the picture ``source`` to become ``target``, whose ending chooses the format unless ``output`` does.
 
     Without ``size`` the result is ``scale`` times as large, as the network makes it. ``strength`` in [0, 1] is the
     network's share, the rest is Lanczos. Everything that can be known beforehand (existing or unwritable target, sizes
     beyond the format, memory, the disk or ``limits``) is checked before any work. ``target`` appears complete or not at
-    all; ``temporary`` is that of :class:`Reservation`. Raises :class:`PictureError` and :class:`UsageError`.
+    all; ``temporary`` is that of :class:`Reservation`. ``header`` is that of ``source`` if it has just been read.
+    Raises :class:`PictureError` and :class:`UsageError`.
     """
     began = time.perf_counter()
     strength = as_number("strength", strength, least=0, most=1)
     output = Output() if output is None else as_kind("output", output, Output)
     limits = Limits() if limits is None else as_kind("limits", limits, Limits)
     size = Size(scale=scale) if size is None else as_kind("size", size, Size)
-    stated = read_header(source, limits=limits)
+    stated = read_header(source, limits=limits) if header is None else header
     new_size = result_size(size, stated.width, stated.height)
     kind = choose_format(stated, target, output)
     target = target or default_target(source, size, new_size, kind)
@@ -168,7 +172,7 @@ def prepare(
             kind=kind,
             lossless=output.lossless,
         )
-        picture = open_picture(source, limits=limits, scratch=reservation.temporary.parent)
+        picture = stated.decode(limits=limits, scratch=reservation.temporary.parent)
     except BaseException:
         reservation.discard()
         raise
@@ -207,10 +211,11 @@ def run(
     try:
         encoder = Encoder(
             _restated(picture, new_size, prepared.output),
-            new_size,
             prepared.reservation.temporary,
             prepared.kind,
-            name=prepared.target,
+            width=new_size[0],
+            height=new_size[1],
+            report_as=prepared.target,
             options=prepared.output.options,
             limits=limits,
         )

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn.pictures.alpha import extended, settle_alpha
-from mafdn.pictures.color import Tone, find_tone
 from mafdn.pictures.picture import Picture, Pixels
+from mafdn.pictures.profiles import Tone, find_tone
+from mafdn.pixels.alpha import bleed_colors, snap_alpha
 from mafdn.pixels.bands import resized_rows
 from mafdn.pixels.rows import MappedRows, Rows, SlidingRows
 
@@ -39,7 +39,7 @@ def enlarge(
     picture's is a Lanczos reduction alone.
     """
     width, height = size
-    source = extended(picture.planes) if picture.transparent else picture.planes
+    source = bleed_colors(picture.planes) if picture.transparent else picture.planes
     tone = find_tone(picture.profile, picture.colors)
     plain = size == (picture.width * scale, picture.height * scale) and strength == 1 and tone is None
     if plain:
@@ -52,7 +52,7 @@ def enlarge(
     top = 0
     for band in bands:
         if picture.transparent:
-            settle_alpha(band[..., -1], top, picture.planes, (height, width))
+            snap_alpha(band[..., -1], top, picture.planes, (height, width))
         yield band
         top += len(band)
 
@@ -73,10 +73,10 @@ def _resized(
     step = max(1, min(BAND, BAND * height // high))  # of a strong reduction, each row is made of many
     for start in range(0, height, step):
         rows = range(start, min(start + step, height))
-        values = resized_rows(larger, rows, size=(height, width))
+        values = resized_rows(larger, rows, shape=(height, width))
         if share < 1:
             values *= share
-            values += (1 - share) * resized_rows(deep, rows, size=(height, width))
+            values += (1 - share) * resized_rows(deep, rows, shape=(height, width))
         yield rounded(values)
 
 

@@ -114,7 +114,7 @@ def _import() -> Any:
 
     (That variable is set in :mod:`mafdn._support.telemetry`.)
     """
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
     onnxruntime.set_default_logger_severity(SILENT)
     onnxruntime.disable_telemetry_events()

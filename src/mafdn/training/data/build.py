@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import replacing, sha256
-from mafdn._support.progress import counted
+from mafdn._support.progress import counted, each
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.pictures.formats import SUFFIXES
 from mafdn.pictures.reading import read_rgb8
@@ -86,7 +86,7 @@ def build_bank(
             raise ConfigError(f"{folder} holds a bank of other pictures or scales; name another bank or delete it")
         return bank
     tick = counted(on_progress, len(bench) + len(listing))
-    hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=lambda _: tick(1))
+    hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=each(tick))
     partial = folder.with_name(folder.name + PARTIAL)
     shards = [
         _Shard(

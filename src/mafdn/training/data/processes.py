@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from mafdn._support.progress import ignore
 from mafdn.errors import MafdnError
 
 Task = TypeVar("Task")
@@ -34,7 +35,7 @@ def spread(
     of this process in any manner. Raises :class:`MafdnError` when a worker is killed.
     """
     count = min(workers or os.cpu_count() or 1, len(tasks))
-    tell = on_done or (lambda _: None)
+    tell = on_done or ignore
     if count <= 1:
         results: list[Result] = []
         for index, task in enumerate(tasks):

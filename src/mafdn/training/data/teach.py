@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import replacing, sha256
+from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError, MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.inference import Engine, open_engine, preferred_engine, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
@@ -79,7 +80,7 @@ def teach(
             partial.mkdir(parents=True, exist_ok=True)
             with replacing(partial / "teacher.json") as file:
                 file.write_text(json.dumps(asdict(teacher), indent=1))
-            _teach_shards(bank, teachers, partial, on_progress or (lambda *_: None))
+            _teach_shards(bank, teachers, partial, on_progress or ignore)
             partial.rename(target)
         except OSError as error:
             raise MafdnError(f"cannot write the teacher {target} ({error}); run it again to resume") from None

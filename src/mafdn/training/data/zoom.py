@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import replacing
+from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError, MafdnError, UsageError
 from mafdn.pixels import imresize
 from mafdn.training.data.bank import PARTIAL, VERSION, Bank, Zoomed, open_bank, pixels_name, shard_name
@@ -74,7 +75,7 @@ def zoom(
                 raise ConfigError(f"{target} holds another bank than this command makes; choose another folder")
             return there
         try:
-            _write_bank(bank, target, zoomed, teachers, fingerprint, on_progress or (lambda *_: None))
+            _write_bank(bank, target, zoomed, teachers, fingerprint, on_progress or ignore)
         except OSError as error:
             raise MafdnError(f"cannot write the bank {target} ({error}); run it again to resume") from None
     return open_bank(target)

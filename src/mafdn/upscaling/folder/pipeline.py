@@ -218,7 +218,7 @@ class Pipeline:
 
         def seal(whole: Path) -> None:
             manifest.seal(job.target, sha256(whole))
-            if job.seen is not None and not job.seen.holds(job.target):  # and without, only a free name is taken
+            if job.seen is not None and not job.seen.still_holds(job.target):  # and without, only a free name is taken
                 raise MafdnError(f"{shown(job.target)} was changed during this run and is left as it is; run it again")
 
         try:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mafdn._support.atomic import Seen, sha256, shown
+from mafdn._support.atomic import FileSnapshot, sha256, shown
 from mafdn._support.validate import as_kind, as_number
 from mafdn.errors import DamagedError, MafdnError, PictureError
 from mafdn.pictures.formats import SUFFIXES, Format, format_called, format_of_name, sniff
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.reading import Stated, open_picture, read_header
+from mafdn.pictures.reading import open_picture, read_header
 from mafdn.upscaling.folder.discover import Found, Source
 from mafdn.upscaling.folder.engines import Networks
 from mafdn.upscaling.folder.manifest import MANIFEST, Entry, Manifest, settings_digest
@@ -77,7 +77,7 @@ class Job:
     home: Path
     """The folder of its manifest."""
     why: str = "new"
-    seen: Seen | None = None
+    seen: FileSnapshot | None = None
     """What is at ``target`` and may be replaced."""
     replaces: str | None = None
     """The SHA-256 of an earlier result that is, or was, at ``target``."""
@@ -140,7 +140,7 @@ class _Seen:
     """A source whose header was read."""
 
     source: Source
-    stated: Stated
+    size: tuple[int, int]
     new_size: tuple[int, int]
     kind: Format
     output: Output
@@ -181,12 +181,12 @@ def make_plan(
     for number, one in enumerate(left):
         path, target = one.source.path, targets[one.source.path]
         on_check(path.name, steps - len(left) + number, steps)
-        scale = networks.scale_for(request.size, one.stated.width, one.stated.height)
+        scale = networks.scale_for(request.size, *one.size)
         digest = partial(settings_digest, request.size, request.strength, one.output, exact=request.exact)
         job = Job(
             source=path,
             target=target,
-            size=(one.stated.width, one.stated.height),
+            size=one.size,
             new_size=one.new_size,
             scale=scale,
             output=one.output,
@@ -229,7 +229,11 @@ def _look(source: Source, request: Request) -> _Seen:
     kind = choose_format(stated, name, plain)
     # a quality is for those of many pictures whose format has one
     return _Seen(
-        source=source, stated=stated, new_size=new_size, kind=kind, output=request.output if kind.lossy else plain
+        source=source,
+        size=(stated.width, stated.height),
+        new_size=new_size,
+        kind=kind,
+        output=request.output if kind.lossy else plain,
     )
 
 
@@ -298,7 +302,7 @@ def _judge(job: Job, manifest: Manifest, request: Request) -> Job | Item:
     if entry is None and not request.overwrite:
         return job.item(status="failed", reason=f"{shown(target)} exists and was not made by a run like this; {hint}")
     try:
-        seen = Seen.look(target)
+        seen = FileSnapshot.take(target)
         ours, others = replace(job, seen=seen, replaces=seen.sha256), replace(job, seen=seen, why="replaced")
         if entry is None:
             return others

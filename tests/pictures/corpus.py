@@ -1,4 +1,4 @@
-"""Upscale every picture of a list, one JSON line each; run in a process of its own by test_hostile.py.
+"""Upscale every picture of a list, one JSON line each; run in a separate process by test_hostile.py.
 
 Reads lines "index TAB path" from stdin, so that whatever kills it is known by what is missing.
 """
@@ -21,10 +21,10 @@ SMALL = 1_000_000
 
 def upscaled(path: Path, folder: Path) -> str:
     """What went wrong with the result; empty when nothing did. Raises :class:`MafdnError`."""
-    stated = read_header(path)
-    ending = stated.format.suffixes[0] if stated.format.bits else ".png"
-    if stated.width * stated.height >= SMALL:
-        ending = ".ppm" if stated.channels in (1, 3) else ".png"
+    header = read_header(path)
+    ending = header.format.suffixes[0] if header.format.bits else ".png"
+    if header.width * header.height >= SMALL:
+        ending = ".ppm" if header.channels in (1, 3) else ".png"
     target = folder / f"result{ending}"
     report = upscale_file(path, target, engine=Repeat(), overwrite=True)
     before, after = open_picture(path), open_picture(target)
@@ -47,7 +47,7 @@ def main() -> None:
     for line in sys.stdin:
         number, _, path = line.rstrip("\n").partition("\t")
         began = time.monotonic()
-        answer = {"number": int(number), "error": None, "wrong": "", "seconds": 0.0}
+        answer: dict[str, object] = {"number": int(number), "error": None, "wrong": "", "seconds": 0.0}
         try:
             answer["wrong"] = upscaled(Path(path), folder)
         except MafdnError as error:

@@ -1,7 +1,7 @@
-"""Reading and writing: what belongs to a picture survives, and damage is one line."""
+"""Reading and writing: pixels, profile and metadata survive, and damage is an error of one line."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import PictureError, UsageError
+from mafdn.pictures.codecs.pnm import pnm_header
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS, format_of_name, sniff
-from mafdn.pictures.netpbm import start_of
-from mafdn.pictures.reading import open_picture, read_rgb8, read_size
-from mafdn.pictures.writing import check_encodable, reserve
+from mafdn.pictures.reading import open_picture, read_header, read_rgb8
+from mafdn.pictures.writing import reserve
 
 IPTC = b"Photoshop 3.0\x008BIM\x04\x04" + bytes(5) + b"\x0a\x1c\x02\x05\x00\x05title"
 
@@ -23,15 +23,17 @@ def random(shape: tuple[int, ...], dtype: type = np.uint8) -> np.ndarray:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
 
 
-def write(path: Path, array: np.ndarray, space: str, **fields: object) -> Path:
+def write(path: Path, array: np.ndarray, space: str, **fields: Any) -> Path:
     image = pyvips.Image.new_from_array(array).copy(interpretation=space)
     for name, value in fields.items():
-        kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
-        image.set_type(kind if not isinstance(value, int) else pyvips.GValue.gint_type, name.replace("__", "-"), value)
+        kinds = {bytes: pyvips.GValue.blob_type, int: pyvips.GValue.gint_type, str: pyvips.GValue.gstr_type}
+        image.set_type(kinds[type(value)], name.replace("__", "-"), value)
     if path.suffix == ".ppm":
         height, width, channels = array.shape
         deep = array.dtype == np.uint16
-        path.write_bytes(start_of(width, height, channels, deep=deep) + array.astype(">u2" if deep else "u1").tobytes())
+        path.write_bytes(
+            pnm_header(width, height, channels, deep=deep) + array.astype(">u2" if deep else "u1").tobytes()
+        )
     elif path.suffix in (".jpg", ".webp"):
         image.write_to_file(str(path), Q=100)
     else:
@@ -61,14 +63,14 @@ def test_lossless_round_trip(tmp_path: Path, suffix: str, space: str, alpha: boo
     assert picture.color.dtype == dtype
     assert np.array_equal(picture.color, array[..., : shape[2]])
     assert (picture.alpha is not None) == alpha
-    if alpha:
+    if picture.alpha is not None:
         assert np.array_equal(picture.alpha, array[..., -1])
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 def test_profile_and_metadata_survive(shared: Path, tmp_path: Path, suffix: str) -> None:
     profile = (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes()
-    fields = {
+    fields: dict[str, Any] = {
         "icc__profile__data": profile,
         "xmp__data": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r tiff:Orientation='6'/></x:xmpmeta>",
     }
@@ -82,7 +84,7 @@ def test_profile_and_metadata_survive(shared: Path, tmp_path: Path, suffix: str)
     assert open_picture(tmp_path / f"out{suffix}").profile == profile
     assert out.get("xmp-data") == fields["xmp__data"].replace(b"'6'", b"'1'"), "the pixels are upright already"
     if suffix != ".tif":
-        assert out.get("exif-ifd0-Artist").startswith("A. Nonymous")
+        assert str(out.get("exif-ifd0-Artist")).startswith("A. Nonymous")
     if "iptc__data" in fields:
         assert out.get("iptc-data") == IPTC
 
@@ -91,7 +93,7 @@ LOST = {".jpg": [], ".png": ["IPTC"], ".webp": ["IPTC"], ".tif": ["EXIF", "IPTC"
 
 
 @pytest.mark.parametrize("suffix", LOST)
-def test_metadata_a_format_is_written_without_is_told(tmp_path: Path, suffix: str) -> None:
+def test_metadata_that_a_format_cannot_store_is_noted(tmp_path: Path, suffix: str) -> None:
     artist = "A (A, ASCII, 2 components, 2 bytes)"
     source = write(tmp_path / "in.jpg", random((16, 16, 3)), "srgb", exif__ifd0__Artist=artist, iptc__data=IPTC)
     notes = save(source, tmp_path / f"out{suffix}")
@@ -111,11 +113,11 @@ def test_a_single_pixel(tmp_path: Path, space: str, bands: int) -> None:
     assert open_picture(source).color.shape == (1, 1, 1 if bands < 3 else 3)
 
 
-def test_channels_beyond_alpha_are_told(tmp_path: Path) -> None:
+def test_channels_beyond_alpha_are_noted(tmp_path: Path) -> None:
     source = write(tmp_path / "in.tif", random((4, 4, 5)), "srgb")
     picture = open_picture(source)
     assert picture.alpha is not None
-    assert picture.notes == ("of 5 channels the first 4 were read",)
+    assert picture.notes == ("of 5 channels only the first 4 were read",)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -135,7 +137,8 @@ def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> N
     stored.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     source = tmp_path / "in.tif"
     stored.tiffsave(str(source))
-    assert read_size(source) == (8, 16)
+    header = read_header(source)
+    assert (header.height, header.width) == (8, 16)
     assert np.array_equal(open_picture(source).color, upright)
     save(source, tmp_path / "out.tif")
     out = pyvips.Image.new_from_file(str(tmp_path / "out.tif"))
@@ -145,9 +148,8 @@ def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> N
 
 def test_camera_orientation_and_thumbnail(shared: Path, tmp_path: Path) -> None:
     for path in sorted((shared / "corpora" / "exif-orientation-examples").glob("*.jpg")):
-        height, width = read_size(path)
-        picture = open_picture(path)
-        assert (picture.height, picture.width) == (height, width)
+        header, picture = read_header(path), open_picture(path)
+        assert (picture.height, picture.width) == (header.height, header.width)
         target = tmp_path / path.name
         save(path, target)
         out = pyvips.Image.new_from_file(str(target))
@@ -156,7 +158,7 @@ def test_camera_orientation_and_thumbnail(shared: Path, tmp_path: Path) -> None:
         assert "orientation" not in names or out.get("orientation") == 1
 
 
-def test_cmyk_becomes_srgb_and_says_so(tmp_path: Path) -> None:
+def test_cmyk_becomes_srgb_with_a_note(tmp_path: Path) -> None:
     ink = np.zeros((8, 8, 4), np.uint8)
     ink[..., 1:3] = 255  # magenta and yellow: red
     source = write(tmp_path / "in.tif", ink, "cmyk")
@@ -169,12 +171,12 @@ def test_cmyk_becomes_srgb_and_says_so(tmp_path: Path) -> None:
     assert open_picture(deep).bits == 16
 
 
-def test_what_a_format_cannot_keep_is_told(tmp_path: Path) -> None:
+def test_what_a_format_cannot_store_is_noted(tmp_path: Path) -> None:
     clear = np.zeros((8, 8, 4), np.uint16)  # black, wholly transparent
     source = write(tmp_path / "in.png", clear, "rgb16")
     notes = save(source, tmp_path / "out.jpg")
     assert [word in " ".join(notes) for word in ("transparency", "16")] == [True, True]
-    assert (open_picture(tmp_path / "out.jpg").color > 250).all(), "laid on white"
+    assert (open_picture(tmp_path / "out.jpg").color > 250).all(), "transparent areas became white"
 
 
 def test_rgb8_of_deep_and_grey_pictures(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ WRITTEN = [name for name, known in FORMATS.items() if known.bits]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_content_counts_and_not_the_name(tmp_path: Path, name: str) -> None:
+def test_formats_are_detected_by_content_not_by_name(tmp_path: Path, name: str) -> None:
     known = FORMATS[name]
     source = write(tmp_path / f"in{known.suffixes[0]}", random((8, 8, 3)), "srgb")
     lying = source.rename(tmp_path / "in.dat")
@@ -231,52 +233,3 @@ def test_names_with_brackets_are_only_names(tmp_path: Path) -> None:
     source = write(tmp_path / "in.png", random((8, 8, 3)), "srgb").rename(tmp_path / "a[page=1].png")
     save(source, tmp_path / "b[Q=1] %d.png")
     assert np.array_equal(open_picture(tmp_path / "b[Q=1] %d.png").color, open_picture(source).color)
-
-
-def test_sizes_beyond_a_format_are_refused() -> None:
-    check_encodable(Path("a.webp"), FORMATS["WebP"], width=16_383, height=16_383)
-    with pytest.raises(PictureError, match="16383"):
-        check_encodable(Path("a.webp"), FORMATS["WebP"], width=16_384, height=10)
-
-
-def test_a_reserved_name_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "out.png"
-    with pytest.raises(KeyError), reserve(target, overwrite=False) as temporary:
-        temporary.write_text(str({}["half"]))
-    assert list(tmp_path.iterdir()) == []
-    with reserve(target, overwrite=False) as temporary:
-        temporary.write_text("whole")
-        assert not target.exists()
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
-    with pytest.raises(PictureError, match="overwrite"), reserve(target, overwrite=False):
-        pass
-    with reserve(target, overwrite=True) as temporary:
-        temporary.write_text("new")
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
-
-
-def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    target = tmp_path / "out.png"
-    reserved = reserve(target, overwrite=False)
-    reserved.__enter__().write_text("ours")
-    target.write_text("theirs")
-    with pytest.raises(PictureError, match="exists"):
-        reserved.__exit__(None, None, None)
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["theirs"]
-
-
-def test_links_and_special_files_as_targets(tmp_path: Path) -> None:
-    real, link, dangling = tmp_path / "real.png", tmp_path / "link.png", tmp_path / "dangling.png"
-    real.write_text("old")
-    link.symlink_to(real)
-    dangling.symlink_to(tmp_path / "nowhere.png")
-    os.mkfifo(tmp_path / "pipe.png")
-    for path in (link, dangling, tmp_path / "pipe.png", Path("/dev/null")):
-        with pytest.raises(PictureError), reserve(path, overwrite=False):
-            pass
-    with pytest.raises(PictureError, match="regular"), reserve(tmp_path / "pipe.png", overwrite=True):
-        pass
-    with reserve(link, overwrite=True) as temporary:
-        temporary.write_text("new")
-    assert link.is_symlink()
-    assert real.read_text() == "new"

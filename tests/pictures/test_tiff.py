@@ -1,4 +1,4 @@
-"""TIFF files that libvips alone reads wrongly or half: tiles, color spaces, tags."""
+"""TIFF files that libvips alone reads wrongly or incompletely: tiles, color spaces, tags."""
 
 import contextlib
 import io
@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mafdn.errors import DamagedError, PictureError
-from mafdn.pictures.encoding import Options, save_picture
+from mafdn.pictures.codecs.tiff_directory import TILE_BYTES, TILE_OFFSETS, parse_directory, read_directory
+from mafdn.pictures.encoding import EncodeOptions, save_picture
 from mafdn.pictures.formats import format_of_name
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.pictures.tiff import TILE_BYTES, TILE_OFFSETS, parse_directory, read_directory
 
 Order = Literal["<", ">"]
 Tags = Mapping[int, tuple[int, ...] | bytes]
@@ -89,7 +89,7 @@ def test_a_tile_beyond_the_end_is_refused_by_the_header(tmp_path: Path, tag: int
         read_header(path)
 
 
-def test_a_damaged_tile_is_told(tmp_path: Path) -> None:
+def test_a_damaged_tile_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "in.tif"
     image = pyvips.Image.new_from_array(RGB, interpretation="srgb")
     image.tiffsave(str(path), tile=True, tile_width=16, tile_height=16, compression="deflate")
@@ -103,7 +103,7 @@ def test_a_damaged_tile_is_told(tmp_path: Path) -> None:
         open_picture(path)
 
 
-def test_tiles_left_out_on_purpose_are_black_and_told(tmp_path: Path) -> None:
+def test_omitted_tiles_are_black_with_a_note(tmp_path: Path) -> None:
     path = tmp_path / "in.tif"
     path.write_bytes(
         make(RGB, {TILE_OFFSETS: (0, *(8 + n * 768 for n in range(1, 12))), TILE_BYTES: (0, *[768] * 11)}, tile=16)
@@ -112,7 +112,7 @@ def test_tiles_left_out_on_purpose_are_black_and_told(tmp_path: Path) -> None:
     assert (picture.color[:16, :16] == 0).all()
     assert np.array_equal(picture.color[16:], RGB[16:])
     assert len(picture.notes) == 1
-    assert picture.notes[0].startswith("tiles that the file leaves out (1) were taken as black")
+    assert picture.notes[0].startswith("tiles that the file omits (1) became black")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_tiles_left_out_on_purpose_are_black_and_told(tmp_path: Path) -> None:
         ("ITU Lab", RGB, {262: (10,)}),
     ],
 )
-def test_color_spaces_that_are_not_read_are_named(tmp_path: Path, name: str, pixels: np.ndarray, tags: Tags) -> None:
+def test_unsupported_color_spaces_are_named(tmp_path: Path, name: str, pixels: np.ndarray, tags: Tags) -> None:
     path = tmp_path / "in.tif"
     path.write_bytes(make(pixels, tags))
     for opened in (read_header, open_picture):
@@ -135,7 +135,7 @@ def test_color_spaces_that_are_not_read_are_named(tmp_path: Path, name: str, pix
         assert not isinstance(caught.value, DamagedError)
 
 
-def test_color_spaces_that_libvips_reads_rightly_stay(tmp_path: Path) -> None:
+def test_color_spaces_that_libvips_reads_correctly_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "deep-lab.tif"
     path.write_bytes(make(np.full((8, 8, 3), (32_896, 2_570, 63_222), np.uint16), {262: (8,)}))
     assert (open_picture(path).color[0, 0] // 257).tolist() == [129, 114, 134]
@@ -161,10 +161,10 @@ def test_further_samples_of_grey_are_alpha_only_where_named(
     if extra == (2, 0):
         assert picture.alpha is not None
         assert np.array_equal(picture.alpha, RGB[..., 1])
-        assert picture.notes == ("of 3 channels the first 2 were read",)
+        assert picture.notes == ("of 3 channels only the first 2 were read",)
     else:
         assert picture.alpha is None
-        assert picture.notes == ("of 3 channels the first was read",)
+        assert picture.notes == ("of 3 channels only the first was read",)
 
 
 TEXTS = {
@@ -188,11 +188,11 @@ def test_texts_of_a_tiff_become_exif(tmp_path: Path, order: Order, suffix: str) 
     block = bytes(cast(bytes, pyvips.Image.new_from_file(str(target)).get("exif-data")))
     written = parse_directory(io.BytesIO(block.removeprefix(b"Exif\0\0"))).texts
     assert {tag: text.rstrip(b"\0") for tag, text in written.items()} == {t: v.rstrip(b"\0") for t, v in TEXTS.items()}
-    save_picture(picture, target, format_of_name(target), options=Options(strip=True))
+    save_picture(picture, target, format_of_name(target), options=EncodeOptions(strip=True))
     assert "exif-ifd0-Artist" not in pyvips.Image.new_from_file(str(target), revalidate=True).get_fields()
 
 
-def test_texts_and_directories_of_a_tiff_that_are_lost_are_told(tmp_path: Path) -> None:
+def test_lost_texts_and_directories_of_a_tiff_are_noted(tmp_path: Path) -> None:
     source, target = tmp_path / "in.tif", tmp_path / "out.tif"
     source.write_bytes(make(RGB, {**TEXTS, 34_665: (8,), 34_853: (8,)}))
     picture = open_picture(source)

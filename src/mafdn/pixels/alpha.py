@@ -1,7 +1,4 @@
-"""Transparency: colors below it that leave no fringe, and edges of it that stay where they are.
-
-Public names: :func:`extended`, :func:`settle_alpha`.
-"""
+"""Transparency around upscaling: no fringes from hidden colors, no haze around opaque and clear areas."""
 
 from typing import Any, cast
 
@@ -11,30 +8,38 @@ from numpy.typing import NDArray
 from mafdn.pixels.rows import Rows, pieces
 
 NEAR = 8
-"""Pixels next to visible ones take the mean of their neighbors, ring by ring; farther ones that of wide blocks."""
+"""Distance in pixels up to which hidden pixels take the mean of their neighbors, ring by ring, not that of blocks."""
 LEVELS = 4
+"""Halvings from pixels to the smallest blocks that are computed for the whole picture."""
 BLOCK = 2**LEVELS
-"""Side of the smallest blocks that are known of the whole picture; smaller ones are found where they are needed."""
+"""Side of those blocks in pixels; smaller ones are computed where they are needed."""
 SNAP = 1 / 64
-"""Next to exactly opaque or clear pixels, what is as near to it as this becomes it: less than an eye sees."""
+"""Alpha within this distance of 0 or full (1) is snapped to it next to exactly clear or opaque pixels: invisible."""
+MIN_WEIGHT = 1e-3
+"""Weight of the faintest visible pixels, relative to opaque ones."""
 Floats = NDArray[np.float32]
 
 
-def extended(planes: Rows) -> Rows:
-    """``planes`` (H, W, C), the last of them alpha, the colors of visible pixels carried on into transparent ones.
+def bleed_colors(planes: Rows) -> Rows:
+    """Extend the colors of visible pixels into fully transparent ones.
 
-    What lies there is arbitrary, mostly black or white; a network would mix it into the edges. Visible pixels and alpha
-    stay as they are. Nothing changes where all or nothing is visible.
+    The colors stored there are arbitrary, mostly black or white, and a network would mix them into the edges.
+
+    Args:
+        planes: (H, W, C) uint8 or uint16, the last channel alpha.
+
+    Returns:
+        Rows of the same shape; visible pixels and alpha are unchanged, and so is all if every or no pixel is visible.
     """
     hidden, visible = False, False
     for _, piece in pieces(planes):
         clear = piece[..., -1] == 0
         hidden, visible = hidden or bool(clear.any()), visible or not clear.all()
-    return _ExtendedRows(planes) if hidden and visible else planes
+    return _BledRows(planes) if hidden and visible else planes
 
 
-class _ExtendedRows:
-    """The rows of :func:`extended`, found as they are asked for; only the wide blocks are known beforehand."""
+class _BledRows:
+    """The result of `bleed_colors`, computed when rows are read; only the blocks are computed beforehand."""
 
     def __init__(self, planes: Rows) -> None:
         self.shape, self.dtype, self._planes = planes.shape, planes.dtype, planes
@@ -55,24 +60,29 @@ class _ExtendedRows:
         return planes[start - top : stop - top]
 
 
-def settle_alpha(larger: NDArray[Any], top: int, alpha: Rows, size: tuple[int, int]) -> None:
-    """Make ``larger`` (h, W'), the rows from ``top`` on of an alpha upscaled to ``size`` (H', W'), clear or opaque.
+def snap_alpha(resized: NDArray[Any], top: int, original: Rows, shape: tuple[int, int]) -> None:
+    """Make resized alpha exactly clear or opaque, in place, where the original is.
 
-    That is done in place, and exactly where the last channel of ``alpha`` (H, W, C) is. Both are integers over their
-    full range. It holds inside areas that are wholly the one or the other; next to their edges the values that all but
-    reach an end of the range are put there.
+    Inside clear and opaque areas of the original all values are replaced. Next to their edges, values within `SNAP` of
+    clear or opaque are.
+
+    Args:
+        resized: (h, W') rows of the resized alpha: unsigned integers over their full range.
+        top: Number of the first of these rows.
+        original: (H, W, C) picture with alpha as its last channel: unsigned integers over their full range.
+        shape: (H', W') of the whole resized alpha.
     """
-    full = int(np.iinfo(alpha.dtype).max)
-    limit = int(np.iinfo(larger.dtype).max)
+    full = int(np.iinfo(original.dtype).max)
+    limit = int(np.iinfo(resized.dtype).max)
     snap = round(limit * SNAP)
-    above, below = _around_of(np.arange(top, top + len(larger)), alpha.shape[0], size[0])
-    before, behind = _around_of(np.arange(size[1]), alpha.shape[1], size[1])
+    above, below = _around_of(np.arange(top, top + len(resized)), original.shape[0], shape[0])
+    before, behind = _around_of(np.arange(shape[1]), original.shape[1], shape[1])
     first = int(above[0])
-    values = alpha[first : int(below[-1])][..., -1]
+    values = original[first : int(below[-1])][..., -1]
     for value, end in ((0, 0), (full, limit)):
         down = _summed(values == value, 0)
-        for start in range(0, len(larger), 256):  # counts of the result's size would weigh as much as it
-            band, lines = larger[start : start + 256], slice(start, start + 256)
+        for start in range(0, len(resized), 256):  # counts of the result's size would weigh as much as it
+            band, lines = resized[start : start + 256], slice(start, start + 256)
             across = _summed(down[below[lines] - first] - down[above[lines] - first], 1)
             count = across[:, behind] - across[:, before]
             inside = count == (below - above)[lines, None] * (behind - before)
@@ -80,33 +90,36 @@ def settle_alpha(larger: NDArray[Any], top: int, alpha: Rows, size: tuple[int, i
             band[inside | (almost & (count > 0))] = end
 
 
-def _around_of(places: NDArray[Any], length: int, larger: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """From where to where pixels of ``length`` make those at ``places`` of ``larger``, a neighbor on either side."""
-    first, last = places * length // larger, -(-(places + 1) * length // larger)
+def _around_of(places: NDArray[Any], length: int, resized: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Start and stop of the original pixels that positions along a resized axis depend on.
+
+    `length` and `resized` are the axis's lengths; a neighbor on either side is included.
+    """
+    first, last = places * length // resized, -(-(places + 1) * length // resized)
     return np.maximum(first - 1, 0), np.minimum(last + 1, length)
 
 
 def _summed(values: NDArray[Any], axis: int) -> NDArray[np.int64]:
-    """Sums of all that come before each place along ``axis``, and of all."""
+    """Cumulative sums along `axis`, starting with 0."""
     pad = [(1, 0) if axis == a else (0, 0) for a in (0, 1)]
     return np.cumsum(np.pad(values, pad), axis, np.int64)
 
 
 def _weighted(planes: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Colors with zeros where nothing is visible, and how much each pixel counts."""
+    """(h, w, C - 1) colors, zero where hidden, and the (h, w) weight of each pixel."""
     alpha = planes[..., -1]
     colors = planes[..., :-1].astype(np.float32)
     colors[alpha == 0] = 0
-    # Faint pixels hold little of their color and much of its rounding: stronger neighbors count for more.
-    weight = np.maximum(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, 1e-3)
+    # The colors of faint pixels are mostly rounding error: stronger neighbors count for more.
+    weight = np.maximum(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, MIN_WEIGHT)
     return colors, np.where(alpha > 0, weight, 0).astype(np.float32)
 
 
 def _filled(planes: NDArray[Any], wide: Floats) -> Floats:
-    """The colors of ``planes``, carried on: ring by ring near visible pixels, else those of blocks.
+    """(h, w, C - 1) colors of `planes`, extended ring by ring near visible pixels, else by blocks.
 
-    ``wide`` has the colors of the blocks of :data:`BLOCK` pixels. What lies :data:`NEAR` rows from the first and the
-    last that are not the picture's can be wrong.
+    `wide` holds the colors of the blocks of side `BLOCK`. Up to `NEAR` rows from a cut edge of the picture can be
+    wrong.
     """
     filled, weight = _weighted(planes)
     known = (weight > 0).astype(np.float32)
@@ -126,7 +139,7 @@ def _filled(planes: NDArray[Any], wide: Floats) -> Floats:
 
 
 def _around(values: Floats) -> Floats:
-    """The sum of the 3x3 values around every pixel of (H, W, C), zeros outside."""
+    """The sum of the 3x3 values around every pixel of (h, w, C), zeros outside."""
     down = values.copy()
     down[1:] += values[:-1]
     down[:-1] += values[1:]
@@ -137,7 +150,7 @@ def _around(values: Floats) -> Floats:
 
 
 def _blocks(planes: NDArray[Any]) -> tuple[Floats, Floats]:
-    """The weighted sums of the colors in blocks of :data:`BLOCK` pixels, (h, w, C), and of the weights, (h, w)."""
+    """Weighted color sums (h / BLOCK, w / BLOCK, C - 1) and weight sums (h / BLOCK, w / BLOCK) of blocks."""
     colors, weight = _weighted(planes)
     sums, weights = colors * weight[..., None], weight[..., None]
     for _ in range(LEVELS):
@@ -146,10 +159,12 @@ def _blocks(planes: NDArray[Any]) -> tuple[Floats, Floats]:
 
 
 def _pull(sums: Floats, weights: Floats, *, coarse: Floats | None = None) -> Floats:
-    """Every pixel's color as the weighted mean of the smallest block of 2^k pixels' side that has any weight.
+    """Every pixel's color as the weighted mean of the smallest block, of side 2^k, with any weight.
 
-    ``sums`` (h, w, C) are of colors times ``weights`` (h, w). ``coarse`` has the colors of blocks of :data:`BLOCK`; not
-    given, blocks grow until there is only one.
+    Args:
+        sums: (h, w, C) colors times weights.
+        weights: (h, w) weights.
+        coarse: Colors of the blocks of side `BLOCK`; `None` to let blocks grow until there is only one.
     """
     levels = [(sums, weights)]
     while len(levels) <= LEVELS if coarse is not None else max(levels[-1][1].shape) > 1:
@@ -163,6 +178,7 @@ def _pull(sums: Floats, weights: Floats, *, coarse: Floats | None = None) -> Flo
 
 
 def _halved(values: Floats) -> Floats:
+    """Sums of 2x2 values, zeros beyond the edge."""
     height, width = values.shape[:2]
     padded = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
     return padded[0::2, 0::2] + padded[1::2, 0::2] + padded[0::2, 1::2] + padded[1::2, 1::2]

@@ -1,4 +1,4 @@
-"""What PNG, JPEG and PPM files say of themselves that libvips does not tell."""
+"""PNG files: what their chunks state that libvips does not report."""
 
 import struct
 import zlib
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from mafdn.pictures.chunks import read_chunks
+from mafdn.pictures.codecs.png import read_chunks
 from mafdn.pictures.reading import open_picture
 
 COLORS = pyvips.Image.new_from_array(np.full((8, 8, 3), (200, 90, 30), np.uint8), interpretation="srgb")
@@ -29,44 +29,11 @@ def png(
     return path
 
 
-def mpo(path: Path, kinds: Sequence[int], *, order: str = "<", entries: bytes | None = None) -> Path:
-    """A JPEG file whose index lists pictures of these types."""
-    listed = b"".join(struct.pack(f"{order}4I", kind, 1000, 0, 0) for kind in kinds) if entries is None else entries
-    mark = b"II" if order == "<" else b"MM"
-    index = mark + struct.pack(f"{order}HIH", 42, 8, 1) + struct.pack(f"{order}HHII", 0xB002, 7, len(listed), 26)
-    segment = b"MPF\0" + index + bytes(4) + listed
-    other = b"\xff\xe2\0\x06ICC_"
-    content = COLORS.jpegsave_buffer()
-    start = content[:2] + other + b"\xff\xff\xff\xe2" + struct.pack(">H", len(segment) + 2)
-    path.write_bytes(start + segment + content[2:] + COLORS.jpegsave_buffer())
-    return path
-
-
-def test_an_animated_png_is_told(tmp_path: Path) -> None:
+def test_an_animated_png_is_noted(tmp_path: Path) -> None:
     frames = (b"acTL", struct.pack(">2I", 3, 0))
     assert open_picture(png(tmp_path / "moving.png", frames)).notes == (ONE_OF_THREE,)
     assert open_picture(png(tmp_path / "late.png", frames, after=True)).notes == ()
     assert open_picture(png(tmp_path / "still.png", (b"acTL", struct.pack(">2I", 1, 0)))).notes == ()
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-def test_a_jpeg_of_several_pictures_is_told(tmp_path: Path, order: str) -> None:
-    stereo = mpo(tmp_path / "stereo.jpg", [0x2003_0000 + 0x02_0002, 0x02_0002], order=order)
-    assert open_picture(stereo).notes == ("only the first of 2 pictures was read",)
-    preview = mpo(tmp_path / "preview.jpg", [0x2003_0000, 0x01_0001, 0x01_0002], order=order)
-    assert open_picture(preview).notes == (), "thumbnails are no loss"
-    assert open_picture(mpo(tmp_path / "odd.jpg", [], entries=b"odd", order=order)).notes == ()
-
-
-@pytest.mark.parametrize(
-    ("start", "pixels"), [(b"P6 2 1 255\n", 6), (b"P5\n2 1\n65535\n", 4), (b"P4 9 1\n", 2), (b"P5 2 1 100\n", 2)]
-)
-def test_further_pictures_in_a_ppm_are_told(tmp_path: Path, start: bytes, pixels: int) -> None:
-    path = tmp_path / "in.ppm"
-    one = start + bytes(pixels)
-    for rest, told in ((b"", False), (b"\n", False), (b"trailing", False), (one, True), (b"\n" + one, True)):
-        path.write_bytes(one + rest)
-        assert ("only the first of several pictures was read" in open_picture(path).notes) == told, rest
 
 
 SRGB = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)
@@ -95,7 +62,7 @@ def points(values: Sequence[int]) -> tuple[bytes, bytes]:
         ([(b"gAMA", b"odd")], None),
     ],
 )
-def test_a_gamma_and_primaries_that_are_not_those_of_srgb_are_told(
+def test_gamma_and_primaries_other_than_srgb_are_noted(
     tmp_path: Path, chunks: list[tuple[bytes, bytes]], what: str | None
 ) -> None:
     picture = open_picture(png(tmp_path / "in.png", *chunks))
@@ -118,7 +85,7 @@ def test_colors_that_a_png_states_by_number(tmp_path: Path) -> None:
     assert (grey.profile, grey.notes) == (None, ())
     for number, name in ((16, "PQ"), (18, "HLG")):
         bright = open_picture(png(tmp_path / f"{name}.png", (b"cICP", bytes([9, number, 0, 1]))))
-        assert bright.notes == (f"its values for bright displays ({name}) were taken as sRGB",)
+        assert bright.notes == (f"its HDR values ({name}) were taken as sRGB",)
     assert open_picture(png(tmp_path / "usual.png", (b"cICP", bytes([1, 13, 0, 1])))).notes == ()
 
 

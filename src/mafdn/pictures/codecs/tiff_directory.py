@@ -1,9 +1,7 @@
-"""What the first directory of a TIFF file says that libvips does not tell, or does not heed.
+"""The first directory of a TIFF file, parsed for what libvips does not report or check.
 
-libvips reads tiles that are missing or damaged as black unless warnings are errors, and takes colors in spaces it does
-not know for RGB.
-
-Public names: :class:`Directory`, :func:`read_directory`, :func:`parse_directory`, :func:`check_directory`.
+libvips decodes tiles that are missing or damaged as black unless warnings are errors, and takes color spaces that it
+does not know for RGB.
 """
 
 import os
@@ -16,87 +14,102 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.formats import damaged
-from mafdn.pictures.metadata import TAGS
+from mafdn.pictures.libvips import damaged
 
+# Tags.
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 EXIF, GPS = 34_665, 34_853
-PIXELS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
-NUMBERS = PIXELS | {EXIF, GPS, STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
-YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
-TO_RGB = (6, 7, 33_003, 33_005)
-"""The compressions (kinds of JPEG) whose decoders make RGB of YCbCr."""
 MP_ENTRIES = 0xB002
-"""The list of pictures in the directory that a JPEG of several pictures has."""
-TEXTS = frozenset({MP_ENTRIES, *TAGS})
-FURTHER = {EXIF: "EXIF", GPS: "GPS"}
-"""The directories beside the first one that hold metadata."""
+"""The list of pictures, in the directory that a JPEG file of several pictures has."""
+TEXT_TAGS = {271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist", 33_432: "Copyright"}
+"""Texts that TIFF stores in the directory itself and other formats in EXIF, with the same numbers and these names."""
+PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
+NUMBER_TAGS = PIXEL_TAGS | {EXIF, GPS, STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+BYTE_TAGS = frozenset({MP_ENTRIES, *TEXT_TAGS})
+METADATA_DIRECTORIES = {EXIF: "EXIF", GPS: "GPS"}
+"""Tags of directories that hold metadata."""
+
+# Values.
+YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
+"""Color spaces (PhotometricInterpretation)."""
+DECODED_TO_RGB = (6, 7, 33_003, 33_005)
+"""Compressions (kinds of JPEG) whose decoders convert YCbCr to RGB."""
 INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
-"""The types of unsigned whole numbers."""
+"""Entry types of unsigned integers, as NumPy types."""
 ASCII, UNDEFINED = 2, 7
-MOST_ENTRIES, MOST_NUMBERS, LONGEST_TEXT = 4_096, 1 << 24, 1 << 13
-"""Of a directory, as for libtiff, and of one entry: tiles of 16x16 pixels of the largest picture are 4 million."""
+"""Entry types of bytes."""
+
+# Limits.
+MOST_ENTRIES = 4_096
+"""Entries in a directory, as in libtiff."""
+MOST_NUMBERS = 1 << 24
+"""Numbers in an entry; the largest picture has 4 million tiles of 16x16 pixels."""
+LONGEST_TEXT = 1 << 13
+"""Bytes in an entry."""
 NONE = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Directory:
-    """The entries of a directory that are of use here, by tag; those that make no sense are left out."""
+    """Entries of a directory by tag; invalid ones are left out."""
 
     numbers: Mapping[int, NDArray[np.uint64]]
+    """Entries of unsigned integers."""
     texts: Mapping[int, bytes]
+    """Entries of bytes."""
     order: str
-    """Of bytes, as :mod:`struct` calls it."""
+    """Byte order as in `struct`: `<` or `>`."""
     size: int
-    """Of the file, in bytes."""
+    """Size of the file in bytes."""
 
     @property
     def tiled(self) -> bool:
+        """Whether the pixels are stored in tiles, not strips."""
         return TILE_WIDTH in self.numbers
 
     @property
-    def alpha(self) -> bool:
-        """Whether the first sample beyond the colors is said to be alpha."""
+    def extra_is_alpha(self) -> bool:
+        """Whether the first sample beyond the colors is declared as alpha."""
         return self.first(EXTRA_SAMPLES) in (1, 2)
 
     @property
     def unknown_space(self) -> str | None:
-        """The name of the color space where libvips would read it wrongly or not at all."""
+        """Name of the color space if libvips decodes it wrongly or not at all, else `None`."""
         space = self.first(PHOTOMETRIC)
-        if space == YCBCR and self.first(COMPRESSION) not in TO_RGB:
-            whole = self.numbers.get(SUBSAMPLING, NONE).tolist() == [1, 1]
-            return "YCbCr" if whole else None  # libtiff converts what is subsampled, which is so where nothing is said
+        if space == YCBCR and self.first(COMPRESSION) not in DECODED_TO_RGB:
+            full = self.numbers.get(SUBSAMPLING, NONE).tolist() == [1, 1]
+            return "YCbCr" if full else None  # libtiff converts subsampled pixels; subsampling is the default
         if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
             return "8-bit CIELab"
         return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
 
     @property
-    def further(self) -> list[str]:
-        """What metadata the file has in directories of their own."""
-        return [name for tag, name in FURTHER.items() if self.first(tag) > 0]
+    def metadata_directories(self) -> list[str]:
+        """Names of the metadata stored in separate directories."""
+        return [name for tag, name in METADATA_DIRECTORIES.items() if self.first(tag) > 0]
 
     @property
-    def absent(self) -> int:
-        """How many tiles are left out of the file on purpose, as sparse files have it: they are black."""
+    def absent_tiles(self) -> int:
+        """Number of tiles that a sparse file leaves out on purpose; they are black."""
         offsets, lengths = self._tiles()
         return int(np.count_nonzero((offsets == 0) & (lengths == 0)))
 
     @property
     def complete(self) -> bool:
-        """Whether every tile that is stated lies inside the file."""
+        """Whether every listed tile lies inside the file."""
         offsets, lengths = self._tiles()
         inside = np.minimum(offsets, np.uint64(self.size))
         return bool(np.all((offsets == inside) & (lengths <= np.uint64(self.size) - inside)))
 
     def first(self, tag: int) -> int:
-        """The first number of an entry, or -1."""
+        """The first number of an entry, or -1 if there is none."""
         return next(iter(self.numbers.get(tag, NONE).tolist()), -1)
 
     def _tiles(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        # libtiff takes strips' tags for tiles' too
+        # libtiff accepts the tags of strips for tiles too
         offsets = self.numbers.get(TILE_OFFSETS, self.numbers.get(STRIP_OFFSETS, NONE))
         lengths = self.numbers.get(TILE_BYTES, self.numbers.get(STRIP_BYTES, NONE))
         both = min(len(offsets), len(lengths))
@@ -104,7 +117,7 @@ class Directory:
 
 
 def read_directory(path: Path) -> Directory:
-    """The first directory of a TIFF or BigTIFF file; raises :class:`DamagedError` when there is none."""
+    """Parse the first directory of a TIFF or BigTIFF file; raises `DamagedError` if it is invalid."""
     with path.open("rb") as file:
         try:
             return parse_directory(file)
@@ -113,7 +126,7 @@ def read_directory(path: Path) -> Directory:
 
 
 def parse_directory(file: BinaryIO) -> Directory:
-    """The first directory of what is in ``file``; raises :class:`ValueError` with the reason when there is none."""
+    """Parse the first directory in `file`; raises `ValueError` with the reason if it is invalid."""
     size = file.seek(0, os.SEEK_END)
     order = "<" if _part(file, 0, 2) == b"II" else ">"
     big = struct.unpack(f"{order}H", _part(file, 2, 2)) == (43,)
@@ -121,21 +134,21 @@ def parse_directory(file: BinaryIO) -> Directory:
     counted, entry = (8, 20) if big else (2, 12)
     count = struct.unpack(f"{order}{'Q' if big else 'H'}", _part(file, place, counted))[0]
     if not 0 < count <= MOST_ENTRIES:
-        raise ValueError("its first directory makes no sense")
+        raise ValueError("its first directory is invalid")
     table = _part(file, place + counted, count * entry)
     numbers: dict[int, NDArray[np.uint64]] = {}
     texts: dict[int, bytes] = {}
     for number in range(count):
         tag, kind, length = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", table, number * entry)
         inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
-        if tag in NUMBERS and tag not in numbers and kind in INTEGERS:
+        if tag in NUMBER_TAGS and tag not in numbers and kind in INTEGERS:
             if length > MOST_NUMBERS:
-                raise ValueError("its first directory makes no sense")
+                raise ValueError("its first directory is invalid")
             dtype = np.dtype(order + INTEGERS[kind])
             data = _value(file, inline, length * dtype.itemsize, order)
             if data is not None:
                 numbers[tag] = np.frombuffer(data, dtype).astype(np.uint64)
-        elif tag in TEXTS and tag not in texts and kind in (ASCII, UNDEFINED) and length <= LONGEST_TEXT:
+        elif tag in BYTE_TAGS and tag not in texts and kind in (ASCII, UNDEFINED) and length <= LONGEST_TEXT:
             data = _value(file, inline, length, order)
             if data is not None:
                 texts[tag] = data
@@ -143,15 +156,15 @@ def parse_directory(file: BinaryIO) -> Directory:
 
 
 def check_directory(path: Path, directory: Directory) -> None:
-    """Raise :class:`PictureError` for a color space that is not read, its child for tiles that are not in the file."""
+    """Raise `PictureError` for an unsupported color space and `DamagedError` for tiles outside the file."""
     if directory.unknown_space:
-        raise PictureError(f"{shown(path)} is a TIFF in {directory.unknown_space}; convert it to RGB first")
+        raise PictureError(f"{printable(path)} is a TIFF in {directory.unknown_space}; convert it to RGB first")
     if directory.tiled and not directory.complete:
-        raise damaged(path, "not all of its tiles are there")
+        raise damaged(path, "some of its tiles are missing")
 
 
 def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | None:
-    """The bytes of an entry, in itself or elsewhere; ``None`` when they are not all in the file."""
+    """The bytes of an entry, stored inline or elsewhere; `None` if they reach beyond the file."""
     if length <= len(inline):
         return inline[:length]
     place = struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
@@ -162,6 +175,7 @@ def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | No
 
 
 def _part(file: BinaryIO, place: int, length: int) -> bytes:
+    """`length` bytes from `place` on; raises `ValueError` if they reach beyond the file."""
     if place + length <= file.seek(0, os.SEEK_END):
         file.seek(place)
         return file.read(length)

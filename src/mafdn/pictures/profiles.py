@@ -1,41 +1,67 @@
-"""What an ICC profile says of the numbers in a picture: whether it fits them, and its tone curves.
+"""Color profiles: whether one fits a picture, its tone curves, and profiles for colors stated by number.
 
-A network has seen pictures encoded for displays. The encoded values of sRGB, Display P3, Adobe RGB, ProPhoto and the
-like go through it as they are, so no gamut is ever clipped and the same profile fits the result. Only where the tone
-curve is not that of a display (linear light, above all) are the values brought onto the curve of sRGB for the network
-and back after: channel by channel, so that the primaries, and with them the gamut, stay. A profile of look-up tables
-alone is taken as it is.
-
-Public names: :func:`check_profile`, :class:`Tone`, :func:`find_tone`.
+Networks are trained on pictures encoded for displays. The encoded values of sRGB, Display P3, Adobe RGB, ProPhoto and
+the like are fed to the network unchanged, so that no gamut is ever clipped and the same profile fits the result. Only
+if the tone curve is not that of a display (linear light, above all) are the values converted to the curve of sRGB for
+the network and back afterwards: channel by channel, so that primaries and gamut are preserved. A profile that consists
+of lookup tables alone is not converted.
 """
 
 import struct
 from dataclasses import dataclass
 
 import numpy as np
+import pyvips
 from numpy.typing import NDArray
 
 Curve = NDArray[np.float32]
+"""From signal to light, both in [0, 1], at `STEPS` points."""
 
 SPACES = {1: b"GRAY", 3: b"RGB "}
+"""Color spaces of ICC profiles by number of channels."""
 CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
-CURVES = {1: (b"kTRC",), 3: (b"rTRC", b"gTRC", b"bTRC")}
+"""Classes of ICC profiles that describe pictures."""
+CURVE_TAGS = {1: (b"kTRC",), 3: (b"rTRC", b"gTRC", b"bTRC")}
+"""ICC tags of the tone curves by number of channels."""
 DISPLAY_GAMMA = (1.4, 3.2)
-"""Between them, at half signal, lie the curves of displays: 1.8 to 2.6, sRGB, BT.1886 and L*."""
+"""Range of the gamma at half signal that counts as a display's: it holds 1.8 to 2.6, sRGB, BT.1886 and L*."""
 STEPS = 65_536
-PARAMETERS = (1, 3, 4, 5, 7)
+"""Points of a tone curve."""
+PARAMETER_COUNTS = (1, 3, 4, 5, 7)
+"""Parameters of each type of parametric curve."""
+UNKNOWN_PRIMARIES, SRGB_PRIMARIES, P3_PRIMARIES = 2, 1, 12
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tone:
-    """Both ways between a profile's own numbers and display-like ones, as tables over [0, 1] for every channel."""
+    """Conversion between a profile's own tone curves and the curve of sRGB, as one table per channel over [0, 1]."""
 
     to_display: tuple[Curve, ...]
     from_display: tuple[Curve, ...]
 
 
+def profile_of_cicp(primaries: int, transfer: int) -> tuple[bytes | None, str | None]:
+    """Find a profile for colors stated by number, as PNG, AVIF and HEIC can (ITU-T H.273).
+
+    Args:
+        primaries: Number of the color primaries.
+        transfer: Number of the transfer characteristics.
+
+    Returns:
+        The ICC profile, `None` for sRGB; and a note where something else is taken as sRGB.
+    """
+    if transfer in HDR_TRANSFERS:
+        return None, f"its HDR values ({HDR_TRANSFERS[transfer]}) were taken as sRGB"
+    if primaries == P3_PRIMARIES:
+        return bytes(pyvips.Operation.call("profile_load", "p3")), None
+    if primaries not in (SRGB_PRIMARIES, UNKNOWN_PRIMARIES):
+        return None, f"its colors (primaries {primaries} of H.273, no profile) were taken as sRGB"
+    return None, None
+
+
 def check_profile(profile: bytes, channels: int) -> str | None:
-    """Why ``profile`` cannot describe a picture of 1 (grey) or 3 (RGB) channels; ``None`` when it can."""
+    """Why `profile` cannot describe a picture of 1 (grey) or 3 (RGB) channels; `None` if it can."""
     try:
         tags = _tags(profile)
     except (struct.error, ValueError):
@@ -45,11 +71,11 @@ def check_profile(profile: bytes, channels: int) -> str | None:
     if profile[16:20] != SPACES[channels]:
         space = profile[16:20].decode("latin-1").strip()
         return f"its color profile is for {space}, which the picture is not"
-    missing = [name for name in CURVES[channels] if name not in tags]
+    missing = [name for name in CURVE_TAGS[channels] if name not in tags]
     if missing and b"A2B0" not in tags and b"A2B1" not in tags:
         return "its color profile is incomplete"
     try:
-        for name in CURVES[channels]:
+        for name in CURVE_TAGS[channels]:
             if name in tags:
                 _curve(tags[name])
     except (struct.error, ValueError):
@@ -58,13 +84,13 @@ def check_profile(profile: bytes, channels: int) -> str | None:
 
 
 def find_tone(profile: bytes | None, channels: int) -> Tone | None:
-    """How to bring a picture with this (checked) profile onto a display's tone curve; ``None`` when it is on one."""
+    """The tone conversion for a picture with this (checked) profile; `None` if its curves are those of a display."""
     if profile is None:
         return None
     tags = _tags(profile)
-    if not all(name in tags for name in CURVES[channels]):
+    if not all(name in tags for name in CURVE_TAGS[channels]):
         return None
-    curves = [_curve(tags[name]) for name in CURVES[channels]]
+    curves = [_curve(tags[name]) for name in CURVE_TAGS[channels]]
     if all(_is_display_like(curve) or not _is_rising(curve) for curve in curves):
         return None
     grid = np.linspace(0, 1, STEPS, dtype=np.float32)
@@ -76,10 +102,10 @@ def find_tone(profile: bytes | None, channels: int) -> Tone | None:
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
-    """The profile's tags by signature; raises ``ValueError`` or ``struct.error`` when it is not whole."""
+    """The profile's tags by signature; raises `ValueError` or `struct.error` if it is damaged."""
     size, count = struct.unpack_from(">I", profile)[0], struct.unpack_from(">I", profile, 128)[0]
     if not 132 <= size <= len(profile) or profile[36:40] != b"acsp" or count > 200:
-        raise ValueError("no profile")
+        raise ValueError("not a profile")
     tags: dict[bytes, bytes] = {}
     for number in range(count):
         name, start, length = struct.unpack_from(">4sII", profile, 132 + 12 * number)
@@ -90,7 +116,7 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
 
 
 def _curve(tag: bytes) -> Curve:
-    """From signal to light, both in [0, 1], at :data:`STEPS` points."""
+    """Evaluate a tone curve tag; raises `ValueError` or `struct.error` if it is damaged."""
     x = np.linspace(0, 1, STEPS)
     if tag[:4] == b"curv":
         count = struct.unpack_from(">I", tag, 8)[0]
@@ -101,25 +127,25 @@ def _curve(tag: bytes) -> Curve:
             return (x ** (float(values[0]) / 256)).astype(np.float32)
         return np.interp(x, np.linspace(0, 1, count), values / 65_535).astype(np.float32)
     if tag[:4] != b"para":
-        raise ValueError("no curve")
+        raise ValueError("invalid tone curve")
     kind = struct.unpack_from(">H", tag, 8)[0]
-    if kind >= len(PARAMETERS):
-        raise ValueError("no curve")
-    given = [v / 65_536 for v in struct.unpack_from(f">{PARAMETERS[kind]}i", tag, 12)]
+    if kind >= len(PARAMETER_COUNTS):
+        raise ValueError("invalid tone curve")
+    parameters = [v / 65_536 for v in struct.unpack_from(f">{PARAMETER_COUNTS[kind]}i", tag, 12)]
     if kind == 0:
-        g, a, b, c, d, e, f = given[0], 1.0, 0.0, 0.0, -1.0, 0.0, 0.0
+        g, a, b, c, d, e, f = parameters[0], 1.0, 0.0, 0.0, -1.0, 0.0, 0.0
     elif kind <= 2:
-        g, a, b = given[:3]
+        g, a, b = parameters[:3]
         if a <= 0:
-            raise ValueError("no curve")
-        e = f = given[3] if kind == 2 else 0.0
+            raise ValueError("invalid tone curve")
+        e = f = parameters[3] if kind == 2 else 0.0
         c, d = 0.0, -b / a
     else:
-        g, a, b, c, d, e, f = (*given, 0.0, 0.0)[:7]
+        g, a, b, c, d, e, f = (*parameters, 0.0, 0.0)[:7]
     with np.errstate(all="ignore"):
         y = np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
     if not np.isfinite(y).all():
-        raise ValueError("no curve")
+        raise ValueError("invalid tone curve")
     return np.clip(y, 0, 1).astype(np.float32)
 
 

@@ -1,0 +1,32 @@
+"""The codecs: one module per family of picture formats, and the registry of all of them.
+
+To add a format, write a module with a `PictureFile` subclass and add that class to `CODECS`.
+"""
+
+from mafdn.pictures.codecs.base import PictureFile
+from mafdn.pictures.codecs.gif import GifFile
+from mafdn.pictures.codecs.heif import AvifFile, HeicFile
+from mafdn.pictures.codecs.jpeg import JpegFile
+from mafdn.pictures.codecs.png import PngFile
+from mafdn.pictures.codecs.pnm import PnmFile
+from mafdn.pictures.codecs.tiff import TiffFile
+from mafdn.pictures.codecs.webp import WebpFile
+
+__all__ = ["CODECS", "FORMATS"]
+
+CODECS: dict[str, type[PictureFile]] = {
+    codec.format.name: codec
+    for codec in (
+        JpegFile,
+        PngFile,
+        WebpFile,
+        TiffFile,
+        AvifFile,
+        GifFile,
+        PnmFile,
+        HeicFile,
+    )
+}
+"""All codecs by format name, in the order in which a file's content is compared with them."""
+FORMATS = {name: codec.format for name, codec in CODECS.items()}
+"""All formats by name."""

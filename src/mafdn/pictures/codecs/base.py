@@ -1,0 +1,79 @@
+"""What a codec is: how files of one format are opened, decoded and encoded."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pyvips
+
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.picture import Format, Picture
+
+DEFAULT_QUALITY = 95
+"""Encoder quality, 1 to 100, unless chosen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveOptions:
+    """How one picture is encoded; each codec uses what its format has."""
+
+    quality: int | None
+    """1 to 100; `None` for the format's default."""
+    lossless: bool
+    """Preserve every pixel exactly; `quality` is then ignored."""
+    bits: int
+    """Bits per channel to write, one of `Format.bits`."""
+    keep: int
+    """Flags (`VipsForeignKeep`) of the metadata to write."""
+
+
+class PictureFile(ABC):
+    """An opened picture file: the header has been read, the pixels have not."""
+
+    format: ClassVar[Format]
+    loader_class: ClassVar[str | None] = None
+    """The libvips class of this format's loaders, to be exempted from blocking; `None` if none is used."""
+
+    width: int
+    """Columns of the upright picture."""
+    height: int
+    """Rows of the upright picture."""
+    channels: int
+    """Channels as stored in the file."""
+    bits: int
+    """Bits per channel of the decoded pixels: 8 or 16."""
+
+    @abstractmethod
+    def __init__(self, path: Path) -> None:
+        """Read the header of `path`.
+
+        Raises:
+            PictureError: The header is of a kind that is not supported; `DamagedError` when it is invalid.
+            MissingPackageError: An optional decoder is not installed.
+            pyvips.Error: From libvips.
+        """
+
+    @abstractmethod
+    def decode(self, limits: Limits, *, spill_folder: Path | None) -> Picture:
+        """Decode the picture.
+
+        Args:
+            limits: Their time limit ends decoding.
+            spill_folder: Where to put the pixels in a temporary file; `None` to hold them in memory.
+
+        Raises:
+            PictureError: The pixels are of an unsupported kind, time or disk space ran out; `DamagedError` when the
+                file is damaged.
+            pyvips.Error: From libvips.
+        """
+
+    @staticmethod
+    def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
+        """Encode `image`, which has a depth and channels that the format stores, to `path`.
+
+        Raises:
+            pyvips.Error: From libvips.
+            OSError: From the system.
+        """
+        raise NotImplementedError("this format is only read")

@@ -1,0 +1,165 @@
+"""AVIF and HEIC files, both of the container HEIF.
+
+The libvips that pip installs reads and writes AVIF, but of HEIC it only reads the metadata. HEIC pixels are decoded by
+the extra `heic`: pi-heif, which bundles libheif and a decoder (LGPL) and no encoder.
+"""
+
+import struct
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyvips
+
+from mafdn._support.atomic import printable
+from mafdn.errors import MissingPackageError, PictureError
+from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.vips import VipsFile
+from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
+from mafdn.pictures.metadata import ICC
+from mafdn.pictures.picture import Format, Pixels
+from mafdn.pictures.profiles import profile_of_cicp
+
+AVIF_EFFORT = 3
+"""Encoder effort, 0 to 9; each step takes about twice the time and saves one or two percent of the size."""
+BRANDS_OF_BOTH = (b"mif1", b"msf1")
+"""Main brands of the container; for AVIF, `avif` is then among the compatible brands from byte 16 on."""
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", *BRANDS_OF_BOTH)
+CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+"""Number of channels by pi-heif's mode."""
+LONGEST_HEAD = 1 << 20
+"""Bytes at the beginning of a file in which the boxes that describe the picture are searched for."""
+
+
+class HeifFile(VipsFile):
+    """What AVIF and HEIC have in common."""
+
+    loader, loader_class = "heifload_source", "VipsForeignLoadHeif"
+
+    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
+        # libvips reads only profiles: without this, Display P3 would be taken as sRGB and turn pale.
+        return (None, None) if grey else _profile_of_boxes(self.path)
+
+
+class AvifFile(HeifFile):
+    """An AVIF file."""
+
+    format = Format(
+        name="AVIF",
+        magic=(
+            b"????ftypavif",
+            b"????ftypavis",
+            *(b"????ftyp" + brand + b"?" * gap + b"avif" for brand in BRANDS_OF_BOTH for gap in (4, 8, 12, 16)),
+        ),
+        suffixes=(".avif",),
+        largest_side=16_384,
+        alpha=True,
+        metadata=frozenset({"ICC", "EXIF", "XMP"}),
+        bits=(8, 10, 12),
+        grey=False,
+        lossy=True,
+        whole=True,
+    )
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        if image.format != "ushort":
+            return image, None
+        bits = 12 if field_of(image, "bits-per-sample", 10) == 12 else 10
+        return _over_full_range(image >> (16 - bits), image, bits), bits  # libvips shifts them up
+
+    @staticmethod
+    def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
+        # AVIF stores transparency at the quality of its colors, and only the highest keeps opaque parts opaque.
+        default = 100 if image.hasalpha() else DEFAULT_QUALITY
+        image.heifsave(
+            file_name(path),
+            compression="av1",
+            bitdepth=options.bits,
+            Q=default if options.quality is None else options.quality,
+            lossless=options.lossless,
+            subsample_mode="off",
+            effort=AVIF_EFFORT,
+            keep=options.keep,
+        )
+
+
+class HeicFile(HeifFile):
+    """A HEIC file, which is only read."""
+
+    format = Format(
+        name="HEIC",
+        magic=tuple(b"????ftyp" + brand for brand in HEIC_BRANDS),
+        suffixes=(".heic", ".heif", ".hif"),
+        largest_side=0,
+        alpha=True,
+        metadata=frozenset(),
+        bits=(),
+        whole=True,
+        written_as="AVIF",
+    )
+
+    def __init__(self, path: Path) -> None:
+        _require_decoder(path)
+        super().__init__(path)
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        pixels, bits = _decode_heic(self.path)
+        grey, deep = pixels.shape[2] < 3, pixels.dtype == np.uint16
+        decoded = pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(
+            interpretation=space_of(grey=grey, deep=deep), xres=image.xres, yres=image.yres
+        )
+        for name in image.get_fields():
+            if name == ICC or name.startswith(("exif-", "xmp-", "iptc-")):
+                decoded.set_type(image.get_typeof(name), name, image.get(name))
+        return (_over_full_range(decoded, decoded, bits), bits) if bits in (10, 12) else (decoded, None)
+
+
+def _over_full_range(values: pyvips.Image, like: pyvips.Image, bits: int) -> pyvips.Image:
+    """Stretch values of `bits` bits to 16, so that white is 65,535 exactly; the color space is that of `like`."""
+    full = (values.cast("double") * (65_535 / (2**bits - 1))).rint().cast("ushort")
+    return full.copy(interpretation=like.interpretation)
+
+
+def _profile_of_boxes(path: Path) -> tuple[bytes | None, str | None]:
+    """The profile for colors that the file states by number (a `colr` box), and a note on what is ignored."""
+    with path.open("rb") as file:
+        head = file.read(LONGEST_HEAD)
+    place = head.find(b"colrnclx")
+    if place < 0 or len(head) < place + 14:
+        return None, None
+    primaries, transfer = struct.unpack_from(">HH", head, place + 8)
+    return profile_of_cicp(primaries, transfer)
+
+
+def _require_decoder(path: Path) -> Any:
+    """Import pi-heif; raises `MissingPackageError` if it is not installed."""
+    try:
+        import pi_heif  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+    except ImportError:
+        message = f"{printable(path)} is HEIC, which needs pi-heif: pip install 'mafdn[heic]'"
+        raise MissingPackageError(message) from None
+    return cast(Any, pi_heif)
+
+
+def _decode_heic(path: Path) -> tuple[Pixels, int]:
+    """Decode a HEIC file.
+
+    Returns:
+        (H, W, 1 to 4) upright pixels, uint8 or (values of up to `bits` bits) uint16; and the bits per channel.
+
+    Raises:
+        DamagedError: The file is damaged.
+        PictureError: The pixels are neither grey nor RGB.
+    """
+    decoder = _require_decoder(path)
+    try:
+        image = decoder.open_heif(str(path), convert_hdr_to_8bit=False)
+        bits = int(image.info.get("bit_depth", 8))
+        mode, _, _ = str(image.mode).partition(";")
+        pixels = np.asarray(image)
+    except (ValueError, OSError, RuntimeError, EOFError, SyntaxError) as error:
+        raise damaged(path, " ".join(str(error).split())) from None
+    if mode not in CHANNELS:
+        raise PictureError(f"{printable(path)} has {mode} pixels; grey and RGB are supported")
+    pixels = pixels.reshape(*pixels.shape[:2], CHANNELS[mode])
+    return (pixels.astype(np.uint8), 8) if pixels.dtype.itemsize == 1 else (pixels.astype(np.uint16), bits)

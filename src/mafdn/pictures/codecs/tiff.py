@@ -1,0 +1,93 @@
+"""TIFF files."""
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pyvips
+
+from mafdn.pictures.codecs.base import SaveOptions
+from mafdn.pictures.codecs.tiff_directory import ASCII, TEXT_TAGS, check_directory, read_directory
+from mafdn.pictures.codecs.vips import VipsFile
+from mafdn.pictures.libvips import file_name
+from mafdn.pictures.metadata import EXIF
+from mafdn.pictures.picture import Format
+
+BIG = 2**31
+"""Bytes of pixels above which a file is written as BigTIFF and in tiles."""
+
+
+class TiffFile(VipsFile):
+    """A TIFF or BigTIFF file; its first directory is parsed for what libvips does not check or report."""
+
+    format = Format(
+        name="TIFF",
+        magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        suffixes=(".tif", ".tiff"),
+        largest_side=2**31 - 1,
+        alpha=True,
+        metadata=frozenset({"ICC", "XMP"}),
+    )
+    loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
+
+    def __init__(self, path: Path) -> None:
+        self.directory = read_directory(path)
+        check_directory(path, self.directory)
+        super().__init__(path)
+
+    def fail_on(self) -> str:
+        # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
+        return "warning" if self.directory.tiled and not self.directory.absent_tiles else "error"
+
+    def notes(self, image: pyvips.Image) -> list[str]:
+        notes = super().notes(image)
+        if self.directory.metadata_directories:
+            notes.append(f"its {' and '.join(self.directory.metadata_directories)} data were left out")
+        if self.directory.tiled and self.directory.absent_tiles:
+            absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
+            notes.append(f"{absent}; damage to other tiles would go unnoticed")
+        return notes
+
+    def extra_is_alpha(self) -> bool:
+        return self.directory.extra_is_alpha
+
+    def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
+        return super().fields(image) | exif_of_texts(self.directory.texts)
+
+    @staticmethod
+    def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
+        big = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) > BIG
+        image.tiffsave(
+            file_name(path),
+            compression="deflate",
+            predictor="horizontal",
+            bigtiff=big,
+            tile=big,
+            tile_width=256,
+            tile_height=256,
+            keep=options.keep,
+        )
+
+
+def exif_of_texts(texts: Mapping[int, bytes]) -> dict[str, tuple[Any, Any]]:
+    """Convert texts of a TIFF directory, by tag, to EXIF.
+
+    Returns:
+        Fields as in `Picture.fields`: the EXIF block, and the entries that libvips reads from it.
+    """
+    texts = {tag: texts[tag].rstrip(b"\0") + b"\0" for tag in TEXT_TAGS if texts.get(tag, b"").strip(b"\0")}
+    if not texts:
+        return {}
+    table, values, place = b"", b"", 8 + 2 + 12 * len(texts) + 4
+    for tag, text in texts.items():
+        held = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", place + len(values))
+        values += text if len(text) > 4 else b""
+        table += struct.pack("<HHI", tag, ASCII, len(text)) + held
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(texts)) + table + bytes(4) + values
+    carrier = pyvips.Image.black(1, 1).copy()  # the only way to have libvips parse a block
+    carrier.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, block))
+    carrier = pyvips.Image.jpegload_buffer(carrier.jpegsave_buffer())
+    names = [f"exif-ifd0-{TEXT_TAGS[tag]}" for tag in texts]
+    read = {name: (carrier.get_typeof(name), carrier.get(name)) for name in names if carrier.get_typeof(name)}
+    return {EXIF: (pyvips.GValue.blob_type, block), **read}

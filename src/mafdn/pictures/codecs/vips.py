@@ -1,0 +1,168 @@
+"""Picture files that libvips decodes."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyvips
+
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
+from mafdn.pictures.codecs.base import PictureFile
+from mafdn.pictures.libvips import damaged, field_of, file_name, space_of, stop_at_limit
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.metadata import ICC, read_fields
+from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
+from mafdn.pictures.profiles import check_profile
+from mafdn.pictures.spill import spill
+from mafdn.pixels.rows import Rows
+
+PIXEL_TYPES = ("uchar", "ushort")
+"""libvips band formats of the pixels that are supported."""
+GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb")
+QUARTER_TURNS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+
+
+class VipsFile(PictureFile):
+    """A file that libvips decodes; a format overrides the methods for what libvips leaves out."""
+
+    loader: ClassVar[str]
+    """The libvips operation that reads this format from a source."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        image = self.load()
+        self.width, self.height, self.channels = int(image.width), int(image.height), int(image.bands)
+        self.bits = 8 if image.format in ("uchar", "char") else 16
+        if field_of(image, "orientation", 1) in QUARTER_TURNS:
+            self.width, self.height = self.height, self.width
+        self._image: pyvips.Image | None = image
+
+    def decode(self, limits: Limits, *, spill_folder: Path | None) -> Picture:
+        # Let go of the opened image, which keeps its pixels for as long as it exists.
+        image, self._image = self.load() if self._image is None else self._image, None
+        if spill_folder and field_of(image, "orientation", 1) == 1:  # every row is needed once, in file order
+            image = self.load(access="sequential")
+        notes = self.notes(image)
+        image, file_bits = self.prepare_pixels(image)
+        image, conversions = _as_grey_or_rgb(image.autorot())
+        if (image.width, image.height) != (self.width, self.height):
+            raise damaged(self.path, "its sizes disagree")
+        colors = 1 if image.interpretation in GREY_SPACES else 3
+        if image.bands > colors + 1:
+            kept = 1 if colors == 1 and not self.extra_is_alpha() else colors + 1
+            first = "the first was" if kept == 1 else f"the first {kept} were"
+            notes.append(f"of {image.bands} channels only {first} read")
+            image = image.extract_band(0, n=kept)
+        planes = _read_pixels(self.path, image, limits, spill_folder)
+        profile = field_of(image, ICC, None)
+        if profile is None:
+            profile, note = self.stated_profile(grey=colors == 1)
+            conversions += [note] if note else []
+        problem = check_profile(profile, colors) if profile is not None else None
+        if problem:
+            profile = None
+            conversions.append(f"{problem}: it was ignored, the picture taken as sRGB")
+        return Picture(
+            planes=planes,
+            format=self.format,
+            profile=profile,
+            pixels_per_mm=_resolution(image),
+            fields=self.fields(image),
+            file_bits=file_bits,
+            notes=tuple(notes + conversions),
+        )
+
+    def load(self, *, access: str = "random") -> pyvips.Image:
+        """Open the file with this format's loader, header only.
+
+        `access="sequential"` decodes while rows are pulled in file order, once.
+        """
+        source = pyvips.Source.new_from_file(file_name(self.path))
+        return getattr(pyvips.Image, self.loader)(source, fail_on=self.fail_on(), access=access)
+
+    def fail_on(self) -> str:
+        """The least severe problem on which libvips gives up decoding."""
+        return "error"
+
+    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
+        """How many pictures the file holds, and of which kind: frames, pages or pictures."""
+        frames = self.format.animated or image.get_typeof("delay")
+        return int(field_of(image, "n-pages", 1)), "frames" if frames else "pages"
+
+    def notes(self, image: pyvips.Image) -> list[str]:
+        """What is lost of this file, as far as its header shows."""
+        notes: list[str] = []
+        count, kind = self.count_pictures(image)
+        if count > 1:
+            notes.append(f"only the first of {count} {kind} was read")
+        bits = int(field_of(image, "bits-per-sample", 8))
+        if bits < 8 and not field_of(image, "palette", 0):
+            notes.append(f"{bits} bit{'s' if bits > 1 else ''} per channel became 8")
+        if image.get_typeof("gainmap-data"):
+            notes.append("its HDR gain map was left out")
+        return notes
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        """The image with pixels over the full range of their type, and `Picture.file_bits`."""
+        return image, None
+
+    def extra_is_alpha(self) -> bool:
+        """Whether the first channel beyond the colors is transparency."""
+        return True
+
+    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:  # noqa: ARG002
+        """The profile for colors that the file describes without one, and a note on what is ignored."""
+        return None, None
+
+    def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
+        """Metadata for `Picture.fields`."""
+        return read_fields(image)
+
+
+def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
+    """Convert rare color spaces to sRGB, with a note; leave the common ones unchanged."""
+    space = str(image.interpretation)
+    if space in GREY_SPACES + RGB_SPACES:
+        return image, []
+    if space == "multiband" and image.bands in (1, 2):
+        return image.copy(interpretation="b-w"), []
+    if space == "cmyk":
+        depth = 8 if image.format == "uchar" else 16
+        converted = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
+        return converted, ["CMYK was converted to sRGB"]
+    deep = image.format not in ("uchar", "char")
+    converted = image.colourspace(space_of(grey=False, deep=deep)).copy()
+    if converted.get_typeof(ICC):
+        converted.remove(ICC)
+    return converted, [f"{space} was converted to sRGB"]
+
+
+def _read_pixels(path: Path, image: pyvips.Image, limits: Limits, spill_folder: Path | None) -> Rows:
+    """Decode to (H, W, bands) uint8 or uint16, in memory or in a file in `spill_folder`."""
+    if image.format not in PIXEL_TYPES:
+        raise PictureError(
+            f"{printable(path)} has {image.format} pixels; 8 and 16 bit integers are supported, convert it first"
+        )
+    if limits.seconds is not None:
+        image = image.copy()
+        stop_at_limit(image, limits)
+    try:
+        if spill_folder:
+            return spill(image, spill_folder)
+        return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+    except OSError as error:
+        what = f"cannot put the pixels of {printable(path)} into {printable(spill_folder or path)}"
+        raise PictureError.from_os_error(what, error) from None
+    finally:
+        limits.check_time(path)
+
+
+def _resolution(image: pyvips.Image) -> tuple[float, float]:
+    """Print resolution in pixels per mm (horizontal, vertical).
+
+    libvips reports one pixel per mm for files without a resolution.
+    """
+    stated = float(image.xres), float(image.yres)
+    return stated if stated != (1.0, 1.0) or image.get_typeof("resolution-unit") else DEFAULT_PIXELS_PER_MM
