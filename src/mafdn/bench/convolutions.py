@@ -98,7 +98,7 @@ def profile_layers(
     for name, mine in times.items():
         median = statistics.median(mine)
         kind, macs = kinds.get(name, (types[name], 0))
-        if median:  # layers fused into others are listed with a time of 0
+        if median or macs:  # layers fused into others are listed with a time of 0; a tiny convolution may round to it
             count, milliseconds, all_macs = rows.get(kind, (0, 0.0, 0))
             rows[kind] = (count + 1, milliseconds + median, all_macs + macs)
     total = sum(milliseconds for _, milliseconds, _ in rows.values())

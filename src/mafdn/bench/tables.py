@@ -51,7 +51,7 @@ def layers(measured: Measured, *, most: int | None = None) -> list[Table]:
                     str(layer["count"]),
                     f"{layer['milliseconds']:.1f}",
                     f"{100 * layer['share']:.1f} %",
-                    f"{layer['macs'] / layer['milliseconds'] / 1e6:.0f}" if layer["macs"] else "-",
+                    _layer_rate(layer),
                 ]
                 for layer in mine[:most]
             ],
@@ -98,6 +98,12 @@ def _conditions(measured: Measured) -> str:
         versions=", ".join(f"{name} {version}" for name, version in measured["versions"].items()),
         load=load_note(measured),
     )
+
+
+def _layer_rate(layer: Measured) -> str:
+    """Billions of multiply-adds per second, where there are any."""
+    macs, milliseconds = layer["macs"], layer["milliseconds"]
+    return f"{macs / milliseconds / 1e6:.0f}" if macs and milliseconds else "-"
 
 
 def _cells(row: Measured) -> list[str]:
