@@ -1,13 +1,18 @@
-"""Small training runs for tests."""
+"""Small training runs and teachers for tests."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 
 from mafdn.networks import Network
-from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.training.config import DataSettings, TrainSettings
-from mafdn.training.run_folder import RunFolder
+from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from mafdn.training.record.run_folder import RunFolder
 
 CONFIG = """
 [data]
@@ -71,3 +76,28 @@ def saved_run(folder: Path, network: Network, *, step: int = 10) -> Path:
         TrainSettings(data=DataSettings(folders=("photos",)), network=network.settings), folder
     )
     return folder
+
+
+def torchrun(*what: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.Popen([*command, *map(str, what)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def tiny(path: Path, *, seed: int, scale: int = 2) -> Path:
+    """A network of one random convolution and a shuffle, as an ONNX file."""
+    rng = np.random.default_rng(seed)
+    kernel = (rng.normal(0, 0.1, (3 * scale**2, 3, 3, 3)) + 0.03).astype(np.float32)
+    value, tensor = onnx.helper.make_tensor_value_info, onnx.numpy_helper.from_array
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Conv", ["lr", "kernel"], ["wide"], pads=[1, 1, 1, 1]),
+            onnx.helper.make_node("DepthToSpace", ["wide"], ["sr"], blocksize=scale, mode="CRD"),
+        ],
+        "tiny",
+        [value("lr", onnx.TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [value("sr", onnx.TensorProto.FLOAT, [1, 3, "sh", "sw"])],
+        [tensor(kernel, "kernel")],
+    )
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path

@@ -18,7 +18,8 @@ from mafdn.evaluation.methods import engine_label
 from mafdn.evaluation.outputs import score_entry
 from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
-from tools.sections import RESULTS, SECTIONS
+from tools.sections import SECTIONS
+from tools.weights_tables import RESULTS
 
 PROJECT = Path(__file__).parents[1]
 BENCHMARKS = Path("docs", "benchmarks.md")

@@ -14,8 +14,8 @@ from pathlib import Path
 from mafdn.release.gate import Outcome
 from mafdn.release.int8_gate import Quantized
 from mafdn.release.ship import Shipped, ship
-from mafdn.training.plot import plot_runs
-from mafdn.training.run_folder import RunFolder
+from mafdn.training.record.plot import plot_runs
+from mafdn.training.record.run_folder import RunFolder
 from tools.documents import PROJECT, RESULTS, refresh, store_loss, store_scores
 
 

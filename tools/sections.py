@@ -13,12 +13,11 @@ from typing import Any
 
 from mafdn.bench.tables import layer_tables, speed_tables
 from mafdn.evaluation.tables import markdown_table
-from mafdn.weights.header import SCALES, read_header
+from mafdn.weights.header import SCALES
+from tools.configuration import network_table, settings_tables
 from tools.goals import goal_table
 from tools.start import start_tables
-
-RESULTS = Path("docs", "results")
-"""The folder of stored measurements, relative to the root."""
+from tools.weights_tables import RESULTS, data_text, run_table, weights_table
 
 
 def _scores(project: Path) -> str:
@@ -47,24 +46,6 @@ def _photo(project: Path) -> str:
         f"with {report['engine']}; memory peaked at {report['peak_mib']:,.0f} MiB "
         "([stored report](docs/results/upscale-6mp-x4.json) of `mafdn upscale PHOTO --json`)."
     )
-
-
-def _runs(project: Path) -> str:
-    """The runs behind the shipped weights, from their cards."""
-    columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
-    rows: list[list[str]] = []
-    for scale in SCALES:
-        path = project / "weights" / f"mafdn-x{scale}.safetensors"
-        if path.is_file():
-            _, card = read_header(path)
-            parent = card["started_from"].partition(",")[0] or "random"
-            log = (project / RESULTS / f"train-x{scale}.jsonl").read_text("utf-8").splitlines()
-            curve = [entry for entry in map(json.loads, log) if "psnr" in entry and entry["step"] <= card["steps"]]
-            validation = f"{curve[-1]['psnr']:.3f}" if curve else "-"
-            batch, hours = card["settings"]["run"]["batch"], f"{card['hours']:.2f}"
-            cells = [Path(parent).name, f"{card['steps']:,}", str(batch), hours, card["precision"], validation]
-            rows.append([f"x{scale}", *cells])
-    return markdown_table(columns, rows)
 
 
 def _comparison(project: Path, name: str) -> str:
@@ -248,7 +229,11 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "start": partial(_stored, name="start", make=start_tables),
     "scores": _scores,
     "photo": _photo,
-    "runs": _runs,
+    "runs": run_table,
+    "weights": weights_table,
+    "data": data_text,
+    "settings": lambda _: settings_tables(),
+    "network-settings": lambda _: network_table(),
     "speed": _speed,
     "throughput": _throughput,
     "gates": _gates,

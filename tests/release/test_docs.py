@@ -1,9 +1,12 @@
 """What README and docs say is what was measured, and what can be typed."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from mafdn._version import __version__
 from mafdn.weights.header import SCALES, read_header
 from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT
@@ -11,6 +14,7 @@ from tools.documents import RESULTS as STORED
 from tools.documents import renewed
 
 RESULTS = ROOT / STORED
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def test_figures_are_those_that_were_stored() -> None:
@@ -60,3 +64,14 @@ def test_the_readme_has_two_set_up_commands_and_says_reconstruction() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     assert sum(line.startswith("python3 -m venv") for line in text.splitlines()) == 2
     assert "*reconstruction*" in text
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"

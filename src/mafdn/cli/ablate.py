@@ -1,4 +1,4 @@
-"""``mafdn ablate``."""
+"""`mafdn ablate`."""
 
 import os
 from dataclasses import asdict
@@ -13,23 +13,26 @@ from mafdn.cli.training_extra import training_extra
 
 def ablate_command(
     configs: Annotated[
-        list[Path], typer.Argument(metavar="CONFIG...", help="Configurations; the first is compared with.")
+        list[Path], typer.Argument(metavar="CONFIG...", help="Configurations; the first is the baseline.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder the runs go to; going on is free.")],
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps of every run.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the runs; finished runs are reused.")],
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps of every run.")] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.01, help="Instead: as many steps as each does in this time.")
+        float | None, typer.Option("--minutes", min=0.01, help="Instead of --steps: as many as fit into this time.")
     ] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="Two or more show the spread.")] = "0,1",
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Random seeds, separated by commas; two or more show the spread.")
+    ] = "0,1",
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Single-threaded runs at a time; one per core by default.")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Number of single-threaded runs at a time (default: one per core)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train several configurations at one budget from the same seeds, and compare them.
+    """Train several configurations on the same budget with the same seeds, and compare them.
 
-    With --minutes the time of a step is measured first, configurations in turns, and every run gets the
-    number of steps that fits: equal time, whatever else the machine does.
+    With --minutes the time of a step is measured first, configurations in turns, and every run gets the number of steps
+    that fits. If the command is interrupted, run it again to resume.
 
     \b
     Examples:
@@ -41,13 +44,13 @@ def ablate_command(
     from mafdn.errors import UsageError
 
     if (steps is None) == (minutes is None):
-        raise UsageError("give either --steps or --minutes")
+        raise UsageError("use either --steps or --minutes")
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
-        raise UsageError(f"--seeds must be numbers with commas between, such as 0,1, not {seeds!r}") from None
+        raise UsageError(f"--seeds must be whole numbers separated by commas, such as 0,1, not {seeds!r}") from None
     if len(set(numbers)) < len(numbers) or min(numbers) < 0:
-        raise UsageError(f"--seeds must be different and at least 0, not {seeds}")
+        raise UsageError(f"--seeds must be distinct and at least 0, not {seeds}")
     with progress("training", quiet=as_json) as tick:
         rows = ablate(
             configs,

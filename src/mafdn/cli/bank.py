@@ -1,4 +1,4 @@
-"""``mafdn bank build``, ``info``, ``teach`` and ``zoom``."""
+"""`mafdn bank build`, `info`, `teach` and `zoom`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from mafdn.training.data.bank import Excluded, Teacher
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-TEACHERS = f"{NETWORK} Repeatable; the results of several are averaged."
-BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="The folder of a bank.")]
+"""Which quantiles of the gradients `mafdn bank info` shows."""
+TEACHERS = f"{NETWORK} Repeatable; results are averaged."
+BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="Folder of a bank.")]
 
 bank_app = typer.Typer(
-    help="""Build, describe and extend banks of training pictures.
+    help="""Build, inspect and extend banks of training pictures.
 
     \b
     Examples:
@@ -32,21 +33,21 @@ bank_app = typer.Typer(
 
 @bank_app.command("build")
 def build_command(
-    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of pictures, searched through.")],
-    target: Annotated[Path, typer.Option("--output", "-o", metavar="BANK", help="The folder to make.")],
-    scales: Annotated[str, typer.Option("--scales", help="Reductions to make, among 2, 3 and 4.")] = "2,3,4",
+    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of pictures, searched recursively.")],
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="BANK", help="Folder of the new bank.")],
+    scales: Annotated[str, typer.Option("--scales", help="Reductions to store, among 2, 3 and 4.")] = "2,3,4",
     exclude: Annotated[
         list[Path] | None,
-        typer.Option("--exclude", metavar="DIR", help="A bench set whose pictures are left out; may be repeated."),
+        typer.Option("--exclude", metavar="DIR", help="Bench set whose pictures are left out; repeatable."),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one per core when not given.", min=1)] = (
-        None
-    ),
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Number of processes (default: one per core).", min=1)
+    ] = (None),
 ) -> None:
-    """Decode and reduce pictures once, for training to draw patches from.
+    """Decode and reduce training pictures once.
 
-    A build that was stopped goes on where it was. Pictures that look like one below an --exclude folder, turned,
-    recompressed or resized, are left out and named; crops of one are not found.
+    Pictures that look like one in an --exclude folder, even if rotated, recompressed or resized, are left out and
+    listed; crops of one are not found. If the command is interrupted, run it again to resume.
 
     \b
     Example:
@@ -65,7 +66,7 @@ def build_command(
 
 @bank_app.command("info")
 def info_command(folder: BankFolder, as_json: Json = False) -> None:
-    """Show what a bank holds: pictures, what was left out, texture, teachers.
+    """Show the contents of a bank: pictures, excluded pictures, texture, teachers.
 
     \b
     Example:
@@ -101,7 +102,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
         ["left out", f"{len(bank.excluded):,}"],
     ]
     rows += [[f"gradient, quantile {q:g}", f"{g:.2f}"] for q, g in zip(QUANTILES, gradients, strict=True)]
-    rows += [[f"teacher {teacher.name}", _taught_by(teacher)] for teacher in bank.teachers.values()]
+    rows += [[f"teacher {teacher.name}", _networks(teacher)] for teacher in bank.teachers.values()]
     if bank.zoomed:
         rows.append(["zoomed pairs by", ", ".join(network.file for network in bank.zoomed.networks)])
     show_table(f"{folder}", ["", "value"], rows)
@@ -114,16 +115,16 @@ def teach_command(
     folder: BankFolder,
     networks: Annotated[list[str], typer.Option("--network", metavar="NAME", help=TEACHERS)],
     name: Annotated[
-        str | None, typer.Option("--name", help="What the teacher is called; the first network's file name by default.")
+        str | None, typer.Option("--name", help="Name of the teacher (default: the first network's file name).")
     ] = None,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Mean over the eight orientations; eight times the work.")
+        bool, typer.Option("--self-ensemble", help="Average over the eight orientations (8 times slower).")
     ] = False,
 ) -> None:
-    """Add what a network makes of the bank's reduced pictures, for another network to learn from.
+    """Upscale the bank's reduced pictures with a teacher network, for distillation.
 
-    Networks are weights files, among them the released weights of IMDN and SMFANet+. If the command is interrupted,
-    run it again to resume.
+    A teacher can be any exported network, a weights file of this program, or the weights that the authors of IMDN and
+    SMFANet+ released. If the command is interrupted, run it again to resume.
 
     \b
     Example:
@@ -135,7 +136,7 @@ def teach_command(
         teacher = teach(
             folder, networks, name=name or Path(networks[0]).stem, self_ensemble=self_ensemble, on_progress=tick
         )
-    typer.echo(f"{folder}: teacher {teacher.name}, {_taught_by(teacher)}")
+    typer.echo(f"{folder}: teacher {teacher.name}, {_networks(teacher)}")
 
 
 @bank_app.command("zoom")
@@ -143,15 +144,14 @@ def zoom_command(
     folder: BankFolder,
     networks: Annotated[list[str], typer.Option("--network", metavar="NAME", help=TEACHERS)],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="ZOOMED", help="Folder of the new bank.")],
-    per_picture: Annotated[int, typer.Option("--per-picture", help="Windows taken of each picture.", min=1)] = 1,
+    per_picture: Annotated[int, typer.Option("--per-picture", help="Number of windows per picture.", min=1)] = 1,
     smallest: Annotated[
-        float, typer.Option("--smallest", help="Smallest factor by which pictures are reduced.", min=0.1, max=0.9)
+        float, typer.Option("--smallest", help="Smallest factor by which pictures are reduced first.", min=0.1, max=0.9)
     ] = 0.5,
 ) -> None:
-    """Make further training pairs of a bank's pictures: LR windows at or near full size, upscaled by a teacher.
+    """Make more training pairs from a bank: windows at or near full size, upscaled by a teacher.
 
-    Such pairs need no HR pictures. Use the new bank with data.zoomed and data.zoomed_share in a configuration. If the
-    command is interrupted, run it again to resume.
+    Name the new bank in data.zoomed of a configuration. If the command is interrupted, run it again to resume.
 
     \b
     Example:
@@ -167,7 +167,7 @@ def zoom_command(
 def _scales(text: str) -> list[int]:
     parts = text.split(",")
     if not set(parts) <= {"2", "3", "4"}:
-        raise typer.BadParameter(f"--scales is a list like 2,3,4, not {text!r}")
+        raise typer.BadParameter(f"--scales must be a list like 2,3,4, not {text!r}")
     return [int(part) for part in parts]
 
 
@@ -175,6 +175,6 @@ def _excluded(picture: "Excluded") -> str:
     return f"{picture.name} is {picture.match} (distance {picture.distance})"
 
 
-def _taught_by(teacher: "Teacher") -> str:
+def _networks(teacher: "Teacher") -> str:
     by = ", ".join(network.file for network in teacher.networks)
     return f"x{teacher.scale} by {by}{' with self-ensemble' if teacher.self_ensemble else ''}"

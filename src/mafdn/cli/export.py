@@ -40,7 +40,7 @@ def export_command(
     with training_extra("exporting"):
         from mafdn.export.onnx import export_onnx
         from mafdn.networks.convert import open_network
-        from mafdn.training.averaged import averaged_network, export_run
+        from mafdn.training.record.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError
 
     is_run = source.is_dir()

@@ -1,4 +1,4 @@
-"""``mafdn train``, ``mafdn train fork`` and ``mafdn train plot``."""
+"""`mafdn train`, `mafdn train fork` and `mafdn train plot`."""
 
 import os
 import re
@@ -18,11 +18,11 @@ from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
 
 if TYPE_CHECKING:
-    from mafdn.training.journal import Progress as State
+    from mafdn.training.record.journal import Progress as State
 
 
 class _RunByDefault(TyperGroup):
-    """``mafdn train CONFIG`` is ``mafdn train run CONFIG``."""
+    """Makes `mafdn train CONFIG` an abbreviation of `mafdn train run CONFIG`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in (*self.commands, "-h", "--help"):
@@ -32,7 +32,7 @@ class _RunByDefault(TyperGroup):
 
 train_app = typer.Typer(
     cls=_RunByDefault,
-    help="""Train a network, let a fork of a run decay, or plot the curves of runs.
+    help="""Train a network, fork a run, or plot the curves of runs.
 
     \b
     Examples:
@@ -48,29 +48,28 @@ train_app = typer.Typer(
 @train_app.command("run")
 def train_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="Settings of the run, a TOML file; or the folder of a run.")
+        Path, typer.Argument(metavar="CONFIG", help="Settings of the run (a TOML file), or the folder of a run.")
     ],
     init_body: Annotated[
         Path | None,
-        typer.Option("--init-body", metavar="WEIGHTS", help="Start from these weights, of any scale."),
+        typer.Option("--init-body", metavar="WEIGHTS", help="Weights to start a new run from, of any scale."),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--for", metavar="TIME", help="Time to train, such as 9m or 2h30m, decay included."),
+        typer.Option("--for", metavar="TIME", help="Time budget, such as 9m or 2h30m, including the decay."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Train nothing; measure what a step costs and where its time goes.")
+        bool, typer.Option("--profile", help="Measure the speed of the loop and of a step instead of training.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network, or resume a run where it stopped (the default command).
+    """Train a network, or resume an interrupted run (the default command).
 
-    The first time, the pictures are prepared into a bank. Ctrl-C finishes the step, saves and stops.
-    For several cores or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
+    The first start builds the bank of training pictures. Ctrl-C finishes the step, saves and stops. For several cores
+    or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
 
-    With --for the run has no planned end: its rate stays at its top until what is left of the time is needed for the
-    decay. The checkpoint is then saved, and a copy of the run, RUN/fork-STEP, decays. The next --for prolongs the run
-    from the saved checkpoint.
+    With --for the run has no planned end: its learning rate stays at the peak until the remaining time is needed for
+    the decay. Then the run is saved, and a copy of it, RUN/fork-STEP, decays. The next --for prolongs the saved run.
 
     \b
     Examples:
@@ -83,7 +82,7 @@ def train_command(
         from mafdn.training.loop import train
     if as_json and not profile:
         raise UsageError("--json needs --profile; the progress of a run is in its log.jsonl")
-    seconds = None if budget is None else _seconds(budget)
+    seconds = None if budget is None else parse_time(budget)
     if profile:
         _profile(config, as_json=as_json)
         return
@@ -96,7 +95,7 @@ def train_command(
     if _leads():
         typer.echo(f"{folder}: checkpoints, log.jsonl and TensorBoard files")
         if fork:
-            typer.echo(f"{fork}: the same after its decay, for 'mafdn release' or 'mafdn export'")
+            typer.echo(f"{fork}: the fork after its decay, for 'mafdn release' or 'mafdn export'")
 
 
 @train_app.command("fork")
@@ -107,13 +106,14 @@ def fork_command(
         typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the fork (default: RUN/fork-STEP)."),
     ] = None,
     decay: Annotated[
-        int | None, typer.Option("--decay", help="Steps of the decay (default: the run's schedule.decay).", min=1)
+        int | None,
+        typer.Option("--decay", help="Number of steps of the decay (default: the run's schedule.decay).", min=1),
     ] = None,
 ) -> None:
-    """Copy a run at its newest checkpoint and let the copy's rate fall to zero.
+    """Copy a run at its newest checkpoint and let the learning rate of the copy decay to zero.
 
-    The run itself stays as it is and can be prolonged. Run the same command, or 'mafdn train FOLDER', to resume a fork
-    that was stopped.
+    The run itself does not change and can be prolonged. If the command is interrupted, run it again, or 'mafdn train
+    FOLDER', to resume.
 
     \b
     Example:
@@ -130,39 +130,43 @@ def fork_command(
 @train_app.command("plot")
 def plot_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or their log.jsonl files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("curves.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG file to write.")] = Path("curves.png"),
 ) -> None:
-    """Draw loss and validation PSNR of runs against steps and against hours.
+    """Plot loss and validation PSNR of runs against steps and against hours.
 
     \b
     Example:
       mafdn train plot runs/x4 runs/x2 -o curves.png
     """
     with training_extra("plotting"):
-        from mafdn.training.plot import plot_runs
+        from mafdn.training.record.plot import plot_runs
     plot_runs(runs, output)
     typer.echo(str(output))
 
 
-def _seconds(text: str) -> float:
-    """``2h30m``, ``9m`` or ``90s`` in seconds."""
+def parse_time(text: str) -> float:
+    """Convert a time such as `2h30m`, `9m` or `90s` to seconds."""
     parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
     seconds = (
         sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0
     )
     if seconds <= 0:
-        raise UsageError(f"--for takes a time such as 90s, 9m or 2h30m, not {text!r}")
+        raise UsageError(f"--for must be a time such as 90s, 9m or 2h30m, not {text!r}")
     return seconds
 
 
 def _leads() -> bool:
-    """Whether this process is the one of several, under torchrun, that talks."""
+    """Whether this process reports to the user, of several under torchrun."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State], None]]]":
-    """What shows the bank being prepared and training: a live line on a terminal, else a line per report."""
+    """Show progress: a live line on a terminal, else a line per report.
+
+    Yields:
+        Callbacks for `on_prepare` and `on_progress`.
+    """
     console = Console(stderr=True)
     if not console.is_terminal or not _leads():
         yield lambda _done, _total: None, lambda state: console.print(_line(state), highlight=False)
@@ -183,7 +187,7 @@ def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State
             if state.psnr is not None:
                 shown["psnr"] = f"held-out {state.psnr:.3f} dB"
             of = "" if state.steps is None else f"/{state.steps:,}"
-            text = f"{state.step:,}{of}  {shown['loss']}  {shown['psnr']}  {_pace(state)}"
+            text = f"{state.step:,}{of}  {shown['loss']}  {shown['psnr']}  {_speed(state)}"
             bar.update(task, completed=state.step, total=state.steps, text=text)
 
         yield prepared, report
@@ -195,38 +199,38 @@ def _line(state: "State") -> str:
     if state.psnr is not None:
         return f"step {state.step}: held-out pictures {state.psnr:.3f} dB"
     of = "" if state.steps is None else f" of {state.steps}"
-    return f"step {state.step}{of}  loss {state.loss:.5f}  rate {state.rate:.3f}  {_pace(state)}"
+    return f"step {state.step}{of}  loss {state.loss:.5f}  rate {state.rate:.3f}  {_speed(state)}"
 
 
-def _pace(state: "State") -> str:
+def _speed(state: "State") -> str:
+    """Format patches per second and the remaining time."""
     if not state.step:
         return ""
-    pace = f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s"
+    speed = f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s"
     if state.steps is None:
-        return pace
+        return speed
     left = state.seconds / state.step * (state.steps - state.step)
-    return f"{pace}  {left / 3600:.1f} h left"
+    return f"{speed}  {left / 3600:.1f} h left"
 
 
 def _profile(config: Path, *, as_json: bool) -> None:
     from mafdn.networks import MAFDNSettings
     from mafdn.training.config import read_config
-    from mafdn.training.profile import profile_loop
-    from mafdn.training.speed import measure_speed
+    from mafdn.training.profile import profile_loop, profile_step
 
     settings = read_config(config)
     if not isinstance(settings.network, MAFDNSettings):
-        raise UsageError(f"--profile compares MAFDN with MAFDN written plainly; {config} trains another network")
+        raise UsageError(f"--profile is for MAFDN only; {config} trains another network")
     with progress("measuring", quiet=as_json) as tick:
         measured = profile_loop(config, on_progress=tick)
-    if measured is None:  # another process tells
+    if measured is None:  # another process reports
         return
     with progress("measuring", quiet=as_json) as tick:
         share = settings.run.batch // measured.processes
-        speeds = measure_speed(settings.network, batch=share, patch=settings.data.patch, turns=31, on_progress=tick)
+        steps = profile_step(settings.network, batch=share, patch=settings.data.patch, turns=31, on_progress=tick)
     if as_json:
-        step = [asdict(speed) for speed in speeds]
-        show_json({"loop": asdict(measured) | {"share": measured.share}, "step": step})
+        loop = asdict(measured) | {"share": measured.share}
+        show_json({"loop": loop, "step": [asdict(step) for step in steps]})
         return
     title = f"{measured.processes} process(es), batch {measured.batch} of {measured.patch}x{measured.patch}"
     how = f"{measured.precision}{', compiled' if measured.compiled else ''}"
@@ -235,11 +239,9 @@ def _profile(config: Path, *, as_json: bool) -> None:
         ["the whole loop", f"{measured.loop:.2f}", f"{100 * measured.share:.1f} %"],
     ]
     show_table(f"{title}, {how}", ["", "patches/s", "share"], rows)
-    rows = [
-        [speed.precision, f"{speed.plain:.1f}", f"{speed.ours:.1f}", f"{100 * speed.ratio:.0f} %"] for speed in speeds
-    ]
+    rows = [[step.precision, f"{step.plain:.1f}", f"{step.ours:.1f}", f"{100 * step.ratio:.0f} %"] for step in steps]
     columns = ["forward and backward, one thread", "plain, us per LR pixel", "ours", "ratio"]
-    show_table(f"{title}, batch {share} a process", columns, rows)
-    for speed in speeds:
-        rows = [[o.name, str(o.calls), f"{o.milliseconds:.1f}", f"{100 * o.share:.1f} %"] for o in speed.operators]
-        show_table(f"operators, {speed.precision}", ["", "calls", "ms of its own", "share"], rows)
+    show_table(f"{title}, batch {share} per process", columns, rows)
+    for step in steps:
+        rows = [[o.name, str(o.calls), f"{o.milliseconds:.1f}", f"{100 * o.share:.1f} %"] for o in step.operators]
+        show_table(f"operators, {step.precision}", ["", "calls", "self ms", "share"], rows)

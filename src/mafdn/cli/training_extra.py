@@ -1,7 +1,4 @@
-"""Guard around everything that needs the extras ``train`` or ``quantize``.
-
-Public names: :func:`training_extra`.
-"""
+"""Report missing optional packages in one line."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +8,15 @@ from mafdn.errors import MissingPackageError
 
 @contextmanager
 def training_extra(what: str, *, extra: str = "train") -> Generator[None]:
-    """Turn a failed import of torch, onnx or nncf into one line that names the extra; for use around imports only."""
+    """Turn a failed import within the context into an error that names the extra to install.
+
+    Args:
+        what: What needs the package, the subject of the message.
+        extra: The extra that has it.
+
+    Raises:
+        MissingPackageError: An import failed.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mafdn.errors import MafdnError
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.release.gate import Outcome, release
-from mafdn.training.run_folder import RunFolder
+from mafdn.training.record.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mafdn.release.int8_gate import Quantized

@@ -1,7 +1,4 @@
-"""Several configurations at one budget from the same seeds.
-
-Public names: :class:`Trial`, :class:`Row`, :func:`ablate`.
-"""
+"""Compare configurations that are trained on the same budget from the same seeds."""
 
 import json
 import os
@@ -16,38 +13,42 @@ from pathlib import Path
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.training.config import read_config, relative
-from mafdn.training.journal import read_log
+from mafdn.training.record.journal import read_log
+from mafdn.training.record.run_folder import RunFolder, to_json
 from mafdn.training.run import open_run, prepare
-from mafdn.training.run_folder import RunFolder, described
 from mafdn.training.workers import open_workers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One finished run: its validation PSNR in dB at the end, and the hours of training it took."""
+    """One finished run."""
 
     name: str
+    """Of its configuration."""
     seed: int
     steps: int
     hours: float
+    """Time of training."""
     psnr: float
+    """Validation PSNR in dB at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One configuration over all seeds.
-
-    ``spread`` is the largest minus the smallest PSNR. ``differences`` are per seed against the first
-    configuration, whose runs saw the same patches in the same order and, where the networks are alike,
-    began with the same weights.
-    """
+    """One configuration over all seeds."""
 
     name: str
     steps: int
+    """Of each run."""
     hours: float
+    """Mean time of training."""
     psnr: float
+    """Mean validation PSNR in dB."""
     spread: float
+    """The largest minus the smallest PSNR, in dB."""
     differences: tuple[float, ...]
+    """PSNR per seed minus that of the baseline (the first configuration), in dB. Runs of one seed see the same patches
+    in the same order and, if their networks are alike, start from the same weights."""
 
 
 def ablate(
@@ -60,24 +61,38 @@ def ablate(
     minutes: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """Train every configuration with every seed, ``jobs`` single-threaded runs at a time, and compare the ends.
+    """Train every configuration with every seed and compare the results.
 
-    Every run does ``steps`` steps, or as many as its configuration does in ``minutes``: that is measured once,
-    configurations in turns, so that what else the machine does later falls on nobody. A schedule keeps its shape:
-    warm-up as it is, decay in proportion. Runs lie in ``folder``, one folder each; what is finished there is not
-    done again and what was stopped goes on. Raises :class:`ConfigError` for impossible settings and for another budget
-    or other settings than those ``folder`` was begun with, and :class:`MafdnError` with the reason when a run fails.
+    A schedule keeps its shape at another number of steps: the same warm-up, the decay in proportion. Finished runs in
+    `folder` are reused, interrupted ones resumed.
+
+    Args:
+        configs: TOML files; the first is the baseline.
+        folder: The folder for the runs, each in a folder of its own.
+        seeds: The seeds; several show the spread.
+        jobs: Number of single-threaded runs at a time.
+        steps: Steps of every run.
+        minutes: Instead of `steps`: every run does as many steps as its configuration would do in this time. The speed
+            is measured once, configurations in turns, so that later load on the machine does not change the budget.
+        on_progress: Called as `on_progress(done, total)` after each run.
+
+    Returns:
+        A row for each configuration.
+
+    Raises:
+        ConfigError: The settings are invalid, or `folder` was started with other settings or another budget.
+        MafdnError: A run failed; the message has the reason.
     """
-    configs = list({config.resolve(): config for config in configs}.values())  # each once, in the order given
+    configs = list({config.resolve(): config for config in configs}.values())  # each once
     names = [config.stem for config in configs]
     if len(set(names)) < len(names):
-        raise ConfigError("two configurations have one file name, which is what they are called in the table")
+        raise ConfigError("two configurations have the same file name, by which the table names them")
     for config in configs:
-        prepare(read_config(config), config.resolve().parent)  # once, before several runs would at a time
+        prepare(read_config(config), config.resolve().parent)  # before several runs would do so at the same time
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make {folder}: {error.strerror}; name another folder") from None
+        raise ConfigError(f"cannot create {folder}: {error.strerror}; choose another folder") from None
     budget = dict.fromkeys(names, steps) if steps else _budget(configs, folder, minutes or 1.0)
     derived = {
         (config.stem, seed): _derive(config, folder, seed=seed, steps=budget[config.stem] or 1)
@@ -98,20 +113,22 @@ def ablate(
             for future in running:
                 future.cancel()
             for process in processes:
-                process.terminate()  # it finishes its step and saves
+                process.terminate()  # it finishes its step, saves and exits
             raise
     return _rows(names, seeds, trials)
 
 
 def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: int = 30) -> dict[str, int]:
-    """How many steps each configuration does in ``minutes``: measured once and kept in ``folder``."""
+    """Return the steps that each configuration does in `minutes`, measured once and stored in `folder`."""
     path = folder / "budget.json"
     names = [config.stem for config in configs]
     if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
-        if kept["minutes"] != minutes or sorted(kept["steps"]) != sorted(names):
-            raise ConfigError(f"{folder} was begun with another budget or other configurations; name another folder")
-        return kept["steps"]
+        stored = json.loads(path.read_text("utf-8"))
+        if stored["minutes"] != minutes or sorted(stored["steps"]) != sorted(names):
+            raise ConfigError(
+                f"{folder} was started with another budget or other configurations; choose another folder"
+            )
+        return stored["steps"]
     with open_workers() as workers:
         runs = {config.stem: open_run(config, workers, resume=False) for config in configs}
         seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -119,7 +136,7 @@ def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: in
             for name, run in runs.items():
                 before = run.state.seconds
                 run.take_step()
-                if number:  # the first step makes state and caches
+                if number:  # the first step allocates state and fills caches
                     seconds[name].append(run.state.seconds - before)
     steps = {name: max(1, round(60 * minutes / statistics.median(times))) for name, times in seconds.items()}
     with replacing(path) as temporary:
@@ -128,7 +145,7 @@ def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: in
 
 
 def _derive(config: Path, folder: Path, *, seed: int, steps: int) -> Path:
-    """The configuration of one run, in the folder of its own."""
+    """Write the configuration of one run to its folder; returns the file."""
     schedule = read_config(config).schedule
     run = folder.resolve() / f"{config.stem}-seed{seed}"
     run.mkdir(exist_ok=True)
@@ -141,12 +158,12 @@ def _derive(config: Path, folder: Path, *, seed: int, steps: int) -> Path:
         f'[run]\nfolder = "."\nseed = {seed}\n'
     )
     if path.exists() and path.read_text("utf-8") != text:
-        raise ConfigError(f"{run} holds a run of another budget; name another folder or delete it")
+        raise ConfigError(f"the run in {run} has another budget; choose another folder")
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
-    begun = RunFolder(run)
-    if begun.newest() and described(begun.saved().settings) != described(read_config(path)):
-        raise ConfigError(f"{run} was begun with other settings than {config} now gives; name another folder")
+    existing = RunFolder(run)
+    if existing.newest() and to_json(existing.saved().settings) != to_json(read_config(path)):
+        raise ConfigError(f"the run in {run} was started with other settings than {config} has; choose another folder")
     return path
 
 
@@ -168,11 +185,11 @@ def _trial(config: Path, name: str, seed: int) -> Trial:
     steps = read_config(config).schedule.steps
     if log[-1]["step"] < steps:
         raise MafdnError(
-            f"{config.parent.name} was stopped at step {log[-1]['step']} of {steps}; the same again goes on"
+            f"{config.parent.name} was stopped at step {log[-1]['step']} of {steps}; run the same command to resume"
         )
     measured = [entry for entry in log if "psnr" in entry]
     if not measured:
-        raise ConfigError(f"{name} measures nothing: data.held_out names no picture of its bank")
+        raise ConfigError(f"{name} has no validation: data.held_out matches no picture of its bank")
     last = measured[-1]
     return Trial(name=name, seed=seed, steps=last["step"], hours=last["seconds"] / 3600, psnr=last["psnr"])
 
@@ -181,15 +198,15 @@ def _rows(names: Sequence[str], seeds: Sequence[int], trials: Sequence[Trial]) -
     found = {(trial.name, trial.seed): trial for trial in trials}
     rows: list[Row] = []
     for name in names:
-        mine = [found[name, seed] for seed in seeds]
-        marks = [trial.psnr for trial in mine]
+        own = [found[name, seed] for seed in seeds]
+        scores = [trial.psnr for trial in own]
         rows.append(
             Row(
                 name=name,
-                steps=mine[0].steps,
-                hours=statistics.mean(trial.hours for trial in mine),
-                psnr=statistics.mean(marks),
-                spread=max(marks) - min(marks),
+                steps=own[0].steps,
+                hours=statistics.mean(trial.hours for trial in own),
+                psnr=statistics.mean(scores),
+                spread=max(scores) - min(scores),
                 differences=tuple(found[name, seed].psnr - found[names[0], seed].psnr for seed in seeds),
             )
         )

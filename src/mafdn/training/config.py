@@ -1,7 +1,6 @@
-"""Settings of a training run, read from TOML.
+"""The settings of a training run, read from TOML.
 
-Public names: :class:`TrainSettings` and its parts, :func:`read_config`, :func:`build_settings`,
-:func:`relative`.
+docs/configuration.md is generated from the docstrings of the settings (`python -m tools.figures`).
 """
 
 import difflib
@@ -17,7 +16,7 @@ from mafdn.networks.architectures import ARCHITECTURES, Settings
 from mafdn.networks.mafdn import MAFDNSettings
 
 OPEN_END = 10**9
-"""``schedule.steps`` of a run without a planned end."""
+"""`schedule.steps` of a run without a planned end."""
 PATHS = (
     ("data", "folders"),
     ("data", "exclude"),
@@ -26,121 +25,142 @@ PATHS = (
     ("run", "folder"),
     ("run", "init"),
 )
-"""The settings that name files and folders."""
+"""Settings that name files and folders, as table and key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Where pictures come from and how patches are drawn from them; paths are relative to the TOML file."""
+    """The pictures, and how patches are drawn from them. Paths are relative to the TOML file."""
 
     folders: tuple[str, ...]
+    """Folders of pictures, searched recursively. Not needed any more once the bank is complete."""
     bank: str = "bank"
+    """Folder of the bank, which the first start builds from `folders`."""
     scales: tuple[int, ...] = (2, 3, 4)
+    """Reductions that the bank stores, among 2, 3 and 4."""
     held_out: tuple[str, ...] = ()
-    """Patterns of file names kept for validation, never trained on."""
+    """Patterns of file names that are used for validation and never for training, such as `gb82__*`."""
     patch: int = 48
-    """Side of an LR patch in pixels."""
+    """Side of an LR patch in pixels, at least 8."""
     min_gradient: float = 2.0
-    """Flatter patches are drawn again; see :class:`mafdn.training.data.patches.PatchSampler`."""
+    """Patches with a smaller mean difference of neighboring LR pixels, in 8-bit levels, are drawn again, up to four
+    times in total."""
     exclude: tuple[str, ...] = ()
-    """Folders of pictures, such as bench sets, whose like must not get into the bank."""
+    """Folders of bench sets; pictures that look like one of theirs are left out of the bank."""
     teacher: str = ""
-    """A target that ``mafdn bank teach`` made, for ``loss.teacher``."""
+    """Name of a teacher in the bank, made by `mafdn bank teach`, for `loss.teacher`."""
     teacher_description: str = ""
-    """One line on the teacher, its license and what it was trained on, for the card of the weights."""
+    """One line about the teacher, its license and its training data, for the card of the weights."""
     zoomed: str = ""
-    """A bank of further pairs that ``mafdn bank zoom`` made; a teacher's results stand in for their HR pictures."""
+    """Folder of a bank of zoomed pairs, made by `mafdn bank zoom`, whose HR pictures are a teacher's results."""
     zoomed_share: float = 0.5
-    """Share of the patches that are drawn from ``zoomed``."""
+    """Share of the patches that are drawn from `zoomed`, in [0, 1]."""
     candidates: int = 1
-    """Hard-patch sampling: of this many patches drawn, the one with the largest gradient is taken."""
+    """Hard-patch sampling: number of patches drawn for each that is used, the one with the largest gradient."""
     description: str = ""
-    """One line on the pictures and their licenses, for the card of the weights."""
+    """One line about the pictures and their licenses, for the card of the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """``muon`` on convolution kernels with Adam at ``small_lr`` on the rest; ``adam`` or ``adamw`` at ``lr`` on all."""
+    """The optimizer."""
 
     name: Literal["muon", "adam", "adamw"] = "muon"
+    """`muon` for convolution kernels with Adam for the other parameters, or `adam` or `adamw` for all of them."""
     lr: float = 0.01
+    """Peak learning rate of the optimizer named; about 0.001 is usual for `adam` and `adamw`."""
     small_lr: float = 1e-3
+    """Peak learning rate of Adam for the parameters that `muon` does not optimize."""
     momentum: float = 0.95
+    """Momentum of `muon`."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Decay rates of Adam's moments."""
     weight_decay: float = 0.0
-    """Of ``adamw``: every weight shrinks by this times the rate at each step."""
+    """Weight decay of `adamw`: at each step every weight shrinks by this times the learning rate."""
     clip: float = 0.0
-    """Longer gradients (Euclidean norm over all parameters) are shortened to this; 0 leaves them. Muon alone is
-    blind to the length of a gradient; Adam's share of a Muon run is not."""
+    """Largest Euclidean norm of the gradient over all parameters; longer ones are shortened. 0 for no limit. Updates of
+    `muon` do not depend on the norm, those of Adam do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """What is minimized: the mean over all values of a difference, plus a share of it in the Fourier domain."""
+    """The training loss."""
 
     name: Literal["l1", "charbonnier"] = "l1"
+    """Distance of pixels: the mean absolute difference, or Charbonnier's `sqrt(d**2 + epsilon**2)`."""
     epsilon: float = 1e-3
-    """Of Charbonnier, ``sqrt(d**2 + epsilon**2)``, where white is 1."""
+    """Epsilon of `charbonnier`, where white is 1."""
     fourier: float = 0.0
-    """Weight of the L1 difference of the orthonormal 2-D Fourier transforms beside the pixels'."""
+    """Weight of the L1 distance of the orthonormal 2-D Fourier transforms, which is added to that of the pixels."""
     teacher: float | tuple[float, float] = 0.0
-    """Share in [0, 1] of the loss taken against ``data.teacher`` instead of HR (knowledge distillation). Two values
-    are the shares at the start and from ``teacher_until`` on, with a linear change between (ECO, arXiv 2312.17526)."""
+    """Share of the loss, in [0, 1], that is taken against the results of `data.teacher` instead of HR (knowledge
+    distillation). Two values are the shares at the start and from `teacher_until` on, interpolated linearly (ECO, arXiv
+    2312.17526)."""
     teacher_until: float = 0.75
-    """Progress in (0, 1] at which a changing share reaches its second value."""
+    """Share of the run, in (0, 1], after which a changing teacher's share has its second value."""
     mse: float = 0.0
-    """Last part of the run, as a share of its steps, in which squared differences replace ``name``."""
+    """Share of the run, in [0, 1], at whose end the mean square difference replaces that of `name`."""
 
     @property
     def teacher_shares(self) -> tuple[float, float]:
-        """The teacher's share at the start and from ``teacher_until`` on."""
+        """The teacher's share at the start and from `teacher_until` on."""
         return self.teacher if isinstance(self.teacher, tuple) else (self.teacher, self.teacher)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings:
-    """The rate rises over ``warmup`` steps; then ``wsd`` (warm-up, stable, decay) holds it and lets it fall linearly
-    over the last ``decay`` steps, and ``cosine`` lets it fall from there to the end."""
+    """The learning rate over the run."""
 
     kind: Literal["wsd", "cosine"] = "wsd"
+    """After the warm-up, `wsd` (warm-up, stable, decay) stays at the peak rate and falls linearly to 0 over the last
+    `decay` steps; `cosine` falls to 0 from there to the end."""
     steps: int = 10_000
+    """Steps in total."""
     warmup: int = 100
+    """Steps in which the rate rises to its peak."""
     decay: int = 2_000
-    """Of ``wsd`` alone."""
+    """Steps of the decay of `wsd`."""
     begin: int = 0
-    """Step from which the progress of the loss schedules is counted, to 1 at ``steps``; set by forks."""
+    """Step at which the schedules of the loss begin; they end at `steps`. Set by forks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How a run goes: where it starts, its batch over all processes, what is kept and how often."""
+    """The run: where it starts, how steps are computed, and how often it reports and saves."""
 
     folder: str = "run"
+    """Folder of the run, for checkpoints, log and settings, relative to the TOML file."""
     init: str = ""
-    """Weights to start from, training or folded form, of this or another scale; random when empty."""
+    """Weights file to start from, in training or folded form, of this or another scale; random weights if empty."""
     seed: int = 0
+    """Seed of the initial weights and of all patches."""
     batch: int = 8
+    """Patches per step, over all processes; a multiple of their number."""
     ema: float = 0.999
+    """Decay of the exponential moving average of the weights, in [0, 1); the average is validated and exported."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto`` times a step in both at the start and keeps what is faster."""
+    """Precision of forward and backward passes; `auto` measures both at the start and keeps the faster one."""
     compile: Literal["auto", "on", "off"] = "off"
-    """torch.compile; ``auto`` compiles at the start, times a step and keeps what is faster."""
+    """Whether to use torch.compile; `auto` measures both at the start and keeps the faster one."""
     resident: Literal["auto", "on", "off"] = "auto"
-    """Whether the training pictures are held in the device's memory and patches are cut there; ``auto``: on a GPU."""
+    """Whether all training pictures are kept in the device's memory and patches are cut there; `auto`: on a GPU."""
     spike: float = 3.0
-    """A mean loss this many times the usual one sends the run back to its last checkpoint; 0 for never."""
+    """A mean loss this many times its running mean makes the run go back to its last checkpoint; 0 for never."""
     log_every: int = 50
+    """Steps between two reports."""
     save_every: int = 250
+    """Steps between two checkpoints."""
     validate_every: int = 500
+    """Steps between two validations."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Everything a run depends on."""
+    """All settings of a run, by table of the TOML file."""
 
     data: DataSettings
     network: Settings = field(default_factory=MAFDNSettings)
-    """In TOML the key ``architecture`` says whose settings these are, ``mafdn`` when it is not there."""
+    """The settings of the architecture that the key `architecture` names, by default `mafdn`."""
     loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -148,24 +168,40 @@ class TrainSettings:
 
 
 def read_config(path: Path) -> TrainSettings:
-    """Read a run's settings; raises :class:`ConfigError` naming the file, the key and what would do.
+    """Read the settings of a run.
 
-    A file may say ``extends = "other.toml"`` and then only what differs. Paths are relative to the file
-    they stand in; those of the settings returned, defaults too, are relative to ``path``'s folder (the file
-    itself, not a link to it).
+    A file may have `extends = "other.toml"` and then only what differs. Paths in a file are relative to it.
+
+    Args:
+        path: A TOML file.
+
+    Returns:
+        The settings. Their paths, defaults too, are relative to the folder of `path` (of the file itself, not of a link
+        to it).
+
+    Raises:
+        ConfigError: The file cannot be read, or has an unknown key or an invalid value.
     """
     return build_settings(_table(path, ()), path=path)
 
 
 def build_settings(table: dict[str, Any], *, path: Path) -> TrainSettings:
-    """The settings that a parsed TOML or JSON ``table`` holds; raises :class:`ConfigError` naming ``path``."""
+    """Build settings from a parsed TOML or JSON table.
+
+    Args:
+        table: The table.
+        path: The file it is from, for messages.
+
+    Raises:
+        ConfigError: The table has an unknown key or an invalid value.
+    """
     settings: TrainSettings = _build(TrainSettings, table, where="", path=path)
     _check(settings, path)
     return settings
 
 
 def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """What ``path`` says, over what the file that it extends says."""
+    """Parse a TOML file, merged over the one that it extends."""
     shown, path = path, path.resolve()
     if path in extending:
         raise ConfigError(f"{shown} extends itself")
@@ -192,14 +228,14 @@ def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _moved(value: Any, old: Path, new: Path) -> Any:
-    """A path relative to ``old``, or a list of such, as one relative to ``new``."""
+    """Make a path, or a list of paths, relative to `new` instead of `old`."""
     if isinstance(value, list):
         return [_moved(entry, old, new) for entry in cast(list[Any], value)]
     return relative(old / value, new) if isinstance(value, str) else value
 
 
 def relative(path: Path, folder: Path) -> str:
-    """``path`` as seen from ``folder``, with slashes; as it is where no way leads there (another drive)."""
+    """Return `path` relative to `folder`, with slashes; unchanged if it is on another drive."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:
@@ -207,6 +243,7 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def _build(kind: type[Any], table: dict[str, Any], *, where: str, path: Path) -> Any:
+    """Build a dataclass from a table; `where` is the prefix of its keys in messages."""
     hints = get_type_hints(kind)
     for key in table:
         if key not in hints:
@@ -231,12 +268,12 @@ def _build(kind: type[Any], table: dict[str, Any], *, where: str, path: Path) ->
             values[entry.name] = _value(hint, value, name=name, path=path)
     try:
         return kind(**values)
-    except ValueError as error:  # a value that the settings themselves refuse
+    except ValueError as error:  # rejected by the settings themselves
         raise ConfigError(f"{path}: {where}{error}") from None
 
 
 def _architecture(table: dict[str, Any], *, where: str, path: Path) -> tuple[type[Settings], dict[str, Any]]:
-    """The kind of settings that a network's table holds, and the settings themselves."""
+    """Return the settings class of the architecture that a network's table names, and the rest of the table."""
     name = table.get("architecture", "mafdn")
     if name not in ARCHITECTURES:
         raise ConfigError(f"{path}: {where}architecture must be one of {', '.join(ARCHITECTURES)}, not {name!r}")
@@ -244,6 +281,7 @@ def _architecture(table: dict[str, Any], *, where: str, path: Path) -> tuple[typ
 
 
 def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:
+    """Convert a TOML value to the type of its setting."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType:
         tuples = [kind for kind in arguments if get_origin(kind) is tuple]
@@ -265,6 +303,7 @@ def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:
 
 
 def _check(settings: TrainSettings, path: Path) -> None:
+    """Raise `ConfigError` for values out of range or that contradict each other."""
     data, schedule, run = settings.data, settings.schedule, settings.run
     rules = {
         "data.folders must name at least one folder": bool(data.folders),
@@ -277,10 +316,10 @@ def _check(settings: TrainSettings, path: Path) -> None:
         "loss.teacher must be in [0, 1]": all(0 <= share <= 1 for share in settings.loss.teacher_shares),
         "loss.teacher_until must be in (0, 1]": 0 < settings.loss.teacher_until <= 1,
         "loss.mse must be in [0, 1]": 0 <= settings.loss.mse <= 1,
-        "loss.teacher needs data.teacher, a target that 'mafdn bank teach' made": (
+        "loss.teacher needs data.teacher, the name of a teacher that 'mafdn bank teach' made": (
             max(settings.loss.teacher_shares) == 0 or bool(data.teacher)
         ),
-        "data.zoomed needs data.teacher, as a teacher makes its pairs": not data.zoomed or bool(data.teacher),
+        "data.zoomed needs data.teacher": not data.zoomed or bool(data.teacher),
         "data.zoomed_share must be in [0, 1]": 0 <= data.zoomed_share <= 1,
         "optimizer.weight_decay and optimizer.clip must be at least 0": (
             min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0

@@ -1,9 +1,7 @@
-"""Runs of two phases: a stable one that is prolonged as long as there are hours, and forks of it that decay.
+"""Runs in two phases: a stable one that can be prolonged, and forks of it whose learning rate decays.
 
-    mafdn train CONFIG --for 150m      prolong the stable phase; fork it so that the decay ends in time
-    mafdn train fork RUN               fork the newest checkpoint at any time
-
-Public names: :func:`fork_run`, :func:`train_fork`, :func:`train_for`.
+mafdn train CONFIG --for 150m   prolong the stable phase, then fork it so that the decay ends in time
+mafdn train fork RUN            fork the newest checkpoint at any time
 """
 
 import time
@@ -14,58 +12,66 @@ from pathlib import Path
 
 from mafdn.errors import ConfigError
 from mafdn.training.config import OPEN_END, ScheduleSettings
-from mafdn.training.journal import Progress
 from mafdn.training.loop import fit
+from mafdn.training.record.journal import Progress
+from mafdn.training.record.run_folder import RunFolder
 from mafdn.training.run import Run, open_run
-from mafdn.training.run_folder import RunFolder
 from mafdn.training.workers import Workers, open_workers
 
 TRIAL = 10
-"""Steps after which the pace is known well enough to refuse a budget."""
+"""Steps after which the speed is known well enough to reject a time budget."""
 MARGIN = 1.08
-"""How much slower than measured the decay may turn out."""
+"""Factor by which the decay may be slower than measured."""
 RESERVE = 10.0
-"""Seconds kept for the last validation and for saving."""
+"""Seconds reserved for the last validation and for saving."""
 RECENT = 200
-"""Steps, or looks at the clock, over which the pace is measured."""
+"""Number of recent steps over which the speed is measured."""
 
 
 def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None) -> Path:
-    """Make a run that starts from the newest checkpoint of ``run`` and lets the rate fall to 0 over ``decay`` steps.
+    """Create a run that starts from the newest checkpoint of another, and whose learning rate decays to 0.
 
-    ``target`` is ``fork-STEP`` below the run's folder when not given; ``decay`` is the run's ``schedule.decay``. The
-    loss schedules (``loss.teacher``, ``loss.mse``) pass over the decay. Returns the new folder, which
-    :func:`mafdn.training.loop.train` continues; one that is there already is returned as it is. ``run`` does not
-    change. Raises :class:`ConfigError` when there is nothing to fork or the target holds something else.
+    The loss schedules (`loss.teacher`, `loss.mse`) run over the decay. `run` itself does not change.
+
+    Args:
+        run: The folder of a run in its stable phase.
+        target: The folder of the fork; by default `fork-STEP` in that of the run.
+        decay: Steps of the decay; by default the run's `schedule.decay`.
+
+    Returns:
+        The folder of the fork, for `mafdn.training.loop.train`; if the same fork exists, it is left as it is.
+
+    Raises:
+        ConfigError: The run has no checkpoint or no stable phase, or `target` contains something else.
     """
     source = RunFolder(run.resolve())
     saved, checkpoint = source.saved(), source.newest()
     if checkpoint is None:
-        raise ConfigError(f"{run} holds no checkpoint; give the folder of a run")
+        raise ConfigError(f"{run} has no checkpoint; choose the folder of a run")
     schedule = saved.settings.schedule
     if schedule.kind != "wsd":
-        raise ConfigError(f'{run} has schedule.kind = "{schedule.kind}"; a stable phase, and so a fork, needs "wsd"')
+        raise ConfigError(f'{run} has schedule.kind = "{schedule.kind}"; only "wsd" has a stable phase to fork')
     length = schedule.decay if decay is None else decay
     if length < 1:
-        raise ConfigError(f"a fork decays over at least 1 step, not {length}; give --decay or set schedule.decay")
-    made = RunFolder(target.resolve()) if target else source.fork(checkpoint.step)
+        raise ConfigError(f"a fork must decay over at least 1 step, not {length}; use --decay or schedule.decay")
+    fork = RunFolder(target.resolve()) if target else source.fork(checkpoint.step)
     end = checkpoint.step + length
     settings = replace(
         saved.settings,
         schedule=replace(schedule, steps=end, decay=length, begin=checkpoint.step),
-        run=replace(saved.settings.run, folder=str(made.path)),
+        run=replace(saved.settings.run, folder=str(fork.path)),
     )
-    if made.path.exists() and any(made.path.iterdir()):
-        if made.newest() is None or made.saved().settings.schedule != settings.schedule:
-            raise ConfigError(f"{made.path} is there already and is not this fork; choose another folder with -o")
-        return made.path
-    made.path.mkdir(parents=True, exist_ok=True)
-    source.copy_log(made)
-    made.save_settings(settings, saved.base)
+    if fork.path.exists() and any(fork.path.iterdir()):
+        if fork.newest() is None or fork.saved().settings.schedule != settings.schedule:
+            raise ConfigError(f"{fork.path} already exists and is not this fork; choose another folder with -o")
+        return fork.path
+    fork.path.mkdir(parents=True, exist_ok=True)
+    source.copy_log(fork)
+    fork.save_settings(settings, saved.base)
     if source.parent is not None:
-        made.save_parent(source.parent)
-    made.save(checkpoint)
-    return made.path
+        fork.save_parent(source.parent)
+    fork.save(checkpoint)
+    return fork.path
 
 
 def train_fork(
@@ -75,7 +81,21 @@ def train_fork(
     decay: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """:func:`fork_run`, then train the fork to its end, resuming it where it was stopped; returns its folder."""
+    """Fork a run as `fork_run` does, and train the fork to its end, resuming it if it was stopped.
+
+    Args:
+        run: The folder of a run in its stable phase.
+        target: The folder of the fork; by default `fork-STEP` in that of the run.
+        decay: Steps of the decay; by default the run's `schedule.decay`.
+        on_progress: Called with every report.
+
+    Returns:
+        The folder of the fork.
+
+    Raises:
+        ConfigError: As `fork_run`.
+        MafdnError: As `mafdn.training.loop.train`.
+    """
     with open_workers() as workers:
         folder = _fork_once(workers, run, target, decay=decay)
         fit(open_run(folder, workers), on_progress)
@@ -90,22 +110,35 @@ def train_for(
     on_prepare: Callable[[int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Path, Path | None]:
-    """Train within ``seconds``: prolong the stable phase of ``config``, save it, and let a fork of it decay to 0.
+    """Train for a given time: prolong the stable phase of a run, save it, and train a fork through its decay.
 
-    The pace is measured on the way, and the decay of ``schedule.decay`` steps begins when it takes what is left of the
-    time. Returns the run's folder, whose stable checkpoint the next call prolongs, and that of the fork, or ``None``
-    when a signal stopped it before. Raises as :func:`mafdn.training.loop.train`, and :class:`ConfigError` before
-    anything is saved when the time is too short for the decay.
+    The speed is measured meanwhile, and the decay of `schedule.decay` steps begins when it needs the remaining time.
+
+    Args:
+        config: A TOML file or the folder of a run.
+        seconds: The time budget, decay included.
+        init: Weights that a new run starts from; by default those that the settings name.
+        on_prepare: Called as `on_prepare(done, total)` while pictures are prepared into a bank, the first time.
+        on_progress: Called with every report.
+
+    Returns:
+        The folder of the run, whose stable checkpoint the next call prolongs, and that of the fork; `None` for the fork
+        if a signal stopped the run before.
+
+    Raises:
+        ConfigError: The time is too short for the decay (nothing is saved then), or as `mafdn.training.loop.train`.
+        PictureError: A training picture cannot be read.
+        MafdnError: As `mafdn.training.loop.train`.
     """
     deadline = time.monotonic() + seconds
     with open_workers() as workers:
         run = open_run(config, workers, init=init, on_prepare=on_prepare)
         planned = run.settings.schedule
         if planned.kind != "wsd" or planned.decay < 1:
-            raise ConfigError(f'{config}: training for a time needs schedule.kind = "wsd" and a schedule.decay')
-        run.rescheduled(_stable(planned, run))
-        watch = _Watch(run, deadline, decay=planned.decay)
-        if fit(run, on_progress, enough=watch.enough):
+            raise ConfigError(f'{config}: --for needs schedule.kind = "wsd" and schedule.decay above 0')
+        run.set_schedule(_stable(planned, run))
+        deadline_watch = _DeadlineWatch(run, deadline, decay=planned.decay)
+        if fit(run, on_progress, should_stop=deadline_watch.is_due):
             return run.folder.path, None
         folder = _fork_once(workers, run.folder.path, None, decay=planned.decay)
         fit(open_run(folder, workers, batches=run.batches), on_progress)
@@ -113,17 +146,21 @@ def train_for(
 
 
 def _stable(planned: ScheduleSettings, run: Run) -> ScheduleSettings:
-    """``planned`` without an end; refused when the run's newest checkpoint is not from a stable phase."""
+    """Return `planned` without an end.
+
+    Raises:
+        ConfigError: The newest checkpoint of the run is not from a stable phase.
+    """
     last = run.folder.saved().settings.schedule if run.state.step else planned
     if planned.begin or last.begin or run.state.step > max(last.warmup, last.steps - last.decay):
         raise ConfigError(
-            f"{run.folder.path} has begun its decay; train for a time from a stable checkpoint, or a new run.folder"
+            f"the decay of the run in {run.folder.path} has begun; use a stable run or a new run.folder with --for"
         )
     return replace(planned, steps=OPEN_END)
 
 
 def _fork_once(workers: Workers, run: Path, target: Path | None, *, decay: int | None) -> Path:
-    """The fork's folder, made by the first process."""
+    """Create the fork in the first process; returns its folder in all of them."""
     newest = RunFolder(run.resolve()).newest()
     if workers.leads:
         fork_run(run, target, decay=decay)
@@ -131,29 +168,33 @@ def _fork_once(workers: Workers, run: Path, target: Path | None, *, decay: int |
     return target or RunFolder(run.resolve()).fork(newest.step if newest else 0).path
 
 
-class _Watch:
-    """Measures the pace of a run and tells when its decay has to begin."""
+class _DeadlineWatch:
+    """Measures the speed of a run to find when its decay has to begin."""
 
     def __init__(self, run: Run, deadline: float, *, decay: int) -> None:
         self._run, self._deadline, self._decay = run, deadline, decay
-        self._first = run.state.step + 1  # the step before prepares memory and kernels
+        self._first = run.state.step + 1  # the step before allocates memory and chooses kernels
         self._marks: deque[tuple[int, float]] = deque(maxlen=RECENT)
-        self._judged = False
+        self._tried = False
 
-    def enough(self) -> bool:
-        """Whether the decay has to begin now; refuses the budget when that is so from the beginning."""
+    def is_due(self) -> bool:
+        """Whether the decay has to begin now.
+
+        Raises:
+            ConfigError: It would have to begin at once: the time budget is too short.
+        """
         step, now = self._run.state.step, time.monotonic()
         if step >= self._first:
             self._marks.append((step, now))
         if step < self._first + TRIAL:
             return False
-        begun, then = self._marks[0]
-        needed = self._decay * (now - then) / (step - begun) * MARGIN + RESERVE
-        short = self._run.workers.any(now + needed > self._deadline)
-        tried, self._judged = self._judged, True
-        if short and not tried:
+        first, then = self._marks[0]
+        needed = self._decay * (now - then) / (step - first) * MARGIN + RESERVE
+        due = self._run.workers.any(now + needed > self._deadline)
+        tried, self._tried = self._tried, True
+        if due and not tried:
             raise ConfigError(
                 f"the time is too short: the decay of {self._decay:,} steps takes about {needed:.0f} s on this machine "
-                f"and {max(0.0, self._deadline - now):.0f} s are left; give more time or lower schedule.decay"
+                f"and {max(0.0, self._deadline - now):.0f} s are left; allow more time or lower schedule.decay"
             )
-        return short
+        return due

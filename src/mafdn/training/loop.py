@@ -1,14 +1,11 @@
 """The training loop: one process per core or GPU, stopped and resumed at any step.
 
-    mafdn train CONFIG.toml                                             one process
-    torchrun --nproc-per-node 2 -m mafdn train CONFIG.toml              two, gradients averaged
+    mafdn train CONFIG.toml                                  one process
+    torchrun --nproc-per-node 2 -m mafdn train CONFIG.toml   two, gradients averaged
 
-On CPUs each process uses one thread: several threads inside a process wait for each other at every
-operation, several processes meet once per step. What a step sees depends on the seed and the step
-alone, so the number of processes changes results only in the order of summation, and a resumed run
-goes on bit for bit where it was.
-
-Public names: :func:`train`, :func:`fit`.
+On CPUs each process uses one thread: threads synchronize at every operation, processes only once per step. The patches
+of a step depend on the seed and the step alone, so the number of processes changes results only by the order of
+summation, and a resumed run continues bit for bit.
 """
 
 import signal
@@ -22,17 +19,17 @@ from torch import Tensor
 
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END
-from mafdn.training.journal import Journal, Progress
+from mafdn.training.record.journal import Journal, Progress
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
 from mafdn.training.workers import open_workers
 
 MOST_DETOURS = 3
-"""A run that does not reach its next checkpoint after this many attempts from the last one stops."""
-PAST = 0.8
-"""Weight of the past in the running mean of the loss."""
+"""Attempts to get from one checkpoint to the next before a run stops with an error."""
+LOSS_MEMORY = 0.8
+"""Weight of earlier values in the running mean of the loss."""
 GPU_CHECK = 20
-"""Steps between looks at a request to stop where several GPUs would have to wait for each other to agree."""
+"""Steps between checks for a request to stop on several GPUs, where every check synchronizes them."""
 
 
 def train(
@@ -42,13 +39,24 @@ def train(
     on_prepare: Callable[[int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Train as ``config`` says, resuming from the newest checkpoint of its run; returns the run's folder.
+    """Train a network, resuming from the newest checkpoint of its run.
 
-    ``config`` is a TOML file or the folder of a run. The first time, pictures are prepared into a bank
-    (``on_prepare(done, total)``), and a new run starts from the weights ``init`` if given. SIGINT and SIGTERM finish
-    the step and save. A loss that is not finite or far above the usual one sends the run back to its last checkpoint,
-    and on with other patches. Raises :class:`ConfigError` for impossible settings, :class:`PictureError` for an
-    unreadable picture, and :class:`MafdnError` when going back does not help; the last checkpoint is then untouched.
+    SIGINT and SIGTERM finish the step, save and return. If the loss is not finite or far above its running mean, the
+    run goes back to its last checkpoint and continues with other patches.
+
+    Args:
+        config: A TOML file or the folder of a run.
+        init: Weights that a new run starts from; by default those that the settings name.
+        on_prepare: Called as `on_prepare(done, total)` while pictures are prepared into a bank, the first time.
+        on_progress: Called with every report.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        ConfigError: The settings are invalid, or do not match the run in its folder.
+        PictureError: A training picture cannot be read.
+        MafdnError: Going back to the last checkpoint, which stays as it is, did not help.
     """
     with open_workers() as workers:
         run = open_run(config, workers, init=init, on_prepare=on_prepare)
@@ -60,11 +68,20 @@ def fit(
     run: Run,
     on_progress: Callable[[Progress], None] | None = None,
     *,
-    enough: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Take steps until the schedule ends, a signal asks to stop, or ``enough()`` is true after a step; then save.
+    """Take steps until the schedule ends, a signal is received, or `should_stop` returns true; then save.
 
-    ``enough`` is asked in every process after every step. Returns whether the run was interrupted by a signal.
+    Args:
+        run: The run; its state changes.
+        on_progress: Called with every report.
+        should_stop: Called in every process after every step.
+
+    Returns:
+        Whether the run was interrupted by a signal.
+
+    Raises:
+        MafdnError: The device is out of memory, or going back to the last checkpoint did not help.
     """
     settings, state, workers = run.settings.run, run.state, run.workers
     steps = run.settings.schedule.steps
@@ -74,7 +91,7 @@ def fit(
         if run.parent is not None:
             run.folder.save_parent(run.parent)
         if state.step == 0:
-            run.folder.save(state.checkpoint())  # what a first spike goes back to
+            run.folder.save(state.checkpoint())  # to go back to at a first spike
     losses: list[Tensor] = []
     stopping = interrupted = False
     try:
@@ -83,11 +100,11 @@ def fit(
                 losses.append(_step(run))
                 done = state.step == steps
                 if workers.device.type == "cpu" or workers.world == 1 or state.step % GPU_CHECK == 0:
-                    stopping = workers.any(stop.is_set() or enough())
+                    stopping = workers.any(stop.is_set() or should_stop())
                 saving = state.step % settings.save_every == 0 or done or stopping
                 if saving or state.step % settings.log_every == 0:
                     loss = _mean(run, losses)
-                    if not _healthy(run, loss, saving=saving):
+                    if not _is_healthy(run, loss, saving=saving):
                         note = _go_back(run, loss)
                         stopping = False
                         if journal:
@@ -123,45 +140,45 @@ def _step(run: Run) -> Tensor:
 
 
 def _mean(run: Run, losses: list[Tensor]) -> float:
-    """The mean of the losses since the last call, over all processes."""
+    """Return the mean of `losses` over all processes, and clear them."""
     mean = torch.stack(losses).mean()
     losses.clear()
     run.workers.average([mean])
     return float(mean)
 
 
-def _healthy(run: Run, loss: float, *, saving: bool) -> bool:
-    """Whether the loss is finite and not far above the usual one, and the weights to save are finite."""
+def _is_healthy(run: Run, loss: float, *, saving: bool) -> bool:
+    """Whether the loss is finite and not far above its running mean, and weights about to be saved are finite."""
     spike, state = run.settings.run.spike, run.state
     if not loss < float("inf") or (spike and state.usual_loss and loss > spike * state.usual_loss):
         return False
-    if saving and not state.finite():
+    if saving and not state.is_finite():
         return False
-    state.usual_loss = PAST * state.usual_loss + (1 - PAST) * loss if state.usual_loss else loss
+    state.usual_loss = LOSS_MEMORY * state.usual_loss + (1 - LOSS_MEMORY) * loss if state.usual_loss else loss
     return True
 
 
 def _go_back(run: Run, loss: float) -> str:
-    """Restore the last checkpoint and choose other patches; returns what to tell."""
+    """Restore the last checkpoint and choose other patches; returns a message to the user."""
     state, failed = run.state, run.state.step
     checkpoint = run.folder.newest()
     state.attempts += 1
     if checkpoint is None or state.attempts > MOST_DETOURS:
         raise MafdnError(
-            f"training does not get past step {failed} (mean loss {loss:.4g}); lower optimizer.lr and start again: "
-            f"the run resumes from the last checkpoint in {run.folder.path}"
+            f"training cannot get past step {failed} (mean loss {loss:.4g}); lower optimizer.lr and run the same "
+            f"command to resume from the last checkpoint in {run.folder.path}"
         )
     state.restore(checkpoint)
     state.detours = checkpoint.detours + state.attempts
-    what = f"loss {loss:.4g} at step {failed}, usually {state.usual_loss:.4g}"
-    return f"{what}: back to the checkpoint of step {state.step}, on with other patches"
+    what = f"loss {loss:.4g} at step {failed}, running mean {state.usual_loss:.4g}"
+    return f"{what}: resuming from the checkpoint of step {state.step} with other patches"
 
 
 def _report(
     run: Run, journal: Journal, *, loss: float | None = None, psnr: float | None = None, note: str = ""
 ) -> None:
     state, schedule = run.state, run.settings.schedule
-    journal.tell(
+    journal.report(
         Progress(
             step=state.step,
             steps=None if schedule.steps == OPEN_END else schedule.steps,
@@ -177,7 +194,7 @@ def _report(
 
 @contextmanager
 def _stop_requests() -> Generator[threading.Event]:
-    """Within, SIGINT and SIGTERM only set the event."""
+    """Turn SIGINT and SIGTERM into an event within the context."""
     stop = threading.Event()
 
     def request(*_: object) -> None:

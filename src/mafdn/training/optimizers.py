@@ -1,10 +1,8 @@
 """Optimizers of the training loop: Muon for convolution kernels, Adam for everything small.
 
-Public names: :class:`Muon`, :func:`build_optimizers`, :func:`optimizer_tensors`, :func:`restore_optimizers`.
-
-Muon: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. torch's own
-``torch.optim.Muon`` takes two-dimensional parameters only and walks them one by one; this one reads a
-kernel as the matrix (C_out, C_in*k*k) and orthogonalizes all kernels of one shape in one batch.
+Muon: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. `torch.optim.Muon` accepts
+two-dimensional parameters only and updates them one by one; this one treats a kernel as the matrix (C_out, C_in*k*k)
+and orthogonalizes all kernels of one shape in one batch.
 """
 
 from collections import defaultdict
@@ -19,15 +17,17 @@ from mafdn.errors import ConfigError
 from mafdn.training.config import OptimizerSettings
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients a, b and c of the orthogonalizing polynomial."""
 MUON_STATE, ADAM_STATE = {"momentum"}, {"step", "exp_avg", "exp_avg_sq"}
+"""Names of the state tensors of a parameter."""
 SMALLEST_SIDE = 16
-"""A kernel whose matrix has a shorter side than this is left to Adam."""
+"""Kernels whose matrix has a shorter side than this are optimized by Adam."""
 
 
 class Muon(Optimizer):
     """Nesterov momentum, orthogonalized by five Newton-Schulz steps.
 
-    The update of a kernel read as a matrix with r rows and c columns is scaled by ``max(1, r/c)**0.5``.
+    The update of a kernel whose matrix has r rows and c columns is scaled by `max(1, r/c)**0.5`.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
@@ -36,7 +36,7 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         if closure is not None:
-            raise ValueError("Muon takes no closure")
+            raise ValueError("Muon does not support a closure")
         for group in self.param_groups:
             by_shape: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
@@ -50,7 +50,7 @@ class Muon(Optimizer):
                 torch._foreach_add_(list[Tensor](parameters), shaped, alpha=-rate)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
     def _directions(self, parameters: list[nn.Parameter], momentum: float) -> tuple[Tensor, ...]:
-        """Nesterov's direction of every parameter; like torch's own optimizers in a few calls for all of them."""
+        """Compute the Nesterov direction of every parameter, in a few calls for all of them."""
         for parameter in parameters:
             if "momentum" not in self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
@@ -61,7 +61,7 @@ class Muon(Optimizer):
 
 
 def build_optimizers(network: nn.Module, settings: OptimizerSettings) -> list[Optimizer]:
-    """One Adam or AdamW, or Muon on the kernels and Adam on the rest; learning rates are set by the loop."""
+    """Build one Adam or AdamW, or Muon for the kernels and Adam for the rest; the loop sets the learning rates."""
     parameters = list(network.parameters())
     if settings.name == "adam":
         return [Adam(parameters, lr=settings.lr, betas=settings.betas, fused=True)]
@@ -78,7 +78,7 @@ def build_optimizers(network: nn.Module, settings: OptimizerSettings) -> list[Op
 
 
 def optimizer_tensors(optimizers: Iterable[Optimizer], network: nn.Module) -> dict[str, Tensor]:
-    """Every state tensor of ``optimizers`` under ``NAME_OF_PARAMETER/NAME_OF_STATE``."""
+    """Return every state tensor of `optimizers` by `NAME_OF_PARAMETER/NAME_OF_STATE`."""
     names = {id(p): name for name, p in network.named_parameters()}
     return {
         f"{names[id(parameter)]}/{key}": value
@@ -89,7 +89,11 @@ def optimizer_tensors(optimizers: Iterable[Optimizer], network: nn.Module) -> di
 
 
 def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put back what :func:`optimizer_tensors` gave; raises :class:`ConfigError` when it was another optimizer's."""
+    """Restore the tensors that `optimizer_tensors` returned.
+
+    Raises:
+        ConfigError: They belong to another kind of optimizer.
+    """
     if not tensors:  # before the first step
         for optimizer in optimizers:
             optimizer.state.clear()
@@ -104,7 +108,7 @@ def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tens
             for parameter in group["params"]:
                 state = states[names[id(parameter)]]
                 if state.keys() != (MUON_STATE if isinstance(optimizer, Muon) else ADAM_STATE):
-                    raise ConfigError("the run was begun with another optimizer; give this one another run.folder")
+                    raise ConfigError("the run was started with another optimizer; choose another run.folder")
                 optimizer.state[parameter] = {
                     key: value.to(parameter.device, copy=True) for key, value in state.items()
                 }
@@ -115,10 +119,10 @@ def _matrix_shape(parameter: Tensor) -> tuple[int, int]:
 
 
 def _orthogonalize(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly, to a batch (B, rows, columns).
+    """Approximate the nearest (semi-)orthogonal matrices to a batch (B, rows, columns).
 
-    Five times ``X <- (a I + b G + c G G) X`` with ``G = X X^T``. The polynomials in G commute, so they are gathered
-    in one square matrix and G is carried along: a wide X is multiplied twice, not ten times.
+    Applies `X <- (a I + b G + c G G) X` with `G = X X^T` five times. The polynomials in G commute, so they are
+    accumulated in one square matrix and G is updated with them: a wide X is multiplied twice instead of ten times.
     """
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
@@ -126,12 +130,12 @@ def _orthogonalize(matrices: Tensor) -> Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     scaled_identity = a * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     gram = x @ x.mT
-    gathered = None
+    accumulated = None
     for last in (False, False, False, False, True):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c).add_(scaled_identity)
-        gathered = factor if gathered is None else factor @ gathered
+        accumulated = factor if accumulated is None else factor @ accumulated
         if not last:
             gram = factor @ gram @ factor
-    assert gathered is not None
-    x = gathered @ x
+    assert accumulated is not None
+    x = accumulated @ x
     return x.mT if tall else x

@@ -1,7 +1,4 @@
-"""One process's part of a training run: its settings, data and state, and a single step.
-
-Public names: :class:`Run`, :func:`open_run`, :func:`prepare`.
-"""
+"""One process's part of a training run: its settings, data and state, and a single step."""
 
 import time
 from collections.abc import Callable
@@ -15,17 +12,17 @@ from torch.nn.utils import clip_grad_norm_
 from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError
 from mafdn.networks import Network, build, load_network, transfer
-from mafdn.training.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.config import ScheduleSettings, TrainSettings
 from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
-from mafdn.training.pace import Pace, choose_pace
-from mafdn.training.run_folder import RunFolder, load_config
+from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
+from mafdn.training.step_mode import StepMode, choose_step_mode
 from mafdn.training.validation import held_out_psnr_sum, split_bank
 from mafdn.training.workers import Workers
 from mafdn.weights.header import Card, read_header
@@ -34,7 +31,22 @@ Batches = HostBatches | ResidentBatches
 
 
 class Run:
-    """A run as one process sees it; :func:`mafdn.training.loop.fit` is the loop over :meth:`take_step`."""
+    """A run in one process; `mafdn.training.loop.fit` is the loop over `take_step`.
+
+    It resumes from the newest checkpoint in its folder, if any.
+
+    Args:
+        settings: The settings of the run.
+        base: The folder that paths in the settings are relative to.
+        bank: The training pictures.
+        workers: The processes of the run.
+        init: Weights that a new run starts from; random by default.
+        resume: Whether to look for a checkpoint.
+        batches: The batches of another run with the same data, to share its memory.
+
+    Raises:
+        ConfigError: The settings do not match each other, the bank or the checkpoint.
+    """
 
     def __init__(
         self,
@@ -47,15 +59,10 @@ class Run:
         resume: bool = True,
         batches: Batches | None = None,
     ) -> None:
-        """Open the run with its newest checkpoint when it is to ``resume``, else a new one from the weights ``init``.
-
-        ``batches`` are those of another run with the same data. Raises :class:`ConfigError` for settings that do not
-        fit each other, the bank or the checkpoint.
-        """
         self.settings, self.base, self.bank, self.workers = settings, base, bank, workers
         self.folder = RunFolder((base / settings.run.folder).resolve())
         if settings.run.batch % workers.world:
-            raise ConfigError(f"run.batch {settings.run.batch} does not divide over {workers.world} processes")
+            raise ConfigError(f"run.batch = {settings.run.batch} is not a multiple of the {workers.world} processes")
         self.held_out, training = split_bank(bank, settings.data.held_out)
         self.batches = batches or self._batches(training)
         checkpoint = self.folder.newest() if resume else None
@@ -63,31 +70,32 @@ class Run:
         """The card of the weights that a new run starts from."""
         torch.manual_seed(settings.run.seed)
         network = _build_network(settings, None if checkpoint else init, workers.device)
-        self.state = RunState(network, build_optimizers(network, settings.optimizer), Pace(False, False))
+        self.state = RunState(network, build_optimizers(network, settings.optimizer), StepMode(False, False))
         if checkpoint is None:
             self.state.started_from = origin(init) if init else ""
             self.parent = read_header(init)[1] if init else None
             lr, hr, _ = self.next_batch()
-            self.state.pace = choose_pace(network, lr, hr, settings.run, workers)
-        else:  # at the pace it began with, however busy the machine is now
-            self.state.pace = Pace(checkpoint.bf16, checkpoint.compiled)
+            self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
+        else:  # keep the mode of the first start, which another measurement might not choose
+            self.state.mode = StepMode(checkpoint.bf16, checkpoint.compiled)
             try:
                 self.state.restore(checkpoint)
             except ConfigError as error:
                 raise ConfigError(f"{self.folder.path}: {error}") from None
-        self.forward = torch.compile(network) if self.state.pace.compiled else network
+        self.forward = torch.compile(network) if self.state.mode.compiled else network
 
     @property
     def network(self) -> Network:
+        """The network in training form."""
         return self.state.network
 
-    def rescheduled(self, schedule: ScheduleSettings) -> None:
-        """From now on follow another schedule."""
+    def set_schedule(self, schedule: ScheduleSettings) -> None:
+        """Replace the schedule from the next step on."""
         self.settings = replace(self.settings, schedule=schedule)
 
     def take_step(self) -> Tensor:
-        """Train one step; returns the loss of this process's patches, (), on the device."""
-        began = time.perf_counter()
+        """Train one step and return the loss of this process's patches, a scalar on the device."""
+        start = time.perf_counter()
         loss = self.gradients(*self.next_batch())
         self.workers.average([p.grad for p in self.network.parameters() if p.grad is not None])
         if self.settings.optimizer.clip:
@@ -102,16 +110,22 @@ class Run:
         state.update_ema(self.settings.run.ema)
         state.step += 1
         state.samples += self.settings.run.batch
-        state.seconds += time.perf_counter() - began
+        state.seconds += time.perf_counter() - start
         return loss
 
     def next_batch(self) -> Tensors:
-        """This process's patches of the next step."""
+        """Return this process's patches of the next step."""
         return self.batches.get(self.state.step, self.state.detours)
 
     def gradients(self, lr: Tensor, hr: Tensor, teacher: Tensor | None) -> Tensor:
-        """Forward and backward; returns the loss."""
-        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.state.pace.bf16):
+        """Compute the gradients of a batch and return its loss, a scalar on the device.
+
+        Args:
+            lr: (B, 3, p, p), float32 in [0, 1].
+            hr: (B, 3, sp, sp).
+            teacher: The teacher's output, of the shape of `hr`; `None` without a teacher.
+        """
+        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.state.mode.bf16):
             output = self.forward(lr)
         done = progress(self.settings.schedule, self.state.step)
         loss = training_loss(output.float(), hr, teacher, self.settings.loss, progress=done)
@@ -119,7 +133,7 @@ class Run:
         return loss.detach()
 
     def validate(self) -> float | None:
-        """PSNR in dB of the averaged weights on the held-out pictures; ``None`` when there are none."""
+        """Measure the PSNR of the averaged weights on the held-out pictures, in dB; `None` if there are none."""
         if not self.held_out:
             return None
         network = build(self.network.settings).to(self.workers.device)
@@ -158,10 +172,19 @@ def open_run(
     batches: Batches | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """This process's part of the run that ``config``, a TOML file or the folder of a run, describes.
+    """Open a run in this process, building its bank first if necessary.
 
-    Its bank is built first when it is not there. Raises :class:`ConfigError` for impossible settings and when the run
-    began from other weights than ``init``, :class:`PictureError` for an unreadable picture.
+    Args:
+        config: A TOML file or the folder of a run.
+        workers: The processes of the run, all of which must call this.
+        init: Weights that a new run starts from; by default those that the settings name.
+        resume: Whether to look for a checkpoint.
+        batches: The batches of another run with the same data, to share its memory.
+        on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
+
+    Raises:
+        ConfigError: The settings are invalid, or the run was started from other weights than `init`.
+        PictureError: A training picture cannot be read.
     """
     settings, base = load_config(config)
     bank = prepare(settings, base, on_prepare=on_prepare) if workers.leads else None
@@ -170,13 +193,25 @@ def open_run(
     parent = init or (base / settings.run.init if settings.run.init else None)
     run = Run(settings, base, bank, workers, init=parent, resume=resume, batches=batches)
     if init and run.state.started_from != origin(init):
-        began = run.state.started_from or "random weights"
-        raise ConfigError(f"{run.folder.path} holds a run that began from {began}; choose another run.folder")
+        start = run.state.started_from or "random weights"
+        raise ConfigError(f"the run in {run.folder.path} was started from {start}; choose another run.folder")
     return run
 
 
 def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, int], None] | None = None) -> Bank:
-    """The bank of a run, built when it is not there; a complete one does without the pictures it was made of."""
+    """Open the bank of a run, building it if it does not exist.
+
+    A complete bank is used without its sources if none of their folders exists any more.
+
+    Args:
+        settings: The settings of the run.
+        base: The folder that paths in the settings are relative to.
+        on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
+
+    Raises:
+        ConfigError: A folder has no pictures, or the bank is not usable or of other pictures.
+        PictureError: A picture cannot be read.
+    """
     folders = [base / folder for folder in settings.data.folders]
     if not any(folder.exists() for folder in folders) and (base / settings.data.bank).exists():
         return open_bank(base / settings.data.bank)
@@ -190,28 +225,30 @@ def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, i
 
 
 def origin(weights: Path) -> str:
-    """What is said of the weights a run starts from."""
+    """Identify the weights that a run starts from by file name and digest."""
     return f"{weights.name}, SHA-256 {sha256(weights)}"
 
 
 def _build_network(settings: TrainSettings, init: Path | None, device: torch.device) -> Network:
-    """A new network for a run: initialized at random, or from the weights ``init`` of this or another scale."""
+    """Build the network of a run, with random weights or those of `init`, of this or another scale."""
     network = build(settings.network)
     if init:
         transfer(load_network(init), network)
     network = network.to(device)
-    # On a GPU convolutions are fastest with channels last; on a CPU the kernels' own order is as good.
+    # On a GPU convolutions are fastest with channels last; on a CPU it makes no difference.
     return network if device.type == "cpu" else network.to(memory_format=torch.channels_last)  # pyright: ignore
 
 
 def _zoomed(settings: TrainSettings, base: Path, bank: Bank) -> tuple[Bank, list[int]] | None:
-    """The bank of zoomed pairs and the pictures in it that may be trained on."""
+    """Open the bank of zoomed pairs; returns it and the indices of its training pictures."""
     data = settings.data
     if not data.zoomed:
         return None
     zoomed = open_bank(base / data.zoomed)
     if zoomed.zoomed is None:
-        raise ConfigError(f"data.zoomed: {zoomed.folder} is a bank of photographs; make one with 'mafdn bank zoom'")
+        raise ConfigError(
+            f"data.zoomed: {zoomed.folder} is not a bank of zoomed pairs; make one with 'mafdn bank zoom'"
+        )
     if zoomed.zoomed.source != bank.fingerprint:
         raise ConfigError(f"data.zoomed: {zoomed.folder} was made from another bank than {bank.folder}")
     if zoomed.zoomed.scale != settings.network.scale:

@@ -1,7 +1,4 @@
-"""How the learning rate and the loss change over a run.
-
-Public names: :func:`learning_rate`, :func:`progress`.
-"""
+"""The learning rate and the progress of a run as functions of the step."""
 
 import math
 
@@ -9,11 +6,11 @@ from mafdn.training.config import ScheduleSettings
 
 
 def learning_rate(schedule: ScheduleSettings, step: int) -> float:
-    """The fraction of the top rate at ``step`` (from 0): a linear rise over ``warmup`` steps, then
+    """Return the learning rate at `step` (from 0) as a fraction of the peak rate.
 
-    ``wsd``: 1, and a linear fall to nearly 0 over the last ``decay`` steps (warm-up, stable, decay: Hu et al.,
-    MiniCPM, arXiv 2404.06395). The stable part has no end of its own, so a run can always be made longer.
-    ``cosine``: half a cosine from 1 to nearly 0 over all steps after the rise.
+    It rises linearly over `warmup` steps. After that, `wsd` (warm-up, stable, decay: Hu et al., MiniCPM, arXiv
+    2404.06395) stays at 1 and falls linearly to nearly 0 over the last `decay` steps; its stable phase can be
+    prolonged at any time. `cosine` falls from 1 to nearly 0 as half a cosine over all remaining steps.
     """
     rise = (step + 1) / (schedule.warmup + 1)
     if schedule.kind == "cosine":
@@ -23,5 +20,5 @@ def learning_rate(schedule: ScheduleSettings, step: int) -> float:
 
 
 def progress(schedule: ScheduleSettings, step: int) -> float:
-    """How much of the run is done before ``step``, in [0, 1): what the schedules of the loss depend on."""
+    """Return the share of the run that is done before `step`, in [0, 1), for the schedules of the loss."""
     return max(0, step - schedule.begin) / (schedule.steps - schedule.begin)

@@ -1,7 +1,4 @@
-"""What changes while a run trains.
-
-Public names: :class:`RunState`.
-"""
+"""What changes while a run trains."""
 
 from dataclasses import dataclass, field
 
@@ -12,31 +9,34 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mafdn.errors import ConfigError
 from mafdn.networks import Network
-from mafdn.training.checkpoint import Checkpoint
 from mafdn.training.optimizers import optimizer_tensors, restore_optimizers
-from mafdn.training.pace import Pace
+from mafdn.training.record.checkpoint import Checkpoint
+from mafdn.training.step_mode import StepMode
 
 
 @dataclass
 class RunState:
-    """The network, its optimizers and its averaged weights, and how far a run is: what a checkpoint holds.
-
-    ``step`` steps and ``samples`` patches were trained in ``seconds``; ``detours`` counts how often the run went back
-    to a checkpoint, ``attempts`` how often since the last one; ``usual_loss`` is a running mean (0 before the first).
-    """
+    """The network, its optimizers and its averaged weights, and how far a run has come: what a checkpoint holds."""
 
     network: Network
     optimizers: list[Optimizer]
-    pace: Pace
+    mode: StepMode
     started_from: str = ""
+    """The weights that the run started from; empty for random ones."""
     step: int = 0
+    """Steps trained."""
     seconds: float = 0.0
+    """Time spent in steps."""
     samples: int = 0
+    """Patches trained on."""
     detours: int = 0
+    """Number of times that the run went back to a checkpoint and took other patches."""
     usual_loss: float = 0.0
+    """Running mean of the loss; 0 before the first."""
     attempts: int = 0
+    """Detours since the last checkpoint."""
     ema: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """The exponential average of the network's state; a copy of the state when not given."""
+    """Exponential moving average of the network's state; by default it starts as a copy of that state."""
     _current: list[Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -47,22 +47,26 @@ class RunState:
 
     @torch.no_grad()
     def update_ema(self, decay: float) -> None:
-        """Move the average towards the network; a young average forgets faster: it should not keep the beginning."""
+        """Move the average towards the network.
+
+        Args:
+            decay: Weight of the old average, in [0, 1); smaller in the first steps, to forget the initial weights.
+        """
         averaged = [tensor for tensor in self.ema.values() if tensor.is_floating_point()]
         get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))(averaged, self._current, 0)
 
-    def finite(self) -> bool:
-        """Whether all weights are finite, the averaged ones too."""
+    def is_finite(self) -> bool:
+        """Whether all weights and averaged weights are finite."""
         return all(bool(t.isfinite().all()) for t in (*self.network.state_dict().values(), *self.ema.values()))
 
     def checkpoint(self) -> Checkpoint:
-        """The state as it is now; its tensors are the live ones, so write it before the next step."""
+        """Return the current state; its tensors are the live ones, so save it before the next step."""
         return Checkpoint(
             step=self.step,
             seconds=self.seconds,
             samples=self.samples,
-            bf16=self.pace.bf16,
-            compiled=self.pace.compiled,
+            bf16=self.mode.bf16,
+            compiled=self.mode.compiled,
             detours=self.detours,
             usual_loss=self.usual_loss,
             started_from=self.started_from,
@@ -72,12 +76,16 @@ class RunState:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from ``checkpoint``; raises :class:`ConfigError` when it is of another network or optimizer."""
+        """Continue from `checkpoint`.
+
+        Raises:
+            ConfigError: It was saved with another network or optimizer.
+        """
         try:
             self.network.load_state_dict(checkpoint.network)
         except RuntimeError:
-            raise ConfigError("the run was begun with another network; choose another run.folder") from None
-        # Copies: what was read lies in the file, which a later checkpoint removes.
+            raise ConfigError("the run was started with another network; choose another run.folder") from None
+        # Copied, as the tensors that were read are backed by the file, which a later checkpoint removes.
         self.ema = {name: checkpoint.ema[name].to(tensor.device, copy=True) for name, tensor in self.ema.items()}
         restore_optimizers(self.optimizers, self.network, checkpoint.optimizer)
         self.step, self.seconds, self.samples = checkpoint.step, checkpoint.seconds, checkpoint.samples

@@ -1,7 +1,4 @@
-"""How good a network is on the pictures of a bank that were held out.
-
-Public names: :func:`split_bank`, :func:`held_out_psnr_sum`.
-"""
+"""Validation on the pictures of a bank that are held out of training."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -12,12 +9,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mafdn.pixels import psnr_y
-from mafdn.training.batches import to_tensor
 from mafdn.training.data.bank import Bank
+from mafdn.training.data.batches import to_tensor
 
 
 def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int]]:
-    """The indices of the pictures whose file names match a pattern of ``held_out``, and of the others."""
+    """Split the pictures of a bank into held-out ones and training ones.
+
+    Args:
+        bank: The bank.
+        held_out: Patterns of file names, as of `fnmatch`.
+
+    Returns:
+        The indices of the pictures whose file name matches a pattern, and those of the others.
+    """
     held, training = [], []
     for index, picture in enumerate(bank.pictures):
         name = picture.name.rpartition("/")[2]
@@ -27,9 +32,16 @@ def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int
 
 @torch.inference_mode()
 def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *, scale: int) -> float:
-    """The sum over ``pictures`` of the PSNR on luma, in dB, ``scale`` pixels of border left out.
+    """Sum up the luma PSNR of a network over pictures of a bank.
 
-    ``network`` maps (1, 3, H, W) to (1, 3, sH, sW), RGB in [0, 1]; its results are rounded to 8 bits first.
+    Args:
+        network: Maps (1, 3, H, W) to (1, 3, sH, sW), RGB in [0, 1]; its results are rounded to 8 bits.
+        bank: The bank.
+        pictures: Indices into `bank.pictures`.
+        scale: Which reduction of the pictures to upscale; also the width of the border that is left out, in pixels.
+
+    Returns:
+        The sum of the PSNR in dB, so that several processes can share the pictures.
     """
     device = next(network.parameters()).device
     total = 0.0
@@ -40,5 +52,5 @@ def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *
 
 
 def _to_picture(output: Tensor) -> NDArray[np.uint8]:
-    """(3, H, W) float in [0, 1] to (H, W, 3) uint8, clipped and rounded."""
+    """Convert (3, H, W) float in [0, 1] to (H, W, 3) uint8, clipped and rounded."""
     return output.mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()

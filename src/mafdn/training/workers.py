@@ -1,7 +1,4 @@
-"""The processes of a training run, alone or under torchrun.
-
-Public names: :class:`Workers`, :func:`open_workers`.
-"""
+"""The processes of a training run, one or several under torchrun."""
 
 import os
 from collections.abc import Generator
@@ -16,18 +13,21 @@ from torch import distributed as dist
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among its peers."""
+    """This process among those of its run."""
 
     rank: int
+    """Number of this process, from 0."""
     world: int
+    """Number of processes."""
     device: torch.device
 
     @property
     def leads(self) -> bool:
+        """Whether this is the process that writes files and reports progress."""
         return self.rank == 0
 
     def average(self, tensors: list[Tensor]) -> None:
-        """Replace every tensor by its mean over all processes: one message for all of them."""
+        """Replace every tensor by its mean over all processes, in one message."""
         if self.world == 1:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors])
@@ -37,12 +37,12 @@ class Workers:
             tensor.copy_(part.view_as(tensor))
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Wait for all processes to call this."""
         if self.world > 1:
             dist.barrier()
 
     def any(self, flag: bool) -> bool:
-        """Whether any process raised ``flag``."""
+        """Whether `flag` is true in any process; all of them must call this."""
         if self.world == 1:
             return flag
         count = torch.tensor(float(flag), device=self.device)
@@ -52,7 +52,7 @@ class Workers:
 
 @contextmanager
 def open_workers() -> Generator[Workers]:
-    """Join the processes that torchrun started, or be the only one; on CPUs with one thread each."""
+    """Join the processes that torchrun started, if any; on CPUs each uses one thread."""
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

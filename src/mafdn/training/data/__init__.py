@@ -1,0 +1,1 @@
+"""Training data: banks of pictures, teachers' results, patches and batches."""

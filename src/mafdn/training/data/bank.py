@@ -1,19 +1,15 @@
-"""Training banks: pictures decoded and reduced once, then read as memory-mapped arrays.
-
-Public names: :class:`Bank`, :class:`BankPicture`, :class:`Excluded`, :class:`Teacher`, :class:`TaughtBy`,
-:class:`Zoomed`, :func:`open_bank`; for those who write banks :data:`VERSION`, :data:`PARTIAL`, :func:`pixels_name`,
-:func:`shard_name`, :func:`teacher_folder` and :func:`read_teacher`.
+"""Training banks: pictures that are decoded and reduced once, then read as memory-mapped arrays.
 
 A bank is a folder:
 
-- ``bank.json`` - the manifest, written last: scales, pictures, what was left out.
-- ``00000/``, ``00001/``, ... - the shards. ``hr.u8`` holds some pictures one after another as (H, W, 3) uint8,
-  ``lr_x4.u8`` (and so on per scale) their reductions in the same order, ``shard.json`` their part of the manifest.
-- ``teachers/NAME/`` - what a teacher made of the pictures at one scale: ``teacher.json`` tells who it was,
-  ``00000.u8``, ``00001.u8``, ... are laid out as ``hr.u8`` of the shard.
+- `bank.json` - the manifest, written last: scales, pictures, excluded pictures.
+- `00000/`, `00001/`, ... - the shards. `hr.u8` holds some pictures one after another as (H, W, 3) uint8, `lr_x4.u8`
+  (one file per scale) their reductions in the same order, `shard.json` their part of the manifest.
+- `teachers/NAME/` - the pictures as upscaled by a teacher at one scale: `teacher.json` describes the teacher,
+  `00000.u8`, `00001.u8`, ... have the layout of the shard's `hr.u8`.
 
-Sides are cropped to a multiple of every scale, so an offset into ``hr.u8`` divided by scale squared is the offset into
-the reduced file.
+Sides are cropped to a multiple of every scale, so an offset into `hr.u8` divided by the scale squared is the offset
+into the reduced file.
 """
 
 import functools
@@ -29,81 +25,97 @@ from numpy.typing import NDArray
 from mafdn.errors import ConfigError
 
 VERSION = 2
+"""Version of the layout; banks of other versions are not read."""
 PARTIAL = ".partial"
-"""How the name of a folder ends that is still being written."""
-MAPS_KEPT = 256
-"""Files mapped at a time: each holds a file descriptor, of which a process often has 1,024."""
+"""Suffix of folders that are still being written."""
+MOST_MAPS = 256
+"""Number of files mapped at a time: each needs a file descriptor, often limited to 1,024 per process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BankPicture:
-    """One picture of a bank: where it came from, its size in pixels, and where it lies."""
+    """One picture of a bank, as in the manifest."""
 
     name: str
-    """Path below the folder it was found in."""
+    """Path of the source file relative to the folder it was found in."""
     sha256: str
-    """Of its file."""
+    """Digest of the source file."""
     height: int
     width: int
     gradient: float
-    """Mean absolute luma difference of neighboring pixels, a measure of how much there is to learn."""
+    """Mean absolute luma difference of neighboring pixels, in 8-bit levels; a measure of texture."""
     hash: str
-    """Its perceptual hash, 16 hexadecimal digits; see :mod:`mafdn.pixels.phash`."""
+    """Perceptual hash, 16 hexadecimal digits; see `mafdn.pixels.phash`."""
     shard: int
+    """Number of its shard."""
     offset: int
-    """Pixels (not bytes) before this picture in ``hr.u8`` of its shard."""
+    """Pixels (not bytes) before this picture in `hr.u8` of its shard."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excluded:
-    """A picture left out because it is ``match``, a picture of a bench set, or ``distance`` bits from it."""
+    """A picture that was left out because it looks like one of a bench set."""
 
     name: str
+    """Path of the source file relative to the folder it was found in."""
     match: str
+    """The bench picture, as `FOLDER/NAME`."""
     distance: int
+    """Bits by which the two perceptual hashes differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaughtBy:
-    """The file of a network that taught."""
+class TeacherSource:
+    """The file of a teacher network."""
 
     file: str
+    """Its name, without folders."""
     sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """Who upscaled the pictures of a bank: the mean of ``networks``, each over eight orientations or one."""
+    """A teacher whose results are stored in a bank: the mean of one or several networks."""
 
     name: str
     scale: int
-    networks: tuple[TaughtBy, ...]
+    networks: tuple[TeacherSource, ...]
     self_ensemble: bool
+    """Whether each network's result is the mean over eight orientations."""
     bank: str
-    """The fingerprint of the bank whose pictures it upscaled."""
+    """Fingerprint of the bank whose pictures it upscaled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Zoomed:
-    """How the pairs of a bank were made whose HR pictures are a teacher's results, not photographs.
+    """How the pairs of a bank of zoomed pairs were made.
 
-    Each LR picture is a window of a photograph of another bank at its full size or reduced.
+    Each LR picture is a window of a photograph of another bank, at full size or reduced, and its HR picture the result
+    of a teacher.
     """
 
     source: str
-    """The fingerprint of the bank of photographs."""
+    """Fingerprint of the bank of photographs."""
     scale: int
-    networks: tuple[TaughtBy, ...]
+    networks: tuple[TeacherSource, ...]
+    """The teacher's networks, whose results were averaged."""
     smallest: float
-    """The least factor of reduction; the largest below full size is :data:`mafdn.training.data.zoom.LARGEST`."""
+    """Smallest factor of reduction; the largest below full size is `mafdn.training.data.zoom.LARGEST`."""
     per_picture: int
+    """Windows taken from each photograph."""
 
 
 class Bank:
-    """An opened bank; its pictures are read-only (H, W, 3) uint8 views into files.
+    """An open bank; its pictures are read-only (H, W, 3) uint8 views into memory-mapped files.
 
-    ``pictures``, ``excluded``, ``scales`` and ``teachers`` (by name) tell what it holds; ``fingerprint`` stands for the
-    sources it was made of; ``zoomed`` is there when a teacher made its HR pictures.
+    Args:
+        folder: The folder of the bank.
+        pictures: Its pictures.
+        excluded: Pictures that were left out.
+        scales: The reductions it has.
+        fingerprint: Digest of the sources it was made from.
+        teachers: The teachers whose results it has.
+        zoomed: How its pairs were made, if its HR pictures are a teacher's results.
     """
 
     def __init__(
@@ -121,37 +133,37 @@ class Bank:
         self.scales, self.fingerprint = tuple(scales), fingerprint
         self.teachers = {teacher.name: teacher for teacher in teachers}
         self.zoomed = zoomed
-        self._map = functools.lru_cache(maxsize=MAPS_KEPT)(_map)
+        self._map = functools.lru_cache(maxsize=MOST_MAPS)(_map)
 
     @property
     def hr_pixels(self) -> int:
-        """Pixels of all pictures, not counting their reductions."""
+        """Pixels of all pictures, without their reductions."""
         return sum(picture.height * picture.width for picture in self.pictures)
 
     @property
     def size(self) -> int:
-        """Bytes of all arrays, those of the teachers included."""
+        """Bytes of all arrays, including those of the teachers."""
         wholes = 1 + len(self.teachers)
         return sum(3 * self.hr_pixels // reduced**2 for reduced in (*wholes * (1,), *self.scales))
 
     @property
     def shards(self) -> dict[int, list[int]]:
-        """The indices of the pictures by the number of their shard, in order."""
+        """Indices of the pictures by number of their shard, in order."""
         shards: dict[int, list[int]] = {}
         for index, picture in enumerate(self.pictures):
             shards.setdefault(picture.shard, []).append(index)
         return shards
 
     def hr(self, index: int) -> NDArray[np.uint8]:
-        """Picture ``index`` (H, W, 3)."""
+        """Return picture `index`, (H, W, 3)."""
         return self._view(index, self._shard(index) / pixels_name(1), 1)
 
     def lr(self, index: int, scale: int) -> NDArray[np.uint8]:
-        """Picture ``index`` reduced by one of ``scales`` (H / scale, W / scale, 3)."""
+        """Return picture `index` reduced by `scale`, one of `scales`: (H / scale, W / scale, 3)."""
         return self._view(index, self._shard(index) / pixels_name(scale), scale)
 
     def teacher(self, index: int, name: str) -> NDArray[np.uint8]:
-        """What the teacher ``name`` made of ``lr(index, teachers[name].scale)``: (H, W, 3)."""
+        """Return `lr(index, teachers[name].scale)` as upscaled by the teacher `name`: (H, W, 3)."""
         return self._view(index, teacher_folder(self.folder, name) / f"{self._shard(index).name}.u8", 1)
 
     def _shard(self, index: int) -> Path:
@@ -165,14 +177,21 @@ class Bank:
 
 
 def open_bank(folder: Path) -> Bank:
-    """Open a bank made by :func:`mafdn.training.data.build.build_bank`.
+    """Open a bank, checking the sizes of all its files.
 
-    Raises :class:`ConfigError` when there is none, it is of another version, or a file of it is missing or cut short.
+    Args:
+        folder: A folder that `mafdn bank build` or `mafdn bank zoom` made.
+
+    Raises:
+        ConfigError: The folder is no bank or one of another version, or a file in it is missing or truncated.
     """
     try:
         manifest = json.loads((folder / "bank.json").read_text())
         if manifest["version"] != VERSION:
-            raise ConfigError(f"{folder} is a training bank of another version; delete it and build it again")
+            raise ConfigError(
+                f"{folder} is a training bank of version {manifest['version']}, not {VERSION}; "
+                "build a new bank in another folder"
+            )
         bank = Bank(
             folder,
             [BankPicture(**entry) for entry in manifest["pictures"]],
@@ -186,11 +205,16 @@ def open_bank(folder: Path) -> Bank:
             for scale in (1, *bank.scales):
                 _check_size(folder / shard / pixels_name(scale), pixels // scale**2)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"no usable training bank in {folder} ({error}); delete it and build it again") from None
+        raise ConfigError(
+            f"{folder} is not a usable training bank ({_reason(error)}); choose the folder of a bank, or build a new "
+            "one in another folder"
+        ) from None
     for name, teacher in bank.teachers.items():
         if teacher.bank != bank.fingerprint:
-            there = teacher_folder(folder, name)
-            raise ConfigError(f"the teacher in {there} was made from other pictures than {folder} holds; teach again")
+            raise ConfigError(
+                f"the teacher in {teacher_folder(folder, name)} was made from other pictures than those of {folder}; "
+                "move it out of the bank and run 'mafdn bank teach' again"
+            )
         try:
             for shard, pixels in _pixels(bank).items():
                 _check_size(teacher_folder(folder, name) / f"{shard}.u8", pixels)
@@ -200,7 +224,11 @@ def open_bank(folder: Path) -> Bank:
 
 
 def read_teacher(folder: Path) -> Teacher:
-    """The teacher that ``teacher.json`` in its folder describes; raises :class:`ConfigError` when it cannot be read."""
+    """Read `teacher.json` in the folder of a teacher.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     try:
         entry = json.loads((folder / "teacher.json").read_text())
         return Teacher(**entry | {"networks": _networks(entry)})
@@ -209,20 +237,22 @@ def read_teacher(folder: Path) -> Teacher:
 
 
 def pixels_name(scale: int) -> str:
-    """The name of a shard's file of pictures reduced by ``scale``."""
+    """Return the name of a shard's file of pictures reduced by `scale`; 1 for the pictures themselves."""
     return "hr.u8" if scale == 1 else f"lr_x{scale}.u8"
 
 
 def shard_name(number: int) -> str:
+    """Return the name of a shard's folder."""
     return f"{number:05}"
 
 
 def teacher_folder(bank: Path, name: str) -> Path:
+    """Return the folder of a teacher's results."""
     return bank / "teachers" / name
 
 
 def _teachers(folder: Path) -> list[Teacher]:
-    """Those that have been taken to the end."""
+    """Read the descriptions of all complete teachers."""
     found = sorted((folder / "teachers").glob("*"))
     return [read_teacher(path) for path in found if path.is_dir() and path.suffix != PARTIAL]
 
@@ -232,12 +262,12 @@ def _zoomed(entry: dict[str, Any]) -> Zoomed:
     return Zoomed(**values)
 
 
-def _networks(entry: dict[str, Any]) -> tuple[TaughtBy, ...]:
-    return tuple(TaughtBy(**network) for network in entry["networks"])
+def _networks(entry: dict[str, Any]) -> tuple[TeacherSource, ...]:
+    return tuple(TeacherSource(**network) for network in entry["networks"])
 
 
 def _pixels(bank: Bank) -> dict[str, int]:
-    """How many HR pixels each shard that has any holds."""
+    """Count the HR pixels of each shard that has any, by name."""
     pictures = bank.pictures
     return {
         shard_name(number): sum(pictures[i].height * pictures[i].width for i in indices)
@@ -251,7 +281,17 @@ def _check_size(file: Path, pixels: int) -> None:
 
 
 def _damaged(folder: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"the teacher's pictures in {folder} are damaged ({error}); delete that folder and teach again")
+    return ConfigError(
+        f"the teacher's pictures in {folder} are damaged ({_reason(error)}); move them out of the bank and run "
+        "'mafdn bank teach' again"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's message on one line, for a missing file its name first."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{Path(error.filename).name}: {error.strerror}"
+    return str(error)
 
 
 def _map(file: Path) -> NDArray[np.uint8]:

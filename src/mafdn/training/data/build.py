@@ -1,10 +1,8 @@
-"""Making a training bank of folders of pictures, or going on with one.
+"""Build a training bank from folders of pictures, resuming where a build was stopped.
 
-Public names: :func:`build_bank`.
-
-Files that follow each other make a shard, which one worker process prepares and writes, picture by picture, as a folder
-that gets its name when it is complete. A build that was killed finds the complete shards and goes on; ``bank.json`` and
-the bank's own name come last. What lies in a bank depends on the sources alone, not on workers or interruptions.
+Consecutive files form a shard: a folder that one worker process writes, picture by picture, and that gets its final
+name when it is complete. A build that was killed reuses the complete shards; `bank.json` and the bank's final name come
+last. The contents depend on the sources alone, not on the number of workers or on interruptions.
 """
 
 import hashlib
@@ -31,31 +29,35 @@ from mafdn.training.data.bank import PARTIAL, VERSION, Bank, BankPicture, Exclud
 from mafdn.training.data.processes import spread
 
 SHARD = 32
-"""Files a shard is made of: what a killed build does again, times the workers."""
+"""Source files per shard; a killed build repeats at most this many per worker."""
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A picture file: the folder it was found in, its name below that, where it is, its bytes."""
+    """A picture file."""
 
     folder: str
+    """Name of the folder that was searched."""
     name: str
+    """Path relative to that folder, with slashes."""
     path: Path
     size: int
+    """In bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Shard:
-    """One shard to make: ``bench`` holds the (n, 8) hashes of the pictures ``bench_names``."""
+    """One shard to write; sent to a worker process."""
 
     number: int
     folder: Path
     sources: tuple[_Source, ...]
     scales: tuple[int, ...]
     bench: NDArray[np.uint64]
+    """(n, 8) perceptual hashes of the bench pictures in eight orientations."""
     bench_names: tuple[str, ...]
     key: str
-    """Stands for everything the shard is made of."""
+    """Digest of everything that the shard's contents depend on."""
 
 
 def build_bank(
@@ -67,15 +69,24 @@ def build_bank(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Bank:
-    """Make a bank of every picture below the folders ``sources``, or open it when it is already there.
+    """Build a bank of all pictures in folders, or open it if it exists.
 
-    A picture that looks like one below the folders ``exclude`` (bench sets), in any of eight orientations, is left out
-    and listed in ``Bank.excluded``; crops of one are not found. Pictures smaller than the least common multiple of
-    ``scales`` are left out, too. The bank appears under its name only when complete; until then finished shards wait in
-    ``folder`` + ``.partial``. ``on_progress(done, total)`` counts files.
+    Pictures that look like one of a bench set are left out and listed in `Bank.excluded`; crops of one are not found.
+    Pictures smaller than the least common multiple of `scales` are left out too. Until the bank is complete, finished
+    shards are in a folder with the suffix `.partial`.
 
-    Raises :class:`ConfigError` when a folder holds no picture, when none is left, or when ``folder`` holds a bank of
-    other pictures; :class:`PictureError` when one cannot be read; :class:`MafdnError` when the bank cannot be written.
+    Args:
+        sources: Folders that are searched recursively.
+        folder: The folder of the bank.
+        scales: Reductions to store.
+        exclude: Folders of bench sets, whose pictures are left out in any of eight orientations.
+        workers: Number of processes; by default one per core.
+        on_progress: Called as `on_progress(done, total)`, counting files.
+
+    Raises:
+        ConfigError: A folder has no pictures, none is left, or `folder` is not a usable bank of these pictures.
+        PictureError: A picture cannot be read.
+        MafdnError: The bank cannot be written.
     """
     listing, bench, scales = _listing(sources), _listing(exclude), tuple(sorted(set(scales)))
     made_of = [VERSION, list(scales), [[source.name, source.size] for source in bench]]
@@ -83,7 +94,7 @@ def build_bank(
     if folder.exists():
         bank = open_bank(folder)
         if bank.fingerprint != fingerprint:
-            raise ConfigError(f"{folder} holds a bank of other pictures or scales; name another bank or delete it")
+            raise ConfigError(f"{folder} is a bank of other pictures or scales; choose another folder")
         return bank
     tick = counted(on_progress, len(bench) + len(listing))
     hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=each(tick))
@@ -108,26 +119,27 @@ def build_bank(
         _finish(partial, shards, {"version": VERSION, "fingerprint": fingerprint, "scales": list(scales)})
         partial.rename(folder)
     except OSError as error:
-        raise MafdnError(f"cannot write the bank {folder} ({error}); what is finished of it is kept") from None
+        raise MafdnError(f"cannot write the bank {folder} ({error}); finished shards are kept") from None
     return open_bank(folder)
 
 
 def _finish(partial: Path, shards: Sequence[_Shard], about: dict[str, Any]) -> None:
-    """Gather the shards' manifests, and remove what other sources have left."""
+    """Merge the shards' manifests, and remove remains of a build from other sources."""
     manifests = [_manifest(shard) or {} for shard in shards]
     parts = {part: [entry for manifest in manifests for entry in manifest[part]] for part in ("pictures", "excluded")}
     if not parts["pictures"]:
         raise ConfigError(
-            f"no picture is left for a bank: {len(parts['excluded'])} are in a bench set, the others too small"
+            f"no picture is left for the bank: {len(parts['excluded'])} are in a bench set, the others are too small"
         )
     for path in set(partial.iterdir()) - {shard.folder for shard in shards}:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.is_dir() and path.name.removesuffix(PARTIAL).isdecimal():
+            shutil.rmtree(path)
     with replacing(partial / "bank.json") as file:
         file.write_text(json.dumps(about | parts, indent=1))
 
 
 def _manifest(shard: _Shard) -> dict[str, Any] | None:
-    """What ``shard.json`` says when the shard is there and made of the same things."""
+    """Read `shard.json` if the shard is complete and of the same sources and settings, else return `None`."""
     try:
         manifest = json.loads((shard.folder / "shard.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -136,7 +148,7 @@ def _manifest(shard: _Shard) -> dict[str, Any] | None:
 
 
 def _write(shard: _Shard) -> None:
-    """Write the folder of a shard; runs in a worker process."""
+    """Write a shard; runs in a worker process."""
     partial = shard.folder.with_name(shard.folder.name + PARTIAL)
     for stale in (partial, shard.folder):
         if stale.exists():
@@ -185,6 +197,7 @@ def _describe(source: _Source, hr: NDArray[np.uint8], own: np.uint64, shard: int
 
 
 def _match(name: str, own: np.uint64, shard: _Shard) -> Excluded | None:
+    """Find a bench picture that looks like the picture whose perceptual hash is `own`."""
     if not shard.bench.size:
         return None
     index, distance = nearest(own, shard.bench.ravel())

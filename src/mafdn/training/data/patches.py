@@ -1,8 +1,4 @@
-"""Random training patches from a bank.
-
-Public names: :class:`PatchSampler`, :class:`Places`, :class:`Candidates`, :class:`Pair`, :class:`Batch`,
-:func:`texture`.
-"""
+"""Random training patches from a bank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,44 +11,48 @@ from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.bank import PARTIAL, Bank, teacher_folder
 
 TRIES = 4
-"""How often a flat patch is replaced at most, counting the first."""
+"""Draws per patch until one is not flat; the last is taken anyway."""
 DETOUR = 1_000_003
-"""Added to the seed for every time a run went back and took other patches."""
+"""Added to the seed for each detour, so that other patches are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Aligned patches, uint8: ``lr`` (B, p, p, 3); ``hr`` and, where there is a teacher, ``teacher`` (B, sp, sp, 3)."""
+    """Aligned patches."""
 
     lr: NDArray[np.uint8]
+    """(B, p, p, 3)."""
     hr: NDArray[np.uint8]
+    """(B, sp, sp, 3)."""
     teacher: NDArray[np.uint8] | None = None
+    """(B, sp, sp, 3); `None` without a teacher."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where the patches of a batch lie: int64 arrays of equal shape.
-
-    ``picture`` is an index into :attr:`PatchSampler.pairs`, ``top`` and ``left`` are LR pixels.
-    """
+    """Positions of patches, as arrays of equal shape."""
 
     picture: NDArray[np.int64]
+    """Indices into `PatchSampler.pairs`."""
     top: NDArray[np.int64]
+    """Rows in LR pixels."""
     left: NDArray[np.int64]
+    """Columns in LR pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """What the random numbers of a step offer for each sample: ``places`` are (B, candidates, tries)."""
+    """The patches that each sample of a batch is chosen from."""
 
     places: Places
+    """(B, candidates, tries)."""
     orientation: NDArray[np.int64]
-    """(B,): an index into :data:`mafdn.pixels.ORIENTATIONS`."""
+    """(B,): indices into `mafdn.pixels.ORIENTATIONS`."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture that patches are cut from."""
+    """A picture that patches are cut from, with its reduction and the teacher's result."""
 
     bank: Bank
     index: int
@@ -61,38 +61,48 @@ class Pair:
 
     @property
     def lr(self) -> NDArray[np.uint8]:
-        """(H, W, 3)."""
+        """The LR picture, (H, W, 3)."""
         return self.bank.lr(self.index, self.scale)
 
     @property
     def hr(self) -> NDArray[np.uint8]:
-        """(scale*H, scale*W, 3)."""
+        """The HR picture, (scale*H, scale*W, 3)."""
         return self.bank.hr(self.index)
 
     @property
     def teacher(self) -> NDArray[np.uint8]:
-        """(scale*H, scale*W, 3). Of a zoomed pair it is ``hr`` itself, which a teacher made."""
+        """The teacher's result, (scale*H, scale*W, 3); `hr` itself for zoomed pairs, which a teacher made."""
         return self.hr if self.bank.zoomed else self.bank.teacher(self.index, self.teacher_name)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of ``lr``."""
+        """Height and width of `lr`."""
         picture = self.bank.pictures[self.index]
         return picture.height // self.scale, picture.width // self.scale
 
 
 class PatchSampler:
-    """Draws aligned LR and HR patches; what is drawn depends on seed, step and place in the batch alone.
+    """Draws aligned LR and HR patches as a function of seed, step and position in the batch.
 
-    Because no state is carried from draw to draw, a resumed run sees what an uninterrupted one would,
-    and any number of processes share a batch without communicating. Pictures are drawn in proportion to the
-    square root of their area; a patch flatter than ``min_gradient`` (mean absolute difference of
-    neighboring LR pixels, in 8-bit levels) is drawn again, up to four times in all. Of ``candidates`` patches
-    drawn so, the one with the largest gradient is taken. With ``teacher``, what that teacher of the bank made of the
-    LR patch goes with it. ``zoomed_share`` of the patches come from ``zoomed``, a bank of zoomed pairs and the
-    pictures of it to use.
+    There is no state between draws, so a resumed run sees the same patches as an uninterrupted one, and any number of
+    processes can share a batch without communication. Pictures are drawn in proportion to the square root of their
+    area.
 
-    Raises :class:`ConfigError` when no picture holds a patch and when the bank has no such teacher at ``scale``.
+    Args:
+        bank: The training pictures.
+        indices: Which of its pictures to use.
+        scale: The network's scale.
+        patch: Side of an LR patch in pixels.
+        seed: Seed of all random numbers.
+        min_gradient: Patches with a smaller mean absolute difference of neighboring LR pixels, in 8-bit levels, are
+            drawn again, up to four times in total.
+        candidates: Number of patches drawn for each sample; the one with the largest gradient is used.
+        teacher: Name of the teacher in the bank whose results are returned too; empty for none.
+        zoomed: A bank of zoomed pairs, and which of its pictures to use.
+        zoomed_share: Share of the patches that come from `zoomed`.
+
+    Raises:
+        ConfigError: No picture is as large as a patch, or the bank has no such teacher at this scale.
     """
 
     def __init__(
@@ -112,28 +122,34 @@ class PatchSampler:
         self.scale, self.patch, self.seed = scale, patch, seed
         self.candidates, self.teacher = candidates, teacher
         self.flattest = min_gradient * 2 * patch * (patch - 1)
-        """The least :func:`texture` of a patch that is not drawn again."""
+        """Smallest `texture` of a patch that is not drawn again."""
         if teacher:
             _check_teacher(bank, teacher, scale)
         self.pairs = _fitting(bank, indices, scale, teacher, patch)
         chances = _chances(self.pairs)
         if zoomed and zoomed_share:
-            further = _fitting(*zoomed, scale, teacher, patch)
-            chances = np.concatenate([chances * (1 - zoomed_share), _chances(further) * zoomed_share])
-            self.pairs += further
+            zoomed_pairs = _fitting(*zoomed, scale, teacher, patch)
+            chances = np.concatenate([chances * (1 - zoomed_share), _chances(zoomed_pairs) * zoomed_share])
+            self.pairs += zoomed_pairs
         self.cumulative = np.cumsum(chances)
         self.sizes = np.array([pair.size for pair in self.pairs])
 
     def batch(self, step: int, places: Sequence[int], *, detours: int = 0) -> Batch:
-        """The samples at ``places`` of the batch of ``step``, after ``detours``."""
+        """Cut the patches of one batch.
+
+        Args:
+            step: The step, from 0.
+            places: Positions in the batch, those of this process.
+            detours: Number of detours of the run.
+        """
         drawn = self.draw(step, places, detours=detours)
         samples = [self._cut(self._choose(drawn, i), int(drawn.orientation[i])) for i in range(len(places))]
-        # A stack of patches that were all turned keeps their order of memory, which slows down all that follows.
-        lr, hr, *taught = (np.ascontiguousarray(np.stack(patches)) for patches in zip(*samples, strict=True))
-        return Batch(lr=lr, hr=hr, teacher=taught[0] if taught else None)
+        # Stacking patches that were all transposed keeps their memory order, which would slow down later steps.
+        lr, hr, *teacher = (np.ascontiguousarray(np.stack(patches)) for patches in zip(*samples, strict=True))
+        return Batch(lr=lr, hr=hr, teacher=teacher[0] if teacher else None)
 
     def draw(self, step: int, places: Sequence[int], *, detours: int = 0) -> Candidates:
-        """The random part of a batch; which candidate is taken depends on pixels and on nothing else."""
+        """Draw the random numbers of a batch; which candidate is used then depends on pixels alone."""
         tries = self.candidates * TRIES
         key = np.array([self.seed + DETOUR * detours, step], np.uint64)
         numbers = np.random.Generator(np.random.Philox(key=key)).random((max(places) + 1, 3 * tries + 1))[list(places)]
@@ -148,7 +164,7 @@ class PatchSampler:
         )
 
     def _choose(self, drawn: Candidates, sample: int) -> tuple[int, int, int]:
-        """The picture, top and left of one sample."""
+        """Choose the picture, top and left of one sample."""
         places = drawn.places
         spots = np.stack([places.picture[sample], places.top[sample], places.left[sample]], axis=-1).tolist()
         if self.flattest <= 0 and self.candidates == 1:
@@ -165,25 +181,26 @@ class PatchSampler:
         return best
 
     def _cut(self, place: tuple[int, int, int], orientation: int) -> list[NDArray[np.uint8]]:
-        """LR, HR and, with a teacher, its patch."""
+        """Cut the LR patch, the HR patch and, with a teacher, the teacher's patch."""
         picture, top, left = place
         pair = self.pairs[picture]
         wholes = [(pair.lr, 1), (pair.hr, self.scale)] + ([(pair.teacher, self.scale)] if self.teacher else [])
         return [orient(self._window(whole, top, left, factor), *ORIENTATIONS[orientation]) for whole, factor in wholes]
 
     def _window(self, whole: NDArray[np.uint8], top: int, left: int, factor: int) -> NDArray[np.uint8]:
-        """The patch out of a picture that is ``factor`` times the LR picture's size."""
+        """Cut a patch from a picture of `factor` times the size of the LR picture."""
         rows, columns = (slice(start * factor, (start + self.patch) * factor) for start in (top, left))
         return whole[rows, columns]
 
 
 def texture(patch: NDArray[np.uint8]) -> int:
-    """The sum of the absolute differences of neighboring pixels of the green channel of (p, p, 3), both directions."""
+    """Sum the absolute differences of neighboring pixels in both directions, in the green channel of (p, p, 3)."""
     green = patch[..., 1].astype(np.int16)
     return int(np.abs(np.diff(green, axis=0)).sum() + np.abs(np.diff(green, axis=1)).sum())
 
 
 def _fitting(bank: Bank, indices: Sequence[int], scale: int, teacher: str, patch: int) -> list[Pair]:
+    """Return the pictures that are at least as large as a patch."""
     pairs = [Pair(bank, index, scale, teacher) for index in indices]
     fitting = [pair for pair in pairs if min(pair.size) >= patch]
     if not fitting:
@@ -193,6 +210,7 @@ def _fitting(bank: Bank, indices: Sequence[int], scale: int, teacher: str, patch
 
 
 def _chances(pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """Return the probability of each picture."""
     roots = np.sqrt([float(height * width) for height, width in (pair.size for pair in pairs)])
     return roots / roots.sum()
 

@@ -1,7 +1,4 @@
-"""One function over many tasks in several processes, which end with the one that started them.
-
-Public names: :func:`spread`.
-"""
+"""Apply a function to many tasks in several processes, which end with the process that started them."""
 
 import contextlib
 import os
@@ -28,43 +25,51 @@ def spread(
     workers: int | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Result]:
-    """``[function(task) for task in tasks]``, over ``workers`` processes (as many as cores when not given).
+    """Return `[function(task) for task in tasks]`, computed in several processes.
 
-    ``on_done(index)`` is called after each task, as they finish. One worker or one task needs no further process.
-    The first error of a task is raised here and ends all workers at once, whatever they are doing, and so does the end
-    of this process in any manner. Raises :class:`MafdnError` when a worker is killed.
+    The first error in a task is raised here and ends all workers at once; so does the end of this process, however it
+    ends. One worker or one task is run in this process.
+
+    Args:
+        function: A function that can be pickled.
+        tasks: Its arguments.
+        workers: Number of processes; by default one per core.
+        on_done: Called as `on_done(index)` after each task, in the order in which they finish.
+
+    Raises:
+        MafdnError: A worker was killed.
     """
     count = min(workers or os.cpu_count() or 1, len(tasks))
-    tell = on_done or ignore
+    report = on_done or ignore
     if count <= 1:
         results: list[Result] = []
         for index, task in enumerate(tasks):
             results.append(function(task))
-            tell(index)
+            report(index)
         return results
-    # Not forked: a parent that has run torch holds locks that a forked child would wait for.
+    # Spawned, not forked: a forked child would wait for locks that torch holds in the parent.
     context = get_context("spawn")
-    lifeline, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_live_by, initargs=(lifeline,))
+    lifeline, other_end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_exit_with_parent, initargs=(lifeline,))
     try:
         futures = {pool.submit(function, task): index for index, task in enumerate(tasks)}
         for future in as_completed(futures):
             future.result()
-            tell(futures[future])
+            report(futures[future])
         return [future.result() for future in futures]
     except BaseException as error:
-        held.close()
+        other_end.close()
         if isinstance(error, BrokenProcessPool):
-            raise MafdnError("a worker was killed, perhaps for lack of memory; go on with fewer --workers") from None
+            raise MafdnError("a worker was killed, perhaps for lack of memory; resume with fewer --workers") from None
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        held.close()
+        other_end.close()
         lifeline.close()
 
 
-def _live_by(lifeline: Connection) -> None:
-    """In a worker: exit when nobody holds the other end of ``lifeline`` any more; leave Ctrl-C to the parent."""
+def _exit_with_parent(lifeline: Connection) -> None:
+    """Make a worker exit when the other end of `lifeline` is closed, and leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

@@ -1,10 +1,8 @@
-"""Teachers: networks whose results for the pictures of a bank are kept in it, to be learned from.
+"""Store what teacher networks make of the pictures of a bank, for distillation.
 
-Public names: :func:`teach`, :func:`open_teachers`, :func:`identified`, :class:`Teachers`.
-
-The engines of :mod:`mafdn.inference` run the networks, with as many threads as there are cores. On two cores that other
-work shared, one engine with two threads took 79 to 246 ms for a picture of 120x120, two processes with one thread each
-143 to 204 ms: nothing that would pay for a second copy of every network.
+The engines of `mafdn.inference` run the networks, with as many threads as cores. On two shared cores one engine with
+two threads took 79 to 246 ms for a picture of 120x120, two processes with one thread each 143 to 204 ms: not enough to
+justify a second copy of every network.
 """
 
 import json
@@ -26,8 +24,8 @@ from mafdn.pixels import ORIENTATIONS, orient, orient_back
 from mafdn.training.data.bank import (
     PARTIAL,
     Bank,
-    TaughtBy,
     Teacher,
+    TeacherSource,
     open_bank,
     read_teacher,
     shard_name,
@@ -36,8 +34,9 @@ from mafdn.training.data.bank import (
 from mafdn.weights.resolve import resolve
 
 TILE = 512
-"""Pictures of up to 512x512 LR pixels' area are upscaled whole, as the student will see the patches' surroundings."""
+"""Side of a tile in LR pixels; pictures of up to this area are upscaled whole."""
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""What a teacher may be named, as that is a folder's name too."""
 
 
 def teach(
@@ -48,33 +47,40 @@ def teach(
     self_ensemble: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Teacher:
-    """Add to the bank in ``folder`` what ``networks`` make of its pictures, as the teacher ``name``.
+    """Upscale the reduced pictures of a bank and store the results in it as a teacher.
 
-    Networks are named as in :mod:`mafdn.weights.resolve`; an ``.onnx`` file maps (1, 3, H, W) to (1, 3, sH, sW). The
-    results of several, each over all eight orientations with ``self_ensemble``,
-    are averaged before rounding. Resumes where it was killed, shard by shard; a teacher that is there already is
-    returned at once.
-    ``on_progress(done, total)`` counts pictures.
+    An interrupted run is resumed shard by shard; a complete teacher is returned at once.
 
-    Raises :class:`ConfigError` when there is no bank or ``name`` was taught by others, :class:`UsageError` for networks
-    that do not fit the bank or each other, :class:`WeightsError` for an unusable one, :class:`MissingPackageError` when
-    a safetensors file is given without torch, :class:`MafdnError` when the bank cannot be written.
+    Args:
+        folder: The folder of the bank.
+        networks: Names as in `mafdn.weights.resolve`; an `.onnx` file maps (1, 3, H, W) to (1, 3, sH, sW). The results
+            of several are averaged before rounding.
+        name: What the teacher is called: letters, digits, `-` and `_`.
+        self_ensemble: Whether to average each network's results over the eight orientations.
+        on_progress: Called as `on_progress(done, total)`, counting pictures.
+
+    Raises:
+        ConfigError: The bank is not usable, or has a teacher of that name with other networks.
+        UsageError: The name is invalid, or the networks do not match the bank or each other.
+        WeightsError: A network is not usable.
+        MissingPackageError: A network needs torch, which is not installed.
+        MafdnError: The bank cannot be written.
     """
     if not networks or not NAME.fullmatch(name):
-        raise UsageError(f"a teacher needs networks and a name of letters, digits, - and _; its name is {name!r}")
+        raise UsageError(f"a teacher needs networks and a name of letters, digits, - and _, not {name!r}")
     bank = open_bank(folder)
     files = network_files(networks, bank)
-    taught_by = identified(files)
+    sources = identify(files)
     target = teacher_folder(folder, name)
     partial = target.with_name(name + PARTIAL)
-    for there in (target, partial):
-        if (there / "teacher.json").exists():
-            _check_same(there, taught_by, self_ensemble)
+    for existing in (target, partial):
+        if (existing / "teacher.json").exists():
+            _check_same(existing, sources, self_ensemble)
     if name in bank.teachers:
         return bank.teachers[name]
     with open_teachers(files, bank, self_ensemble=self_ensemble) as teachers:
         teacher = Teacher(
-            name=name, scale=teachers.scale, networks=taught_by, self_ensemble=self_ensemble, bank=bank.fingerprint
+            name=name, scale=teachers.scale, networks=sources, self_ensemble=self_ensemble, bank=bank.fingerprint
         )
         try:
             partial.mkdir(parents=True, exist_ok=True)
@@ -83,20 +89,32 @@ def teach(
             _teach_shards(bank, teachers, partial, on_progress or ignore)
             partial.rename(target)
         except OSError as error:
-            raise MafdnError(f"cannot write the teacher {target} ({error}); run it again to resume") from None
+            raise MafdnError(f"cannot write the teacher {target} ({error}); run the same command to resume") from None
     return teacher
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teachers:
-    """Networks that upscale together: their results, over eight orientations or one, are averaged."""
+    """Open networks whose results are averaged."""
 
     engines: tuple[Engine, ...]
     scale: int
     self_ensemble: bool
+    """Whether each network's results are averaged over the eight orientations."""
 
-    def answer(self, low: NDArray[np.uint8], *, picture: str) -> NDArray[np.uint8]:
-        """(H, W, 3) to (scale*H, scale*W, 3); raises :class:`WeightsError` naming ``picture`` when not finite."""
+    def upscale(self, low: NDArray[np.uint8], *, picture: str) -> NDArray[np.uint8]:
+        """Upscale a picture.
+
+        Args:
+            low: (H, W, 3).
+            picture: Its name, for the error message.
+
+        Returns:
+            (scale*H, scale*W, 3).
+
+        Raises:
+            WeightsError: The result has values that are not finite.
+        """
         unit = low.astype(np.float32) / 255
         orientations = ORIENTATIONS if self.self_ensemble else ORIENTATIONS[:1]
         height, width = (side * self.scale for side in low.shape[:2])
@@ -110,23 +128,40 @@ class Teachers:
 
 
 def network_files(networks: Sequence[str | Path], bank: Bank) -> list[Path]:
-    """The files of networks named as in :mod:`mafdn.weights.resolve`; ``mafdn`` has the bank's scale if it has one.
+    """Find the files of networks named as in `mafdn.weights.resolve`; `mafdn` has the scale of a bank with one scale.
 
-    Raises :class:`UsageError` for a name without weights and :class:`WeightsError` for a missing file.
+    Raises:
+        UsageError: A name is unknown or has no weights, or the scale of a shipped network is open.
+        WeightsError: A file is missing.
     """
     scale = bank.scales[0] if len(bank.scales) == 1 else None
     return [resolve(network).file(scale=scale) for network in networks]
 
 
-def identified(networks: Sequence[Path]) -> tuple[TaughtBy, ...]:
-    """The networks' files and digests, each once; raises :class:`WeightsError` for a file that cannot be read."""
+def identify(networks: Sequence[Path]) -> tuple[TeacherSource, ...]:
+    """Return the names and digests of network files, without duplicates, ordered by digest.
+
+    Raises:
+        WeightsError: A file cannot be read.
+    """
     files = {_digest(path): path for path in networks}
-    return tuple(TaughtBy(file=files[digest].name, sha256=digest) for digest in sorted(files))
+    return tuple(TeacherSource(file=files[digest].name, sha256=digest) for digest in sorted(files))
 
 
 @contextmanager
 def open_teachers(networks: Sequence[Path], bank: Bank, *, self_ensemble: bool = False) -> Generator[Teachers]:
-    """Every network, opened while the context lasts, of one scale that ``bank`` has; raises as :func:`teach`."""
+    """Open networks for the time of the context.
+
+    Args:
+        networks: Network files, as for `teach`.
+        bank: The bank whose pictures they will upscale.
+        self_ensemble: Whether to average each network's results over the eight orientations.
+
+    Raises:
+        UsageError: The networks do not match the bank or each other.
+        WeightsError: A network is not usable.
+        MissingPackageError: A network needs torch, which is not installed.
+    """
     unique = {_digest(path): path for path in networks}
     with tempfile.TemporaryDirectory() as scratch:
         engines = tuple(_open(path, Path(scratch) / str(number)) for number, path in enumerate(unique.values()))
@@ -139,26 +174,27 @@ def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Cal
         target = folder / f"{shard_name(shard)}.u8"
         if not target.exists():
             with replacing(target) as temporary, temporary.open("wb") as file:
-                # An engine prepares itself for every new size.
+                # Sorted by size, as an engine compiles a graph for every new size.
                 for count, index in enumerate(sorted(indices, key=lambda i: bank.hr(i).shape), 1):
                     picture = bank.pictures[index]
                     file.seek(picture.offset * 3)
-                    file.write(teachers.answer(bank.lr(index, teachers.scale), picture=picture.name).tobytes())
+                    file.write(teachers.upscale(bank.lr(index, teachers.scale), picture=picture.name).tobytes())
                     on_progress(done + count, len(bank.pictures))
         done += len(indices)
         on_progress(done, len(bank.pictures))
 
 
-def _check_same(there: Path, taught_by: tuple[TaughtBy, ...], self_ensemble: bool) -> None:
-    teacher = read_teacher(there)
-    same = [n.sha256 for n in teacher.networks] == [n.sha256 for n in taught_by]
+def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble: bool) -> None:
+    """Raise `ConfigError` if the teacher in `folder` is made of other networks or another way."""
+    teacher = read_teacher(folder)
+    same = [n.sha256 for n in teacher.networks] == [n.sha256 for n in sources]
     if not same or teacher.self_ensemble != self_ensemble:
-        by = ", ".join(n.file for n in teacher.networks) + (" with self-ensemble" if teacher.self_ensemble else "")
-        raise ConfigError(f"{there} was taught by {by}; give another name or delete that folder")
+        how = ", ".join(n.file for n in teacher.networks) + (" with self-ensemble" if teacher.self_ensemble else "")
+        raise ConfigError(f"the teacher in {folder} was made by {how}; choose another --name")
 
 
 def _open(path: Path, scratch: Path) -> Engine:
-    """An engine for a network; a weights file is exported to ``scratch`` with the ending .onnx first."""
+    """Open an engine for a network; on a CPU a weights file is first exported to `scratch` with the suffix .onnx."""
     if path.suffix not in (".safetensors", ".pth"):
         return open_engine(path, name=preferred_engine(), device="cpu")
     if _has_gpu():
@@ -174,7 +210,7 @@ def _open(path: Path, scratch: Path) -> Engine:
 
 
 def _has_gpu() -> bool:
-    """Whether torch finds a GPU, where a weights file is best run as it is."""
+    """Whether torch finds a GPU, on which it runs weights files directly."""
     try:
         import torch
     except ImportError:
@@ -183,13 +219,17 @@ def _has_gpu() -> bool:
 
 
 def _scale(engines: Sequence[Engine], bank: Bank) -> int:
-    """The scale that all have; refused where the bank has no pictures reduced by it."""
+    """Return the common scale of the engines.
+
+    Raises:
+        UsageError: They have several, or the bank has no pictures reduced by it.
+    """
     scales = sorted({engine.scale for engine in engines})
     if len(scales) > 1:
-        raise UsageError(f"the networks upscale by {' and '.join(map(str, scales))}; a teacher has one scale")
+        raise UsageError(f"the networks upscale by {' and '.join(map(str, scales))}; all must have the same scale")
     if scales[0] not in bank.scales:
         have = ", ".join(map(str, bank.scales))
-        raise UsageError(f"the network upscales by {scales[0]}; {bank.folder} holds pictures reduced by {have}")
+        raise UsageError(f"the network upscales by {scales[0]}; the pictures of {bank.folder} are reduced by {have}")
     return scales[0]
 
 
@@ -197,4 +237,4 @@ def _digest(path: Path) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None

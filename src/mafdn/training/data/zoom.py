@@ -1,10 +1,8 @@
-"""Zoomed pairs: further LR pictures out of a bank's photographs, with a teacher's results as their HR pictures.
+"""Zoomed pairs: more LR pictures from a bank's photographs, with a teacher's results as HR pictures.
 
-Public names: :func:`zoom`, :func:`window`.
-
-A photograph at full size, or reduced a little, is as good an LR picture as the reduction by the network's scale, and a
-teacher needs no HR picture to upscale it. Reduction also removes the noise of JPEG. More pairs through the teacher is
-what helped most in DCKD, arXiv 2412.08939.
+A photograph at full size or slightly reduced can serve as an LR picture too, and a teacher needs no HR picture to
+upscale it. Reducing also removes JPEG artifacts. More pairs from the teacher are what helped most in DCKD, arXiv
+2412.08939.
 """
 
 import hashlib
@@ -25,16 +23,16 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 from mafdn.pixels import imresize
 from mafdn.training.data.bank import PARTIAL, VERSION, Bank, Zoomed, open_bank, pixels_name, shard_name
 from mafdn.training.data.patches import texture
-from mafdn.training.data.teach import Teachers, identified, network_files, open_teachers
+from mafdn.training.data.teach import Teachers, identify, network_files, open_teachers
 
 SIDE = 120
-"""Side of an LR window; a quarter of a training crop, so a teacher takes as long for it as for the crop."""
+"""Side of an LR window in pixels: that of a training crop reduced by 4, so that it takes a teacher as long as one."""
 LARGEST = 0.9
-"""The largest factor of reduction below full size."""
+"""Largest factor of reduction below full size."""
 FULL_SIZE = 0.25
-"""Share of the pictures taken at full size."""
+"""Share of the windows that are taken at full size."""
 WINDOWS = 4
-"""The window with the most texture out of so many is taken."""
+"""Number of windows tried, of which the one with the most texture is used."""
 
 
 def zoom(
@@ -46,43 +44,64 @@ def zoom(
     smallest: float = 0.5,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Bank:
-    """Make a bank of zoomed pairs in ``target`` from the bank in ``folder``, upscaled by the mean of ``networks``.
+    """Make a bank of zoomed pairs from a bank of photographs, or open it if it exists.
 
-    Of each picture ``per_picture`` windows of at most 120x120 are taken: at full size (one in four), or reduced by a
-    factor in [``smallest``, 0.9]. Which ones depends on the bank alone. Resumes where it was killed, shard by shard; a
-    bank that is there already is opened. ``on_progress(done, total)`` counts pictures.
+    Windows of at most 120x120 pixels are taken from each picture, one in four at full size. Which ones depends on the
+    bank alone. An interrupted run is resumed shard by shard.
 
-    Raises as :func:`mafdn.training.data.teach.teach`, and :class:`ConfigError` when ``target`` is another bank.
+    Args:
+        folder: The folder of the bank of photographs.
+        networks: The teacher's networks, as for `mafdn.training.data.teach.teach`; their results are averaged.
+        target: The folder of the new bank.
+        per_picture: Windows per photograph.
+        smallest: Smallest factor by which photographs are reduced, from 0.1 to 0.9.
+        on_progress: Called as `on_progress(done, total)`, counting pictures.
+
+    Raises:
+        ConfigError: The bank is not usable or not one of photographs, or `target` is another bank or no bank.
+        UsageError: A number is out of range, or the networks do not match the bank or each other.
+        WeightsError: A network is not usable.
+        MissingPackageError: A network needs torch, which is not installed.
+        MafdnError: The new bank cannot be written.
     """
     if per_picture < 1 or not 0.1 <= smallest <= LARGEST:
-        raise UsageError(f"zoomed pairs need at least 1 window a picture and a factor from 0.1 to {LARGEST}")
+        raise UsageError(f"zooming needs at least 1 window per picture and a smallest factor from 0.1 to {LARGEST}")
     bank = open_bank(folder)
     if bank.zoomed:
-        raise ConfigError(f"{folder} holds zoomed pairs; give a bank of photographs")
+        raise ConfigError(f"{folder} is a bank of zoomed pairs; choose a bank of photographs")
     files = network_files(networks, bank)
     with open_teachers(files, bank) as teachers:
         zoomed = Zoomed(
             source=bank.fingerprint,
             scale=teachers.scale,
-            networks=identified(files),
+            networks=identify(files),
             smallest=smallest,
             per_picture=per_picture,
         )
         fingerprint = hashlib.sha256(json.dumps([VERSION, asdict(zoomed)]).encode()).hexdigest()
         if target.exists():
-            there = open_bank(target)
-            if there.fingerprint != fingerprint:
-                raise ConfigError(f"{target} holds another bank than this command makes; choose another folder")
-            return there
+            existing = open_bank(target)
+            if existing.fingerprint != fingerprint:
+                raise ConfigError(f"{target} is a bank of other pairs than this command makes; choose another folder")
+            return existing
         try:
             _write_bank(bank, target, zoomed, teachers, fingerprint, on_progress or ignore)
         except OSError as error:
-            raise MafdnError(f"cannot write the bank {target} ({error}); run it again to resume") from None
+            raise MafdnError(f"cannot write the bank {target} ({error}); run the same command to resume") from None
     return open_bank(target)
 
 
 def window(hr: NDArray[np.uint8], *, smallest: float, seed: tuple[int, int]) -> NDArray[np.uint8]:
-    """A zoomed LR picture out of a photograph: (H, W, 3) to (h, w, 3), sides of at most :data:`SIDE`."""
+    """Take an LR window from a photograph.
+
+    Args:
+        hr: The photograph (H, W, 3).
+        smallest: Smallest factor by which it is reduced first.
+        seed: Index of the photograph and number of the window, which decide factor and position.
+
+    Returns:
+        (h, w, 3), with sides of at most `SIDE` pixels.
+    """
     rng = np.random.default_rng(seed)
     factor = 1.0 if rng.random() < FULL_SIZE else rng.uniform(smallest, LARGEST)
     whole = hr if factor == 1 else imresize(hr, factor)
@@ -102,7 +121,7 @@ def _write_bank(
     fingerprint: str,
     on_progress: Callable[[int, int], None],
 ) -> None:
-    """Write what is missing of the bank; it gets its name when it is complete."""
+    """Write the missing parts of the bank, which gets its final name when it is complete."""
     partial = target.with_name(target.name + PARTIAL)
     done, pictures = 0, list[dict[str, Any]]()
     for shard, indices in bank.shards.items():
@@ -120,7 +139,7 @@ def _write_bank(
 
 
 def _finished(folder: Path, fingerprint: str) -> list[dict[str, Any]] | None:
-    """The pictures of a shard that was written whole for the same bank."""
+    """Read the manifest of a shard if it is complete and of the same bank, else return `None`."""
     try:
         manifest = json.loads((folder / "shard.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -131,7 +150,7 @@ def _finished(folder: Path, fingerprint: str) -> list[dict[str, Any]] | None:
 def _write_shard(
     bank: Bank, indices: Sequence[int], folder: Path, zoomed: Zoomed, teachers: Teachers, about: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Write the folder of a shard; it gets its name when it is complete."""
+    """Write a shard, which gets its final name when it is complete; returns its part of the manifest."""
     partial = folder.with_name(folder.name + PARTIAL)
     for stale in (partial, folder):
         if stale.exists():
@@ -148,7 +167,7 @@ def _write_shard(
             source = bank.pictures[index]
             for turn in range(zoomed.per_picture):
                 low = window(bank.hr(index), smallest=zoomed.smallest, seed=(index, turn))
-                high = teachers.answer(low, picture=source.name)
+                high = teachers.upscale(low, picture=source.name)
                 low_file.write(np.ascontiguousarray(low).tobytes())
                 high_file.write(high.tobytes())
                 mean = texture(high) / (2 * high.shape[0] * high.shape[1])

@@ -11,23 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from mafdn.cli.train import _seconds
+from mafdn.cli.train import parse_time
 from mafdn.errors import ConfigError, UsageError
-from mafdn.training.averaged import averaged_network, run_card
 from mafdn.training.config import LossSettings, ScheduleSettings
 from mafdn.training.data.teach import teach
 from mafdn.training.data.zoom import zoom
 from mafdn.training.fork import fork_run, train_for, train_fork
-from mafdn.training.journal import read_log
 from mafdn.training.loop import train
 from mafdn.training.losses import teacher_share, training_loss
-from mafdn.training.run_folder import RunFolder, load_config
+from mafdn.training.record.averaged import averaged_network, run_card
+from mafdn.training.record.journal import read_log
+from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.schedule import learning_rate, progress
 from tests.conftest import Run as Cli
-from tests.runs import config, final, same
+from tests.runs import config, final, same, tiny, torchrun
 from tests.support import failed
-from tests.test_loop import torchrun
-from tests.test_teach import tiny
 
 
 def test_the_teachers_share_moves_and_stays() -> None:
@@ -148,24 +146,24 @@ def test_a_time_too_short_for_the_decay_is_refused_before_it_starts(workplace: P
 def test_a_run_that_decays_is_not_prolonged(workplace: Path) -> None:
     path = config(workplace, steps=20)
     train(path)
-    with pytest.raises(ConfigError, match="has begun its decay"):
+    with pytest.raises(ConfigError, match=r"the decay of the run in .* has begun"):
         train_for(path, 30)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("9m", 540), ("2h30m", 9000), ("1.5h", 5400)])
 def test_times(text: str, seconds: float) -> None:
-    assert _seconds(text) == seconds
+    assert parse_time(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "9", "m", "-3m", "0s", "3d"])
 def test_times_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="--for takes a time"):
-        _seconds(text)
+    with pytest.raises(UsageError, match="--for must be a time"):
+        parse_time(text)
 
 
 def test_a_card_holds_the_chain(workplace: Path) -> None:
     from mafdn.networks import load_network
-    from mafdn.training.averaged import export_run
+    from mafdn.training.record.averaged import export_run
 
     first = train(config(workplace, "first", steps=7))
     export_run(first, workplace / "first.safetensors")

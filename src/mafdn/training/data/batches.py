@@ -1,7 +1,4 @@
-"""The batches of a run as tensors on its device, cut on the host or on the device itself.
-
-Public names: :class:`HostBatches`, :class:`ResidentBatches`, :data:`Tensors`, :func:`to_tensor`.
-"""
+"""Batches as tensors on the device of a run, cut on the host or on the device itself."""
 
 import math
 from collections.abc import Sequence
@@ -17,20 +14,27 @@ from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.patches import TRIES, Batch, Candidates, PatchSampler
 
 Tensors = tuple[Tensor, Tensor, Tensor | None]
-"""LR (B, 3, p, p), HR and the teacher's result or ``None`` (B, 3, sp, sp): float32 in [0, 1], channels last."""
+"""LR (B, 3, p, p), HR (B, 3, sp, sp), and the teacher's result of the shape of HR or `None`: float32 in [0, 1],
+channels last in memory."""
 
 
 class HostBatches:
-    """Batches cut by the processor from files that are mapped into memory, one step ahead."""
+    """Batches that the CPU cuts from memory-mapped files, one step ahead.
+
+    Args:
+        sampler: Draws the patches.
+        places: Positions in the batch that belong to this process.
+        device: Where the network is.
+    """
 
     def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
         self._sampler, self._places, self._device = sampler, tuple(places), device
-        # The next batch is read while the network works on this one: a page of the bank may have to come from disk.
+        # The next batch is read while the network works on this one, as pages of the bank may have to come from disk.
         self._reader = ThreadPoolExecutor(1)
         self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
 
     def get(self, step: int, detours: int) -> Tensors:
-        """This process's part of the batch of ``step``."""
+        """Return this process's part of the batch of `step`, for a run with so many `detours`."""
         if self._ahead is None or self._ahead[0] != (step, detours):
             self._ahead = self._submit(step, detours)
         batch = self._ahead[1].result()
@@ -43,9 +47,17 @@ class HostBatches:
 
 
 class ResidentBatches:
-    """Batches cut by indexing from pictures that all lie in the device's memory: the same as :class:`HostBatches`.
+    """Batches cut by indexing from pictures that are all in the device's memory; equal to those of `HostBatches`.
 
-    The host only draws random numbers. Raises :class:`ConfigError` when the pictures do not fit into the memory.
+    The host only draws random numbers.
+
+    Args:
+        sampler: Draws the patches.
+        places: Positions in the batch that belong to this process.
+        device: Where the network is, and the pictures will be.
+
+    Raises:
+        ConfigError: The pictures do not fit into the device's memory.
     """
 
     def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
@@ -58,7 +70,7 @@ class ResidentBatches:
         counts[shared] = 0
         begins = (np.cumsum(counts) - counts).reshape(len(kinds), len(areas))
         for row, kind in enumerate(kinds):
-            if kind == "teacher":  # of a zoomed pair it is the HR picture
+            if kind == "teacher":  # the HR picture, for zoomed pairs
                 zoomed = np.array([pair.bank.zoomed is not None for pair in sampler.pairs])
                 begins[row] = np.where(zoomed, begins[kinds.index("hr")], begins[row])
         total = int(counts.sum())
@@ -80,17 +92,17 @@ class ResidentBatches:
         self._grids = {side: _grids(side, device) for side in (sampler.patch, sampler.patch * sampler.scale)}
 
     def get(self, step: int, detours: int) -> Tensors:
-        """As :meth:`HostBatches.get`."""
+        """Return this process's part of the batch of `step`, for a run with so many `detours`."""
         drawn = self._sampler.draw(step, self._places, detours=detours)
         picture, top, left, orientation = self._chosen(drawn)
-        lr, hr, *taught = (
+        lr, hr, *teacher = (
             self._cut(kind, picture, top, left, orientation, 1 if kind == "lr" else self._sampler.scale)
             for kind in self._begins
         )
-        return lr, hr, taught[0] if taught else None
+        return lr, hr, teacher[0] if teacher else None
 
     def _chosen(self, drawn: Candidates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What :class:`PatchSampler` takes of the candidates, (B,) each, decided without asking the host."""
+        """Choose among candidates as `PatchSampler` does, without synchronizing with the host: (B,) each."""
         sampler, places = self._sampler, drawn.places
         packed = np.stack([places.picture, places.top, places.left]).reshape(3, -1)
         numbers = torch.from_numpy(np.concatenate([packed.ravel(), drawn.orientation]))
@@ -104,14 +116,14 @@ class ResidentBatches:
             return taken[0], taken[1], taken[2], orientation
         texture = self._texture(*spots).view(-1, sampler.candidates, TRIES)
         passes = (texture >= math.ceil(sampler.flattest)).int()
-        attempt = torch.where(passes.any(-1), passes.argmax(-1), TRIES - 1)  # the first that passes, else the last
+        attempt = torch.where(passes.any(-1), passes.argmax(-1), TRIES - 1)  # the first textured one, else the last
         best = texture.gather(-1, attempt[..., None])[..., 0].argmax(-1)
         at = best * TRIES + attempt.gather(-1, best[:, None])[:, 0]  # (B,)
         taken = spots.view(3, len(orientation), -1).gather(-1, at.expand(3, -1)[..., None])[..., 0]
         return taken[0], taken[1], taken[2], orientation
 
     def _texture(self, picture: Tensor, top: Tensor, left: Tensor) -> Tensor:
-        """:func:`mafdn.training.data.patches.texture` of LR patches that were not turned."""
+        """Compute `mafdn.training.data.patches.texture` of upright LR patches."""
         upright = torch.zeros_like(picture)
         at = self._indices("lr", picture, top, left, upright, 1)
         green = self._pixels[:, 1][at].short()
@@ -125,7 +137,7 @@ class ResidentBatches:
     def _indices(
         self, kind: str, picture: Tensor, top: Tensor, left: Tensor, orientation: Tensor, factor: int
     ) -> Tensor:
-        """Where in ``_pixels`` the pixels of turned patches lie: (B, side, side)."""
+        """Return the indices into `_pixels` of the pixels of oriented patches: (B, side, side)."""
         rows, columns = self._grids[self._sampler.patch * factor]
         width = (self._widths[picture] * factor)[:, None, None]
         y = rows[orientation] + (top * factor)[:, None, None]
@@ -134,12 +146,12 @@ class ResidentBatches:
 
 
 def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1], channels last in memory."""
+    """Convert (B, H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1], channels last in memory."""
     return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def _grids(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For every orientation the row and the column that each pixel of a turned patch comes from: (8, side, side)."""
+    """Return the source row and column of each pixel of an oriented patch, per orientation: (8, side, side)."""
     grids = np.indices((side, side))
     rows, columns = (
         torch.from_numpy(np.stack([orient(grid, *orientation) for orientation in ORIENTATIONS])).to(device)

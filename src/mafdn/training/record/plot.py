@@ -1,7 +1,4 @@
-"""Curves of one or several runs.
-
-Public names: :func:`plot_runs`.
-"""
+"""Plots of the curves of runs."""
 
 import math
 from collections.abc import Sequence
@@ -13,17 +10,21 @@ from matplotlib.figure import Figure
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError
-from mafdn.training.journal import LOG, read_log
+from mafdn.training.record.journal import LOG, read_log
 
 SMOOTHING = 0.8
-"""Share of the past in the thick line of a loss, a running geometric mean; the thin one is as logged."""
+"""Weight of earlier values in the thick line of a loss, a running geometric mean; the thin line is the log."""
 
 
 def plot_runs(runs: Sequence[Path], output: Path) -> None:
-    """Draw loss and validation PSNR against steps and against hours of training, as PNG.
+    """Plot loss and validation PSNR against steps and against hours of training.
 
-    ``runs`` are folders of runs or log files; a line is called after its folder or file. Raises
-    :class:`ConfigError` when one has no log.
+    Args:
+        runs: Folders of runs, or log files; each line is labeled with the name of its folder or file.
+        output: The PNG file to write.
+
+    Raises:
+        ConfigError: A run has no log, or `output` cannot be written.
     """
     logs = list(zip(_labels(runs), map(read_log, runs), strict=True))
     figure = Figure(figsize=(11, 7.5), layout="constrained")
@@ -49,7 +50,7 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
         axes.set_yscale("log")
     entries = [entry for _, log in logs for entry in log]
     losses, marks = ([entry[key] for entry in entries if key in entry] for key in ("loss", "psnr"))
-    # The first, far worse, stretch is left out of view: what matters comes after.
+    # The far worse values at the start are left out of view.
     if len(losses) >= 20:
         panels[0][0].set_ylim(0.95 * min(losses), 1.05 * sorted(losses)[int(0.95 * len(losses))])
     if len(marks) >= 4:
@@ -65,7 +66,7 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
 
 
 def _labels(runs: Sequence[Path]) -> list[str]:
-    """The names of folders or files; with that of the folder around them where two are alike."""
+    """Return the names of folders or files, with the parent folder where two are equal."""
     paths = [run.resolve() for run in runs]
     paths = [path.parent if path.name == LOG else path for path in paths]
     names = [path.name if path.is_dir() else path.stem for path in paths]

@@ -1,12 +1,10 @@
-"""The folder of a run and what lies in it.
+"""The folder of a run.
 
-Public names: :class:`RunFolder`, :class:`SavedRun`, :func:`load_config`, :func:`described`.
-
-- ``settings.json`` - what the run was last started with, and ``base``, the folder its paths are relative to
-- ``parent.json`` - the card of the weights the run started from, where it started from any
-- ``step-NNNNNNNN.safetensors`` - the last two checkpoints (:mod:`mafdn.training.checkpoint`)
-- ``log.jsonl``, ``tensorboard/`` - its curves (:mod:`mafdn.training.journal`)
-- ``fork-NNNNNNNN/`` - runs that decay from the checkpoint of that step (:mod:`mafdn.training.fork`)
+- `settings.json` - the settings of the last start, and `base`, the folder that their paths are relative to
+- `parent.json` - the card of the weights that the run started from, if any
+- `step-NNNNNNNN.safetensors` - the last two checkpoints (`mafdn.training.record.checkpoint`)
+- `log.jsonl`, `tensorboard/` - curves (`mafdn.training.record.journal`)
+- `fork-NNNNNNNN/` - runs that decay from the checkpoint of that step (`mafdn.training.fork`)
 """
 
 import json
@@ -18,8 +16,8 @@ from typing import Any, cast
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.networks import architecture
-from mafdn.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.training.config import TrainSettings, build_settings, read_config
+from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.weights.header import Card
 from mafdn.weights.run_files import SETTINGS
 
@@ -30,11 +28,11 @@ TENSORBOARD = "tensorboard"
 
 @dataclass(frozen=True, kw_only=True)
 class SavedRun:
-    """What ``settings.json`` holds."""
+    """The contents of `settings.json`."""
 
     settings: TrainSettings
     base: Path
-    """The folder that paths in the settings are relative to."""
+    """The folder that the paths in the settings are relative to."""
 
     @property
     def bank(self) -> Path:
@@ -42,13 +40,13 @@ class SavedRun:
 
     @property
     def bench_sets(self) -> list[Path]:
-        """The folders that were kept out of the bank."""
+        """The folders of the bench sets whose pictures are kept out of the bank."""
         return [self.base / folder for folder in self.settings.data.exclude]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run below ``path``."""
+    """The files of one run."""
 
     path: Path
 
@@ -61,7 +59,11 @@ class RunFolder:
         return self.path / TENSORBOARD
 
     def saved(self) -> SavedRun:
-        """What the run was last started with; raises :class:`ConfigError` when ``path`` holds no readable settings."""
+        """Read the settings of the last start.
+
+        Raises:
+            ConfigError: The folder has no readable settings.
+        """
         file = self.path / SETTINGS
         try:
             table = cast(dict[str, Any], json.loads(file.read_text("utf-8")))
@@ -73,12 +75,17 @@ class RunFolder:
         return SavedRun(settings=build_settings(table, path=file), base=base)
 
     def save_settings(self, settings: TrainSettings, base: Path) -> None:
+        """Write `settings.json`."""
         with replacing(self.path / SETTINGS) as temporary:
-            temporary.write_text(json.dumps(described(settings) | {"base": str(base)}, indent=1), "utf-8")
+            temporary.write_text(json.dumps(to_json(settings) | {"base": str(base)}, indent=1), "utf-8")
 
     @property
     def parent(self) -> Card | None:
-        """The card of the weights that the run started from."""
+        """The card of the weights that the run started from; `None` for random ones.
+
+        Raises:
+            ConfigError: The card cannot be read.
+        """
         try:
             return json.loads((self.path / PARENT).read_text("utf-8"))
         except FileNotFoundError:
@@ -87,35 +94,44 @@ class RunFolder:
             raise ConfigError(f"{self.path / PARENT} cannot be read: {error}") from None
 
     def save_parent(self, card: Card) -> None:
+        """Write `parent.json`."""
         with replacing(self.path / PARENT) as temporary:
             temporary.write_text(json.dumps(card, indent=1), "utf-8")
 
     def newest(self) -> Checkpoint | None:
-        """As :func:`mafdn.training.checkpoint.newest_checkpoint`."""
+        """Read the newest checkpoint, as `newest_checkpoint`."""
         return newest_checkpoint(self.path)
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """As :func:`mafdn.training.checkpoint.save_checkpoint`."""
+        """Write a checkpoint, as `save_checkpoint`."""
         return save_checkpoint(self.path, checkpoint)
 
     def fork(self, step: int) -> "RunFolder":
-        """Where a fork of the checkpoint of ``step`` lies by default."""
+        """Return the default folder for a fork of the checkpoint of `step`."""
         return RunFolder(self.path / f"fork-{step:08d}")
 
     def copy_log(self, target: "RunFolder") -> None:
-        """Give ``target`` the log so far, so that its curves begin where the run began."""
+        """Copy the log to `target`, so that the curves of a fork include those of its run.
+
+        Raises:
+            MafdnError: The copy cannot be written.
+        """
         if self.log.exists():
             try:
                 with replacing(target.log) as temporary:
                     shutil.copyfile(self.log, temporary)
             except OSError as error:
-                raise MafdnError(f"cannot write {target.log}: {error.strerror or error}") from None
+                raise MafdnError.from_os_error(f"cannot write {target.log}", error) from None
 
 
 def load_config(path: Path) -> tuple[TrainSettings, Path]:
-    """The settings of a TOML file, or those of the run in a folder, and the folder that their paths are relative to.
+    """Read the settings of a run from a TOML file or from the folder of a run.
 
-    Raises :class:`ConfigError` as :func:`mafdn.training.config.read_config` and :meth:`RunFolder.saved`.
+    Returns:
+        The settings, and the folder that their paths are relative to.
+
+    Raises:
+        ConfigError: The file cannot be read or has an unknown key or an invalid value, or the folder has no settings.
     """
     if path.is_dir():
         saved = RunFolder(path).saved()
@@ -123,8 +139,8 @@ def load_config(path: Path) -> tuple[TrainSettings, Path]:
     return read_config(path), path.resolve().parent
 
 
-def described(settings: TrainSettings) -> dict[str, Any]:
-    """``settings`` as JSON holds them."""
+def to_json(settings: TrainSettings) -> dict[str, Any]:
+    """Convert settings to what `settings.json` holds."""
     table = json.loads(json.dumps(asdict(settings)))
     table["network"] = {"architecture": architecture(settings.network), **table["network"]}
     return table

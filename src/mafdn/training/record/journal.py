@@ -1,7 +1,4 @@
-"""What a run tells: ``log.jsonl`` and TensorBoard files in its folder, and a callback.
-
-Public names: :class:`Progress`, :class:`Journal`, :func:`read_log`.
-"""
+"""The log of a run: `log.jsonl` and TensorBoard files in its folder, and a progress callback."""
 
 import json
 import math
@@ -15,43 +12,54 @@ from torch.utils.tensorboard import SummaryWriter
 from mafdn._support.atomic import replacing
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
-from mafdn.training.run_folder import LOG, RunFolder
+from mafdn.training.record.run_folder import LOG, RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run is after ``step`` of ``steps`` steps (``None``: without a planned end), ``seconds`` of training and
-    ``samples`` patches.
-
-    ``loss`` is the mean since the last report, ``psnr`` the validation's in dB when just measured, ``note``
-    what a person should know.
-    """
+    """A progress report; its fields are the keys of a line in the log."""
 
     step: int
     steps: int | None
+    """Steps in total; `None` without a planned end."""
     seconds: float
+    """Time spent in steps."""
     samples: int
+    """Patches trained on."""
     rate: float
+    """Learning rate as a fraction of the peak."""
     loss: float | None = None
+    """Mean since the last report."""
     psnr: float | None = None
+    """Validation PSNR in dB, if it was just measured."""
     note: str = ""
+    """A message to the user, such as why the run went back to a checkpoint."""
 
 
 class Journal:
-    """Writes every :class:`Progress` down; entries beyond ``step``, of a run that was killed, are dropped first."""
+    """Writes progress reports to the log and TensorBoard files and passes them on.
+
+    Args:
+        folder: The run's folder; it is created if necessary.
+        step: The step to resume from; later entries, of a run that was killed, are dropped.
+        on_progress: Called with every report.
+
+    Raises:
+        ConfigError: The folder cannot be created.
+    """
 
     def __init__(self, folder: RunFolder, *, step: int, on_progress: Callable[[Progress], None] | None) -> None:
         self.folder = folder
-        self.report = on_progress or ignore
+        self.on_progress = on_progress or ignore
         self.board: SummaryWriter | None = None
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot make {folder.path}: {error.strerror}; choose another run.folder") from None
+            raise ConfigError(f"cannot create {folder.path}: {error.strerror}; choose another run.folder") from None
         self.rewind(step)
 
     def rewind(self, step: int) -> None:
-        """Forget what was told of later steps: they will be gone through again."""
+        """Drop the entries of steps after `step`, which will be repeated."""
         log = self.folder.log
         if log.exists():
             lines = log.read_text("utf-8").splitlines(keepends=True)
@@ -61,7 +69,8 @@ class Journal:
         self.close()
         self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
+        """Write one report."""
         entry = {key: value for key, value in asdict(progress).items() if value not in (None, "")}
         with self.folder.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
@@ -73,17 +82,22 @@ class Journal:
         if progress.psnr is not None:
             self.board.add_scalar("validation_psnr", progress.psnr, progress.step)
         self.board.flush()
-        self.report(progress)
+        self.on_progress(progress)
 
     def close(self) -> None:
+        """Close the TensorBoard file."""
         if self.board:
             self.board.close()
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The entries of a run's log, given its folder or a log file.
+    """Read the entries of a run's log.
 
-    Raises :class:`ConfigError` when there is none or it is not one.
+    Args:
+        run: The run's folder, or a log file.
+
+    Raises:
+        ConfigError: The log does not exist or is invalid.
     """
     path = run / LOG if run.is_dir() else run
     try:
@@ -91,7 +105,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
         if not entries or not all(math.isfinite(e["step"]) and math.isfinite(e["seconds"]) for e in entries):
             raise ValueError("no entries")
     except OSError as error:
-        raise ConfigError(f"cannot read the log {path}: {error.strerror}; give the folder of a run") from None
+        raise ConfigError(f"cannot read the log {path}: {error.strerror}; choose the folder of a run") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is not the log of a run: {error}") from None
     return entries

@@ -21,27 +21,8 @@ from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.teach import teach
 from tests.conftest import Run
+from tests.runs import tiny
 from tests.support import failed, without_torch
-
-
-def tiny(path: Path, *, seed: int, scale: int = 2) -> Path:
-    """A network of one random convolution and a shuffle, as an ONNX file."""
-    rng = np.random.default_rng(seed)
-    kernel = (rng.normal(0, 0.1, (3 * scale**2, 3, 3, 3)) + 0.03).astype(np.float32)
-    value, tensor = onnx.helper.make_tensor_value_info, onnx.numpy_helper.from_array
-    graph = onnx.helper.make_graph(
-        [
-            onnx.helper.make_node("Conv", ["lr", "kernel"], ["wide"], pads=[1, 1, 1, 1]),
-            onnx.helper.make_node("DepthToSpace", ["wide"], ["sr"], blocksize=scale, mode="CRD"),
-        ],
-        "tiny",
-        [value("lr", onnx.TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [value("sr", onnx.TensorProto.FLOAT, [1, 3, "sh", "sw"])],
-        [tensor(kernel, "kernel")],
-    )
-    opset = [onnx.helper.make_opsetid("", 18)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
-    return path
 
 
 @pytest.fixture
@@ -149,7 +130,7 @@ def test_teaching_goes_on_where_it_was_killed(
     assert set(open_bank(bank.folder).teachers) == {"whole"}, "an unfinished teacher must not be used"
     partial = bank.folder / "teachers" / "parts.partial"
     first = (partial / "00000.u8").stat().st_ino
-    with pytest.raises(ConfigError, match=r"taught by a\.onnx; give another name"):
+    with pytest.raises(ConfigError, match=r"made by a\.onnx; choose another --name"):
         teach(bank.folder, [b], name="parts")
     (partial / "00001.u8.partial").write_bytes(b"half")
     (bank.folder / "teachers" / "new.partial").mkdir()  # as a kill at the very start leaves it
@@ -163,9 +144,9 @@ def test_teaching_goes_on_where_it_was_killed(
 
 def test_a_name_stands_for_one_teacher(bank: Bank, a: Path, b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = teach(bank.folder, [a, b], name="two")
-    with pytest.raises(ConfigError, match="another name"):
+    with pytest.raises(ConfigError, match="another --name"):
         teach(bank.folder, [a], name="two")
-    with pytest.raises(ConfigError, match="another name"):
+    with pytest.raises(ConfigError, match="another --name"):
         teach(bank.folder, [a, b], name="two", self_ensemble=True)
     monkeypatch.setattr(teaching, "open_engine", None)
     assert teach(bank.folder, [b, a], name="two") == teacher
@@ -214,13 +195,13 @@ def test_teach_from_the_command_line(bank: Bank, a: Path, b: Path, tmp_path: Pat
     assert (teacher["name"], teacher["scale"], teacher["self_ensemble"]) == ("two", 2, True)
     assert {n["file"] for n in teacher["networks"]} == {"a.onnx", "b.onnx"}
     assert "teacher two" in cli("bank", "info", bank.folder)[1]
-    failed(cli(*call, a), 2, "another name")
+    failed(cli(*call, a), 2, "another --name")
     failed(cli(*call, tmp_path / "no.onnx"), 1, "no.onnx")
     assert "teacher a, x2 by a.onnx" in cli("bank", "teach", bank.folder, "--network", a)[1]
-    failed(cli("bank", "teach", tmp_path / "no", "--network", a, "--name", "x"), 2, "no usable training bank")
+    failed(cli("bank", "teach", tmp_path / "no", "--network", a, "--name", "x"), 2, "is not a usable training bank")
     array = bank.folder / "teachers" / "two" / "00000.u8"
     array.write_bytes(array.read_bytes()[1:])
-    failed(cli("bank", "info", bank.folder), 2, "teachers/two", "damaged", "teach again")
+    failed(cli("bank", "info", bank.folder), 2, "teachers/two", "damaged", "move them out of the bank")
 
 
 def test_a_bank_that_cannot_be_written_is_one_line(bank: Bank, a: Path) -> None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from mafdn.networks import MAFDNSettings
-from mafdn.training.speed import TOP, measure_speed
+from mafdn.training.profile import TOP, profile_step
 
 
 def test_a_step_is_measured_in_both_precisions() -> None:
     threads, seen = torch.get_num_threads(), []
     settings = MAFDNSettings(scale=2, width=8, blocks=1)
-    results = measure_speed(settings, batch=2, patch=8, turns=2, on_progress=lambda *step: seen.append(step))
+    results = profile_step(settings, batch=2, patch=8, turns=2, on_progress=lambda *step: seen.append(step))
     assert [r.precision for r in results] == ["fp32", "bf16"]
     assert seen == [(n, 6) for n in range(1, 7)]
     assert torch.get_num_threads() == threads
@@ -30,6 +30,6 @@ def test_a_step_is_measured_in_both_precisions() -> None:
 
 @pytest.mark.slow
 def test_a_step_takes_at_most_nine_tenths_of_the_plain_one() -> None:
-    """It is 0.7 to 0.86, as the processor has it."""
-    for result in measure_speed(MAFDNSettings(), batch=4, turns=7):
+    """The ratio is 0.7 to 0.86, depending on the processor."""
+    for result in profile_step(MAFDNSettings(), batch=4, turns=7):
         assert result.ratio < 0.9, result.precision

@@ -1,7 +1,4 @@
-"""Checkpoints of a run: every tensor that training needs to go on, and a JSON header, in one file.
-
-Public names: :class:`Checkpoint`, :func:`save_checkpoint`, :func:`newest_checkpoint`.
-"""
+"""Checkpoints: every tensor needed to resume a run, and a JSON header, in one safetensors file."""
 
 import json
 from dataclasses import dataclass, fields
@@ -17,33 +14,43 @@ from mafdn.errors import ConfigError, MafdnError
 from mafdn.weights.run_files import CHECKPOINTS
 
 KEPT = 2
+"""Number of checkpoints that stay in a run's folder."""
 PARTS = ("network", "ema", "optimizer")
+"""Fields of `Checkpoint` that hold tensors; their names are prefixes in the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state of a run after ``step`` steps, ``seconds`` of training and ``samples`` patches.
-
-    ``bf16`` and ``compiled`` were settled when it began. ``detours`` counts how often it went back to a
-    checkpoint and on with other patches, ``usual_loss`` is the running mean (0 before the first),
-    ``started_from`` names the weights it began with.
-    """
+    """The state of a run after `step` steps."""
 
     step: int
     seconds: float
+    """Time spent in steps."""
     samples: int
+    """Patches trained on."""
     bf16: bool
+    """Whether steps are computed in bfloat16 autocast; chosen when the run starts."""
     compiled: bool = False
+    """Whether the network is compiled; chosen when the run starts."""
     detours: int = 0
+    """Number of times that the run went back to a checkpoint and took other patches."""
     usual_loss: float = 0.0
+    """Running mean of the loss; 0 before the first."""
     started_from: str = ""
+    """The weights that the run started from; empty for random ones."""
     network: dict[str, Tensor]
     ema: dict[str, Tensor]
+    """The exponential moving average of `network`."""
     optimizer: dict[str, Tensor]
+    """State tensors by `NAME_OF_PARAMETER/NAME_OF_STATE`."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write ``step-NNNNNNNN.safetensors`` below ``folder``, atomically; the last two are kept."""
+    """Write `step-NNNNNNNN.safetensors` in `folder` atomically, and remove all but the last two.
+
+    Raises:
+        MafdnError: The file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{checkpoint.step:08d}.safetensors"
     tensors = {f"{part}/{name}": t.contiguous() for part in PARTS for name, t in getattr(checkpoint, part).items()}
@@ -52,26 +59,29 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         with replacing(path) as temporary:
             save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
     except (OSError, SafetensorError) as error:
-        raise MafdnError(f"cannot write {path} ({error}); make room and start again: the run goes on") from None
+        raise MafdnError(f"cannot write {path} ({error}); free some space and run the same command to resume") from None
     for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
         old.unlink()
     return path
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest readable checkpoint below ``folder``; ``None`` when there is none.
+    """Read the newest undamaged checkpoint in `folder`.
 
-    Raises :class:`ConfigError` when there are checkpoints and none can be read: a run must not begin anew
-    over what is left of another.
+    Returns:
+        The checkpoint, or `None` if there is none.
+
+    Raises:
+        ConfigError: There are checkpoints and none can be read: a new run must not overwrite the remains of another.
     """
     paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
     for path in paths:
         try:
             return _read(path)
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-            continue  # a damaged file: the one before it serves
+            continue  # damaged; try the one before
     if paths:
-        raise ConfigError(f"no checkpoint in {folder} can be read; move them away to begin anew")
+        raise ConfigError(f"no checkpoint in {folder} can be read; move them away to start a new run")
     return None
 
 

@@ -16,9 +16,8 @@ from mafdn.training.data.teach import teach
 from mafdn.training.data.zoom import SIDE, window, zoom
 from mafdn.training.loop import train
 from tests.conftest import Run
-from tests.runs import config
+from tests.runs import config, tiny
 from tests.support import failed
-from tests.test_teach import tiny
 
 
 @pytest.fixture
@@ -86,9 +85,9 @@ def test_a_share_of_the_patches_is_zoomed(bank: Bank, a: Path, tmp_path: Path) -
 
 def test_what_does_not_fit_is_refused(bank: Bank, a: Path, tmp_path: Path) -> None:
     zoom(bank.folder, [a], tmp_path / "zoomed")
-    with pytest.raises(ConfigError, match="zoomed pairs; give a bank of photographs"):
+    with pytest.raises(ConfigError, match="zoomed pairs; choose a bank of photographs"):
         zoom(tmp_path / "zoomed", [a], tmp_path / "twice")
-    with pytest.raises(ConfigError, match="another bank"):
+    with pytest.raises(ConfigError, match="a bank of other pairs"):
         zoom(bank.folder, [a], tmp_path / "zoomed", per_picture=2)
     with pytest.raises(UsageError, match="factor"):
         zoom(bank.folder, [a], tmp_path / "x", smallest=0.95)
@@ -110,8 +109,8 @@ def test_a_run_refuses_pairs_of_other_pictures_and_scales(workplace: Path, a: Pa
 
     teach(own, [x2], name="t")
     refused(tmp_path / "other", "made from another bank")
-    refused(own, "is a bank of photographs")
-    refused(tmp_path / "none", "no usable training bank")
+    refused(own, "is not a bank of zoomed pairs")
+    refused(tmp_path / "none", "is not a usable training bank")
     three = build_bank([workplace / "photos"], tmp_path / "three", scales=(3,), workers=1)
     zoom(three.folder, [x3], tmp_path / "x3-pairs")
     manifest = tmp_path / "x3-pairs" / "bank.json"
@@ -130,4 +129,6 @@ def test_zoom_from_the_command_line(bank: Bank, a: Path, tmp_path: Path, cli: Ru
     assert out.startswith(f"{tmp_path / 'z'}: 6 zoomed pairs")
     assert json.loads(cli("bank", "info", tmp_path / "z", "--json")[1])["zoomed"]["per_picture"] == 2
     assert "zoomed pairs by" in cli("bank", "info", tmp_path / "z")[1]
-    failed(cli("bank", "zoom", tmp_path / "no", "--network", a, "-o", tmp_path / "y"), 2, "no usable training bank")
+    failed(
+        cli("bank", "zoom", tmp_path / "no", "--network", a, "-o", tmp_path / "y"), 2, "is not a usable training bank"
+    )

@@ -102,17 +102,19 @@ def test_missing_sources_and_banks_are_one_line(tmp_path: Path, photos: Path) ->
             build_bank([tmp_path / source], tmp_path / "bank", scales=(2,))
         with pytest.raises(ConfigError, match=source):
             build_bank([photos], tmp_path / "bank", scales=(2,), exclude=[tmp_path / source])
-    with pytest.raises(ConfigError, match="no usable training bank"):
+    with pytest.raises(ConfigError, match="is not a usable training bank"):
         open_bank(tmp_path / "empty")
 
 
 def test_damaged_and_older_banks_are_one_line(bank: Bank) -> None:
     lr = bank.folder / "00000" / "lr_x3.u8"
     lr.write_bytes(lr.read_bytes()[:-1])
-    with pytest.raises(ConfigError, match=r"lr_x3\.u8 is not .* build it again"):
+    with pytest.raises(
+        ConfigError, match=r"lr_x3\.u8 is not .* choose the folder of a bank, or build a new one in another folder"
+    ):
         open_bank(bank.folder)
     (bank.folder / "bank.json").write_text('{"version": 1, "pictures": []}')
-    with pytest.raises(ConfigError, match=r"another version; delete it and build it again"):
+    with pytest.raises(ConfigError, match="version 1, not 2; build a new bank in another folder"):
         open_bank(bank.folder)
 
 
@@ -297,7 +299,7 @@ def test_help_and_wrong_requests(bank: Bank, photos: Path, tmp_path: Path, cli: 
         failed(cli("bank", "build", photos, "-o", new, "--scales", scales), 2, "--scales", "2,3,4")
     failed(cli("bank", "build", tmp_path / "no", "-o", new), 2, "no is not a folder")
     failed(cli("bank", "build", photos, "-o", bank.folder, "--scales", "2"), 2, "other pictures")
-    failed(cli("bank", "info", tmp_path / "no"), 2, "no usable training bank")
+    failed(cli("bank", "info", tmp_path / "no"), 2, "is not a usable training bank")
     (photos / "bad.png").write_text("no picture")
     failed(cli("bank", "build", photos, "-o", new), 1, "bad.png")
     (photos / "bad.png").unlink()

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from mafdn.errors import ConfigError
-from mafdn.training.batches import HostBatches, ResidentBatches
 from mafdn.training.data.bank import Bank, open_bank
+from mafdn.training.data.batches import HostBatches, ResidentBatches
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.teach import teach
 from mafdn.training.data.zoom import zoom
 from mafdn.training.loop import train
-from tests.runs import config, final, same
-from tests.test_teach import tiny
+from tests.runs import config, final, same, tiny
 
 CPU = torch.device("cpu")
 

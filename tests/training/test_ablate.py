@@ -45,7 +45,7 @@ def test_configurations_are_compared_at_one_budget(workplace: Path, pair: tuple[
     assert "another budget" in cli("ablate", *pair, "--steps", 13, "-o", workplace / "out")[2]
 
     pair[1].write_text(pair[1].read_text() + "channel_attention = false\n")
-    assert "begun with other settings" in cli(*arguments)[2]
+    assert "started with other settings" in cli(*arguments)[2]
 
     curves = workplace / "curves.png"
     runs = [workplace / "out" / f"{name}-seed0" for name in ("whole", "without")]
@@ -85,10 +85,10 @@ def test_what_cannot_be_compared_is_one_line(workplace: Path, pair: tuple[Path, 
     for arguments, words in (
         ((pair[0], *out), "either --steps or --minutes"),
         ((pair[0], "--steps", 5, "--minutes", 1, *out), "either --steps or --minutes"),
-        ((pair[0], "--steps", 5, "--seeds", "a", *out), "--seeds must be numbers"),
-        ((pair[0], "--steps", 5, "--seeds", "1,1", *out), "--seeds must be different"),
-        ((pair[0], "--steps", 5, "-o", twin), "cannot make"),
-        ((pair[0], twin, "--steps", 5, *out), "one file name"),
+        ((pair[0], "--steps", 5, "--seeds", "a", *out), "--seeds must be whole numbers"),
+        ((pair[0], "--steps", 5, "--seeds", "1,1", *out), "--seeds must be distinct"),
+        ((pair[0], "--steps", 5, "-o", twin), "cannot create"),
+        ((pair[0], twin, "--steps", 5, *out), "same file name"),
         ((workplace / "none.toml", "--steps", 5, *out), "cannot read"),
     ):
         code, _, err = cli("ablate", *arguments)

@@ -1,7 +1,4 @@
-"""The averaged weights of a run, which are what is measured and kept, and their card.
-
-Public names: :func:`averaged_network`, :func:`run_card`, :func:`export_run`.
-"""
+"""The averaged weights of a run, which are what is evaluated and exported, and their card."""
 
 from pathlib import Path
 from typing import Any
@@ -9,35 +6,53 @@ from typing import Any
 from mafdn._version import __version__
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks import TITLES, Network, architecture, build, save_network
-from mafdn.training.checkpoint import Checkpoint
-from mafdn.training.run_folder import RunFolder, SavedRun, described
+from mafdn.training.record.checkpoint import Checkpoint
+from mafdn.training.record.run_folder import RunFolder, SavedRun, to_json
 from mafdn.weights.header import Card
 
-ORIGINS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
+DESCRIPTIONS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
+"""What a card says about the network, by architecture."""
 
 
 def averaged_network(run: Path) -> tuple[Network, SavedRun, Checkpoint]:
-    """A run's network with its averaged weights, the run's settings, and the checkpoint they are from.
+    """Load the averaged weights of a run.
 
-    Raises :class:`ConfigError` when ``run`` holds no checkpoint, :class:`WeightsError` when it is damaged.
+    Args:
+        run: The folder of a run.
+
+    Returns:
+        The network, the run's settings, and the checkpoint that the weights are from.
+
+    Raises:
+        ConfigError: The folder has no readable checkpoint.
+        WeightsError: The settings do not match the checkpoint.
     """
     folder = RunFolder(run)
     checkpoint = folder.newest()
     if checkpoint is None:
-        raise ConfigError(f"{run} holds no checkpoint; give the folder of a run")
+        raise ConfigError(f"{run} has no checkpoint; choose the folder of a run")
     try:
         saved = folder.saved()
         network = build(saved.settings.network)
         network.load_state_dict(checkpoint.ema)
     except (ConfigError, RuntimeError) as error:
-        raise WeightsError(f"the settings of {run} do not fit its checkpoints: {error}") from None
+        raise WeightsError(f"the settings of {run} do not match its checkpoints: {error}") from None
     return network, saved, checkpoint
 
 
 def export_run(run: Path, target: Path) -> Network:
-    """Write a run's averaged weights, folded, as a weights file with their card; returns the network.
+    """Write a run's averaged weights, folded, to a weights file with a card.
 
-    Raises as :func:`averaged_network`, and :class:`WeightsError` when ``target`` cannot be written.
+    Args:
+        run: The folder of a run.
+        target: The `.safetensors` file to write.
+
+    Returns:
+        The network, not folded.
+
+    Raises:
+        ConfigError: The folder has no readable checkpoint.
+        WeightsError: The settings do not match the checkpoint, or `target` cannot be written.
     """
     network, saved, checkpoint = averaged_network(run)
     save_network(network.fold(), target, card=run_card(run, network, saved, checkpoint))
@@ -45,13 +60,17 @@ def export_run(run: Path, target: Path) -> Network:
 
 
 def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoint) -> Card:
-    """What is known of a run's weights, without names on the training machine: the descriptions stand for those.
+    """Describe a run's weights, without the paths of the training machine: descriptions replace those.
 
-    ``chain`` holds the cards of the weights that the run started from, the first ones first; ``patches`` counts those
-    of the whole chain.
+    Returns:
+        The card. `chain` holds the cards of the weights that the run started from, oldest first; `patches` counts those
+        of the whole chain.
+
+    Raises:
+        ConfigError: The card of the run's parent cannot be read.
     """
     local = ("folders", "bank", "description", "teacher_description", "exclude", "zoomed")
-    settings = described(saved.settings)
+    settings = to_json(saved.settings)
     settings["data"] = {key: value for key, value in settings["data"].items() if key not in local}
     settings["run"] = {key: value for key, value in settings["run"].items() if key not in ("folder", "init")}
     parent = RunFolder(run).parent or {}
@@ -60,7 +79,7 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
         chain.append({key: value for key, value in parent.items() if key != "chain"})
     data = saved.settings.data
     card: dict[str, Any] = {
-        "network": ORIGINS[architecture(network.settings)],
+        "network": DESCRIPTIONS[architecture(network.settings)],
         "data": data.description,
         "steps": checkpoint.step,
         "samples": checkpoint.samples,

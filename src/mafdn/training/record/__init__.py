@@ -1,0 +1,1 @@
+"""What a run writes: its folder, checkpoints, log, curves and averaged weights."""

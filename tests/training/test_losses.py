@@ -1,0 +1,31 @@
+"""The training loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from mafdn.training.config import LossSettings
+from mafdn.training.losses import training_loss
+
+
+def test_losses_by_hand() -> None:
+    torch.manual_seed(0)
+    output, hr, teacher = torch.rand(3, 2, 3, 8, 8)
+    plain = training_loss(output, hr, teacher, LossSettings())
+    torch.testing.assert_close(plain, (output - hr).abs().mean())
+    half = training_loss(output, hr, teacher, LossSettings(teacher=0.25))
+    torch.testing.assert_close(half, 0.75 * plain + 0.25 * (output - teacher).abs().mean())
+    soft = training_loss(output, hr, None, LossSettings(name="charbonnier", epsilon=0.5))
+    torch.testing.assert_close(soft, ((output - hr) ** 2 + 0.25).sqrt().mean())
+    spectrum = np.fft.rfft2((output - hr).numpy(), norm="ortho")
+    expected = float(plain) + 0.05 * float(np.mean([np.abs(spectrum.real), np.abs(spectrum.imag)]))
+    assert float(training_loss(output, hr, None, LossSettings(fourier=0.05))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_fourier_loss_has_a_gradient() -> None:
+    output = torch.rand(1, 3, 6, 6, dtype=torch.float64, requires_grad=True)
+    hr = torch.rand(1, 3, 6, 6, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: training_loss(x, hr, None, LossSettings(fourier=0.5)), (output,))
+
+
+# --- optimizers

@@ -1,0 +1,49 @@
+"""Muon, and how parameters are shared among optimizers."""
+
+import pytest
+import torch
+from torch import nn
+
+from mafdn.networks import MAFDN
+from mafdn.training.config import OptimizerSettings
+from mafdn.training.optimizers import Muon, build_optimizers
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3, 3), (16, 64, 1, 1), (64, 16, 1, 1)])
+def test_a_first_muon_step_is_nearly_orthogonal(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    kernel = nn.Parameter(torch.zeros(shape))
+    kernel.grad = torch.randn(shape)
+    Muon([kernel], lr=1.0).step()
+    update = kernel.detach().flatten(1) / max(1.0, shape[0] / kernel[0].numel()) ** 0.5
+    singular = torch.linalg.svdvals(update)
+    assert singular.min() > 0.4
+    assert singular.max() < 1.4
+    assert (kernel.detach() * kernel.grad).sum() < 0, "not a descent direction"
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (16, 90), (90, 16)])
+def test_muon_does_the_newton_schulz_steps_of_its_source(shape: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    kernel = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
+    kernel.grad = torch.randn(shape, dtype=torch.float64)
+    x = kernel.grad / kernel.grad.norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    Muon([kernel], lr=1.0).step()
+    torch.testing.assert_close(-kernel.detach() / max(1.0, shape[0] / shape[1]) ** 0.5, x)
+
+
+def test_every_parameter_is_trained_once() -> None:
+    network = MAFDN()
+    optimizers = build_optimizers(network, OptimizerSettings())
+    trained = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
+    assert sorted(trained) == sorted(id(p) for p in network.parameters())
+    names = {id(p): n for n, p in network.named_parameters()}
+    muon = {names[id(p)] for g in optimizers[0].param_groups for p in g["params"]}
+    assert "blocks.0.refines.0.conv.parametrizations.weight.0.D" in muon
+    assert not any(name.endswith("bias") for name in muon)
+
+
+# --- checkpoints

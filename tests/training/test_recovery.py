@@ -1,0 +1,159 @@
+"""Runs that are stopped or killed, and losses that spike."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mafdn.errors import MafdnError
+from mafdn.networks import MAFDN
+from mafdn.training.data.patches import Batch, PatchSampler
+from mafdn.training.loop import train
+from mafdn.training.optimizers import Muon
+from mafdn.training.record.checkpoint import newest_checkpoint
+from mafdn.training.record.journal import Progress
+from mafdn.training.run import Run
+from tests.runs import config, final, same, torchrun
+
+
+def test_a_loss_that_stays_not_finite_stops_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(config(workplace, steps=10))
+    before = final(workplace / "run")
+    monkeypatch.setattr(
+        MAFDN, "forward", lambda _self, x: x.repeat_interleave(2, 2).repeat_interleave(2, 3) * torch.nan
+    )
+    monkeypatch.setattr(torch.Tensor, "backward", lambda _self: None)
+    with pytest.raises(MafdnError, match="cannot get past step 15"):
+        train(config(workplace, steps=20))
+    assert same(final(workplace / "run").network, before.network)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), 100.0])
+def test_a_spike_goes_back_to_the_last_checkpoint_and_on_with_other_patches(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    drawn: dict[int, list[bytes]] = {}
+    batch = PatchSampler.batch
+
+    def spoilt(self: PatchSampler, step: int, places: list[int], *, detours: int) -> Batch:
+        whole = batch(self, step, places, detours=detours)
+        drawn.setdefault(step, []).append(whole.hr.tobytes())
+        return whole
+
+    monkeypatch.setattr(PatchSampler, "batch", spoilt)
+    gradients = Run.gradients
+
+    def spike(self: Run, *tensors: torch.Tensor) -> torch.Tensor:
+        loss = gradients(self, *tensors)
+        return loss * factor if self.state.step == 13 and len(drawn[13]) == 1 else loss
+
+    monkeypatch.setattr(Run, "gradients", spike)
+    reports: list[Progress] = []
+    folder = train(config(workplace), on_progress=reports.append)
+    notes = [r for r in reports if r.note]
+    assert len(notes) == 1
+    assert notes[0].step == 10
+    assert "at step 15" in notes[0].note
+    assert "resuming from the checkpoint of step 10" in notes[0].note
+    end = final(folder)
+    assert (end.step, end.detours) == (20, 1)
+    first, second = drawn[13]
+    assert first != second
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in log if "loss" in e] == [5, 10, 15, 20]
+
+
+def test_weights_that_are_not_finite_are_not_saved(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(config(workplace, steps=10))
+    before = final(workplace / "run")
+    broken = Muon.step
+
+    def step(self: Muon) -> None:
+        broken(self)
+        with torch.no_grad():
+            self.param_groups[0]["params"][0].fill_(torch.nan)
+
+    monkeypatch.setattr(Muon, "step", step)
+    with pytest.raises(MafdnError, match="cannot get past step 11"):
+        train(config(workplace, steps=11))
+    assert final(workplace / "run").step == before.step
+
+
+SPIKY = """
+import sys
+from pathlib import Path
+from mafdn.training.loop import train
+from mafdn.training.run import Run
+
+gradients, seen = Run.gradients, set()
+
+
+def spiky(self, *tensors):
+    loss = gradients(self, *tensors)
+    first = self.state.step in (13, 23, 33, 43, 53) and self.state.step not in seen
+    seen.add(self.state.step)
+    return loss * float("nan") if first else loss
+
+
+Run.gradients = spiky
+train(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_spikes_far_apart_do_not_stop_two_processes(workplace: Path) -> None:
+    script = workplace / "spiky.py"
+    script.write_text(SPIKY)
+    assert torchrun(script, config(workplace, steps=60)).wait(timeout=120) == 0
+    end = final(workplace / "run")
+    assert (end.step, end.detours) == (60, 5)
+
+
+def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
+    path = config(workplace, steps=100_000, save_every=100_000)
+    code = "import sys; from mafdn.training.loop import train; from pathlib import Path; train(Path(sys.argv[1]))"
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    try:
+        log = workplace / "run" / "log.jsonl"
+        deadline = time.monotonic() + 60
+        while not log.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+    assert final(workplace / "run").step >= 5
+
+
+@pytest.mark.slow
+def test_killed_five_times_it_goes_on_each_time(workplace: Path) -> None:
+    """SIGKILL at random moments: the end is bit for bit that of an uninterrupted run, and no file is left over."""
+    whole = final(train(config(workplace, "whole", steps=300, save_every=5)))
+    path = config(workplace, "killed", steps=300, save_every=5)
+    rng = random.Random(0)
+    log = workplace / "killed" / "log.jsonl"
+    for _ in range(5):
+        before = log.stat().st_size if log.exists() else 0
+        process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.2))
+        finally:
+            process.kill()
+            process.wait()
+        newest_checkpoint(workplace / "killed")  # never damaged
+    assert final(workplace / "killed").step < 300, "killed too late to show anything"
+    resumed = final(train(path))
+    for part in ("network", "ema", "optimizer"):
+        assert same(getattr(resumed, part), getattr(whole, part)), part
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert not list((workplace / "killed").glob("*.partial"))

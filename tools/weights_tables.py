@@ -1,0 +1,86 @@
+"""Tables about the shipped weights, for README.md, docs/model-card.md and docs/training.md."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mafdn.evaluation.tables import markdown_table
+from mafdn.weights.header import SCALES, read_header
+
+RESULTS = Path("docs", "results")
+"""The folder of stored measurements, relative to the root."""
+
+
+def weights_table(project: Path) -> str:
+    """Quality and speed of every shipped network beside bicubic: a pair of rows for each scale.
+
+    Args:
+        project: The repository, with `weights` and the stored measurements in `docs/results`.
+
+    Raises:
+        FileNotFoundError: Something was not measured yet.
+    """
+    rows: list[list[str]] = []
+    sets: list[str] = []
+    timed = _load(project, "bench")
+    for scale, card in _cards(project).items():
+        results: list[dict[str, Any]] = _load(project, f"evaluate-x{scale}")
+        sets = list(card["scores"])
+        bicubic = {r["bench"]: r["mean"] for r in results if r["network"] == "bicubic"}
+        loss = _load(project, f"int8-x{scale}")
+        lost = f"-{loss['loss']['mean']:.2f}" if loss["ships"] else "-"
+        seconds = [_seconds(timed, scale, precision) for precision in ("fp32", "int8")]
+        rows.append([f"x{scale}", *(_score(card["scores"][name]) for name in sets), *seconds, lost])
+        rows.append([f"x{scale}, bicubic", *(_score(bicubic[name]) for name in sets), "", "", ""])
+    columns = ["PSNR dB / SSIM", *sets, "seconds, fp32", "seconds, int8", "int8 against fp32, dB"]
+    machine = timed["machine"]
+    return (
+        f"{markdown_table(columns, rows)}\n\n"
+        f"Seconds are for a 1280x720 result on {machine['cores']} cores of {machine['processor']} "
+        f"({', '.join(machine['features'])}), medians of {timed['rounds']} runs."
+    )
+
+
+def run_table(project: Path) -> str:
+    """The training runs behind the shipped weights, from their cards: a row for each scale."""
+    columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
+    rows: list[list[str]] = []
+    for scale, card in _cards(project).items():
+        parent = card["started_from"].partition(",")[0] or "random"
+        log = (project / RESULTS / f"train-x{scale}.jsonl").read_text("utf-8").splitlines()
+        curve = [entry for entry in map(json.loads, log) if "psnr" in entry and entry["step"] <= card["steps"]]
+        validation = f"{curve[-1]['psnr']:.3f}" if curve else "-"
+        batch, hours = card["settings"]["run"]["batch"], f"{card['hours']:.2f}"
+        cells = [Path(parent).name, f"{card['steps']:,}", str(batch), hours, card["precision"], validation]
+        rows.append([f"x{scale}", *cells])
+    return markdown_table(columns, rows)
+
+
+def data_text(project: Path) -> str:
+    """The training data and licenses that the cards state, once for all scales whose cards say the same."""
+    scales: dict[str, list[str]] = {}
+    for scale, card in _cards(project).items():
+        scales.setdefault(card["data"], []).append(f"x{scale}")
+    return "\n\n".join(f"**{', '.join(names)}**: {data}" for data, names in scales.items())
+
+
+def _cards(project: Path) -> dict[int, dict[str, Any]]:
+    paths = {scale: project / "weights" / f"mafdn-x{scale}.safetensors" for scale in SCALES}
+    return {scale: read_header(path)[1] for scale, path in paths.items() if path.is_file()}
+
+
+def _load(project: Path, name: str) -> Any:
+    return json.loads((project / RESULTS / f"{name}.json").read_text("utf-8"))
+
+
+def _score(score: dict[str, float]) -> str:
+    return f"{score['psnr']:.2f} / {score['ssim']:.4f}"
+
+
+def _seconds(timed: dict[str, Any], scale: int, precision: str) -> str:
+    """The median of the shipped network in OpenVINO; empty when it was not measured."""
+    for row in timed["rows"]:
+        engine = row["latency"]["engine"] or ""
+        if (row["name"], row["scale"], row["precision"]) == ("mafdn", scale, precision) and "openvino" in engine:
+            return f"{row['latency']['median']:.2f}"
+    return ""
