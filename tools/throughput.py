@@ -1,11 +1,11 @@
-"""Measure what a folder costs beyond its network: files to files against arrays to arrays, in turns.
+"""Measure the overhead of a folder beyond its network: files to files against arrays to arrays, in turns.
 
-python -m tools.throughput FOLDER > docs/results/throughput.json
+    python -m tools.throughput FOLDER > docs/results/throughput.json
 
-From the photographs in FOLDER six crops of 480x320 pixels are taken, as JPEG, as PNG and half and half. One engine
-serves all; each round runs the three folders, and the bare network on the decoded pictures before, between and after. A
-folder is compared with the two bare runs beside it: by the time that passed, and by processor time, which other work on
-the machine hardly changes.
+Six crops of 480x320 pixels are taken from the photographs in FOLDER, as JPEG, as PNG, and half of each. One engine runs
+everything. Each round runs the three folders, and the network alone on the decoded pictures before, between and after
+them. A folder is compared with the two runs next to it, by elapsed time and by CPU time, which other load on the
+machine hardly affects.
 """
 
 import json
@@ -33,11 +33,11 @@ PICTURES, ROUNDS = 6, 11
 WIDTH, HEIGHT, SCALE = 480, 320, 4
 SETTINGS = {"jpg": {"Q": 92}, "png": {}}
 FOLDERS = {"JPEG": ("jpg", "jpg"), "PNG": ("png", "png"), "half of each": ("jpg", "png")}
-"""The endings of every other picture."""
+"""File endings of even and odd pictures."""
 
 
 def crops(photos: Path, folder: Path) -> None:
-    """Write crops along the diagonals of the photographs into the folders of ``folder``."""
+    """Write crops along the diagonals of the photographs into subfolders of `folder`."""
     paths = sorted(path for path in photos.iterdir() if path.is_file())
     each = -(-PICTURES // len(paths))
     for number in range(PICTURES):
@@ -51,7 +51,7 @@ def crops(photos: Path, folder: Path) -> None:
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float, float]:
-    """What ``work`` gives, the seconds that passed, and those of the processor."""
+    """The result of `work`, elapsed seconds and CPU seconds."""
     began, processor = time.perf_counter(), time.process_time()
     result = work()
     return result, time.perf_counter() - began, time.process_time() - processor

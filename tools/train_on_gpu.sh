@@ -47,7 +47,7 @@ say "training for $time"
 "$python" -m mafdn train "$work/run.toml" --for "$time" 2>&1 | tee -a "$log"
 fork=$(ls -d "$run"/fork-* | sort | tail -n 1)
 say "weights of $fork"
-"$python" -m mafdn export "$fork" "$out/averaged-x$scale.safetensors" 2>&1 | tee -a "$log"
+"$python" -m mafdn export "$fork" -o "$out/averaged-x$scale.safetensors" 2>&1 | tee -a "$log"
 cp "$fork/log.jsonl" "$out/log-x$scale.jsonl"
 cp "$(ls "$run"/step-*.safetensors | sort | tail -n 1)" "$out/"
 say "done"

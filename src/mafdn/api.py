@@ -1,11 +1,8 @@
 """The public functions: upscale arrays, files and folders."""
 
 import os
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +10,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_path, as_whole
-from mafdn.errors import MissingPackageError, UsageError
+from mafdn.errors import UsageError
 from mafdn.inference import Engine, EngineOptions
 from mafdn.inference.upscale import check_array
 from mafdn.pictures.reading import open_picture
@@ -124,8 +121,8 @@ def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Up
         WeightsError: For a missing or unusable file.
         MissingPackageError: If the engine is not installed.
     """
-    with _networks(network, engine) as networks:
-        return Upscaler(networks.engine(networks.default_scale))
+    networks = _networks(network, engine)
+    return Upscaler(networks.engine(networks.default_scale))
 
 
 def upscale(
@@ -163,9 +160,8 @@ def upscale(
         WeightsError: For a missing or unusable network file.
         MissingPackageError: If the engine is not installed.
     """
-    with _networks(network, engine) as networks:
-        size = None if scale is None else Size(scale=scale)
-        return _upscale(networks, image, size, tile=tile, exact=exact, on_progress=on_progress)
+    size = None if scale is None else Size(scale=scale)
+    return _upscale(_networks(network, engine), image, size, tile=tile, exact=exact, on_progress=on_progress)
 
 
 def upscale_file(
@@ -204,8 +200,7 @@ def upscale_file(
         MissingPackageError: If the engine, or the decoder for HEIC, is not installed.
     """
     options = _with_size(options, size)
-    with _networks(network, engine) as networks:
-        return _upscale_file(networks, source, target, options, on_progress)
+    return _upscale_file(_networks(network, engine), source, target, options, on_progress)
 
 
 def upscale_folder(
@@ -261,15 +256,13 @@ def upscale_folder(
         redo=redo,
         dry_run=dry_run,
     )
-    sources = _as_list(inputs)
-    with _networks(network, engine) as networks:
-        return upscale_all(
-            [os.fspath(source) for source in sources],
-            networks,
-            options,
-            folder_options,
-            on_progress=on_progress or (lambda _: None),
-        )
+    return upscale_all(
+        [os.fspath(source) for source in _as_list(inputs)],
+        _networks(network, engine),
+        options,
+        folder_options,
+        on_progress=on_progress or (lambda _: None),
+    )
 
 
 def _upscale(
@@ -324,38 +317,17 @@ def _with_size(options: UpscaleOptions | None, size: Size | float | None) -> Ups
     return replace(options, size=size)
 
 
-@contextmanager
-def _networks(network: PathLike, engine: EngineOptions | None) -> Generator[NetworkSet]:
-    """Resolve a network's name; raises `UsageError` for baselines and architectures, which cannot upscale files."""
+def _networks(network: PathLike, engine: EngineOptions | None) -> NetworkSet:
+    """Resolve the name of a network; raises `UsageError` for baselines and architectures, which have no weights."""
     as_path("the network", network, wanted="a name or a path")
     options = EngineOptions() if engine is None else as_kind("engine", engine, EngineOptions)
     source = resolve(network)
     if source.kind == "shipped" and source.scale is None:
-        yield NetworkSet(options=options)
-    elif source.kind == "run" and source.path is not None:
-        with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
-            yield NetworkSet(_exported_run(source.path, Path(folder)), options)
-    elif source.kind in ("shipped", "file"):
-        path = source.file(".onnx")
-        if path.suffix not in FILE_TYPES:
-            raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
-        yield NetworkSet(path, options)
-    else:
-        raise UsageError(
-            f"{printable(os.fspath(network))} is not a network with weights, which upscaling needs; "
-            "use auto, x2, x3, x4, a network file or the folder of a training run"
-        )
-
-
-def _exported_run(run: Path, folder: Path) -> Path:
-    """Write the averaged weights of a training run to a weights file in `folder`."""
-    try:
-        from mafdn.training.averaged import export_run
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"running {printable(run)} needs {error.name}: pip install 'mafdn[train]'") from None
-    path = folder / f"{run.resolve().name}.safetensors"
-    export_run(run, path)
-    return path
+        return NetworkSet(options=options)
+    path = source.file()
+    if path.suffix not in FILE_TYPES:
+        raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
+    return NetworkSet(path, options)
 
 
 def _as_list(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:

@@ -258,14 +258,14 @@ def test_evaluate_refuses_another_scale(cli: Run, shared: Path) -> None:
 def test_export(cli: Run, tmp_path: Path, network: str, exported: Path) -> None:
     source = exported.with_suffix(".safetensors") if network == "small" else shipped(4, ".safetensors")
     target = tmp_path / "out.onnx"
-    code, out, err = cli("export", source, target)
+    code, out, err = cli("export", source, "-o", target)
     assert (code, err) == (0, "")
     assert "agrees with the network" in out
-    failed(cli("export", source, target), 1, "--overwrite")
+    failed(cli("export", source, "-o", target), 1, "--overwrite")
     assert list(tmp_path.iterdir()) == [target]
     own = tmp_path / "own.safetensors"
     own.write_bytes(source.read_bytes())
-    failed(cli("export", own, own, "--overwrite"), 2, ".onnx")
+    failed(cli("export", own, "-o", own, "--overwrite"), 2, ".onnx")
     assert own.read_bytes() == source.read_bytes()
 
 

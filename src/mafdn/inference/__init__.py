@@ -9,8 +9,6 @@ from mafdn.inference.engines import (
     Stencil,
     open_engine,
     preferred_engine,
-    require_engine,
-    require_precision,
     require_scale,
 )
 from mafdn.inference.options import EngineOptions
@@ -25,8 +23,6 @@ __all__ = [
     "Tiling",
     "open_engine",
     "preferred_engine",
-    "require_engine",
-    "require_precision",
     "require_scale",
     "upscale",
     "upscale_rows",

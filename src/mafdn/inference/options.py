@@ -33,20 +33,13 @@ class EngineOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        require_engine(as_kind("engine", self.engine, str))
-        require_precision(as_kind("precision", self.precision, str))
+        _require_known("engine", as_kind("engine", self.engine, str), ENGINE_NAMES)
+        _require_known("precision", as_kind("precision", self.precision, str), PRECISIONS)
         object.__setattr__(self, "device", as_kind("device", self.device, str).lower())
         if self.threads is not None:
             object.__setattr__(self, "threads", as_whole("threads", self.threads, least=1, most=MOST_THREADS))
 
 
-def require_engine(name: str) -> None:
-    """Raise `UsageError` unless `name` is an engine or `auto`."""
-    if name not in ("auto", *ENGINE_NAMES):
-        raise UsageError(f"unknown engine {name!r}; choose one of auto, {', '.join(ENGINE_NAMES)}")
-
-
-def require_precision(name: str) -> None:
-    """Raise `UsageError` unless `name` is a precision or `auto`."""
-    if name not in ("auto", *PRECISIONS):
-        raise UsageError(f"unknown precision {name!r}; choose one of auto, {', '.join(PRECISIONS)}")
+def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in ("auto", *known):
+        raise UsageError(f"unknown {what} {name!r}; choose one of auto, {', '.join(known)}")

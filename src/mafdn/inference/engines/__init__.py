@@ -16,7 +16,7 @@ from mafdn.inference.engines.registry import (
     require_scale,
     resolve_model,
 )
-from mafdn.inference.options import ENGINE_NAMES, PRECISIONS, require_engine, require_precision
+from mafdn.inference.options import ENGINE_NAMES, PRECISIONS
 
 __all__ = [
     "ENGINES",
@@ -34,8 +34,6 @@ __all__ = [
     "describe",
     "open_engine",
     "preferred_engine",
-    "require_engine",
-    "require_precision",
     "require_scale",
     "resolve_model",
 ]

@@ -1,8 +1,10 @@
-"""The three attentions of MAFDN, pixel, spatial and contrast-aware channel attention, and the mean that others pool by.
+"""Layers that several networks share, and the rules that all settings obey.
 
-Public names: :class:`PixelAttention`, :class:`SpatialAttention`, :class:`ContrastChannelAttention`, :class:`Mean`.
-Each attention maps (B, n, H, W) to (B, n, H, W) and multiplies its input by gates in (0, 1).
+Shapes: B pictures, n channels, height H, width W. Each attention maps (B, n, H, W) to (B, n, H, W) by multiplying its
+input by gates in (0, 1).
 """
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ class SpatialAttention(nn.Module):
         return x * self.gate(x)
 
     def gate(self, x: Tensor) -> Tensor:
-        """(B, n, H, W) to one gate in (0, 1) per pixel, (B, 1, H, W)."""
+        """The gates of `x` (B, n, H, W): one per pixel, (B, 1, H, W)."""
         return torch.sigmoid(self.conv(mean_and_maximum(x)))
 
 
@@ -49,16 +51,17 @@ class ContrastChannelAttention(nn.Module):
         self.expand = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
+        """Multiply `x` by its gates, or by `gates` (B or 1, n, 1, 1) if they are passed in."""
         return x * (self.gates(contrast(x)) if gates is None else gates)
 
     def gates(self, statistics: Tensor) -> Tensor:
-        """(B, n, 1, 1), as :func:`mafdn.networks.fast.contrast` makes them, to gates in (0, 1)."""
+        """The gates for `statistics` (B, n, 1, 1), which `mafdn.networks.fast.contrast` computes; same shape."""
         squeezed = torch.relu(self.squeeze(statistics))  # (B, hidden, 1, 1)
         return torch.sigmoid(self.expand(squeezed))
 
 
 class Mean(nn.Module):
-    """The mean over ``dims``, each kept with length 1; a module, so that it can be counted."""
+    """The mean over `dims`, which keep length 1; a module so that its cost can be counted."""
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         super().__init__()
@@ -66,3 +69,23 @@ class Mean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(self.dims, keepdim=True)
+
+
+def chain(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """Pass `x` (B, n, H, W) through `blocks` in turn; returns all k results side by side, (B, k*n, H, W)."""
+    outputs: list[Tensor] = []
+    for block in blocks:
+        x = block(x)
+        outputs.append(x)
+    return torch.cat(outputs, dim=1)
+
+
+def check_sizes(*, scale: int, width: int, blocks: int, multiple: int) -> None:
+    """Raise `ValueError` unless the scale is 2, 3 or 4, the width a multiple of `multiple`, and blocks at least 1."""
+    if scale not in (2, 3, 4):
+        raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
+    if width < multiple or width % multiple:
+        rule = {1: "", 2: "even and "}.get(multiple, f"a multiple of {multiple} and ")
+        raise ValueError(f"width must be {rule}at least {multiple}, not {width}")
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1, not {blocks}")

@@ -15,15 +15,14 @@ import pyvips
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mafdn.evaluation import cache
-from mafdn.evaluation import methods as networks
+from mafdn.evaluation import cache, methods
 from mafdn.evaluation.benchset import BenchPicture, PictureScore, Protocol, SetScore, read_bench
 from mafdn.evaluation.cache import entry_key
 from mafdn.evaluation.methods import ensemble
 from mafdn.evaluation.outputs import ResultFolder, write_csv
 from mafdn.evaluation.paired import differences, gains
-from mafdn.evaluation.scoring import evaluate, named
-from mafdn.evaluation.strips import StripPicture, draw_strip, telling_crop
+from mafdn.evaluation.scoring import evaluate, label_networks
+from mafdn.evaluation.strips import StripPicture, draw_strip, most_different_crop
 from mafdn.inference.engines import Batch, Stencil
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.pictures.reading import read_rgb8
@@ -210,7 +209,7 @@ def test_the_strip_needs_matplotlib(bench: Path, monkeypatch: pytest.MonkeyPatch
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The networks that were opened since."""
     log: list[str] = []
-    open_method = networks.open_method
+    open_method = methods.open_method
 
     def logged(network: str, **rest: Any) -> object:
         log.append(network)
@@ -285,7 +284,7 @@ def test_an_unwritable_cache_is_a_note(bench: Path, cli: Run, tmp_path: Path, mo
     code, out, err = cli("evaluate", "--bench", bench, "-s", 2, "--network", "lanczos")
     assert code == 0
     assert "lanczos dB" in out
-    assert err.startswith("note: scores could not be kept")
+    assert err.startswith("note: scores could not be cached")
     assert err.count("\n") == 1
 
 
@@ -374,8 +373,8 @@ def test_names_are_kept_apart(tmp_path: Path, bench: Path) -> None:
         path.parent.mkdir()
         path.touch()
     asked = ["bicubic", str(files[0]), str(files[1]), str(files[0])]
-    assert named(asked, X2) == {"bicubic": "bicubic", "n": str(files[0]), str(files[1]): str(files[1])}
-    plus = named(asked, replace(X2, self_ensemble=True))
+    assert label_networks(asked, X2) == {"bicubic": "bicubic", "n": str(files[0]), str(files[1]): str(files[1])}
+    plus = label_networks(asked, replace(X2, self_ensemble=True))
     assert list(plus) == ["bicubic", "n+", f"{files[1]}+"]
     write_picture(bench / "a.jpg", noise(7))
     assert [p.name for p in read_bench(bench, 2)] == ["a.jpg", "a.png", "b.png", "c.png"]
@@ -418,18 +417,18 @@ def test_saved_names_never_collide(tmp_path: Path) -> None:
     assert found == ["out/n/Set/x2/p.png", "out/x_n.pth/Set/x2/p.png", "out/x_n.pth_/Set/x2/p.png"]
 
 
-def test_the_crop_that_tells() -> None:
+def test_the_most_different_crop() -> None:
     hr = noise(0, 64, 96)
     worse = hr.copy()
     worse[40:50, 60:70] ^= 64
-    rows, columns = telling_crop(hr, worse, hr, border=2, side=16)
+    rows, columns = most_different_crop(hr, worse, hr, border=2, side=16)
     assert rows.start <= 40
     assert rows.stop >= 50
     assert columns.start <= 60
     assert columns.stop >= 70
     worse[:2] = ~hr[:2]  # edges are not measured
-    assert telling_crop(hr, worse, hr, border=2, side=16) == (rows, columns)
-    assert telling_crop(hr, worse, hr, border=2, side=500) == (slice(0, 64), slice(0, 96))
+    assert most_different_crop(hr, worse, hr, border=2, side=16) == (rows, columns)
+    assert most_different_crop(hr, worse, hr, border=2, side=500) == (slice(0, 64), slice(0, 96))
 
 
 def test_a_strip_shows_pixels_as_they_are(tmp_path: Path) -> None:
@@ -454,7 +453,7 @@ def test_a_strip_of_a_run(cli: Run, bench: Path, tmp_path: Path) -> None:
     flat = tmp_path / "flat"
     write_picture(flat / "p.png", np.full((40, 48, 3), 7, np.uint8))
     arguments = ("evaluate", "--bench", flat, "-s", 2, "--network", "lanczos", "--strip", target)
-    failed(cli(*arguments), 2, "no picture")
+    failed(cli(*arguments), 2, "on any picture")
 
 
 def test_weights_beside_an_onnx_file_are_part_of_its_entry(exported: Path, tmp_path: Path) -> None:

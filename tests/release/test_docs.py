@@ -9,10 +9,10 @@ import pytest
 from mafdn._version import __version__
 from mafdn.weights.header import SCALES, read_header
 from mafdn.weights.shipped import shipped
+from tests.conftest import ROOT
 from tools.documents import RESULTS as STORED
 from tools.documents import renewed
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / STORED
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 

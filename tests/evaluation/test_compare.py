@@ -23,9 +23,10 @@ from mafdn.compare.published import read_published
 from mafdn.compare.report import points, render
 from mafdn.errors import ConfigError, MafdnError, UsageError, WeightsError
 from mafdn.evaluation.benchset import Protocol
-from mafdn.evaluation.resolve import find_candidates
+from mafdn.evaluation.candidates import find_candidates
 from mafdn.evaluation.scoring import evaluate
 from mafdn.export.onnx import export_onnx
+from mafdn.inference.options import EngineOptions
 from mafdn.networks import IMDN, MAFDN, IMDNSettings, MAFDNSettings, save_network
 from mafdn.networks.convert import load_pth
 from mafdn.weights.shipped import shipped
@@ -101,7 +102,7 @@ def test_a_file_is_compared_once_and_files_of_one_name_are_told_apart(
     other.write_bytes(weights.read_bytes())
     alike = [str(weights), str(tmp_path / "sub" / ".." / weights.name), str(weights).replace("small", "s{scale}")]
     (tmp_path / "s4.safetensors").symlink_to(weights)
-    assert [c.given for c in find_candidates(alike, [4])] == [str(weights)]
+    assert [c.source for c in find_candidates(alike, [4])] == [str(weights)]
     names = [c.name for c in find_candidates([str(weights), str(other), str(exported)], [4])]
     assert names == [
         f"MAFDN (reconstruction), {tmp_path.name}/small.safetensors",
@@ -163,7 +164,7 @@ def test_a_network_that_cannot_be_timed_is_told(exported: Path, tmp_path: Path) 
         dimension.dim_value = 16
     onnx.save(model, path)
     with pytest.raises(MafdnError, match="cannot take a picture of 8x8") as caught:
-        measure_latency({"fixed": path}, size=(8, 8), engine="onnxruntime")
+        measure_latency({"fixed": path}, size=(8, 8), options=EngineOptions(engine="onnxruntime"))
     assert "\n" not in str(caught.value)
 
     def kill(done: int, _total: int) -> None:
@@ -359,7 +360,7 @@ def test_what_cannot_be_compared_is_one_line(weights: Path, tmp_path: Path, cli:
     failed(cli("compare", "--report", tmp_path / "x.txt"), 2, ".md")
     failed(cli("compare", "--report", tmp_path / "no" / "x.md"), 2, "there is no folder")
     (tmp_path / "taken").touch()
-    failed(cli("compare", "--report", tmp_path / "taken.md"), 2, "in the place of")
+    failed(cli("compare", "--report", tmp_path / "taken.md"), 2, "must be the report's folder")
     failed(cli("compare", "--published", tmp_path / "no.toml", "--rounds", 0), 2, "cannot read")
     failed(cli("compare", "--network", "imdn", "--engine", "tensorrt", "--rounds", 1), 2, "tensorrt")
 

@@ -54,13 +54,12 @@ from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
 from mafdn.weights.header import SCALES
 from mafdn.weights.shipped import shipped
-from tests.conftest import Run
+from tests.conftest import ROOT, Run
 from tools import documents
 from tools.documents import RESULTS
 from tools.quantize import quantize_and_document
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
-ROOT = Path(__file__).parents[1]
 FLOAT, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT8
 CHOICE = Choice(
     when="", network="", precision="", threads=None, trials=(Trial(engine="openvino", device="cpu", seconds=1.0),)
@@ -506,11 +505,11 @@ def test_the_gate_is_the_mean_over_sets_and_the_worst_picture() -> None:
     assert passed.sets == pytest.approx({"A": 0.06, "B": 0.03})
     assert (passed.worst, passed.worst_loss) == ("A/0", pytest.approx(0.08))
     mean = judge([float32[0], scored("A", 29.9, 29.9), float32[1], scored("B", 29.99)])
-    assert "0.055 dB in the mean" in mean.reason
-    assert "dB on" not in mean.reason
+    assert "0.055 dB on average" in mean.reason
+    assert "A/" not in mean.reason
     single = judge([float32[0], scored("A", 29.79, 30.2), float32[1], scored("B", 30)])
     assert "0.210 dB on A/0" in single.reason
-    assert "mean" not in single.reason
+    assert "average" not in single.reason
     assert judge([float32[0], scored("A", float("nan"), 30)]).reason
 
 

@@ -182,7 +182,7 @@ def test_hostile_headers_are_one_line(settings: Settings, change: dict[str, obje
 def test_training_starts_from_no_other_network(tmp_path: Path) -> None:
     path = tmp_path / "n.safetensors"
     save_network(made(SMALL[1]), path, card={})
-    with pytest.raises(WeightsError, match="holds IMDN, where only MAFDN"):
+    with pytest.raises(WeightsError, match="holds IMDN; a MAFDN is needed"):
         load_mafdn(path)
 
 
