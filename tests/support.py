@@ -11,6 +11,7 @@ import numpy as np
 import pyvips
 
 from mafdn.inference.engines import Engine, Stencil
+from mafdn.pixels import imresize
 from mafdn.upscaling import picture
 from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import UpscaleOptions
@@ -132,3 +133,10 @@ def watched(*arguments: object, program: str = WATCHED, home: Path | None = None
         environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
     line = [sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, timeout=200, check=False, env=environment)
+
+
+def soft_batch(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A picture of soft spots as engines take it, (1, 3, H, W) in [0, 1]."""
+    spots = np.random.default_rng(seed).random((-(-height // 4), -(-width // 4), 3))
+    picture = imresize(spots, shape=(height, width)).clip(0, 1)
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
