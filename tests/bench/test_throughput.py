@@ -37,7 +37,7 @@ def test_a_ceiling_is_nothing_but_convolutions(precision: str) -> None:
     assert convolution_macs(8, (6, 10)) == 26 * 9 * 64 * 60
 
 
-def test_layers_are_told_by_kind(small: Path) -> None:
+def test_layers_are_grouped_by_kind(small: Path) -> None:
     layers = profile_layers(small, SIZE, rounds=2, threads=1)
     assert sum(layer.share for layer in layers) == pytest.approx(1)
     assert sum(layer.macs for layer in layers) == convolutions(small, SIZE).macs
