@@ -46,7 +46,7 @@ def test_a_network_that_cannot_be_timed_is_reported(exported: Path, tmp_path: Pa
     for dimension in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         dimension.dim_value = 16
     onnx.save(model, path)
-    with pytest.raises(MafdnError, match="cannot take a picture of 8x8") as caught:
+    with pytest.raises(MafdnError, match="cannot process a picture of 8x8") as caught:
         measure_latency({"fixed": path}, size=(8, 8), options=EngineOptions(engine="onnxruntime"))
     assert "\n" not in str(caught.value)
 
