@@ -223,7 +223,7 @@ def test_a_picture_too_small_to_measure_is_one_line(cli: Run, tmp_path: Path) ->
     exported = tmp_path / "small.onnx"
     export_onnx(made(DDistillSettings(width=8, blocks=1)), exported)
     for engine in ENGINES:
-        with pytest.raises(UsageError, match="cannot take a picture of 10x12"):
+        with pytest.raises(UsageError, match="cannot process a picture of 10x12"):
             open_engine(exported, EngineOptions(engine=engine)).run(np.zeros((1, 3, 12, 10), np.float32))
 
 
