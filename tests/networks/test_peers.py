@@ -33,7 +33,7 @@ from mafdn.networks import (
     save_network,
 )
 from mafdn.networks.afan import Asymmetric
-from mafdn.networks.architectures import Settings
+from mafdn.networks.architectures import SHORT_NAMES, Settings
 from mafdn.networks.ddistill import SMALLEST
 from mafdn.weights.header import read_header
 from tests.conftest import Run
@@ -231,4 +231,4 @@ def test_settings_find_their_network() -> None:
     for name, (make, kind) in ARCHITECTURES.items():
         assert architecture(kind()) == name
         assert type(build(replace(kind(), blocks=1))) is make
-    assert ARCHITECTURES.keys() == TITLES.keys()
+    assert ARCHITECTURES.keys() == TITLES.keys() == SHORT_NAMES.keys()

@@ -10,18 +10,11 @@ from typing import Any
 from mafdn.errors import UsageError
 from mafdn.inference import EngineOptions, open_engine, preferred_engine
 from mafdn.networks import ARCHITECTURES, Network, architecture, build
+from mafdn.networks.architectures import SHORT_NAMES
 from mafdn.networks.convert import open_network
 from mafdn.networks.weights import checked_settings
 from mafdn.weights.resolve import Kind, NetworkSource, is_pattern, pattern_file, resolve
 
-NAMES = {
-    "mafdn": "MAFDN (reconstruction)",
-    "imdn": "IMDN",
-    "ddistill": "DDistill-SR",
-    "afan": "AFAN-style (reconstruction)",
-    "smfanet": "SMFANet+",
-}
-"""Short names for tables and plots; `mafdn.networks.TITLES` has the full ones."""
 SLACK = 0.02
 """Share of a network's parameters by which an exported file may differ: shapes and constants are stored as numbers too.
 """
@@ -126,7 +119,7 @@ def _candidate(name: str, scale: int) -> Candidate | None:
         return None
     kind = architecture(network.settings) if network else ""
     return Candidate(
-        name=NAMES[kind] if kind else source.stem,
+        name=SHORT_NAMES[kind] if kind else source.stem,
         source=source.name,
         kind=source.kind,
         scale=scale,

@@ -27,7 +27,15 @@ TITLES = {
     "afan": "AFAN-style reconstruction (fits 692K / 50.90G); not the published network",
     "smfanet": "SMFANet+",
 }
-"""Names for people."""
+"""Full names, which say what is reconstructed."""
+SHORT_NAMES = {
+    "mafdn": "MAFDN (reconstruction)",
+    "imdn": "IMDN",
+    "ddistill": "DDistill-SR",
+    "afan": "AFAN-style (reconstruction)",
+    "smfanet": "SMFANet+",
+}
+"""Names in tables and plots."""
 
 
 def build(settings: Settings) -> Network:

@@ -34,7 +34,12 @@ class HostBatches:
         self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
 
     def get(self, step: int, detours: int) -> Tensors:
-        """Return this process's part of the batch of `step`, for a run with so many `detours`."""
+        """Return this process's part of a batch.
+
+        Args:
+            step: The step, from 0.
+            detours: Number of detours of the run, each of which leads to other patches.
+        """
         if self._ahead is None or self._ahead[0] != (step, detours):
             self._ahead = self._submit(step, detours)
         batch = self._ahead[1].result()
@@ -92,7 +97,12 @@ class ResidentBatches:
         self._grids = {side: _grids(side, device) for side in (sampler.patch, sampler.patch * sampler.scale)}
 
     def get(self, step: int, detours: int) -> Tensors:
-        """Return this process's part of the batch of `step`, for a run with so many `detours`."""
+        """Return this process's part of a batch.
+
+        Args:
+            step: The step, from 0.
+            detours: Number of detours of the run, each of which leads to other patches.
+        """
         drawn = self._sampler.draw(step, self._places, detours=detours)
         picture, top, left, orientation = self._chosen(drawn)
         lr, hr, *teacher = (
