@@ -9,7 +9,10 @@ import numpy as np
 import onnx
 import torch
 
-from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint
+from mafdn.networks import Network
+from mafdn.training.config import DataSettings, TrainSettings
+from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from mafdn.training.record.run_folder import RunFolder
 
 CONFIG = """
 [data]
@@ -54,6 +57,25 @@ def final(folder: Path) -> Checkpoint:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def saved_run(folder: Path, network: Network, *, step: int = 10) -> Path:
+    """A run folder with settings and a checkpoint, whose averaged weights are those of `network` and others are 0."""
+    averaged = network.state_dict()
+    checkpoint = Checkpoint(
+        step=step,
+        seconds=1.0,
+        samples=4 * step,
+        bf16=False,
+        network={name: torch.zeros_like(tensor) for name, tensor in averaged.items()},
+        ema=averaged,
+        optimizer={},
+    )
+    save_checkpoint(folder, checkpoint)
+    RunFolder(folder).save_settings(
+        TrainSettings(data=DataSettings(folders=("photos",)), network=network.settings), folder
+    )
+    return folder
 
 
 def torchrun(*what: object) -> subprocess.Popen[bytes]:

@@ -3,13 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyvips
 
-from mafdn.inference.engines import Stencil
+from mafdn.inference.engines import Engine, Stencil
+from mafdn.upscaling import picture
+from mafdn.upscaling.networks import SingleNetwork
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.picture import Report
 
 if TYPE_CHECKING:  # importing it takes seconds, which processes that need it not are spared
     from torch import nn
@@ -61,6 +66,24 @@ class Repeat:
     def run(self, x: np.ndarray) -> np.ndarray:
         self.shapes.add(x.shape)
         return x.repeat(self.scale, 2).repeat(self.scale, 3)
+
+
+def upscale_file(
+    source: Path,
+    target: Path | None = None,
+    *,
+    engine: Engine,
+    on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Report:
+    """Upscale a file with an engine; `options` are those of `UpscaleOptions`."""
+    return picture.upscale_file(
+        source,
+        target,
+        networks=SingleNetwork(engine),
+        options=UpscaleOptions(**options),
+        on_progress=on_progress,
+    )
 
 
 def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:

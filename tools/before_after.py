@@ -1,4 +1,4 @@
-"""Make docs/before_after.jpg: a crop of the sample, four times larger by bicubic (left) and by MAFDN (right).
+"""Write docs/before_after.jpg: a crop of the sample at x4 by bicubic (left) and MAFDN (right).
 
 python -m tools.before_after
 """

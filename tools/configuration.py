@@ -3,10 +3,10 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mafdn.evaluation.tables import markdown_table
 from mafdn.networks.architectures import ARCHITECTURES
 from mafdn.training.config import TrainSettings
 
@@ -30,7 +30,7 @@ def network_table() -> str:
     defaults = {name: {f.name: f.default for f in fields(kind)} for name, (_, kind) in ARCHITECTURES.items()}
     keys = dict.fromkeys(key for known in defaults.values() for key in known)
     rows = [[f"`{key}`", *(_toml(known[key]) if key in known else "-" for known in defaults.values())] for key in keys]
-    return _markdown(["key", *(f"`{name}`" for name in defaults)], rows)
+    return markdown_table(["key", *(f"`{name}`" for name in defaults)], rows)
 
 
 def _table(kind: type[Any]) -> str:
@@ -39,7 +39,7 @@ def _table(kind: type[Any]) -> str:
     for entry in fields(kind):
         default = "required" if entry.default is MISSING else _toml(entry.default)
         rows.append([f"`{entry.name}`", _type(hints[entry.name]), default, texts[entry.name]])
-    return _markdown(["key", "type", "default", "meaning"], rows)
+    return markdown_table(["key", "type", "default", "meaning"], rows)
 
 
 def _attribute_docstrings(kind: type[Any]) -> dict[str, str]:
@@ -81,9 +81,3 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"  # pyright: ignore[reportUnknownArgumentType]
     return str(value)
-
-
-def _markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    columns = list(columns)
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

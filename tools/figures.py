@@ -1,9 +1,8 @@
-"""Write the figures of README.md and docs from the stored measurements they quote.
+"""Update the figures in README.md and docs from the measurements stored in docs/results.
 
-python -m tools.release RUN ...                                 the weights' scores, log and curves
-mafdn bench --peer IMDN_x{scale}.pth --profile --json > docs/results/bench.json
-mafdn upscale photo.jpg --json > docs/results/upscale-6mp-x4.json
-python -m tools.figures
+    python -m tools.figures
+
+Prints the names of the documents that changed. The README of docs/results says how each measurement is made.
 """
 
 from tools.documents import PROJECT, refresh

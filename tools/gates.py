@@ -1,9 +1,10 @@
-"""Measure what is lost by finding a picture's gates from a part of it, and by a halo smaller than the radius.
+"""Measure the loss from computing gates from a part of a picture, and from a halo smaller than the radius.
 
-python -m tools.gates PATH_OF_BENCH_SETS PHOTO... > docs/results/gates.json
+    python -m tools.gates BENCH PHOTO... > docs/results/gates.json
 
-Bench sets are Set5, Set14 and B100 in one folder, and one sheet of B100's pictures side by side, which no single
-window is like; photographs are reduced by the scale. PSNR by the field's protocol. Needs torch.
+BENCH is a folder with Set5, Set14 and B100. A further set is one sheet of B100's pictures side by side, which resembles
+none of its parts; another one is made of the photographs, reduced by the scale. PSNR by the field's protocol. Needs
+torch.
 """
 
 import json
@@ -18,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mafdn.evaluation.benchset import BenchPicture, read_bench
 from mafdn.inference import Stencil, open_engine
-from mafdn.inference.gates import AREA, WINDOW, Windows, spread_windows
+from mafdn.inference.gates import SAMPLE_AREA, WINDOW_SIDE, Windows, spread_windows
 from mafdn.inference.upscale import cut
 from mafdn.networks import load_mafdn
 from mafdn.networks.fast import CONTRAST_EPSILON
@@ -29,9 +30,9 @@ from mafdn.weights.shipped import shipped
 
 SETS = ("Set5", "Set14", "B100")
 MEASURED = {4: (*SETS, "sheet", "photos"), 2: SETS[:2]}
-"""The sets measured at each scale."""
+"""Sets by scale."""
 PATCH = 48
-"""The side of a training patch in LR pixels."""
+"""Side of a training patch, in LR pixels."""
 HALOS = range(0, 25, 2)
 PATCHWISE = {"each pixel's own window of 48": True, "the mean over all windows of 48": False}
 SHEET = (6, 8)
@@ -48,7 +49,7 @@ def windows(area: int, side: int) -> Callable[[Pixels], np.ndarray]:
 
 
 def reduced(lr: Pixels) -> np.ndarray:
-    """Half as large on each side, or of 256x256 pixels' area where that is less."""
+    """Reduced to half the size on each side, or to an area of 256x256 pixels if that is less."""
     return whole(imresize(lr, min(0.5, 256 / float(np.sqrt(lr.shape[0] * lr.shape[1])))))
 
 
@@ -96,7 +97,7 @@ def main(bench: Path, photos: list[Path]) -> None:
             sets.append({"set": name, "scale": scale, "pictures": len(shown), "samples": rows})
             print(name, scale, file=sys.stderr)
     halos = [halo_errors(bench, scale) for scale in MEASURED]
-    print(json.dumps({"window": WINDOW, "area": AREA, "sets": sets, "halos": halos}, indent=2))
+    print(json.dumps({"window": WINDOW_SIDE, "area": SAMPLE_AREA, "sets": sets, "halos": halos}, indent=2))
 
 
 def held(stencil: Stencil, lr: Pixels, sample: Callable[[Pixels], np.ndarray]) -> np.ndarray:
@@ -106,7 +107,7 @@ def held(stencil: Stencil, lr: Pixels, sample: Callable[[Pixels], np.ndarray]) -
 def compared(
     made: list[np.ndarray], reference: list[np.ndarray], shown: list[BenchPicture], scale: int
 ) -> dict[str, float]:
-    """PSNR in dB, the mean over pictures, and the largest difference from ``reference`` in 8-bit levels."""
+    """Mean PSNR in dB over the pictures, and the largest difference from `reference` in 8-bit levels."""
     rounded = [np.rint(output.clip(0, 1) * 255).astype(np.uint8) for output in made]
     psnr = [psnr_y(output, picture.hr, border=scale) for output, picture in zip(rounded, shown, strict=True)]
     levels = [255 * float(np.abs(a - b).max()) for a, b in zip(made, reference, strict=True)]
@@ -114,7 +115,7 @@ def compared(
 
 
 def patchwise(scale: int, lr: Pixels, *, local: bool) -> np.ndarray:
-    """With statistics of windows of a training patch's size: each pixel's own (local converter), or their mean."""
+    """The result with statistics over windows of the size of a training patch: local ones (TLC), or their mean."""
     gated = Gated(load_mafdn(shipped(scale, ".safetensors")))
 
     def hold(attention: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,12 +138,12 @@ def patchwise(scale: int, lr: Pixels, *, local: bool) -> np.ndarray:
 
 
 def pooled(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The mean over every window, by columns and then by rows: one window at once takes twenty times as long."""
+    """The mean over every window, first by columns and then by rows, which is twenty times as fast as at once."""
     return F.avg_pool2d(F.avg_pool2d(x, (size[0], 1), 1), (1, size[1]), 1)
 
 
 def halo_errors(bench: Path, scale: int) -> dict[str, Any]:
-    """Of 255, the largest and mean difference of results at each distance from a cut, over the HR of Set5 and Set14."""
+    """Largest and mean difference (8-bit levels) at each distance from a cut, on the HR pictures of Set5 and Set14."""
     stencil = open_engine(shipped(scale, ".onnx")).stencil
     assert stencil
     worst, mean, count = np.zeros(stencil.radius + 1), np.zeros(stencil.radius + 1), 0

@@ -1,13 +1,13 @@
-"""How memory and time grow with a picture: pictures upscaled at x4, at sizes from one megapixel to a thousand.
+"""Measure how memory and time grow with the size of a picture: x4 results from one megapixel to a thousand.
 
     python -m tools.growth PHOTO -o docs/results/growth.json
     python -m tools.growth --plot docs/growth.png
 
-Of every size a source is made from PHOTO and upscaled from PNG to PNG by a process of its own, whose peak memory and
-time are stored. Sizes up to 16 megapixels take turns, several times, and each process upscales them twice: the second
-time is taken, without what happens once (a graph is read, memory is fetched). Of the larger ones there is one run.
-Every result is decoded from its first row to its last and its mean color compared with the source's. Next to the
-numbers stands that of no picture at all: a process that has opened the network.
+For every size a source is made from PHOTO and upscaled from PNG to PNG by a process of its own, whose peak memory and
+time are stored. Sizes up to 16 megapixels take turns several times, and each process upscales them twice; the second
+time counts, without one-time costs (reading the graph, allocating memory). Larger sizes are run once. Every result is
+decoded completely, and its mean color is compared with that of the source. The memory of a process that has opened the
+network, without any picture, is stored too.
 """
 
 import argparse
@@ -55,34 +55,34 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=STORED)
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 4, 10, 16, 50, 64, 100, 400, 1000])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scratch", type=Path, help="where sources and results lie meanwhile")
+    parser.add_argument("--scratch", type=Path, help="folder for temporary sources and results")
     parser.add_argument("--plot", type=Path)
-    given = parser.parse_args()
-    if given.photo:
-        with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
-            report = measure(given.photo, given.megapixels, given.rounds, Path(folder))
-        with replacing(given.output) as temporary:
+    arguments = parser.parse_args()
+    if arguments.photo:
+        with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+            report = measure(arguments.photo, arguments.megapixels, arguments.rounds, Path(folder))
+        with replacing(arguments.output) as temporary:
             temporary.write_text(json.dumps(report, indent=1) + "\n")
-    if given.plot:
-        draw(json.loads(given.output.read_text()), given.plot)
+    if arguments.plot:
+        draw(json.loads(arguments.output.read_text()), arguments.plot)
 
 
 def measure(photo: Path, sizes: list[float], rounds: int, folder: Path) -> dict[str, Any]:
-    """Peak memory and seconds of every size, those of all rounds."""
+    """Peak memory and seconds of every size, in all rounds."""
     entries: dict[float, dict[str, Any]] = {}
     engine = ""
     for number in range(rounds):
         for megapixels in sizes:
             if number and megapixels > REPEATED:
                 continue
-            told = upscale(photo, megapixels, folder)
+            report = upscale(photo, megapixels, folder)
             entry = entries.setdefault(
-                megapixels, {"megapixels": megapixels, "new_size": told["new_size"], "peak_mib": [], "seconds": []}
+                megapixels, {"megapixels": megapixels, "new_size": report["new_size"], "peak_mib": [], "seconds": []}
             )
-            engine = told["engine"]
-            entry["peak_mib"].append(told["peak_mib"])
-            entry["seconds"].append(told["seconds"])
-            print(f"{megapixels:g} MP: {told['seconds']:.1f} s, {told['peak_mib']:.0f} MiB", flush=True)
+            engine = report["engine"]
+            entry["peak_mib"].append(report["peak_mib"])
+            entry["seconds"].append(report["seconds"])
+            print(f"{megapixels:g} MP: {report['seconds']:.1f} s, {report['peak_mib']:.0f} MiB", flush=True)
     alone = subprocess.run([sys.executable, "-c", ALONE], check=True, capture_output=True, text=True)
     about = machine()
     return {
@@ -96,7 +96,7 @@ def measure(photo: Path, sizes: list[float], rounds: int, folder: Path) -> dict[
 
 
 def upscale(photo: Path, megapixels: float, folder: Path) -> dict[str, Any]:
-    """The report of one run on a picture that becomes ``megapixels`` large."""
+    """The report of one run on a picture whose result has `megapixels`."""
     source, target = folder / f"{megapixels:g}.png", folder / "result.png"
     if not source.exists():
         short = round((megapixels * 1e6 * SIDES[1] / SIDES[0]) ** 0.5 / SCALE)
@@ -113,7 +113,7 @@ def upscale(photo: Path, megapixels: float, folder: Path) -> dict[str, Any]:
 
 
 def check(source: Path, target: Path, size: list[int]) -> None:
-    """The whole result can be decoded, and its color is that of the source."""
+    """Check that the whole result can be decoded, and that its mean color is that of the source."""
     result = pyvips.Image.new_from_file(str(target), access="sequential", fail_on="error")
     assert [result.width, result.height] == size, (result.width, result.height, size)
     before = pyvips.Image.new_from_file(str(source)).stats()
@@ -123,7 +123,7 @@ def check(source: Path, target: Path, size: list[int]) -> None:
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """Memory and time per megapixel against the size of the result."""
+    """Plot memory, and time per megapixel, against the size of the result."""
     figure = Figure(figsize=(11, 4.2), dpi=110)
     figure.suptitle(
         "One picture at x4, PNG to PNG: what grows with its size, and what does not",

@@ -1,8 +1,9 @@
-"""Measure which parts of the network have to stay float when it is quantized to int8.
+"""Measure which parts of the network must stay in float when it is quantized to int8.
 
-python -m tools.int8_layers BANK PATH_OF_BENCH_SETS SCALE > docs/results/int8-layers.json
+    python -m tools.int8_layers BANK BENCH SCALE > docs/results/int8-layers.json
 
-From the parts that are kept float one is taken, or one is added to them. Of every set the first pictures are measured.
+One part is removed from those that stay in float, or added to them. BENCH is a folder with Set5, Set14 and B100; the
+first pictures of every set are measured.
 """
 
 import json
@@ -21,6 +22,7 @@ from mafdn.training.data.bank import open_bank
 from mafdn.weights.shipped import shipped
 
 PICTURES = {"Set5": 5, "Set14": 8, "B100": 8}
+"""Number of pictures of every set."""
 ADDED = ("spatial", "fuse", "pixel")
 
 
@@ -28,7 +30,7 @@ def main(bank: Path, bench: Path, scale: int) -> None:
     network, crops = shipped(scale, ".onnx"), calibration_crops(open_bank(bank), scale=scale)
     pictures = [(name, p) for name, count in PICTURES.items() for p in list(read_bench(bench / name, scale))[:count]]
     before = scores(network, pictures, scale)
-    variants = {"what ships": set(KEPT_FLOAT)}
+    variants = {"shipped": set(KEPT_FLOAT)}
     variants |= {f"{part} in int8 too": set(KEPT_FLOAT) - {part} for part in KEPT_FLOAT}
     variants |= {f"{part} in float too": set(KEPT_FLOAT) | {part} for part in ADDED}
     rows: list[dict[str, Any]] = []

@@ -1,8 +1,8 @@
-"""Pack training pictures into tar files of limited size, to carry them to a machine with a GPU in several transfers.
+"""Pack training pictures into tar files of limited size, for transfer to a machine with a GPU.
 
-python -m tools.pack_pictures PICTURES FOLDER [--megabytes 40]
+    python -m tools.pack_pictures PICTURES FOLDER [--megabytes 40]
 
-The pictures are stored as they are, sorted by name, so the packs of the same pictures are the same files.
+The pictures are stored unchanged and sorted by name, so that the same pictures give identical files.
 """
 
 import argparse
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def pack(pictures: Path, folder: Path, *, megabytes: float) -> list[Path]:
-    """Write ``pictures-00.tar``, ``pictures-01.tar``, ... of at most ``megabytes`` (10**6 bytes) each."""
+    """Write `pictures-00.tar`, `pictures-01.tar`, ... of at most `megabytes` (10**6 bytes) each."""
     folder.mkdir(parents=True, exist_ok=True)
     groups: list[list[Path]] = []
     size = 0.0
     for path in sorted(p for p in pictures.rglob("*") if p.is_file()):
-        needed = -(-path.stat().st_size // 512) * 512 + 1024  # tar's blocks and its header
+        needed = -(-path.stat().st_size // 512) * 512 + 1024  # with padding and header of tar
         if not groups or size + needed > megabytes * 1e6 - 20_000:
             groups.append([])
             size = 0.0

@@ -1,6 +1,8 @@
-"""Quantize the shipped weights to int8 anew, and renew what the documents tell of them.
+"""Quantize the shipped weights to int8 again, and update the documents.
 
-python -m tools.quantize BANK --bench SET ... [--scale 4 ...]
+    python -m tools.quantize BANK --bench SET ... [--scale 4 ...]
+
+Writes `weights/mafdn-xS-int8.onnx` and `docs/results/int8-xS.json`, and updates README.md and docs.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from tools.documents import PROJECT, refresh, store_loss
 def quantize_and_document(
     scale: int, project: Path = PROJECT, *, calibration: Path, benches: Sequence[Path]
 ) -> Quantized:
-    """Quantize ``project/weights/mafdn-xS.onnx``; a file that does not pass the gate is removed."""
+    """Quantize `project/weights/mafdn-xS.onnx`; an int8 file that does not pass the gate is removed."""
     network = project / "weights" / f"mafdn-x{scale}.onnx"
     target = int8_file(network)
     made = quantize(

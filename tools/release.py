@@ -1,9 +1,9 @@
-"""Ship a run's weights if they measure better, and renew everything in this repository that tells of them.
+"""Ship a run's weights if they score higher, and update the documents.
 
-python -m tools.release RUN [--bench SET ...]
+    python -m tools.release RUN [--bench SET ...]
 
-As ``mafdn release``, into ``weights/``. Then the scores of every picture and the log go to ``docs/results``, the curves
-to ``docs``, and the figures of README.md and docs are written anew.
+As `mafdn release`, into `weights/`. The scores of every picture and the log are stored in `docs/results`, the curves in
+`docs`, and the figures in README.md and docs are updated.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tools.documents import PROJECT, RESULTS, refresh, store_loss, store_scores
 
 
 def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequence[Path] = ()) -> Shipped:
-    """Release ``run`` into ``project/weights`` and renew the documents of ``project``."""
+    """Release `run` into `project/weights` and update the documents of `project`."""
 
     def measured(candidate: Path, quantized: Quantized) -> None:
         store_loss(project, candidate, quantized.scores)
@@ -31,7 +31,7 @@ def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequenc
         _store(run, project, outcome)
         if not shipped.int8.is_file() and not shipped.int8_problem.startswith("int8 loses"):
             stored = project / RESULTS / f"int8-{outcome.target.stem.rpartition('-')[2]}.json"
-            stored.unlink(missing_ok=True)  # measured of a file that is no more
+            stored.unlink(missing_ok=True)  # belongs to a file that was removed
         refresh(project)
     return shipped
 

@@ -1,9 +1,9 @@
-"""Measure how long `mafdn upscale` takes from nothing for a picture of 128x128, in turns, and where the time goes.
+"""Measure the start-up time of `mafdn upscale` for a picture of 128x128, and where the time is spent.
 
-python -m tools.start [ROUNDS] > docs/results/start.json
+    python -m tools.start [ROUNDS] > docs/results/start.json
 
-Every start is a process of its own. What was kept from before is what differs: nothing, the measured engine, or also
-the compiled graph.
+Every start is a process of its own; the kinds of start take turns. They differ in what is cached: nothing, the measured
+engine, or also the compiled graph.
 """
 
 import json
@@ -25,17 +25,21 @@ import numpy as np
 import pyvips
 
 from mafdn._support.machine import installed_version, machine
+from mafdn.bench.tables import load_note
 from mafdn.bench.timing import soft_picture
+from mafdn.evaluation.tables import Table
 
 SIDE = 128
+"""Of the picture, in pixels."""
 MODULES = ("mafdn.cli", "mafdn.api", "typer", "rich.console", "numpy", "pyvips", "openvino")
+"""Modules whose imports are timed, each with all that it imports."""
 STEPS = """
 import json, sys, time
 marks = [time.perf_counter()]
-told = {}
+steps = {}
 def mark(what):
     marks.append(time.perf_counter())
-    told[what] = 1000 * (marks[-1] - marks[-2])
+    steps[what] = 1000 * (marks[-1] - marks[-2])
 import mafdn.cli
 from mafdn.api import load
 mark("import the command line, numpy and libvips")
@@ -49,8 +53,9 @@ engine.compiled((1, 3, 128, 128))
 mark("read the compiled graph")
 upscaler.upscale_file(sys.argv[1], sys.argv[2])
 mark("upscale the file: decode, run, encode, write")
-print(json.dumps(told))
+print(json.dumps(steps))
 """
+"""A program that prints the milliseconds of every step of a start."""
 
 
 def main(rounds: int) -> None:
@@ -62,8 +67,8 @@ def main(rounds: int) -> None:
         command = [sys.executable, "-m", "mafdn", "upscale", str(source), str(folder / "large.png"), "--overwrite"]
         states: dict[str, tuple[list[str], Callable[[], None]]] = {
             "`python -c pass`": ([sys.executable, "-c", "pass"], lambda: None),
-            "nothing kept: engines are measured": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
-            "the engine is known, nothing compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
+            "nothing cached: engines are measured": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
+            "the engine is cached, nothing compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
             "every later start": (command, lambda: None),
         }
         times: dict[str, list[tuple[float, float]]] = {what: [] for what in states}
@@ -106,6 +111,23 @@ def main(rounds: int) -> None:
     print(json.dumps(report, indent=1))
 
 
+def start_tables(measured: dict[str, Any]) -> str:
+    """The tables of a stored measurement, in Markdown."""
+    starts = [
+        [row["what"], f"{row['median']:.2f} ({row['low']:.2f} to {row['high']:.2f})", f"{row['cpu']:.2f}"]
+        for row in measured["starts"]
+    ]
+    steps = [[step["what"], f"{step['milliseconds']:.0f}"] for step in measured["steps"]]
+    imports = [[f"`{part['module']}`", f"{part['milliseconds']:.0f}"] for part in measured["imports"]]
+    tables = [
+        Table("a process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
+        Table("steps of every later start", ["", "ms"], steps),
+        Table("imports, including their dependencies", ["", "ms"], imports),
+    ]
+    note = f"Medians of {measured['starts'][0]['runs']} starts of each kind in turns.{load_note(measured)}"
+    return "\n\n".join([note, *(table.markdown() for table in tables)])
+
+
 def timed(line: list[str], cache: Path) -> tuple[float, float]:
     """Wall and CPU seconds of one process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -117,7 +139,7 @@ def timed(line: list[str], cache: Path) -> tuple[float, float]:
 
 
 def cumulative(log: str) -> dict[str, float]:
-    """Milliseconds of every module's import with all it needed, by what ``-X importtime`` prints."""
+    """Milliseconds of every import, with all that it imports, from the output of `python -X importtime`."""
     found = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)$", log, re.MULTILINE)
     return {module: int(microseconds) / 1000 for microseconds, module in found}
 

@@ -1,11 +1,11 @@
-"""Measure what a folder costs beyond its network: files to files against arrays to arrays, in turns.
+"""Measure the overhead of a folder beyond its network: files to files against arrays to arrays, in turns.
 
-python -m tools.throughput FOLDER > docs/results/throughput.json
+    python -m tools.throughput FOLDER > docs/results/throughput.json
 
-From the photographs in FOLDER six crops of 480x320 pixels are taken, as JPEG, as PNG and half and half. One engine
-serves all; each round runs the three folders, and the bare network on the decoded pictures before, between and after. A
-folder is compared with the two bare runs beside it: by the time that passed, and by processor time, which other work on
-the machine hardly changes.
+Six crops of 480x320 pixels are taken from the photographs in FOLDER, as JPEG, as PNG, and half of each. One engine runs
+everything. Each round runs the three folders, and the network alone on the decoded pictures before, between and after
+them. A folder is compared with the two runs next to it, by elapsed time and by CPU time, which other load on the
+machine hardly affects.
 """
 
 import json
@@ -24,22 +24,20 @@ import pyvips
 from mafdn._support.machine import machine
 from mafdn.inference import upscale
 from mafdn.pictures.reading import open_picture, read_rgb8
-from mafdn.upscaling.folder.engines import Networks
-from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.plan import Request
 from mafdn.upscaling.folder.run import upscale_all
-from mafdn.upscaling.size import Size
+from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 
 Result = TypeVar("Result")
 PICTURES, ROUNDS = 6, 11
 WIDTH, HEIGHT, SCALE = 480, 320, 4
 SETTINGS = {"jpg": {"Q": 92}, "png": {}}
 FOLDERS = {"JPEG": ("jpg", "jpg"), "PNG": ("png", "png"), "half of each": ("jpg", "png")}
-"""The endings of every other picture."""
+"""File endings of even and odd pictures."""
 
 
 def crops(photos: Path, folder: Path) -> None:
-    """Write crops along the diagonals of the photographs into the folders of ``folder``."""
+    """Write crops along the diagonals of the photographs into subfolders of `folder`."""
     paths = sorted(path for path in photos.iterdir() if path.is_file())
     each = -(-PICTURES // len(paths))
     for number in range(PICTURES):
@@ -53,14 +51,14 @@ def crops(photos: Path, folder: Path) -> None:
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float, float]:
-    """What ``work`` gives, the seconds that passed, and those of the processor."""
+    """The result of `work`, elapsed seconds and CPU seconds."""
     began, processor = time.perf_counter(), time.process_time()
     result = work()
     return result, time.perf_counter() - began, time.process_time() - processor
 
 
 def main() -> None:
-    networks, size = Networks(), Size(scale=SCALE)
+    networks, options = NetworkSet(), UpscaleOptions(size=SCALE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         crops(Path(sys.argv[1]), folder)
@@ -77,10 +75,9 @@ def main() -> None:
         for number in range(ROUNDS):
             measured: dict[str, Any] = {"bare": bare[0]}
             for kind in FOLDERS:
-                out = folder / f"{kind}-{number}"
-                request = Request(folder=out, size=size, pattern=Pattern.usual(size))
+                to = FolderOptions(folder=folder / f"{kind}-{number}")
                 before = bare
-                report, seconds, spent = timed(partial(upscale_all, [folder / kind], request, networks))
+                report, seconds, spent = timed(partial(upscale_all, [folder / kind], networks, options, to))
                 _, *bare = timed(alone)
                 assert report.counts["done"] == PICTURES
                 measured[kind] = {

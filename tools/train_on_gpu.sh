@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Everything for a short time on a machine with a GPU: bank, teacher, training, and what to take home.
+# A complete training within a limited time on a machine with a GPU: bank, teacher, run, averaged weights.
 #
 #   tools/train_on_gpu.sh PICTURES TEACHER CONFIG TIME OUT
 #
 # PICTURES  folder of training pictures (from tools/pack_pictures.py, unpacked)
 # TEACHER   weights file of the teacher, such as SMFANet_plus_DF2K_x4.pth
 # CONFIG    settings of the run; its data.folders, data.bank and run.folder are replaced
-# TIME      time for training alone, decay included, such as 7m
+# TIME      time for the training alone, including the decay, such as 7m
 # OUT       folder for the averaged weights, the log and the newest stable checkpoint
 #
 # Runs from the root of the repository and needs torch for the GPU, numpy, safetensors, tensorboard, pyvips, filelock,
-# platformdirs, rich and typer; set PYTHON to choose the interpreter. The steps that are done already are skipped.
+# platformdirs, rich and typer; set PYTHON to choose the interpreter. Completed steps are skipped.
 set -euo pipefail
 pictures=$1 teacher=$2 config=$3 time=$4 out=$5
 python=${PYTHON:-python3}
@@ -47,7 +47,7 @@ say "training for $time"
 "$python" -m mafdn train "$work/run.toml" --for "$time" 2>&1 | tee -a "$log"
 fork=$(ls -d "$run"/fork-* | sort | tail -n 1)
 say "weights of $fork"
-"$python" -m mafdn export "$fork" "$out/averaged-x$scale.safetensors" 2>&1 | tee -a "$log"
+"$python" -m mafdn export "$fork" -o "$out/averaged-x$scale.safetensors" 2>&1 | tee -a "$log"
 cp "$fork/log.jsonl" "$out/log-x$scale.jsonl"
 cp "$(ls "$run"/step-*.safetensors | sort | tail -n 1)" "$out/"
 say "done"

@@ -1,13 +1,14 @@
 """Tables about the shipped weights, for README.md, docs/model-card.md and docs/training.md."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
 
 RESULTS = Path("docs", "results")
+"""The folder of stored measurements, relative to the root."""
 
 
 def weights_table(project: Path) -> str:
@@ -33,18 +34,15 @@ def weights_table(project: Path) -> str:
         rows.append([f"x{scale}, bicubic", *(_score(bicubic[name]) for name in sets), "", "", ""])
     columns = ["PSNR dB / SSIM", *sets, "seconds, fp32", "seconds, int8", "int8 against fp32, dB"]
     machine = timed["machine"]
-    return "\n".join(
-        [
-            *_table(columns, rows),
-            "",
-            f"Seconds are for a 1280x720 result on {machine['cores']} cores of {machine['processor']} "
-            f"({', '.join(machine['features'])}), medians of {timed['rounds']} runs.",
-        ]
+    return (
+        f"{markdown_table(columns, rows)}\n\n"
+        f"Seconds are for a 1280x720 result on {machine['cores']} cores of {machine['processor']} "
+        f"({', '.join(machine['features'])}), medians of {timed['rounds']} runs."
     )
 
 
 def run_table(project: Path) -> str:
-    """What the cards say about the training runs behind the shipped weights, a row for each scale."""
+    """The training runs behind the shipped weights, from their cards: a row for each scale."""
     columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
     rows: list[list[str]] = []
     for scale, card in _cards(project).items():
@@ -55,7 +53,7 @@ def run_table(project: Path) -> str:
         batch, hours = card["settings"]["run"]["batch"], f"{card['hours']:.2f}"
         cells = [Path(parent).name, f"{card['steps']:,}", str(batch), hours, card["precision"], validation]
         rows.append([f"x{scale}", *cells])
-    return "\n".join(_table(columns, rows))
+    return markdown_table(columns, rows)
 
 
 def data_text(project: Path) -> str:
@@ -86,8 +84,3 @@ def _seconds(timed: dict[str, Any], scale: int, precision: str) -> str:
         if (row["name"], row["scale"], row["precision"]) == ("mafdn", scale, precision) and "openvino" in engine:
             return f"{row['latency']['median']:.2f}"
     return ""
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(cells)} |" for cells in (columns, *rows)]
-    return [lines[0], f"| {' | '.join('---' for _ in columns)} |", *lines[1:]]

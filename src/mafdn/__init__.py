@@ -1,33 +1,61 @@
 """MAFDN: lightweight image super-resolution on a plain CPU.
 
 >>> import mafdn
->>> larger = mafdn.load("x4").upscale("photo.jpg")  # doctest: +SKIP
+>>> larger = mafdn.upscale(image, scale=2)  # an array  # doctest: +SKIP
+>>> report = mafdn.upscale_file("photo.jpg")  # photo_x4.jpg  # doctest: +SKIP
+>>> report = mafdn.upscale_folder("photos", "large", recursive=True)  # doctest: +SKIP
+>>> upscaler = mafdn.load("x4")  # a network for many arrays  # doctest: +SKIP
 
 The network is a reconstruction from the abstract of Zhang et al. 2024 (doi 10.1155/2024/3255233).
 """
 
 from mafdn._support.telemetry import disable_telemetry
 from mafdn._version import __version__
-from mafdn.api import Upscaler, load, upscale_folder
+from mafdn.api import Upscaler, load, upscale, upscale_file, upscale_folder
 from mafdn.errors import (
     ConfigError,
+    DamagedError,
+    EncodeError,
     MafdnError,
     MissingPackageError,
     PictureError,
     UsageError,
     WeightsError,
 )
+from mafdn.inference import Engine, EngineOptions
+from mafdn.pictures.limits import Limits
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
+from mafdn.upscaling.folder.run import Stopped
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.picture import Report
+from mafdn.upscaling.size import Size
 
 __all__ = [
     "ConfigError",
+    "DamagedError",
+    "EncodeError",
+    "Engine",
+    "EngineOptions",
+    "FolderItem",
+    "FolderProgress",
+    "FolderReport",
+    "Limits",
     "MafdnError",
     "MissingPackageError",
+    "Output",
     "PictureError",
+    "Report",
+    "Size",
+    "Stopped",
+    "UpscaleOptions",
     "Upscaler",
     "UsageError",
     "WeightsError",
     "__version__",
     "load",
+    "upscale",
+    "upscale_file",
     "upscale_folder",
 ]
 

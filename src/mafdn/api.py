@@ -1,118 +1,206 @@
-"""The Python interface: load a network once, upscale arrays and files.
-
-Public names: :func:`load`, :class:`Upscaler`, :func:`upscale_folder`.
-"""
+"""The public functions: upscale arrays, files and folders."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn._support.validate import MOST_THREADS, as_kind, as_path, as_whole
+from mafdn._support.atomic import printable
+from mafdn._support.validate import as_kind, as_path, as_whole
 from mafdn.errors import UsageError
-from mafdn.inference import Engine, open_engine, upscale
-from mafdn.pictures.limits import Limits
+from mafdn.inference import Engine, EngineOptions
+from mafdn.inference.upscale import check_array
 from mafdn.pictures.reading import open_picture
-from mafdn.upscaling.folder.engines import Networks
+from mafdn.upscaling import picture as pictures
+from mafdn.upscaling.array import upscale_array
 from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.plan import Request
-from mafdn.upscaling.folder.report import BatchReport, Standing
+from mafdn.upscaling.folder.report import FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import upscale_all
-from mafdn.upscaling.output import Output
-from mafdn.upscaling.picture import Report, upscale_file
+from mafdn.upscaling.networks import Networks, NetworkSet, SingleNetwork
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.picture import Report
 from mafdn.upscaling.size import Size
-from mafdn.weights.shipped import shipped
+from mafdn.weights.resolve import FILE_TYPES, describe_vocabulary, resolve
 
 PathLike = str | os.PathLike[str]
+Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 
 
 class Upscaler:
-    """A loaded network; made by :func:`load`."""
+    """A loaded network, for upscaling several arrays or files; created by `load`."""
 
-    def __init__(self, engine: Engine, *, tile: int | None = None, exact: bool = False) -> None:
-        self.engine, self.exact = engine, exact
-        self.tile = None if tile is None else as_whole("tile", tile)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
 
     @property
     def scale(self) -> int:
+        """The factor by which the network upscales."""
         return self.engine.scale
 
-    def upscale(self, picture: NDArray[Any] | PathLike, *, on_progress: Progress | None = None) -> NDArray[Any]:
-        """An array ``scale`` times as high and wide as ``picture``, of the same type and channels.
+    def upscale(
+        self,
+        image: Array | PathLike,
+        *,
+        scale: float | None = None,
+        tile: int | None = None,
+        exact: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Array:
+        """Upscale an array with this network.
 
-        ``picture`` is an (H, W) or (H, W, C) array of uint8, uint16 or float32 in [0, 1] with 1 to 4
-        channels (grey, grey + alpha, RGB, RGB + alpha), or the path of a picture file. Raises
-        :class:`MafdnError` when it is neither.
+        Args:
+            image: As for `mafdn.upscale`.
+            scale: Factor of the result (default: that of the network). Another one is reached by Lanczos.
+            tile: As for `mafdn.upscale`.
+            exact: As for `mafdn.upscale`.
+            on_progress: As for `mafdn.upscale`.
+
+        Returns:
+            The result, with the type and channels of the input.
+
+        Raises:
+            MafdnError: As `mafdn.upscale`.
         """
-        if isinstance(picture, np.ndarray):
-            array: NDArray[Any] = picture
-        else:
-            array = open_picture(as_path("the picture", picture, wanted="an array or a path")).planes[:]
-        return upscale(self.engine, array, tile=self.tile, exact=self.exact, on_progress=on_progress)
+        return _upscale(
+            SingleNetwork(self.engine),
+            image,
+            None if scale is None else Size(scale=scale),
+            tile=tile,
+            exact=exact,
+            on_progress=on_progress,
+        )
 
     def upscale_file(
         self,
         source: PathLike,
         target: PathLike | None = None,
         *,
-        size: Size | None = None,
-        strength: float = 1.0,
-        output: Output | None = None,
-        limits: Limits | None = None,
-        overwrite: bool = False,
+        size: Size | float | None = None,
+        options: UpscaleOptions | None = None,
         on_progress: Progress | None = None,
     ) -> Report:
-        """Upscale a picture file into another, metadata, color profile and depth kept.
+        """Upscale a picture file with this network.
 
-        Without ``target`` the result lies beside the source as ``NAME_x4.EXT``. ``size`` (else the network's scale),
-        ``strength`` (the network's share, the rest is Lanczos), ``output`` and ``limits`` are those of
-        :func:`mafdn.upscaling.picture.upscale_file`. Raises :class:`MafdnError`.
+        Args:
+            source: As for `mafdn.upscale_file`.
+            target: As for `mafdn.upscale_file`.
+            size: Size of the result; a number is a factor (default: that of the network). Another one is reached by
+                Lanczos.
+            options: As for `mafdn.upscale_file`.
+            on_progress: As for `mafdn.upscale_file`.
+
+        Returns:
+            What was done.
+
+        Raises:
+            MafdnError: As `mafdn.upscale_file`.
         """
-        return upscale_file(
-            as_path("the picture", source),
-            None if target is None else as_path("the result's name", target),
-            engine=self.engine,
-            tile=self.tile,
-            exact=self.exact,
-            size=size,
-            strength=strength,
-            output=output,
-            limits=limits,
-            overwrite=overwrite,
-            on_progress=on_progress,
-        )
+        return _upscale_file(SingleNetwork(self.engine), source, target, _with_size(options, size), on_progress)
 
 
-def load(
-    network: PathLike = "x4",
+def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Upscaler:
+    """Load a network, to upscale several arrays or files with it.
+
+    >>> upscaler = mafdn.load("x2", engine=mafdn.EngineOptions(threads=4))  # doctest: +SKIP
+    >>> larger = upscaler.upscale(image)  # doctest: +SKIP
+
+    Args:
+        network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4 here), the path of an `.onnx`,
+            `.safetensors` or `.pth` file, or the folder of a training run. Weights files and training runs need torch.
+        engine: Engine, device, precision and threads (default: `EngineOptions()`).
+
+    Returns:
+        The loaded network.
+
+    Raises:
+        UsageError: For an unknown network, or a device or precision that is not available.
+        WeightsError: For a missing or unusable file.
+        MissingPackageError: If the engine is not installed.
+    """
+    networks = _networks(network, engine)
+    return Upscaler(networks.engine(networks.default_scale))
+
+
+def upscale(
+    image: Array | PathLike,
     *,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    precision: str = "fp32",
+    scale: float | None = None,
+    network: PathLike = "auto",
+    engine: EngineOptions | None = None,
     tile: int | None = None,
     exact: bool = False,
-) -> Upscaler:
-    """Load a network: ``"x2"``, ``"x3"`` or ``"x4"`` for the shipped weights, or the path of an ONNX file.
+    on_progress: Progress | None = None,
+) -> Array:
+    """Upscale an array, or the pixels of a picture file.
 
-    ``engine`` is ``openvino``, ``onnxruntime``, ``torch``, or ``auto`` for the fastest here; ``device`` is what the
-    engine has (``cpu``, ``gpu``, ``cuda`` and so on) or ``auto``; ``threads`` limits the cores used; ``precision`` is
-    ``fp32``, ``int8``, ``bf16``, ``fp16``, or ``auto`` for int8 where that is much faster. ``tile`` is the
-    side of a tile in input pixels, which changes memory and time, not the result; ``exact`` computes around
-    every tile as much as could matter, not as much as was measured to. Raises :class:`MafdnError` when the network,
-    engine, device or precision is not to be had.
+    The network is opened for each call: use `load` for many arrays, and `upscale_folder` for many files.
+
+    >>> larger = mafdn.upscale(image, scale=2)  # doctest: +SKIP
+
+    Args:
+        image: An (H, W) or (H, W, C) array of uint8, uint16, or float32 in [0, 1], or the path of a picture file.
+            Channels are 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha, not premultiplied.
+        scale: Factor, any positive number (default: the network's, 4 for the shipped ones).
+        network: `auto` or `mafdn` for the shipped network nearest to `scale`, or a network as for `load`.
+        engine: Engine, device, precision and threads (default: `EngineOptions()`).
+        tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
+        exact: Overlap tiles by the full receptive field instead of the measured halo (slower).
+        on_progress: Called as `on_progress(done, total)` after every tile.
+
+    Returns:
+        The result, with the type and channels of the input.
+
+    Raises:
+        UsageError: For an array of another type, shape or range, an unknown network, and options that do not fit.
+        PictureError: For a file that cannot be read.
+        WeightsError: For a missing or unusable network file.
+        MissingPackageError: If the engine is not installed.
     """
-    path = as_path("the network", network, wanted="x2, x3, x4 or an .onnx file")
-    threads = _check(engine, device, precision, threads)
-    if str(network) in ("x2", "x3", "x4"):
-        path = shipped(int(str(network)[1:]), ".onnx")
-    elif path.suffix != ".onnx":
-        raise UsageError(f"unknown network {str(network)!r}; give x2, x3, x4 or an .onnx file")
-    opened = open_engine(path, name=engine, device=device, threads=threads, precision=precision)
-    return Upscaler(opened, tile=tile, exact=exact)
+    size = None if scale is None else Size(scale=scale)
+    return _upscale(_networks(network, engine), image, size, tile=tile, exact=exact, on_progress=on_progress)
+
+
+def upscale_file(
+    source: PathLike,
+    target: PathLike | None = None,
+    *,
+    size: Size | float | None = None,
+    network: PathLike = "auto",
+    engine: EngineOptions | None = None,
+    options: UpscaleOptions | None = None,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Upscale a picture file; metadata, color profile, transparency and depth are kept.
+
+    The result appears complete or not at all, and nothing is overwritten unless `options` say so.
+
+    >>> report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))  # doctest: +SKIP
+
+    Args:
+        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF or PPM, and HEIC with the extra `heic`.
+        target: Path of the result, whose ending chooses the format (default: `NAME_x4.EXT` beside the source).
+        size: Size of the result as a `Size`, or a number, which is a factor (default: the network's scale, 4 for the
+            shipped ones).
+        network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.
+        engine: Engine, device, precision and threads (default: `EngineOptions()`).
+        options: How it is upscaled and written (default: `UpscaleOptions()`).
+        on_progress: Called as `on_progress(done, total)` after every tile.
+
+    Returns:
+        What was done.
+
+    Raises:
+        PictureError: If the picture cannot be read, exceeds a limit, or the result cannot be written.
+        UsageError: For options that do not fit each other or the picture, and for an unknown network.
+        WeightsError: For a missing or unusable network file.
+        MissingPackageError: If the engine, or the decoder for HEIC, is not installed.
+    """
+    options = _with_size(options, size)
+    return _upscale_file(_networks(network, engine), source, target, options, on_progress)
 
 
 def upscale_folder(
@@ -121,77 +209,132 @@ def upscale_folder(
     *,
     recursive: bool = False,
     pattern: str | None = None,
-    size: Size | None = None,
-    strength: float = 1.0,
-    output: Output | None = None,
-    limits: Limits | None = None,
-    overwrite: bool = False,
     redo: bool = False,
     dry_run: bool = False,
-    network: PathLike | None = None,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    precision: str = "fp32",
-    tile: int | None = None,
-    exact: bool = False,
-    on_progress: Callable[[Standing], None] | None = None,
-) -> BatchReport:
-    """Upscale all pictures of ``inputs`` (folders, files, globs) into ``folder``, or beside themselves without one.
+    size: Size | float | None = None,
+    network: PathLike = "auto",
+    engine: EngineOptions | None = None,
+    options: UpscaleOptions | None = None,
+    on_progress: Callable[[FolderProgress], None] | None = None,
+) -> FolderReport:
+    """Upscale all pictures of folders, files and glob patterns.
 
-    Structure is kept; results are called by ``pattern``, ``{stem}_x{scale}{ext}`` say, and no two alike. What an
-    earlier call made in the same way, and is still whole, is kept, unless ``redo``; what is there and is no such result
-    is left as it is and reported, unless ``overwrite``. A picture that fails is reported too. With ``dry_run`` nothing
-    is written. ``network`` is the path of an ONNX file; the shipped networks are used without. The rest is as for
-    :func:`load` and :meth:`Upscaler.upscale_file`, ``limits`` for each picture.
+    Results of an earlier call with the same settings are kept if they are intact. Other existing files are never
+    replaced unless `options` say so, but reported. A picture that fails is reported too, and the others are upscaled.
 
-    Raises :class:`MafdnError` where nothing can be done at all, and :class:`mafdn.upscaling.folder.run.Stopped`, a
-    ``KeyboardInterrupt`` with the report, at Ctrl-C.
+    >>> report = mafdn.upscale_folder("photos", "large", recursive=True)  # doctest: +SKIP
+
+    Args:
+        inputs: One or several folders, files, or glob patterns.
+        folder: Folder for the results (default: next to each picture).
+        recursive: Enter subfolders, whose structure is kept.
+        pattern: Names of results, from `{stem}`, `{scale}`, `{width}`, `{height}` and `{ext}` (default:
+            `{stem}_x{scale}{ext}`). Names that collide are made unique.
+        redo: Re-create results that are already up to date.
+        dry_run: Only report what would be done.
+        size: As for `upscale_file`.
+        network: As for `upscale_file`.
+        engine: As for `upscale_file`.
+        options: As for `upscale_file`; limits are for each picture.
+        on_progress: Called for every file that is checked and after every tile.
+
+    Returns:
+        What became of every picture.
+
+    Raises:
+        Stopped: At Ctrl-C; a `KeyboardInterrupt` with the report so far.
+        PictureError: If there is no picture.
+        UsageError: For options that do not fit each other, and for an unknown network.
+        WeightsError: For a missing or unusable network file.
+        MafdnError: If another run is working in the folder of the results.
     """
-    given = _listed(inputs)
-    threads = _check(engine, device, precision, threads)
-    networks = Networks(
-        None if network is None else as_path("the network", network),
-        engine=engine,
-        device=device,
-        threads=threads,
-        precision=precision,
-    )
-    size = networks.usual_size() if size is None else as_kind("size", size, Size)
-    request = Request(
+    options = _with_size(options, size)
+    folder_options = FolderOptions(
         folder=None if folder is None else as_path("the folder for the results", folder).absolute(),
-        size=size,
-        strength=strength,
-        output=Output() if output is None else output,
-        limits=Limits() if limits is None else limits,
-        pattern=Pattern(pattern) if pattern is not None else Pattern.usual(size),
-        overwrite=overwrite,
+        recursive=recursive,
+        pattern=None if pattern is None else Pattern(pattern),
         redo=redo,
-        tile=None if tile is None else as_whole("tile", tile),
-        exact=exact,
+        dry_run=dry_run,
     )
     return upscale_all(
-        [os.fspath(one) for one in given],
-        request,
-        networks,
-        recursive=recursive,
-        dry_run=dry_run,
+        [os.fspath(source) for source in _as_list(inputs)],
+        _networks(network, engine),
+        options,
+        folder_options,
         on_progress=on_progress or (lambda _: None),
     )
 
 
-def _check(engine: str, device: str, precision: str, threads: int | None) -> int | None:
-    """Raise :class:`UsageError` for what no network can be opened with; returns ``threads``."""
-    for name, value in (("engine", engine), ("device", device), ("precision", precision)):
-        as_kind(name, value, str)
-    return None if threads is None else as_whole("threads", threads, least=1, most=MOST_THREADS)
+def _upscale(
+    networks: Networks,
+    image: Array | PathLike,
+    size: Size | None,
+    *,
+    tile: int | None,
+    exact: bool,
+    on_progress: Progress | None,
+) -> Array:
+    tile = None if tile is None else as_whole("tile", tile)
+    if isinstance(image, np.ndarray):
+        array: Array = image
+    else:
+        array = open_picture(as_path("the picture", image, wanted="an array or a path")).planes[:]
+    check_array(array)
+    scale = networks.scale_for(size, array.shape[1], array.shape[0])
+    return upscale_array(
+        networks.engine(scale),
+        array,
+        size=size or Size(scale=scale),
+        tile=tile,
+        exact=exact,
+        on_progress=on_progress,
+    )
 
 
-def _listed(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
-    """The inputs one by one; a name with a NUL is told with what became of the others."""
+def _upscale_file(
+    networks: Networks,
+    source: PathLike,
+    target: PathLike | None,
+    options: UpscaleOptions,
+    on_progress: Progress | None,
+) -> Report:
+    return pictures.upscale_file(
+        as_path("the picture", source),
+        None if target is None else as_path("the result's name", target),
+        networks=networks,
+        options=options,
+        on_progress=on_progress,
+    )
+
+
+def _with_size(options: UpscaleOptions | None, size: Size | float | None) -> UpscaleOptions:
+    """Return the options, with `size` if one is given; raises `UsageError` if both have one."""
+    options = UpscaleOptions() if options is None else as_kind("options", options, UpscaleOptions)
+    if size is None:
+        return options
+    if options.size is not None:
+        raise UsageError("give the size once, as size or in options")
+    return replace(options, size=size)
+
+
+def _networks(network: PathLike, engine: EngineOptions | None) -> NetworkSet:
+    """Resolve the name of a network; raises `UsageError` for baselines and architectures, which have no weights."""
+    as_path("the network", network, wanted="a name or a path")
+    options = EngineOptions() if engine is None else as_kind("engine", engine, EngineOptions)
+    source = resolve(network)
+    if source.kind == "shipped" and source.scale is None:
+        return NetworkSet(options=options)
+    path = source.file()
+    if path.suffix not in FILE_TYPES:
+        raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
+    return NetworkSet(path, options)
+
+
+def _as_list(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    """Return the inputs as a list; names that contain NUL are left in, to be reported per item."""
     several = isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes | os.PathLike)
-    given = list(cast(Iterable[PathLike], inputs)) if several else [cast(PathLike, inputs)]
-    for one in given:
-        if "\0" not in str(one):
-            as_path("an input", one)
-    return given
+    sources = list(cast(Iterable[PathLike], inputs)) if several else [cast(PathLike, inputs)]
+    for source in sources:
+        if "\0" not in str(source):
+            as_path("an input", source)
+    return sources

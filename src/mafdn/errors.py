@@ -1,16 +1,14 @@
-"""The errors this package raises on purpose; each message is one line a person can act on.
-
-Public names: :class:`MafdnError` and its children :class:`PictureError`, :class:`DamagedError`, :class:`EncodeError`,
-:class:`WeightsError`, :class:`ConfigError`, :class:`UsageError`, :class:`MissingPackageError`.
-"""
+"""The errors of this package; each message is one line that says what was wrong, with which file, and what to do."""
 
 from typing import Self
 
 
 class MafdnError(Exception):
-    """Something went wrong that is not a bug: the message says what, with which file, and what to do.
+    """Base class of all errors that are raised on purpose.
 
-    ``errno`` is the system's error number where the system refused something: code decides by it, never by the message.
+    Attributes:
+        errno: Error number if the operating system caused the error, else `None`. Code decides by the class and this
+            number, never by the message.
     """
 
     def __init__(self, message: str = "", *, errno: int | None = None) -> None:
@@ -19,7 +17,7 @@ class MafdnError(Exception):
 
     @classmethod
     def from_os_error(cls, what: str, error: OSError) -> Self:
-        """``what`` could not be done, for the system's reason; its error number is kept."""
+        """Create an error that says `what` failed and for which system error."""
         return cls(f"{what}: {error.strerror or error}", errno=error.errno)
 
 
@@ -28,24 +26,24 @@ class PictureError(MafdnError):
 
 
 class DamagedError(PictureError):
-    """A picture file is not whole, or holds no known picture at all."""
+    """A picture file is damaged, incomplete, or not a picture of a known format."""
 
 
 class EncodeError(PictureError):
-    """A codec could not write a picture; it need not say why, and a full disk is one cause."""
+    """A codec could not write a picture; it may not say why, and a full disk is a possible cause."""
 
 
 class WeightsError(MafdnError):
-    """A weights or ONNX file is missing, damaged or of an unknown network."""
+    """A weights or ONNX file is missing, damaged, or not a known network."""
 
 
 class ConfigError(MafdnError):
-    """A settings file holds an unknown key or an impossible value."""
+    """A configuration file has an unknown key or an invalid value."""
 
 
 class UsageError(MafdnError):
-    """The request itself makes no sense, whatever the files hold."""
+    """Invalid usage: an argument, or a combination of arguments, that no file could make valid."""
 
 
 class MissingPackageError(MafdnError):
-    """An optional dependency is needed and absent; the message names the extra that brings it."""
+    """An optional dependency is needed and not installed; the message names the extra that installs it."""

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from mafdn.errors import MafdnError
 from mafdn.pictures.reading import block_other_loaders, open_picture, read_header
-from mafdn.upscaling.picture import upscale_file
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 MEMORY = 3 << 30
 SMALL = 1_000_000

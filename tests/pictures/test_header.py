@@ -13,10 +13,9 @@ from mafdn.pictures import formats, reading
 from mafdn.pictures.codecs import tiff_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.upscaling import picture as upscaling
-from mafdn.upscaling.picture import upscale_file
+from mafdn.upscaling.picture import prepare
 from tests.conftest import Run
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 
 @pytest.fixture
@@ -82,7 +81,10 @@ def test_a_decoded_header_keeps_no_pixels(png: Path) -> None:
     assert header.file._image is None  # pyright: ignore[reportPrivateUsage]
 
 
-def test_a_header_passed_on_is_not_read_again(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opened_picture_is_not_read_again(png: Path, reads: Counter[str]) -> None:
     header = read_header(png)
-    monkeypatch.setattr(upscaling, "read_header", None)
-    assert upscale_file(png, engine=Repeat(), header=header).size == (32, 24)
+    reads.clear()
+    prepared = prepare(header, scale=2)
+    assert reads == {}
+    assert (prepared.picture.width, prepared.new_size) == (32, (64, 48))
+    prepared.close()

@@ -10,8 +10,7 @@ import pyvips
 from mafdn.errors import MissingPackageError
 from mafdn.pictures.reading import open_picture, read_header
 from mafdn.upscaling.output import Output
-from mafdn.upscaling.picture import upscale_file
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 
 def test_avif_keeps_12_of_16_bits(tmp_path: Path) -> None:

@@ -17,10 +17,9 @@ from mafdn.errors import MafdnError, PictureError
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import read_header
-from mafdn.upscaling.output import check_room
-from mafdn.upscaling.picture import upscale_file
+from mafdn.upscaling.preflight import check_room
 from tests.conftest import ROOT
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 HANG = 60.0
 """Seconds without an answer after which the child is taken to hang."""
@@ -213,19 +212,18 @@ def test_lack_of_memory_and_disk_space_is_reported_before_any_work(png: Path, mo
 
     def check() -> None:
         check_room(
-            png,
+            header,
             png.with_name("out.png"),
-            stated=header,
             scale=4,
             new_size=(80_000, 80_000),
             kind=FORMATS["PNG"],
             lossless=False,
         )
 
-    monkeypatch.setattr("mafdn.upscaling.output.available_mib", lambda: 1000.0)
+    monkeypatch.setattr("mafdn.upscaling.preflight.available_mib", lambda: 1000.0)
     with pytest.raises(PictureError, match="memory"):
         check()
-    monkeypatch.setattr("mafdn.upscaling.output.available_mib", lambda: None)
+    monkeypatch.setattr("mafdn.upscaling.preflight.available_mib", lambda: None)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10**6})())
     with pytest.raises(PictureError, match="MB"):
         check()

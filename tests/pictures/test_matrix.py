@@ -14,8 +14,7 @@ from mafdn.inference import Engine
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.reading import open_picture
 from mafdn.pixels import imresize
-from mafdn.upscaling.picture import upscale_file
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 HEIGHT, WIDTH = 12, 20
 PROFILES = {"sRGB": "sRGB-v4.icc", "P3": "DisplayP3-v4.icc", "Adobe": "AdobeCompat-v4.icc", "none": None}
@@ -177,5 +176,5 @@ def test_every_combination(case: Case, shared: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", [Case("PNG", "rgba", 16), Case("JPEG", "rgb", 8), Case("TIFF", "grey", 16)], ids=str)
 def test_the_network_keeps_colors_too(case: Case, shared: Path, tmp_path: Path) -> None:
-    engine = mafdn.load("x2", threads=1).engine
+    engine = mafdn.load("x2", engine=mafdn.EngineOptions(threads=1)).engine
     check(case, "P3", 6, shared, tmp_path, engine=engine)

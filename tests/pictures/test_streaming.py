@@ -18,16 +18,17 @@ from hypothesis import strategies as st
 
 from mafdn import load
 from mafdn.errors import PictureError
-from mafdn.inference import open_engine, upscale, upscale_rows
+from mafdn.inference import EngineOptions, open_engine, upscale, upscale_rows
 from mafdn.pictures import reading
 from mafdn.pictures.encoding import Encoder, save_picture
 from mafdn.pictures.feed import Feed
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.reading import open_picture, read_header
 from mafdn.pictures.spill import FileRows
 from mafdn.pixels.rows import SlidingRows, pieces
+from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import prepare, run
 from mafdn.upscaling.recipe import enlarge
 from mafdn.weights.shipped import shipped
@@ -91,7 +92,7 @@ def test_rows_in_a_file(tmp_path: Path, stored: str) -> None:
 @pytest.mark.parametrize("tile", [96, 128])
 @pytest.mark.parametrize("network", ["small", pytest.param("shipped", marks=pytest.mark.slow)])
 def test_bands_join_into_what_an_array_gives(channels: int, tile: int, network: str, exported: Path) -> None:
-    engine = open_engine(exported if network == "small" else shipped(2, ".onnx"), threads=1)
+    engine = open_engine(exported if network == "small" else shipped(2, ".onnx"), EngineOptions(threads=1))
     array = noise(150, 130, channels)
     bands = list(upscale_rows(engine, array, tile=tile))
     assert len(bands) > 1
@@ -242,7 +243,7 @@ def test_a_damaged_large_picture_is_one_line(tmp_path: Path, size: float) -> Non
     data[len(data) // 2] ^= 255
     path.write_bytes(data[: int(len(data) * size)])
     with pytest.raises(PictureError, match="damaged or incomplete"):
-        prepare(path, scale=2)
+        prepare(read_header(path), scale=2)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -256,24 +257,24 @@ def test_a_streamed_file_is_what_the_array_gives(tmp_path: Path, ending: str, ch
     if channels == 4:
         array[:30, :, 3], array[60:, :, 3] = 0, 255
     source = tmp_path / f"in{ending}"
-    upscaler = load("x2", tile=96)
+    upscaler = load("x2")
     if ending == ".ppm":
         source.write_bytes(b"P6\n100 90\n255\n" + array.tobytes())
     else:
         pyvips.Image.new_from_array(array).copy(interpretation="srgb").write_to_file(os.fspath(source))
-    report = upscaler.upscale_file(source)
+    report = upscaler.upscale_file(source, options=UpscaleOptions(tile=96))
     result = open_picture(report.target).planes[:]
     assert result.shape == (180, 200, channels)
     if channels == 3:
-        assert np.array_equal(result, upscaler.upscale(array))
+        assert np.array_equal(result, upscaler.upscale(array, tile=96))
     else:
         assert (result[:56, :, 3] == 0).all()
         assert (result[124:, :, 3] == 255).all()
 
 
 def test_one_picture_is_prepared_while_another_is_encoded(png: Path, tmp_path: Path) -> None:
-    engine = open_engine(shipped(2, ".onnx"), threads=1)
-    first, second = (prepare(png, tmp_path / name, scale=2) for name in ("a.png", "b.png"))
+    engine = open_engine(shipped(2, ".onnx"), EngineOptions(threads=1))
+    first, second = (prepare(read_header(png), tmp_path / name, scale=2) for name in ("a.png", "b.png"))
     one, two = run(first, engine), run(second, engine)
     assert not (tmp_path / "a.png").exists()
     assert two.finish().target == tmp_path / "b.png"
@@ -293,10 +294,9 @@ GIGAPIXEL = """
 import sys
 from pathlib import Path
 import pyvips
-from mafdn.upscaling.picture import upscale_file
 from mafdn._support.machine import peak_mib
 sys.path.insert(0, sys.argv[1])
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 folder = Path(sys.argv[2])
 source, target = folder / "in.png", folder / sys.argv[3]
 pyvips.Image.gaussnoise(8000, 7812, sigma=20, mean=128).cast("uchar").bandjoin([90, 160]).copy(

@@ -13,10 +13,9 @@ from mafdn.errors import PictureError, UsageError
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.output import Output
-from mafdn.upscaling.picture import upscale_file
 from mafdn.upscaling.size import Size
 from tests.conftest import Run
-from tests.support import Repeat
+from tests.support import Repeat, upscale_file
 
 GVALUE = pyvips.GValue
 

@@ -31,7 +31,7 @@ def test_reductions_equal_the_published_files(shared: Path, name: str, scale: in
 
 def test_bicubic_gives_the_published_figures(shared: Path) -> None:
     for name, expected in zip(SETS, ("28.43", "26.09", "25.96"), strict=True):
-        (score,) = measure({"bicubic": bicubic(4)}, shared / "data" / "bench" / name, Protocol(scale=4))
+        (score,) = measure({"bicubic": bicubic(4)}, [shared / "data" / "bench" / name], Protocol(scale=4))
         assert f"{score.psnr:.2f}" == expected
 
 

@@ -220,17 +220,17 @@ def test_every_network_trains_and_is_exported(workplace: Path, name: str, cli: C
     assert (architecture(network.settings), checkpoint.step) == (name, 20)
     assert cli("release", folder, "--bench", workplace / "photos")[0] == 2  # only MAFDN ships
     exported, weights = workplace / "run.onnx", workplace / "run.safetensors"
-    assert cli("export", folder, exported)[0] == 0
-    assert cli("export", folder, weights)[0] == 0
+    assert cli("export", folder, "-o", exported)[0] == 0
+    assert cli("export", folder, "-o", weights)[0] == 0
     assert open_engine(exported).scale == 2
     assert same(load_network(weights).state_dict(), network.fold().state_dict())
     assert read_header(weights)[1]["steps"] == 20
 
 
 def test_exporting_something_else_than_a_run_is_one_line(workplace: Path, cli: Cli) -> None:
-    failed(cli("export", workplace / "photos", workplace / "x.onnx"), 2, "has no checkpoint")
-    failed(cli("export", workplace / "photos", workplace / "x.pth"), 2, ".safetensors")
+    failed(cli("export", workplace / "photos", "-o", workplace / "x.onnx"), 2, "has no checkpoint")
+    failed(cli("export", workplace / "photos", "-o", workplace / "x.pth"), 2, ".safetensors")
     train(config(workplace))
-    failed(cli("export", workplace / "run", workplace / "no" / "x.safetensors"), 1, "cannot write")
+    failed(cli("export", workplace / "run", "-o", workplace / "no" / "x.safetensors"), 1, "cannot write")
     (workplace / "run" / "settings.json").write_text("{}")
-    failed(cli("export", workplace / "run", workplace / "x.onnx"), 1, "do not match its checkpoints")
+    failed(cli("export", workplace / "run", "-o", workplace / "x.onnx"), 1, "do not match its checkpoints")

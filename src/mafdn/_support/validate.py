@@ -61,7 +61,7 @@ def as_whole(name: str, value: object, *, least: int | None = None, most: int | 
 def as_kind(name: str, value: object, kind: type[Kind]) -> Kind:
     """An instance of the class `kind`."""
     if not isinstance(value, kind):
-        wanted = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+        wanted = kind.__name__ if kind.__module__ == "builtins" else f"mafdn.{kind.__name__}"
         raise UsageError(f"{name} is a {wanted}, not {_described(value)}")
     return value
 

@@ -1,8 +1,4 @@
-"""What a network costs layer by layer in OpenVINO, and the most that convolutions can do there.
-
-Public names: :func:`convolutions`, :class:`Convolutions`, :func:`profile_layers`, :class:`Layer`, :func:`open_ceiling`,
-:func:`ceiling_macs`.
-"""
+"""The cost of a network layer by layer in OpenVINO, and the highest rate of convolutions alone."""
 
 import functools
 import math
@@ -19,37 +15,38 @@ from mafdn.inference.engines.base import FP32, INT8
 from mafdn.inference.engines.openvino import HINTS, OpenVINOEngine, import_openvino, read_onnx
 
 DEPTH = 26
-"""Convolutions, one after the other, whose rate is a ceiling: about as much work as a network, as easily disturbed."""
+"""Convolutions in the stack whose rate is a ceiling; about as much work as a network, so load disturbs both alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolutions:
-    """All of a network's, for one size of input."""
+    """All convolutions of a network, for one size of input."""
 
     macs: int
-    """One multiply-add per weight and output pixel, without biases."""
+    """Multiply-adds: one per weight and output pixel, without biases."""
     width: int
-    """The channels that most 3x3 convolutions give."""
+    """The most frequent number of output channels of the 3x3 convolutions."""
     kinds: dict[str, tuple[str, int]]
-    """By a layer's name, what it is and its multiply-adds."""
+    """Kind and multiply-adds of each layer, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One kind of layer: how many there are, and what all of them take and do in one run."""
+    """One kind of layer: number, time and multiply-adds of all layers of this kind in one run."""
 
     kind: str
     count: int
     milliseconds: float
     share: float
-    """Of the time of all layers."""
+    """Share of the time of all layers."""
     macs: int
 
 
 def convolutions(path: Path, size: tuple[int, int]) -> Convolutions:
-    """What an ONNX file's convolutions cost for an input of ``size`` (height, width).
+    """The convolutions of an ONNX file for an input of `size` (height, width).
 
-    Raises :class:`WeightsError` when it is no network that OpenVINO can read.
+    Raises:
+        WeightsError: OpenVINO cannot read the file.
     """
     model = read_onnx(path)
     model.reshape([1, 3, *size])
@@ -59,7 +56,7 @@ def convolutions(path: Path, size: tuple[int, int]) -> Convolutions:
         if operation.get_type_name() not in ("Convolution", "GroupConvolution"):
             continue
         out = list(operation.output(0).get_shape())  # (1, n, H, W)
-        weights = list(operation.input_value(1).get_shape())  # (n, m, k, l), after a number of groups where it has any
+        weights = list(operation.input_value(1).get_shape())  # (n, m, k, l), preceded by the number of groups, if any
         across, high, wide = weights[-3:]
         macs = math.prod(out) * across * high * wide
         single = "" if out[2:] != [1, 1] else ", of one pixel"
@@ -72,10 +69,19 @@ def convolutions(path: Path, size: tuple[int, int]) -> Convolutions:
 def profile_layers(
     path: Path, size: tuple[int, int], *, precision: str = FP32, threads: int | None = None, rounds: int = 9
 ) -> list[Layer]:
-    """The time of every kind of layer on the CPU for an input of ``size``, the dearest first; medians over ``rounds``.
+    """The time of every kind of layer on the CPU, the slowest first.
 
-    What OpenVINO computes within another layer, activations and sums say, has no row of its own. Raises what
-    :class:`OpenVINOEngine` raises.
+    Operations that OpenVINO fuses into another layer, such as activations and sums, have no row of their own.
+
+    Args:
+        path: An ONNX file.
+        size: Height and width of the input.
+        precision: As in `mafdn.inference.options.EngineOptions`.
+        threads: Cores to use; all if `None`.
+        rounds: Runs, of which medians are taken.
+
+    Raises:
+        UsageError, WeightsError: As `mafdn.inference.engines.openvino.OpenVINOEngine`.
     """
     kinds = convolutions(path, size).kinds
     engine = OpenVINOEngine(path, threads=threads, precision=precision, profiled=True)
@@ -92,7 +98,7 @@ def profile_layers(
     for name, mine in times.items():
         median = statistics.median(mine)
         kind, macs = kinds.get(name, (types[name], 0))
-        if median:  # what was fused into another layer is listed with no time
+        if median or macs:  # layers fused into others are listed with a time of 0; a tiny convolution may round to it
             count, milliseconds, all_macs = rows.get(kind, (0, 0.0, 0))
             rows[kind] = (count + 1, milliseconds + median, all_macs + macs)
     total = sum(milliseconds for _, milliseconds, _ in rows.values())
@@ -102,13 +108,17 @@ def profile_layers(
     )
 
 
-def open_ceiling(
+def open_convolutions(
     *, width: int, size: tuple[int, int], precision: str = FP32, threads: int | None = None
 ) -> Callable[[], object]:
-    """A run of nothing but :data:`DEPTH` 3x3 convolutions of ``width`` channels.
+    """A function that runs `DEPTH` 3x3 convolutions of `width` channels and nothing else, in OpenVINO on the CPU.
 
-    ``size`` is (height, width) of their input; OpenVINO on the CPU, as networks are run. ``int8`` takes bytes in and
-    weights of bytes, as a quantized network does.
+    Args:
+        width: Channels.
+        size: Height and width of the input.
+        precision: As in `mafdn.inference.options.EngineOptions`; `int8` has 8-bit activations and weights, as in a
+            quantized network.
+        threads: Cores to use; all if `None`.
     """
     openvino = import_openvino()
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
@@ -120,8 +130,8 @@ def open_ceiling(
     return functools.partial(run, x)
 
 
-def ceiling_macs(width: int, size: tuple[int, int]) -> int:
-    """The multiply-adds of one run of what :func:`open_ceiling` gives."""
+def convolution_macs(width: int, size: tuple[int, int]) -> int:
+    """The multiply-adds of one run of `open_convolutions`."""
     return DEPTH * 9 * width**2 * size[0] * size[1]
 
 

@@ -1,48 +1,31 @@
-"""What ``mafdn bench`` measured, as tables: made from its JSON form, so that a stored one gives the same again.
+"""Tables of what `mafdn bench` measured, made from its JSON form; a stored measurement gives the same tables."""
 
-Public names: :class:`Shown`, :func:`rates`, :func:`ceilings`, :func:`aims`, :func:`layers`, :func:`speed_table`,
-:func:`layer_table`, :func:`start_table`, :func:`speed_report`.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mafdn.evaluation.markdown import table
+from mafdn.evaluation.tables import Table
 
-Table = dict[str, Any]
-TOP = 12
-"""Kinds of layers that a document shows, the dearest."""
-TIMED = (
+Measured = Mapping[str, Any]
+"""A `mafdn.bench.throughput.Throughput` as JSON."""
+TOP_LAYERS = 12
+"""Kinds of layers in a document, the slowest."""
+CONDITIONS = (
     "Seconds are medians of {rounds} runs in turns, with the quartiles, each in a process of its own on {threads}, "
-    "from an 8-bit picture in memory to its 8-bit 1280x720 upscaling; memory is the whole process's. Multiply-adds a "
-    "second, ceilings and what is aimed at are by the fastest run of each, which other work disturbed the least. On "
-    "{cores} cores of {processor} ({features}), {system}; {versions}.{load}"
+    "from an 8-bit picture in memory to its upscaled 8-bit result of 1280x720; memory is that of the whole process. "
+    "Multiply-adds per second, ceilings and targets are computed from the fastest run, which other load disturbed "
+    "least. On {cores} cores of {processor} ({features}), {system}; {versions}.{load}"
 )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A table: what it is of, the names of its columns, and its rows."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> str:
-        """With the title over the first column."""
-        return "\n".join(table([self.title, *self.columns[1:]], self.rows))
-
-
-def rates(measured: Table) -> list[Shown]:
-    """A table for each scale, a row for each way to its result."""
+def rates(measured: Measured) -> list[Table]:
+    """A table for each scale, with a row for each engine and precision."""
     columns = ["", "engine", "device", "precision", "seconds", "MP/s", "GMAC/s", "of ceiling", "peak MiB"]
     scales = dict.fromkeys(row["scale"] for row in measured["rows"])
-    return [Shown(f"x{s}", columns, [_cells(r) for r in measured["rows"] if r["scale"] == s]) for s in scales]
+    return [Table(f"x{s}", columns, [_cells(r) for r in measured["rows"] if r["scale"] == s]) for s in scales]
 
 
-def ceilings(measured: Table) -> Shown:
-    """The best rates of 3x3 convolutions and nothing else."""
+def ceilings(measured: Measured) -> Table:
+    """The highest rates of 3x3 convolutions alone."""
     rows = [
         [
             f"{top['precision']}, {top['width']} channels",
@@ -52,28 +35,14 @@ def ceilings(measured: Table) -> Shown:
         ]
         for top in measured["ceilings"]
     ]
-    return Shown("3x3 convolutions alone, in OpenVINO", ["", "beside", "GMAC/s", "reached at"], rows)
+    return Table("3x3 convolutions alone, in OpenVINO", ["", "beside", "GMAC/s", "reached at"], rows)
 
 
-def aims(measured: Table) -> Shown:
-    """What is aimed at, and whether it was reached."""
-    rows = [
-        [
-            f"x{goal['scale']}: {goal['what']}",
-            f"{goal['target']:g}",
-            f"{goal['measured']:.2f}",
-            "reached" if goal["reached"] else "missed",
-        ]
-        for goal in measured["goals"]
-    ]
-    return Shown("aimed at", ["", "at least", "measured", ""], rows)
-
-
-def layers(measured: Table, *, most: int | None = None) -> list[Shown]:
-    """Where the time of one run goes, a table for each precision, the dearest kinds of layers first."""
+def layers(measured: Measured, *, most: int | None = None) -> list[Table]:
+    """Where the time of a run is spent: a table for each precision, with the `most` slowest kinds of layers."""
     columns = ["", "count", "ms", "share", "GMAC/s"]
     return [
-        Shown(
+        Table(
             f"{precision}, by kind of layer",
             columns,
             [
@@ -82,7 +51,7 @@ def layers(measured: Table, *, most: int | None = None) -> list[Shown]:
                     str(layer["count"]),
                     f"{layer['milliseconds']:.1f}",
                     f"{100 * layer['share']:.1f} %",
-                    f"{layer['macs'] / layer['milliseconds'] / 1e6:.0f}" if layer["macs"] else "-",
+                    _layer_rate(layer),
                 ]
                 for layer in mine[:most]
             ],
@@ -91,44 +60,35 @@ def layers(measured: Table, *, most: int | None = None) -> list[Shown]:
     ]
 
 
-def speed_table(measured: Table) -> str:
-    """How it was measured, then what is aimed at, rates by scale, and ceilings."""
-    shown = [aims(measured), *rates(measured), ceilings(measured)]
-    return "\n\n".join([_how(measured), *(part.markdown() for part in shown if part.rows)])
+def speed_tables(measured: Measured, *, first: Sequence[Table] = ()) -> str:
+    """Conditions, then the tables `first`, the rates by scale and the ceilings, in Markdown."""
+    tables = [*first, *rates(measured), ceilings(measured)]
+    return "\n\n".join([_conditions(measured), *(table.markdown() for table in tables if table.rows)])
 
 
-def layer_table(measured: Table) -> str:
-    return "\n\n".join(part.markdown() for part in layers(measured, most=TOP))
+def layer_tables(measured: Measured) -> str:
+    """The slowest kinds of layers in Markdown."""
+    return "\n\n".join(table.markdown() for table in layers(measured, most=TOP_LAYERS))
 
 
-def start_table(measured: Table) -> str:
-    """Wall seconds of whole processes, by what was kept from before, and where the time of the last goes."""
-    starts = [
-        [row["what"], f"{row['median']:.2f} ({row['low']:.2f} to {row['high']:.2f})", f"{row['cpu']:.2f}"]
-        for row in measured["starts"]
-    ]
-    steps = [[step["what"], f"{step['milliseconds']:.0f}"] for step in measured["steps"]]
-    imports = [[f"`{part['module']}`", f"{part['milliseconds']:.0f}"] for part in measured["imports"]]
-    shown = [
-        Shown("a process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
-        Shown("steps of every later start", ["", "ms"], steps),
-        Shown("imports, with all they need", ["", "ms"], imports),
-    ]
-    about = f"Medians of {measured['starts'][0]['runs']} starts of each in turns.{_load(measured)}"
-    return "\n\n".join([about, *(part.markdown() for part in shown)])
-
-
-def speed_report(measured: Table, *, command: str) -> str:
-    """A document of its own."""
-    parts = ["# Speed", "Written by this command, not by hand:", f"```sh\n{command}\n```", speed_table(measured)]
+def speed_report(measured: Measured, *, command: str) -> str:
+    """A document with all tables, in Markdown."""
+    parts = ["# Speed", "Written by this command, not by hand:", f"```sh\n{command}\n```", speed_tables(measured)]
     if measured["layers"]:
-        parts += ["## Layers", layer_table(measured)]
+        parts += ["## Layers", layer_tables(measured)]
     return "\n\n".join(parts) + "\n"
 
 
-def _how(measured: Table) -> str:
+def load_note(measured: Measured) -> str:
+    """A warning if other load disturbed the measurement; empty otherwise."""
+    load = measured["load"]
+    busy = load is not None and load > measured["machine"]["cores"] / 2
+    return f" Other work ran at the same time (load {load:.1f}): trust ratios, not seconds." if busy else ""
+
+
+def _conditions(measured: Measured) -> str:
     machine = measured["machine"]
-    return TIMED.format(
+    return CONDITIONS.format(
         rounds=measured["rounds"],
         threads=f"{measured['threads']} thread(s)" if measured["threads"] else "all cores",
         cores=machine["cores"],
@@ -136,17 +96,17 @@ def _how(measured: Table) -> str:
         features=", ".join(machine["features"]),
         system=machine["system"],
         versions=", ".join(f"{name} {version}" for name, version in measured["versions"].items()),
-        load=_load(measured),
+        load=load_note(measured),
     )
 
 
-def _load(measured: Table) -> str:
-    load = measured["load"]
-    busy = load is not None and load > measured["machine"]["cores"] / 2
-    return f" Other work ran beside it (load {load:.1f}): trust ratios, not seconds." if busy else ""
+def _layer_rate(layer: Measured) -> str:
+    """Billions of multiply-adds per second, where there are any."""
+    macs, milliseconds = layer["macs"], layer["milliseconds"]
+    return f"{macs / milliseconds / 1e6:.0f}" if macs and milliseconds else "-"
 
 
-def _cells(row: Table) -> list[str]:
+def _cells(row: Measured) -> list[str]:
     latency = row["latency"]
     return [
         row["name"],

@@ -1,10 +1,7 @@
-"""How fast the network runs here: by every engine and precision, beside what the machine could do, in turns.
+"""How fast a network runs on this machine, by engine and precision, beside what the machine can reach.
 
-Public names: :func:`measure_throughput`, :class:`Throughput`, :class:`Row`, :class:`Ceiling`, :class:`Goal`,
-:func:`goals`.
-
-A ceiling is the best rate found for nothing but large 3x3 convolutions of one width in OpenVINO: no network made of
-such convolutions can be faster in it. Ceilings take turns with the networks they are compared with.
+A ceiling is the highest rate measured for large 3x3 convolutions of one width alone, in OpenVINO: a network made of
+such convolutions cannot be faster there. Ceilings take turns with the networks they are compared with.
 """
 
 import os
@@ -17,30 +14,28 @@ from mafdn._support.atomic import sha256
 from mafdn._support.machine import Machine, installed_version, machine
 from mafdn._support.progress import ignore
 from mafdn._version import __version__
-from mafdn.bench.cases import OURS, RESIZES, Way, open_plain, ways_of
-from mafdn.bench.convolutions import Convolutions, Layer, ceiling_macs, convolutions, profile_layers
-from mafdn.bench.timing import Job, Latency, measure_in_turns, upscaling
-from mafdn.errors import UsageError
-from mafdn.inference import open_engine, preferred_engine
+from mafdn.bench.cases import OURS, RESIZES, ConvolutionCase, NetworkCase, ResizeCase, network_cases, peer_case
+from mafdn.bench.convolutions import Convolutions, Layer, convolution_macs, convolutions, profile_layers
+from mafdn.bench.timing import Job, Latency, measure_in_turns
 from mafdn.inference.engines import ENGINES
-from mafdn.inference.engines.base import FP32, INT8
+from mafdn.inference.engines.base import INT8
 from mafdn.inference.engines.model_files import int8_file
-from mafdn.weights.shipped import shipped, shipped_scales
 
-OUTPUT = (720, 1280)
-"""Height and width of the result; those of the picture are it divided by the scale, rounded down."""
-CEILING_SIZES = ((128, 256), (180, 320))
-"""Heights and widths of the convolutions whose best rate is the ceiling."""
+Size = tuple[int, int]
+"""Height and width."""
+OUTPUT_SIZE: Size = (720, 1280)
+"""Size of the result; that of the input is divided by the scale and rounded down."""
+CEILING_SIZES: tuple[Size, ...] = ((128, 256), (180, 320))
+"""Input sizes of the convolutions whose best rate is the ceiling."""
 PLAIN_WIDTH = 64
-"""A width that vectors fit, given beside the network's own."""
+"""A number of channels that suits vector instructions; its ceiling is measured beside that of the network's width."""
 VERSIONED = (*ENGINES, "torch", "numpy", "pyvips")
-FASTER_THAN_TORCH, INT8_FASTER, SHARE_OF_CEILING = 2.2, 2.0, 0.7
-"""What is aimed at for a network at fp32, at int8, and at fp32."""
+"""Packages whose versions belong to a measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One way to a result of 1280x720: a network in an engine, or a resize, which has no multiply-adds."""
+    """The rate of a network in one engine, or of a resize, which has no multiply-adds."""
 
     name: str
     scale: int
@@ -48,109 +43,109 @@ class Row:
     precision: str
     latency: Latency
     megapixels: float
-    """Of the result, a second."""
+    """Of the result, per second."""
     macs: int | None
     gmacs: float | None
-    """Billions of multiply-adds a second, in convolutions, in the fastest run."""
+    """Billions of multiply-adds per second, in convolutions, in the fastest run."""
     share: float | None
-    """What that is of the ceiling of its precision and width."""
+    """`gmacs` as a share of the ceiling of its precision and width."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """The best rate of 3x3 convolutions of one ``width``, in billions of multiply-adds a second."""
+    """The highest rate of 3x3 convolutions of one `width`."""
 
     scale: int
-    """Of the networks it took turns with."""
+    """Scale of the networks it took turns with."""
     precision: str
     width: int
     size: tuple[int, int]
     """Width and height at which it was reached."""
     gmacs: float
-    """In the fastest run."""
+    """Billions of multiply-adds per second, in the fastest run."""
     engine: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goal:
-    """What is aimed at, and what was measured."""
-
-    what: str
-    scale: int
-    target: float
-    measured: float
-    reached: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Everything that :func:`measure_throughput` measured, and on what."""
+    """The results of `measure_throughput`, and the conditions of the measurement."""
 
     rows: list[Row]
     ceilings: list[Ceiling]
-    goals: list[Goal]
     layers: dict[str, list[Layer]]
-    """By precision, where a profile was asked for; of the last scale."""
+    """Profile of the last scale by precision; empty unless requested."""
     networks: dict[str, str]
     """The SHA-256 of every file."""
     rounds: int
     threads: int | None
-    """Asked for; ``None`` for all cores."""
+    """Cores to use; `None` for all."""
     load: float | None
-    """Processes that wanted to run in the minute before; ``None`` where the system does not tell."""
+    """Load average of the minute before; `None` if the system does not report it."""
     machine: Machine
     versions: dict[str, str]
 
 
 def measure_throughput(
-    network: Path | None = None,
+    networks: Mapping[int, Path],
     *,
-    scales: Sequence[int] = (),
     peers: Mapping[int, Mapping[str, Path]] | None = None,
     rounds: int = 9,
     threads: int | None = None,
     profile: bool = False,
+    output_size: Size = OUTPUT_SIZE,
+    ceiling_sizes: Sequence[Size] = CEILING_SIZES,
+    plain_width: int = PLAIN_WIDTH,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Throughput:
-    """Time ``network``, or what ships at ``scales`` (all that ship when empty), in every engine and precision it has.
+    """Time networks in every engine and precision that runs them here.
 
-    ``peers`` are the ONNX files of other networks by scale and name, timed in the preferred engine. With ``profile``
-    the time of every kind of layer is told too. ``on_progress(what, done, total)`` tells of each stage. Raises what
-    :func:`mafdn.inference.open_engine` raises.
+    Args:
+        networks: ONNX files by scale.
+        peers: ONNX files of other networks by scale and name, timed in the first installed engine.
+        rounds: Timed runs of each.
+        threads: Cores to use; all if `None`.
+        profile: Also measure the time of every kind of layer.
+        output_size: See `OUTPUT_SIZE`.
+        ceiling_sizes: See `CEILING_SIZES`.
+        plain_width: See `PLAIN_WIDTH`.
+        on_progress: Called with a description of the stage, the number of steps done and their total.
+
+    Raises:
+        MafdnError: A network cannot be opened or run.
     """
+    on_stage = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    tell = on_progress or ignore
-    if network:
-        files = {open_engine(network, name=preferred_engine(), device="cpu").scale: network}
-        if scales and list(scales) != list(files):
-            raise UsageError(f"{network} upscales by {next(iter(files))}, not {', '.join(map(str, scales))}")
-    else:
-        files = {scale: shipped(scale, ".onnx") for scale in scales or shipped_scales()}
     rows: list[Row] = []
     ceilings: list[Ceiling] = []
     digests: dict[str, str] = {}
     layers: dict[str, list[Layer]] = {}
-    for scale, path in files.items():
-        ways = ways_of(path) + [
-            Way(name=name, path=peer, engine=preferred_engine(), device="cpu", precision=FP32)
-            for name, peer in (peers or {}).get(scale, {}).items()
-        ]
-        digests |= {way.path.name: sha256(way.path) for way in ways if way.path.is_file()}
-        mine, tops = _measure(ways, scale, rounds, threads, lambda d, t, s=scale: tell(f"timing x{s}", d, t))
-        rows += mine
-        ceilings += tops
+    for scale, path in networks.items():
+        size = (output_size[0] // scale, output_size[1] // scale)
+        cases = network_cases(path, threads=threads)
+        cases += [peer_case(name, peer, threads=threads) for name, peer in (peers or {}).get(scale, {}).items()]
+        digests |= {case.path.name: sha256(case.path) for case in cases if case.path.is_file()}
+        session = _Session(
+            scale=scale,
+            size=size,
+            networks=cases,
+            ceilings=_convolution_cases(cases, size, ceiling_sizes, plain_width),
+            rounds=rounds,
+            threads=threads,
+        )
+        measured = session.measure(partial(on_stage, f"timing x{scale}"))
+        rows += measured[0]
+        ceilings += measured[1]
         if profile:
-            done = dict.fromkeys(way.precision for way in ways if way.name == OURS and way.engine == "openvino")
-            for number, precision in enumerate(done, 1):
-                of = int8_file(path) if precision == INT8 else path
-                layers[precision] = profile_layers(
-                    of, _input(scale), precision=precision, threads=threads, rounds=rounds
-                )
-                tell(f"layers x{scale}", number, len(done))
+            precisions = dict.fromkeys(
+                case.options.precision for case in cases if case.name == OURS and case.options.engine == "openvino"
+            )
+            for number, precision in enumerate(precisions, 1):
+                file = int8_file(path) if precision == INT8 else path
+                layers[precision] = profile_layers(file, size, precision=precision, threads=threads, rounds=rounds)
+                on_stage(f"layers x{scale}", number, len(precisions))
     return Throughput(
         rows=rows,
         ceilings=ceilings,
-        goals=goals(rows),
         layers=layers,
         networks=digests,
         rounds=rounds,
@@ -161,117 +156,90 @@ def measure_throughput(
     )
 
 
-def goals(rows: Sequence[Row]) -> list[Goal]:
-    """What is aimed at and can be told from ``rows``, scale by scale; by the fastest run of each."""
-    found: list[Goal] = []
-    for scale in dict.fromkeys(row.scale for row in rows):
-        times = {
-            (row.latency.engine.partition(" ")[0], row.precision): row
-            for row in rows
-            if row.name == OURS and row.scale == scale and row.device == "cpu"
-        }
-        plain, eager = times.get(("openvino", FP32)), times.get(("torch", FP32))
-        small = times.get(("openvino", INT8))
-        least = plain.latency.least if plain else 0.0
-        told: list[tuple[str, float, float]] = []
-        if plain and eager:
-            told.append(("fp32, times as fast as torch", FASTER_THAN_TORCH, eager.latency.least / least))
-        if plain and small:
-            told.append(("int8, times as fast as fp32", INT8_FASTER, least / small.latency.least))
-        if plain and plain.share:
-            told.append(("fp32, share of the ceiling", SHARE_OF_CEILING, plain.share))
-        found += [
-            Goal(what=what, scale=scale, target=target, measured=measured, reached=measured >= target)
-            for what, target, measured in told
-        ]
-    return found
+def _convolution_cases(
+    cases: Sequence[NetworkCase], size: Size, ceiling_sizes: Sequence[Size], plain_width: int
+) -> list[ConvolutionCase]:
+    """The convolutions with whose rates those of `cases` in OpenVINO on the CPU are compared."""
+    widths = sorted({plain_width, *(convolutions(case.path, size).width for case in cases)})
+    on_cpu = [case.options for case in cases if case.options.engine == "openvino" and case.options.device == "cpu"]
+    return [
+        ConvolutionCase(precision=precision, width=width, size=ceiling_size)
+        for precision in dict.fromkeys(options.precision for options in on_cpu)
+        for width in widths
+        for ceiling_size in ceiling_sizes
+    ]
 
 
-def _measure(
-    ways: Sequence[Way], scale: int, rounds: int, threads: int | None, tick: Callable[[int, int], None]
-) -> tuple[list[Row], list[Ceiling]]:
-    """All ``ways``, the resizes and the ceilings they are compared with, in turns."""
-    size = _input(scale)
-    costs = {way.path: convolutions(way.path, size) for way in ways}
-    jobs = {
-        f"way {number}": upscaling(
-            way.path, size=size, engine=way.engine, device=way.device, threads=threads, precision=way.precision
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """Everything that takes turns at one scale."""
+
+    scale: int
+    size: Size
+    """Of the input."""
+    networks: Sequence[NetworkCase]
+    ceilings: Sequence[ConvolutionCase]
+    rounds: int
+    threads: int | None
+
+    @property
+    def megapixels(self) -> float:
+        """Of the result."""
+        return self.size[0] * self.size[1] * self.scale**2 / 1e6
+
+    def measure(self, on_progress: Callable[[int, int], None]) -> tuple[list[Row], list[Ceiling]]:
+        resizes = [ResizeCase(name=name) for name in RESIZES]
+        jobs: dict[NetworkCase | ResizeCase | ConvolutionCase, Job] = {}
+        jobs |= {case: case.job(self.size) for case in self.networks}
+        jobs |= {case: case.job(self.size, self.scale) for case in resizes}
+        jobs |= {case: case.job(self.threads) for case in self.ceilings}
+        found = measure_in_turns(jobs, rounds=self.rounds, on_progress=on_progress)
+        groups: dict[tuple[str, int], list[ConvolutionCase]] = {}
+        for case in self.ceilings:
+            groups.setdefault((case.precision, case.width), []).append(case)
+        ceilings = [self._ceiling({case: found[case] for case in group}) for group in groups.values()]
+        rows = [self._network_row(case, found[case], ceilings) for case in self.networks]
+        return rows + [self._resize_row(case, found[case]) for case in resizes], ceilings
+
+    def _network_row(self, case: NetworkCase, latency: Latency, ceilings: Sequence[Ceiling]) -> Row:
+        cost: Convolutions = convolutions(case.path, self.size)
+        gmacs = cost.macs / latency.least / 1e9
+        precision = case.options.precision
+        top = next((c.gmacs for c in ceilings if (c.precision, c.width) == (precision, cost.width)), None)
+        return Row(
+            name=case.name,
+            scale=self.scale,
+            device=case.options.device,
+            precision=precision,
+            latency=latency,
+            megapixels=self.megapixels / latency.median,
+            macs=cost.macs,
+            gmacs=gmacs,
+            share=gmacs / top if top and case.options.device == "cpu" else None,
         )
-        for number, way in enumerate(ways)
-    }
-    jobs |= {name: Job(name=name, open=partial(opener, size, scale)) for name, opener in RESIZES.items()}
-    tops: dict[str, tuple[str, int, tuple[int, int]]] = {}
-    widths = sorted({PLAIN_WIDTH, *(cost.width for cost in costs.values())})
-    for precision in dict.fromkeys(way.precision for way in ways if way.engine == "openvino" and way.device == "cpu"):
-        for width in widths:
-            for top_size in CEILING_SIZES:
-                name = f"ceiling {precision} {width} {top_size}"
-                tops[name] = (precision, width, top_size)
-                jobs[name] = Job(name=name, open=partial(open_plain, width, top_size, precision, threads))
-    found = measure_in_turns(jobs, rounds=rounds, on_progress=tick)
-    ceilings = [_ceiling(found, tops, scale, p, w) for p, w in dict.fromkeys((p, w) for p, w, _ in tops.values())]
-    rows = [_row(way, scale, found[f"way {n}"], costs[way.path], ceilings) for n, way in enumerate(ways)]
-    rows += [
-        Row(
-            name=name,
-            scale=scale,
+
+    def _resize_row(self, case: ResizeCase, latency: Latency) -> Row:
+        return Row(
+            name=case.name,
+            scale=self.scale,
             device="cpu",
             precision="uint8",
-            latency=found[name],
-            megapixels=_megapixels(scale) / found[name].median,
+            latency=latency,
+            megapixels=self.megapixels / latency.median,
             macs=None,
             gmacs=None,
             share=None,
         )
-        for name in RESIZES
-    ]
-    return rows, ceilings
 
-
-def _row(way: Way, scale: int, latency: Latency, cost: Convolutions, ceilings: Sequence[Ceiling]) -> Row:
-    gmacs = cost.macs / latency.least / 1e9
-    top = next((c.gmacs for c in ceilings if (c.precision, c.width) == (way.precision, cost.width)), None)
-    return Row(
-        name=way.name,
-        scale=scale,
-        device=way.device,
-        precision=way.precision,
-        latency=latency,
-        megapixels=_megapixels(scale) / latency.median,
-        macs=cost.macs,
-        gmacs=gmacs,
-        share=gmacs / top if top and way.device == "cpu" else None,
-    )
-
-
-def _ceiling(
-    found: Mapping[str, Latency],
-    tops: Mapping[str, tuple[str, int, tuple[int, int]]],
-    scale: int,
-    precision: str,
-    width: int,
-) -> Ceiling:
-    """The best over all sizes."""
-    rates = {
-        name: ceiling_macs(width, size) / found[name].least / 1e9
-        for name, (p, w, size) in tops.items()
-        if (p, w) == (precision, width)
-    }
-    best = max(rates, key=lambda name: rates[name])
-    return Ceiling(
-        scale=scale,
-        precision=precision,
-        width=width,
-        size=(tops[best][2][1], tops[best][2][0]),
-        gmacs=rates[best],
-        engine=found[best].engine,
-    )
-
-
-def _input(scale: int) -> tuple[int, int]:
-    return OUTPUT[0] // scale, OUTPUT[1] // scale
-
-
-def _megapixels(scale: int) -> float:
-    height, width = _input(scale)
-    return height * width * scale**2 / 1e6
+    def _ceiling(self, found: Mapping[ConvolutionCase, Latency]) -> Ceiling:
+        """The best rate over all sizes of one precision and width."""
+        rates = {case: convolution_macs(case.width, case.size) / found[case].least / 1e9 for case in found}
+        best = max(rates, key=rates.__getitem__)
+        return Ceiling(
+            scale=self.scale,
+            precision=best.precision,
+            width=best.width,
+            size=(best.size[1], best.size[0]),
+            gmacs=rates[best],
+            engine=found[best].engine,
+        )

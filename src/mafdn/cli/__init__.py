@@ -1,6 +1,6 @@
-"""The command line. ``main`` is the entry point: errors become one line and an exit code.
+"""The command line. `main` is the entry point: errors become one line and an exit code.
 
-Exit codes: 0 done, 1 something failed, 2 the request makes no sense, 130 stopped by Ctrl-C.
+Exit codes: 0 success, 1 failure, 2 invalid usage, 130 stopped by Ctrl-C.
 """
 
 import io
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import typer
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
@@ -21,6 +21,7 @@ from mafdn.cli.convert import convert_command
 from mafdn.cli.count import count_command
 from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
+from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
 from mafdn.cli.output import STOP_REQUESTED
 from mafdn.cli.quantize import quantize_command
@@ -29,24 +30,24 @@ from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
 from mafdn.errors import ConfigError, MafdnError, UsageError
 
-# typer exports only this child of the error that every wrong command line is.
-REQUEST_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+# The base class of all errors in a command line; typer only exports this child of it.
+COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 STOPPED = 130
-"""The exit code of a command that Ctrl-C stopped, as shells expect it."""
+"""Exit code of a command that Ctrl-C stopped, as shells expect it."""
 
 app = typer.Typer(
     name="mafdn",
-    help="Enlarge pictures with MAFDN, a lightweight super-resolution network (reconstructed from its abstract).",
+    help="Upscale pictures with MAFDN, a lightweight super-resolution network (reconstructed from its abstract).",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-app.command("upscale")(upscale_command)
+app.command("upscale", cls=GroupedCommand)(upscale_command)
 app.command("info")(info_command)
 app.command("count")(count_command)
-app.command("evaluate")(evaluate_command)
-app.command("compare")(compare_command)
-app.command("bench")(bench_command)
+app.command("evaluate", cls=GroupedCommand)(evaluate_command)
+app.command("compare", cls=GroupedCommand)(compare_command)
+app.command("bench", cls=GroupedCommand)(bench_command)
 app.add_typer(bank_app, name="bank", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.command("ablate")(ablate_command)
@@ -56,8 +57,8 @@ app.command("quantize")(quantize_command)
 app.command("convert")(convert_command)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"mafdn {__version__}")
         raise typer.Exit
 
@@ -65,14 +66,14 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     del version
 
 
 def main() -> None:
-    """Run the command line and exit; no error leaves as a traceback."""
+    """Run the command line and exit; no error becomes a traceback."""
     for stream in (sys.stdout, sys.stderr):  # a file name need not be valid text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -87,13 +88,13 @@ def main() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command line (the process's own when ``None``) and return its exit code."""
+    """Run one command line (default: that of the process) and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(arguments or ["--help"], standalone_mode=False)
         if not arguments:
             return 2
-    except REQUEST_ERROR as error:
+    except COMMAND_LINE_ERROR as error:
         return _fail(cast(Any, error).format_message(), 2)
     except (UsageError, ConfigError) as error:
         return _fail(str(error), 2)
@@ -109,28 +110,28 @@ def run(arguments: list[str] | None = None) -> int:
         if os.environ.get("MAFDN_DEBUG"):
             raise
         name = type(error).__name__
-        return _fail(f"internal error, {name}: {error} (MAFDN_DEBUG=1 shows where; please report it)", 1)
+        return _fail(f"internal error, {name}: {error} (MAFDN_DEBUG=1 shows the traceback; please report it)", 1)
     if code == STOPPED:
         return _fail("stopped", STOPPED)
     return code if isinstance(code, int) else 0
 
 
 def _stop(*_: object) -> None:
-    """Ctrl-C and a request to end unwind the command, so that nothing half-written stays."""
+    """Handle Ctrl-C and SIGTERM by unwinding the command, so that nothing half-written remains."""
     STOP_REQUESTED.set()
     raise KeyboardInterrupt
 
 
 def _no_output(error: OSError) -> int:
-    """Nothing can be printed any more; keep the interpreter from trying again at its end."""
+    """Handle a closed output, and keep the interpreter from flushing it again at exit."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # the reader has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
         return 1
     return _fail(f"cannot write the output: {error.strerror or error}", 1)
 
 
 def _fail(message: str, code: int) -> int:
-    line = shown(" ".join(message.split()))
+    line = printable(" ".join(message.split()))
     print(f"mafdn: {line}", file=sys.stderr)
     return code

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.network_options import NETWORK
 from mafdn.cli.output import Json, progress, show_json, show_table
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Which quantiles of the gradients `mafdn bank info` shows."""
-TEACHERS = "Teacher network, a .safetensors, .pth or .onnx file; repeatable, results are averaged."
+TEACHERS = f"{NETWORK} Repeatable; results are averaged."
 BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="Folder of a bank.")]
 
 bank_app = typer.Typer(
@@ -112,7 +113,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
 @bank_app.command("teach")
 def teach_command(
     folder: BankFolder,
-    networks: Annotated[list[Path], typer.Option("--network", help=TEACHERS)],
+    networks: Annotated[list[str], typer.Option("--network", metavar="NAME", help=TEACHERS)],
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the teacher (default: the first network's file name).")
     ] = None,
@@ -132,14 +133,16 @@ def teach_command(
     from mafdn.training.data.teach import teach
 
     with progress("teaching") as tick:
-        teacher = teach(folder, networks, name=name or networks[0].stem, self_ensemble=self_ensemble, on_progress=tick)
+        teacher = teach(
+            folder, networks, name=name or Path(networks[0]).stem, self_ensemble=self_ensemble, on_progress=tick
+        )
     typer.echo(f"{folder}: teacher {teacher.name}, {_networks(teacher)}")
 
 
 @bank_app.command("zoom")
 def zoom_command(
     folder: BankFolder,
-    networks: Annotated[list[Path], typer.Option("--network", help=TEACHERS)],
+    networks: Annotated[list[str], typer.Option("--network", metavar="NAME", help=TEACHERS)],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="ZOOMED", help="Folder of the new bank.")],
     per_picture: Annotated[int, typer.Option("--per-picture", help="Number of windows per picture.", min=1)] = 1,
     smallest: Annotated[

@@ -1,27 +1,28 @@
-"""``mafdn convert``."""
+"""`mafdn convert`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import Json, show_json
 from mafdn.cli.training_extra import training_extra
 
 
 def convert_command(
-    source: Annotated[Path, typer.Argument(metavar="PTH", help="A state dict saved by torch.")],
+    source: Annotated[Path, typer.Argument(metavar="PTH", help="A .pth file with the state dict of a known network.")],
     target: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The weights file; PTH with the ending .safetensors when not given."),
+        typer.Option("--output", "-o", metavar="FILE", help="The weights file (default: PTH ending in .safetensors)."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the weights file when it exists.")] = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Turn weights that others released into a weights file: IMDN or DDistill-SR (inference form), x2, x3 or x4.
+    """Convert released weights to a weights file: IMDN, DDistill-SR (inference form) or SMFANet+ at x2, x3 or x4.
 
-    The .pth file is read without running anything in it. Network and scale are recognized by the tensors, every one
-    of which must fit. The card of the new file names its source.
+    No code in the .pth file is run. Network and scale are recognized by the tensors, all of which must match. The card
+    of the new file names its source.
 
     \b
     Example:
@@ -31,10 +32,14 @@ def convert_command(
         from mafdn.networks import TITLES, architecture
         from mafdn.networks.convert import convert
     from mafdn.errors import UsageError, WeightsError
+    from mafdn.weights.resolve import DESCRIPTIONS, resolve
 
+    kind = resolve(source).kind
+    if kind != "file":
+        raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only .pth files are converted")
     target = target or source.with_suffix(".safetensors")
     if target.suffix != ".safetensors":
-        raise UsageError(f"the name of a weights file ends in .safetensors; {target} does not")
+        raise UsageError(f"a weights file must end in .safetensors; {target} does not")
     if target.exists() and not overwrite:
         raise WeightsError(f"{target} exists; give another name or --overwrite")
     network = convert(source, target)

@@ -1,11 +1,11 @@
-"""``mafdn count``."""
+"""`mafdn count`."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.network_options import NetworkName
 from mafdn.cli.output import Json, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -20,22 +20,21 @@ COLUMNS = {
     "training_thop_macs": "thop-style, training form",
     "thop_macs": "thop-style",
 }
+DEFAULT_SCALE = 4
 
 
 def count_command(
-    network: Annotated[
-        str, typer.Option("--network", help="mafdn, imdn, ddistill, afan, smfanet, or a .safetensors or .pth file.")
-    ] = "mafdn",
+    network: NetworkName = "mafdn",
     scale: Annotated[
         int | None,
-        typer.Option("--scale", "-s", help="2, 3 or 4; a file's own, else 4 when not given.", min=2, max=4),
+        typer.Option("--scale", "-s", help="2, 3 or 4 (default: that of the network, else 4).", min=2, max=4),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Count parameters and Multi-Adds for a 1280x720 output, part by part.
 
-    Conv MACs counts the convolutions; thop-style adds what the counter behind most published figures adds. What the
-    training form costs stands beside it where it differs from the folded (inference) form. AFAN is an AFAN-style
+    Conv MACs counts the convolutions; thop-style adds what the counter behind most published figures adds. The training
+    form is listed where its costs differ from those of the folded (inference) form. AFAN is an AFAN-style
     reconstruction that fits 692K / 50.90G, not the published network.
 
     \b
@@ -47,7 +46,7 @@ def count_command(
     with training_extra("counting"):
         from mafdn.networks import TITLES, architecture, count
         from mafdn.networks.counting import input_size
-    chosen = _network(network, scale)
+    chosen = _open(network, scale)
     name, scale = architecture(chosen.settings), chosen.settings.scale
     rows = count(chosen)
     height, width = input_size(scale)
@@ -69,20 +68,20 @@ def count_command(
     )
 
 
-def _network(given: str, scale: int | None) -> "Network":
-    """The network of a name or a file."""
+def _open(name: str, scale: int | None) -> "Network":
+    """The network to count; a shipped one in its training form, which its published counts are about."""
     from mafdn.errors import UsageError
-    from mafdn.networks import ARCHITECTURES
-    from mafdn.networks.convert import open_network
+    from mafdn.evaluation.candidates import open_source
+    from mafdn.networks import build
+    from mafdn.networks.architectures import training_form
+    from mafdn.weights.resolve import resolve
 
-    if given in ARCHITECTURES:
-        make, settings = ARCHITECTURES[given]
-        return make(settings(scale=scale or 4))
-    path = Path(given)
-    if path.suffix not in (".safetensors", ".pth"):
-        names = ", ".join(ARCHITECTURES)
-        raise UsageError(f"unknown network {given!r}; there are {names}, and files (.safetensors, .pth)")
-    network = open_network(path)
+    source = resolve(name, scale=scale)
+    if source.kind == "baseline":
+        raise UsageError(f"{name} is not a network: it has no parameters to count")
+    network = open_source(source, scale=scale or DEFAULT_SCALE)
+    if network is None:
+        raise UsageError(f"{name} has no header that describes its network; give a weights file")
     if scale not in (None, network.settings.scale):
-        raise UsageError(f"{path} upscales by {network.settings.scale}, not {scale}")
-    return network
+        raise UsageError(f"{name} upscales by {network.settings.scale}, not {scale}")
+    return build(training_form(network.settings)) if source.kind == "shipped" else network

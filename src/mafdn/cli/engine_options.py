@@ -1,7 +1,4 @@
-"""The options that choose what a network is run with, for every command that has them.
-
-Public names: :data:`EngineName`, :data:`DeviceName`, :data:`Threads`, :data:`Precision`.
-"""
+"""The command line options that choose how a network is run."""
 
 from typing import Annotated
 
@@ -9,20 +6,36 @@ import typer
 
 from mafdn._support.validate import MOST_THREADS
 
+ENGINE = "Engine"
+"""Group of these options on help pages."""
 EngineName = Annotated[
-    str, typer.Option("--engine", help="auto (the fastest here, measured once), openvino, onnxruntime or torch.")
+    str,
+    typer.Option(
+        "--engine",
+        help="openvino, onnxruntime, torch, or auto (the fastest here, measured once).",
+        rich_help_panel=ENGINE,
+    ),
 ]
 DeviceName = Annotated[
-    str, typer.Option("--device", help="auto, or what the engine has: cpu, gpu, npu, cuda, directml, coreml, mps.")
+    str,
+    typer.Option(
+        "--device",
+        help="A device of the engine: cpu, gpu, npu, cuda, directml, coreml, mps, or auto.",
+        rich_help_panel=ENGINE,
+    ),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", help="Cores to use; all when not given.", min=1, max=MOST_THREADS)
+    int | None,
+    typer.Option(
+        "--threads", help="Number of cores to use (default: all).", min=1, max=MOST_THREADS, rich_help_panel=ENGINE
+    ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="fp32; int8 (about twice as fast, within 0.05 dB of it), bf16 or fp16 where machine and network have it; "
-        "auto (int8 where it is much faster, else fp32).",
+        help="fp32; int8 (about twice as fast, loses up to 0.05 dB); bf16 or fp16 where machine and network support "
+        "it; auto (int8 where it is much faster, else fp32).",
+        rich_help_panel=ENGINE,
     ),
 ]

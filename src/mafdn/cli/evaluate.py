@@ -1,4 +1,4 @@
-"""``mafdn evaluate``."""
+"""`mafdn evaluate`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
+from mafdn.cli.network_options import Benches, NetworkNames
 from mafdn.cli.output import Json, Scale, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -17,26 +18,17 @@ if TYPE_CHECKING:
 
 
 def evaluate_command(
-    bench: Annotated[
-        list[Path],
-        typer.Option("--bench", help="A folder of HR pictures, or one with HR/ (and LRbicx4/); may be repeated."),
-    ],
+    bench: Benches,
     scale: Scale = 4,
-    network: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--network",
-            help="mafdn (the shipped weights), lanczos, or a .safetensors, .pth or .onnx file; may be repeated.",
-        ),
-    ] = None,
+    network: NetworkNames = None,
     lr: Annotated[
         Path | None, typer.Option("--lr", metavar="FOLDER", help="LR pictures of the set: NAMEx4 or NAME, any format.")
     ] = None,
     rgb: Annotated[bool, typer.Option("--rgb", help="Measure over the three channels instead of on luma.")] = False,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help='Mean over eight flips and turns, the "+" of the literature.')
+        bool, typer.Option("--self-ensemble", help='Average over eight orientations, the "+" of the literature.')
     ] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write every score here.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write all scores to a file.")] = None,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="FOLDER", help="Save all results as NETWORK/SET/x4/PICTURE.png."),
@@ -49,47 +41,39 @@ def evaluate_command(
     device: DeviceName = "auto",
     threads: Threads = None,
     precision: Precision = "fp32",
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Measure anew what was measured before.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Ignore cached scores.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure PSNR and SSIM of networks on bench sets, beside bicubic.
+    """Measure PSNR and SSIM of networks (default: mafdn) on bench sets, beside bicubic.
 
-    Protocol: 8-bit results, BT.601 luma, `scale` pixels of border left out. The LR pictures are the set's own
-    where it has them, else made as MATLAB's imresize makes them. Networks are compared picture by picture, the others
-    with the first, one alone with bicubic; the interval is the bootstrap's over pictures. Scores are kept in the
-    user's cache folder (or MAFDN_CACHE) by weights, set and protocol. With --engine auto ONNX files are measured in the
-    first engine that is installed, on the CPU, whatever is fastest; weights files always in torch.
+    Protocol: 8-bit results, BT.601 luma, `scale` pixels of border left out. The LR pictures are the set's own if it
+    has them, else reduced as by MATLAB's imresize. Networks are compared picture by picture: the others with the first
+    one, a single one with bicubic. Intervals are from a bootstrap over pictures. Scores are cached by weights, set and
+    protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first
+    installed engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
 
     \b
     Examples:
       mafdn evaluate --bench Set5 --scale 4
       mafdn evaluate --bench Set5 --bench Set14 --network mine.safetensors --json
       mafdn evaluate --bench Set5 --network IMDN_x4.pth --network mafdn --strip strip.png --csv scores.csv
-      mafdn evaluate --bench Set5/HR --lr Set5/camera --network mine.onnx --self-ensemble --rgb
+      mafdn evaluate --bench Set5/HR --lr Set5/camera --network runs/x4 --self-ensemble --rgb
     """
     from mafdn.errors import UsageError
     from mafdn.evaluation.benchset import Protocol
-    from mafdn.evaluation.methods import Means
     from mafdn.evaluation.outputs import ResultFolder, check_target, report, write_csv
     from mafdn.evaluation.paired import differences
-    from mafdn.evaluation.scoring import evaluate, named
-    from mafdn.inference import require_engine, require_precision
+    from mafdn.evaluation.scoring import evaluate, label_networks
+    from mafdn.inference import EngineOptions
 
     protocol = Protocol(scale=scale, channels="rgb" if rgb else "luma", self_ensemble=self_ensemble)
-    require_engine(engine)
-    require_precision(precision)
-    means = Means(
-        engine="" if engine == "auto" else engine,
-        device="cpu" if device == "auto" else device,
-        threads=threads,
-        precision=precision,
-    )
-    if strip and replace(means, threads=None) != Means():
-        raise UsageError("--strip draws what fp32 gives in the first engine; leave --engine, --device, --precision out")
-    given = list(dict.fromkeys(network or ["mafdn"]))
-    names = {asked: name for name, asked in named(["bicubic", *given], protocol).items()}
-    reference, *others = [names[asked] for asked in (given if len(given) > 1 else ["bicubic", *given])]
-    others = [name for name in others if name != reference]
+    options = EngineOptions(engine=engine, device=device, threads=threads, precision=precision)
+    if strip and replace(options, threads=None) != EngineOptions():
+        raise UsageError("--strip draws fp32 results of the default engine; remove --engine, --device and --precision")
+    networks = list(dict.fromkeys(network or ["mafdn"]))
+    labels = {name: label for label, name in label_networks(["bicubic", *networks], protocol).items()}
+    reference, *others = [labels[name] for name in (networks if len(networks) > 1 else ["bicubic", *networks])]
+    others = [label for label in others if label != reference]
     for target, suffix in ((csv, ".csv"), (strip, ".png")):
         if target:
             check_target(target, suffix)
@@ -99,10 +83,10 @@ def evaluate_command(
     notes: list[str] = []
     with progress("measuring", quiet=as_json) as tick:
         scores = evaluate(
-            list(names),
+            list(labels),
             bench,
             protocol,
-            means=means,
+            options=options,
             lr=lr,
             fresh=no_cache,
             on_progress=tick,
@@ -113,12 +97,12 @@ def evaluate_command(
     if csv:
         write_csv(csv, protocol, scores)
     if strip and draw:
-        draw(scores, list(names), bench, protocol, strip, reference=reference, network=others[-1], lr=lr)
+        draw(scores, list(labels), bench, protocol, strip, reference=reference, network=others[-1], lr=lr)
     if as_json:
-        show_json(report(protocol, scores, compared, notes) | {"means": asdict(means)})
+        show_json(report(protocol, scores, compared, notes) | {"engine_options": asdict(options)})
         return
-    for start in range(0, len(scores), len(names)):
-        _show_set(scores[start : start + len(names)], protocol)
+    for start in range(0, len(scores), len(labels)):
+        _show_set(scores[start : start + len(labels)], protocol)
     if compared:
         _show_differences(compared)
     for path in filter(None, (csv, strip, save)):
@@ -128,14 +112,14 @@ def evaluate_command(
 
 
 def _strip_drawer() -> "Callable[..., None]":
-    """What draws strips; a missing matplotlib is told before any work."""
+    """The function that draws strips; called before any work, so that a missing matplotlib is reported early."""
     with training_extra("--strip"):
         from mafdn.evaluation.extremes import draw_extremes
     return draw_extremes
 
 
 def _show_set(scores: "Sequence[SetScore]", protocol: "Protocol") -> None:
-    """One table for one set: a row per picture, two columns per network."""
+    """Print the table of one set: a row per picture, two columns per network."""
     columns = ["picture"]
     for score in scores:
         columns += [f"{score.network} dB", "SSIM"]
@@ -149,7 +133,7 @@ def _show_set(scores: "Sequence[SetScore]", protocol: "Protocol") -> None:
 
 
 def _show_differences(compared: "Sequence[Difference]") -> None:
-    """One table for all networks and sets."""
+    """Print one table for all networks and sets."""
     rows = [
         [
             difference.network,
@@ -164,7 +148,7 @@ def _show_differences(compared: "Sequence[Difference]") -> None:
     show_table(f"paired difference from {compared[0].reference}", columns, rows)
     left_out = [name for difference in compared if difference.bench for name in difference.left_out]
     if left_out:
-        typer.echo(f"restored without error by one of two, and left out: {', '.join(dict.fromkeys(left_out))}")
+        typer.echo(f"restored perfectly by one of two networks, and left out: {', '.join(dict.fromkeys(left_out))}")
 
 
 def _texts(interval: "Interval | None", form: str) -> tuple[str, str]:

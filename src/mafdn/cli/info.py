@@ -1,4 +1,4 @@
-"""``mafdn info``."""
+"""`mafdn info`: versions, engines and shipped weights."""
 
 import importlib.util
 import platform
@@ -16,10 +16,10 @@ PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "torch")
 
 
 def info_command(
-    probe: Annotated[bool, typer.Option("--probe", help="Measure anew which engine is the fastest here.")] = False,
+    probe: Annotated[bool, typer.Option("--probe", help="Measure again which engine is fastest.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show versions, engines, which of them is used and why, and the shipped weights with their scores.
+    """Show versions, engines, which one is used and why, and the shipped weights with their scores.
 
     \b
     Examples:
@@ -31,7 +31,7 @@ def info_command(
 
     from mafdn.inference import ENGINES
     from mafdn.inference.engines import auto_precision, chosen_engine
-    from mafdn.inference.engines.choice import SIDE
+    from mafdn.inference.engines.choice import TILE_SIDE
     from mafdn.weights.header import read_header
     from mafdn.weights.shipped import shipped, shipped_scales, weights_folder
 
@@ -41,8 +41,8 @@ def info_command(
         weights[f"x{scale}"] = {"settings": header["settings"], "card": card}
     versions = {name: installed_version(name) for name in PACKAGES}
     usable = [name for name in ENGINES if importlib.util.find_spec(name)]
-    first = weights_folder() / f"mafdn-x{max(weights, default='4')[-1]}.onnx"
-    choice = chosen_engine(first, fresh=probe) if weights else None
+    largest = weights_folder() / f"mafdn-x{max(weights, default='4')[-1]}.onnx"
+    choice = chosen_engine(largest, fresh=probe) if weights else None
     best = choice.best() if choice else None
     about: dict[str, Any] = {
         "mafdn": __version__,
@@ -54,7 +54,7 @@ def info_command(
         "engine": best[0] if best else None,
         "device": best[1] if best else None,
         "choice": asdict(choice) if choice else None,
-        "auto_precision": auto_precision(first),
+        "auto_precision": auto_precision(largest),
         "machine": asdict(machine()),
         "cache": str(cache_folder("")),
         "weights_folder": str(weights_folder()),
@@ -76,20 +76,20 @@ def info_command(
                 trial.engine,
                 trial.device,
                 f"{trial.seconds:.3f}" if trial.seconds else trial.problem,
-                "used" if (trial.engine, trial.device) == best else "",
+                "chosen" if (trial.engine, trial.device) == best else "",
             ]
             for trial in choice.trials
         ]
-        title = f"Engines, seconds for a tile of {SIDE}x{SIDE} by {choice.network}, measured {choice.when}"
+        title = f"Engines: seconds for a tile of {TILE_SIDE}x{TILE_SIDE} with {choice.network}, measured {choice.when}"
         show_table(title, ["engine", "device", "seconds", "by auto"], trials)
-        typer.echo(f"--precision auto is {about['auto_precision']} here; --precision is fp32 when not given\n")
+        typer.echo(f"--precision auto means {about['auto_precision']} here (default: fp32)\n")
     scores = [
         [name, bench, f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", f"{entry['card'].get('steps', 0):,}"]
         for name, entry in weights.items()
         for bench, score in entry["card"].get("scores", {}).items()
     ]
     show_table(
-        "Shipped weights, measured on luma (MAFDN as reconstructed from its abstract)",
+        "Shipped weights, scores on luma (MAFDN as reconstructed from its abstract)",
         ["scale", "bench set", "PSNR dB", "SSIM", "training steps"],
         scores,
     )

@@ -1,8 +1,4 @@
-"""What all commands share of talking to a person: tables, JSON and progress.
-
-Public names: :func:`show_table`, :func:`show_json`, :func:`progress`, :func:`progress_bar`, :func:`stages`,
-:data:`STOP_REQUESTED`, :func:`check_stop` and the options that several commands have.
-"""
+"""Output of all commands: tables, JSON and progress bars, and the options for them."""
 
 import json
 import sys
@@ -18,39 +14,46 @@ from rich.table import Table
 from rich.text import Text
 
 STOP_REQUESTED = threading.Event()
-"""Set by the signal that asks to end: the exception it raises is lost when it strikes inside a callback."""
+"""Set by the signal handler: the exception it raises is lost if it is raised inside a callback."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Scale = Annotated[int, typer.Option("--scale", "-s", help="How many times larger: 2, 3 or 4.", min=2, max=4)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")]
+Scale = Annotated[int, typer.Option("--scale", "-s", help="Factor: 2, 3 or 4.", min=2, max=4)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress bar and no summary.")]
 
 
 def show_json(value: Any) -> None:
+    """Print a value as JSON."""
     print(json.dumps(value, indent=2, default=str, allow_nan=False))
 
 
 def show_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False, left: bool = False
 ) -> None:
-    """Print a table, the first column left and the others right; ``total`` sets off the last row.
+    """Print a table.
 
-    With ``left`` all are texts: the others are left too, and cut to fit.
+    Args:
+        title: Title above it.
+        columns: Headings; the first column is aligned left, the others right.
+        rows: The cells.
+        total: Whether to set off the last row.
+        left: Whether all columns are text: aligned left, and cut to fit the terminal.
     """
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         least = min(30, max(len(row[0]) for row in rows)) if left and number == 0 and rows else None
         table.add_column(column, justify="right" if number and not left else "left", no_wrap=True, min_width=least)
     for number, row in enumerate(rows):
-        cells = [Text(cell) for cell in row] if left else row  # brackets in a file name are no markup
+        cells = [Text(cell) for cell in row] if left else row  # brackets in a file name are not markup
         table.add_row(*cells, end_section=total and number == len(rows) - 2)
-    wide = None if sys.stdout.isatty() else 200  # a pipe has no width to fit into
+    wide = None if sys.stdout.isatty() else 200  # a pipe has no width
     Console(width=wide).print(table)
 
 
 @contextmanager
 def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[int, int], None]]:
-    """A progress bar with time left on stderr when that is a terminal, else silence.
+    """Show a progress bar with the remaining time on stderr, if that is a terminal.
 
-    The function given also ends the work, by ``KeyboardInterrupt``, once :data:`STOP_REQUESTED` is set.
+    The function that is yielded, called as `update(done, total)`, also raises `KeyboardInterrupt` once
+    `STOP_REQUESTED` is set.
     """
     with progress_bar(quiet=quiet) as bar:
         if bar is None:
@@ -67,16 +70,16 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
 
 @contextmanager
 def progress_bar(*, quiet: bool, pace: float = 30.0) -> Generator[Progress | None]:
-    """Bars with time left on stderr, which vanish at the end; ``None`` when ``quiet`` or to no terminal.
+    """Show progress bars on stderr, which disappear at the end; yields `None` if quiet or without a terminal.
 
-    The time left is reckoned over what was done in ``pace`` seconds.
+    The remaining time is estimated from the last `pace` seconds.
     """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
     columns = (
-        TextColumn("{task.description}", markup=False),  # brackets in a file name are no markup
+        TextColumn("{task.description}", markup=False),  # brackets in a file name are not markup
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
@@ -89,20 +92,20 @@ def progress_bar(*, quiet: bool, pace: float = 30.0) -> Generator[Progress | Non
 
 @contextmanager
 def stages(*, quiet: bool) -> Generator[Callable[[str, int, int], None]]:
-    """A progress bar for each stage of the work, one after the other."""
+    """Show a progress bar for each stage of the work; the function that is yielded takes stage, done and total."""
     with ExitStack() as stack:
-        shown: dict[str, Callable[[int, int], None]] = {}
+        bars: dict[str, Callable[[int, int], None]] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in shown:
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
                 stack.close()
-                shown[what] = stack.enter_context(progress(what, quiet=quiet))
-            shown[what](done, total)
+                bars[stage] = stack.enter_context(progress(stage, quiet=quiet))
+            bars[stage](done, total)
 
-        yield tell
+        yield report
 
 
 def check_stop() -> None:
-    """Raise ``KeyboardInterrupt`` once :data:`STOP_REQUESTED` is set."""
+    """Raise `KeyboardInterrupt` once `STOP_REQUESTED` is set."""
     if STOP_REQUESTED.is_set():
         raise KeyboardInterrupt

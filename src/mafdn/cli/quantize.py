@@ -1,4 +1,4 @@
-"""``mafdn quantize``."""
+"""`mafdn quantize`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.network_options import Benches, Overwrite
 from mafdn.cli.output import Json, Quiet, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -15,26 +16,22 @@ if TYPE_CHECKING:
 
 
 def quantize_command(
-    network: Annotated[
-        Path, typer.Argument(metavar="NETWORK", help="An ONNX file that 'mafdn export' made from a MAFDN.")
-    ],
-    target: Annotated[
-        Path | None, typer.Argument(metavar="OUTPUT", help="The int8 file; NETWORK-int8.onnx when not given.")
-    ] = None,
+    network: Annotated[Path, typer.Argument(metavar="ONNX", help="A MAFDN that 'mafdn export' wrote.")],
     *,
     calibration: Annotated[
-        Path, typer.Option("--calibration", help="A training bank, by whose pictures ranges are found.")
+        Path, typer.Option("--calibration", metavar="BANK", help="Training bank used for calibration.")
     ],
-    bench: Annotated[
-        list[Path], typer.Option("--bench", help="A bench set on which int8 is measured; several for several sets.")
-    ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT when it exists.")] = False,
+    bench: Benches,
+    target: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The int8 file (default: NAME-int8.onnx).")
+    ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Quantize an exported network to int8, and keep the result if it measures well enough.
+    """Quantize an exported network to int8, and keep the result if it passes a quality gate.
 
-    OUTPUT is written only if int8 loses at most 0.05 dB on average over all sets and at most 0.2 dB on any picture.
+    The file is written only if int8 loses at most 0.05 dB on average over all sets and at most 0.2 dB on any picture.
 
     \b
     Example:
@@ -44,18 +41,18 @@ def quantize_command(
 
     target = target or network.with_name(f"{network.stem}-int8.onnx")
     if target.suffix != ".onnx" or target.resolve() == network.resolve():
-        raise UsageError(f"{target} cannot be OUTPUT: give another .onnx file than NETWORK")
+        raise UsageError(f"{target} cannot be the int8 file: give an .onnx file other than {network}")
     if target.exists() and not overwrite:
         raise WeightsError(f"{target} exists; give another name or --overwrite")
     with training_extra("quantizing", extra="quantize"):
         from mafdn.release.int8_gate import quantize
     with progress("measuring", quiet=quiet or as_json) as tick:
-        made = quantize(network, target, calibration=calibration, benches=bench, on_progress=tick)
-    loss = made.loss
+        quantized = quantize(network, target, calibration=calibration, benches=bench, on_progress=tick)
+    loss = quantized.loss
     if as_json:
         show_json({"target": None if loss.reason else target} | asdict(loss))
     else:
-        _show(target, made.scores, loss)
+        _show(target, quantized.scores, loss)
     if loss.reason:
         raise WeightsError(f"int8 loses {loss.reason}: {target} was not written")
 
@@ -65,5 +62,5 @@ def _show(target: Path, scores: "tuple[SetScore, ...]", loss: "Loss") -> None:
         [float32.bench, f"{float32.psnr:.3f}", f"{int8.psnr:.3f}", f"{loss.sets[float32.bench]:.3f}"]
         for float32, int8 in zip(scores[::2], scores[1::2], strict=True)
     ]
-    show_table(f"{target.name}, PSNR in dB", ["bench set", "fp32", "int8", "lost"], rows)
-    typer.echo(f"lost in the mean {loss.mean:.3f}, at most {loss.worst_loss:.3f} on {loss.worst}")
+    show_table(f"{target.name}, PSNR in dB", ["bench set", "fp32", "int8", "loss"], rows)
+    typer.echo(f"loss: {loss.mean:.3f} on average, at most {loss.worst_loss:.3f} on {loss.worst}")

@@ -1,4 +1,4 @@
-"""``mafdn release``."""
+"""`mafdn release`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.network_options import OptionalBenches
 from mafdn.cli.output import Json, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -14,25 +15,24 @@ if TYPE_CHECKING:
 
 
 def release_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
-    bench: Annotated[
-        list[Path] | None,
-        typer.Option("--bench", help="A bench set to measure with; by default those of data.exclude."),
-    ] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
+    bench: OptionalBenches = None,
     scale: Annotated[
-        int | None, typer.Option("--scale", "-s", min=2, max=4, help="The scale the run must be of.")
+        int | None, typer.Option("--scale", "-s", min=2, max=4, help="The scale that the run must have.")
     ] = None,
-    weights: Annotated[Path, typer.Option("--weights", help="The folder of the weights that ship.")] = Path("weights"),
+    weights: Annotated[
+        Path, typer.Option("--weights", metavar="FOLDER", help="The folder of the weights that ship.")
+    ] = Path("weights"),
     as_json: Json = False,
 ) -> None:
     """Ship a run's averaged weights if they score higher than the shipped ones.
 
-    The averaged weights are folded, exported and measured. If the mean PSNR over all bench sets is higher (or nothing
-    ships yet) and every picture beats bicubic, WEIGHTS/mafdn-x4.safetensors with its card and its ONNX file are
-    replaced, and the int8 file is made again as 'mafdn quantize' makes it, or removed.
+    The averaged weights are folded, exported and measured on the bench sets (default: those of data.exclude). If the
+    mean PSNR over all sets is higher (or nothing ships yet) and every picture beats bicubic, they replace the weights
+    file and the ONNX file in FOLDER, and the int8 file is made again as by 'mafdn quantize', or removed.
 
     \b
-    Example:
+    Examples:
       mafdn release runs/x4 --scale 4
       mafdn release runs/x4 --bench Set5 --bench Set14 --bench B100
     """
@@ -56,5 +56,5 @@ def _show(outcome: "Outcome") -> None:
     ]
     held_out = (outcome.validation, outcome.validation_before)
     rows.append(["held-out pictures", *("-" if psnr is None else f"{psnr:.3f}" for psnr in held_out)])
-    show_table(f"{outcome.target.name}, PSNR in dB", ["bench set", "this run", "ships now"], rows, total=True)
+    show_table(f"{outcome.target.name}, PSNR in dB", ["bench set", "this run", "shipped now"], rows, total=True)
     typer.echo(f"{'released' if outcome.released else 'kept the shipped weights'}: {outcome.reason}")

@@ -1,28 +1,38 @@
-"""``mafdn upscale``: its options, and one picture; folders are in :mod:`mafdn.cli.folders`."""
+"""`mafdn upscale`: its options, and the outcome of a single picture; `mafdn.cli.folders` shows that of several."""
 
 import re
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.output import Json, Quiet, progress, show_json
 from mafdn.errors import UsageError
 
 if TYPE_CHECKING:
-    from mafdn.cli.folders import Asked
+    from mafdn import Report, Size
+
+FILES, SIZE, FORMAT, NETWORK, LIMITS = "File", "Size", "Format", "Network", "Limit"
+"""Groups of options on the help page."""
 
 
 def _option_path(text: str) -> Path:
-    """The path that an option gives."""
+    """Parse the path that an option gives."""
+    return Path(_option_text(text))
+
+
+def _option_text(text: str) -> str:
+    """Parse the name or path that an option gives; an empty one is refused, naming the option."""
     try:
-        return as_path("it", text)
+        as_path("it", text)
     except UsageError as error:
-        raise typer.BadParameter(str(error)) from None  # which names the option
+        raise typer.BadParameter(str(error)) from None
+    return text
 
 
 def upscale_command(
@@ -30,7 +40,8 @@ def upscale_command(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Pictures, folders, or patterns in quotes. One picture may be followed by the name of its result.",
+            help="Pictures, folders, or glob patterns in quotes. A single picture may be followed by the name of its "
+            "result.",
         ),
     ],
     output_dir: Annotated[
@@ -40,201 +51,241 @@ def upscale_command(
             "-o",
             metavar="FOLDER",
             parser=_option_path,
-            help="For the results; beside their INPUT without it.",
+            help="Folder for results (default: next to each input).",
+            rich_help_panel=FILES,
         ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Also the folders in folders; their structure is kept.")
+        bool,
+        typer.Option(
+            "--recursive", "-r", help="Enter subfolders; results keep their structure.", rich_help_panel=FILES
+        ),
     ] = False,
     pattern: Annotated[
         str | None,
-        typer.Option("--pattern", help="Names of results: {stem}, {scale}, {width}, {height} and {ext}."),
+        typer.Option(
+            "--pattern",
+            metavar="NAME",
+            help="Names of results, from {stem}, {scale}, {width}, {height} and {ext} (default: {stem}_x{scale}{ext}).",
+            rich_help_panel=FILES,
+        ),
     ] = None,
-    redo: Annotated[bool, typer.Option("--redo", help="Make again also what is there and right.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be made, and why.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=FILES)
+    ] = False,
+    redo: Annotated[
+        bool,
+        typer.Option("--redo", help="Re-create results that are already up to date.", rich_help_panel=FILES),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="List what would be upscaled, and why; write nothing.", rich_help_panel=FILES),
+    ] = False,
     report_file: Annotated[
         Path | None,
         typer.Option(
-            "--report", metavar="FILE", parser=_option_path, help="Write what became of every picture, as JSON."
+            "--report",
+            metavar="FILE",
+            parser=_option_path,
+            help="Write the outcome of every picture to a JSON file.",
+            rich_help_panel=FILES,
         ),
     ] = None,
     scale: Annotated[
-        float | None, typer.Option("--scale", "-s", help="How many times larger, 2.5 say; 4 when no size is given.")
+        float | None, typer.Option("--scale", "-s", help="Factor, such as 2.5 (default: 4).", rich_help_panel=SIZE)
     ] = None,
-    width: Annotated[int | None, typer.Option("--width", help="Width in pixels.", min=1)] = None,
-    height: Annotated[int | None, typer.Option("--height", help="Height in pixels.", min=1)] = None,
-    longest: Annotated[int | None, typer.Option("--longest", help="Longest side in pixels.", min=1)] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Width in pixels.", min=1, rich_help_panel=SIZE)] = None,
+    height: Annotated[
+        int | None, typer.Option("--height", help="Height in pixels.", min=1, rich_help_panel=SIZE)
+    ] = None,
+    longest: Annotated[
+        int | None, typer.Option("--longest", help="Longest side in pixels.", min=1, rich_help_panel=SIZE)
+    ] = None,
     fit: Annotated[
-        str | None, typer.Option("--fit", metavar="WxH", help="A box in pixels that the result just fits into.")
+        str | None,
+        typer.Option("--fit", metavar="WxH", help="Largest size that fits into W x H pixels.", rich_help_panel=SIZE),
     ] = None,
-    megapixels: Annotated[float | None, typer.Option("--megapixels", help="Most millions of pixels.")] = None,
-    strength: Annotated[
-        float, typer.Option("--strength", help="Share of the network; the rest is Lanczos.", min=0, max=1)
-    ] = 1.0,
+    megapixels: Annotated[
+        float | None, typer.Option("--megapixels", help="Maximum size in megapixels.", rich_help_panel=SIZE)
+    ] = None,
     format_name: Annotated[
-        str | None, typer.Option("--format", help="jpeg, png, webp, tiff, avif, gif or ppm; INPUT's when not given.")
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option("--quality", help="For JPEG, WebP and AVIF; 95 when not given.", min=1, max=100)
-    ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="Lossless WebP or AVIF.")] = False,
-    strip_metadata: Annotated[
-        bool, typer.Option("--strip-metadata", help="Leave out EXIF, XMP and IPTC; the color profile stays.")
-    ] = False,
-    keep_print_size: Annotated[
-        bool, typer.Option("--keep-print-size", help="Raise the dots per inch with the size.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that has the name of a result.")
-    ] = False,
-    max_pixels: Annotated[
-        int, typer.Option("--max-pixels", help="Refuse more, in INPUT or OUTPUT.", min=1)
-    ] = 1_000_000_000,
-    max_file_mb: Annotated[float, typer.Option("--max-file-mb", help="Refuse a larger INPUT.", min=0)] = 4_000,
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", help="Give up after; no limit when not given.", min=0)
-    ] = None,
-    network: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--network",
-            metavar="PATH",
-            parser=_option_path,
-            help="An ONNX file to use instead of the shipped weights.",
+            "--format",
+            help="jpeg, png, webp, tiff, avif, gif or ppm (default: from the result's name, else that of the input).",
+            rich_help_panel=FORMAT,
         ),
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            "--quality", help="Quality of JPEG, WebP and AVIF (default: 95).", min=1, max=100, rich_help_panel=FORMAT
+        ),
+    ] = None,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.", rich_help_panel=FORMAT)
+    ] = False,
+    strip_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--strip-metadata", help="Remove EXIF, XMP and IPTC; the color profile is kept.", rich_help_panel=FORMAT
+        ),
+    ] = False,
+    keep_print_size: Annotated[
+        bool,
+        typer.Option(
+            "--keep-print-size", help="Raise the print resolution with the size in pixels.", rich_help_panel=FORMAT
+        ),
+    ] = False,
+    network: Annotated[
+        str,
+        typer.Option(
+            "--network",
+            parser=_option_text,
+            metavar="NETWORK",
+            help="auto (the shipped network nearest to the size), x2, x3, x4, an .onnx, .safetensors or .pth file, or "
+            "the folder of a training run.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = "auto",
+    strength: Annotated[
+        float,
+        typer.Option(
+            "--strength", help="Share of the network; the rest is Lanczos.", min=0, max=1, rich_help_panel=NETWORK
+        ),
+    ] = 1.0,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            "--tile",
+            help="Tile side in input pixels; smaller tiles use less memory (default: 512).",
+            min=96,
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Overlap tiles by the full receptive field instead of the measured halo (slower).",
+            rich_help_panel=NETWORK,
+        ),
+    ] = False,
     engine: EngineName = "auto",
     device: DeviceName = "auto",
     threads: Threads = None,
     precision: Precision = "fp32",
-    tile: Annotated[
-        int | None,
-        typer.Option("--tile", help="A tile has at most this squared input pixels; less needs less memory.", min=96),
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            "--max-pixels", help="Maximum number of pixels of an input or a result.", min=1, rich_help_panel=LIMITS
+        ),
+    ] = 1_000_000_000,
+    max_file_mb: Annotated[
+        float, typer.Option("--max-file-mb", help="Maximum size of an input file in MB.", min=0, rich_help_panel=LIMITS)
+    ] = 4_000,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--max-seconds", help="Time limit per picture in seconds (default: none).", min=0, rich_help_panel=LIMITS
+        ),
     ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Compute around tiles all that could matter, not what does; slower.")
-    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Enlarge pictures; color profile, metadata, transparency and depth are kept.
+    """Upscale pictures; color profile, metadata, transparency and depth are kept.
 
     \b
     Examples:
-      mafdn upscale photo.jpg                     makes photo_x4.jpg beside it
+      mafdn upscale photo.jpg                     write photo_x4.jpg beside it
       mafdn upscale scan.tif large.png            the ending chooses the format
       mafdn upscale photo.jpg --fit 3840x2160     as large as a screen
-      mafdn upscale photo.jpg --json              a report for programs
-      mafdn upscale photos -o large --recursive   a folder, its structure kept
+      mafdn upscale photo.jpg --json              print a report for programs
+      mafdn upscale photos -o large --recursive   a folder, keeping its structure
       mafdn upscale 'photos/**/*.jpg' -o large    a pattern, ** for any folders
       mafdn upscale a.jpg b.jpg -o .              two pictures (without -o, b.jpg is the result)
       mafdn upscale photos -o large --pattern '{stem}{ext}' --format webp
 
-    Of many pictures, one that fails is reported, and the others are made. The same command goes on where it was stopped
-    or killed: what it made is known by a manifest in the folder of the results, and made again only when a picture, a
-    setting or the network has changed, or the result is missing or damaged.
+    If one of many pictures fails, it is reported and the others are upscaled. To resume a run that was stopped or
+    killed, run the same command again: a manifest in the folder of the results records what was done, and only what is
+    missing or damaged, or has other inputs, settings or weights, is upscaled again.
     """
-    from mafdn.cli.folders import Asked, is_one_picture, upscale_many
+    from mafdn.api import upscale_file, upscale_folder
+    from mafdn.cli.folders import FolderOutput, is_one_picture
+    from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits
     from mafdn.pictures.reading import block_other_loaders
+    from mafdn.upscaling.options import UpscaleOptions
     from mafdn.upscaling.output import Output
-    from mafdn.upscaling.size import Size
 
-    sizes = (scale, width, height, longest, fit, megapixels)
-    size = (
-        Size(scale=scale, width=width, height=height, longest=longest, fit=_box(fit), megapixels=megapixels)
-        if any(s is not None for s in sizes)
-        else None
-    )
-    output = Output(
-        format=format_name,
-        quality=quality,
-        lossless=lossless,
-        strip_metadata=strip_metadata,
-        keep_print_size=keep_print_size,
-    )
-    limits = Limits(pixels=max_pixels, file_mb=max_file_mb, seconds=max_seconds)
-    block_other_loaders()
-    asked = Asked(
-        size=size,
+    engine_options = EngineOptions(engine=engine, device=device, threads=threads, precision=precision)
+    options = UpscaleOptions(
+        size=_size(scale=scale, width=width, height=height, longest=longest, fit=fit, megapixels=megapixels),
         strength=strength,
-        output=output,
-        limits=limits,
+        output=Output(
+            format=format_name,
+            quality=quality,
+            lossless=lossless,
+            strip_metadata=strip_metadata,
+            keep_print_size=keep_print_size,
+        ),
+        limits=Limits(pixels=max_pixels, file_mb=max_file_mb, seconds=max_seconds),
         overwrite=overwrite,
-        network=network,
-        engine=engine,
-        device=device,
-        threads=threads,
-        precision=precision,
         tile=tile,
         exact=exact,
-        quiet=quiet,
-        as_json=as_json,
     )
-    for_many = output_dir is not None or recursive or pattern is not None or redo or dry_run or report_file is not None
-    if not for_many and is_one_picture(inputs):
-        _upscale_one(Path(inputs[0]), Path(inputs[1]) if len(inputs) > 1 else None, asked)
+    block_other_loaders()
+    several = output_dir is not None or recursive or pattern is not None or redo or dry_run or report_file is not None
+    if not several and is_one_picture(inputs):
+        source, target = Path(inputs[0]), Path(inputs[1]) if len(inputs) > 1 else None
+        with progress(printable(source.name), quiet=quiet or as_json) as tick:
+            report = upscale_file(
+                source, target, network=network, engine=engine_options, options=options, on_progress=tick
+            )
+        _show(report, quiet=quiet, as_json=as_json)
     else:
-        upscale_many(
+        run = partial(
+            upscale_folder,
             inputs,
             output_dir,
-            asked,
             recursive=recursive,
             pattern=pattern,
             redo=redo,
             dry_run=dry_run,
-            report_file=report_file,
+            network=network,
+            engine=engine_options,
+            options=options,
         )
+        output = FolderOutput(inputs=inputs, report_file=report_file, dry_run=dry_run, quiet=quiet, as_json=as_json)
+        output.run(lambda tick: run(on_progress=tick))
 
 
-def _upscale_one(source: Path, target: Path | None, asked: "Asked") -> None:
-    """One picture, with a line of its own at the end."""
-    from mafdn.api import load
-    from mafdn.pictures.reading import read_header
-    from mafdn.upscaling.picture import upscale_file
-    from mafdn.upscaling.size import network_scale, result_size
-
-    header = read_header(source, limits=asked.limits)  # an invalid input is reported before an engine is started
-    old_size = (header.width, header.height)
-    nearest = network_scale(old_size, result_size(asked.size, *old_size)) if asked.size else 4
-    upscaler = load(
-        asked.network or f"x{nearest}",
-        engine=asked.engine,
-        device=asked.device,
-        threads=asked.threads,
-        precision=asked.precision,
-        tile=asked.tile,
-        exact=asked.exact,
-    )
-    with progress(shown(source.name), quiet=asked.quiet or asked.as_json) as tick:
-        report = upscale_file(
-            source,
-            target,
-            engine=upscaler.engine,
-            tile=upscaler.tile,
-            exact=upscaler.exact,
-            size=asked.size,
-            strength=asked.strength,
-            output=asked.output,
-            limits=asked.limits,
-            overwrite=asked.overwrite,
-            header=header,
-            on_progress=tick,
-        )
-    if asked.as_json:
+def _show(report: "Report", *, quiet: bool, as_json: bool) -> None:
+    """Print the outcome of one picture."""
+    if as_json:
         show_json(asdict(report))
-    elif not asked.quiet:
+    elif not quiet:
         (width, height), (new_width, new_height) = report.size, report.new_size
-        typer.echo(f"{shown(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s")
+        typer.echo(
+            f"{printable(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s"
+        )
         for note in report.notes:
             typer.echo(f"note: {note}")
 
 
-def _box(text: str | None) -> tuple[int, int] | None:
-    """The width and height in ``1920x1080``; raises :class:`UsageError`."""
-    if text is None:
+def _size(*, fit: str | None, **values: float | None) -> "Size | None":
+    """Return the size that the options give, `None` if they give none; raises `UsageError`."""
+    from mafdn.upscaling.size import Size
+
+    if fit is None and all(value is None for value in values.values()):
         return None
+    box = None if fit is None else _box(fit)
+    return Size(fit=box, **values)  # pyright: ignore[reportArgumentType]
+
+
+def _box(text: str) -> tuple[int, int]:
+    """Parse `1920x1080`; raises `UsageError`."""
     found = re.fullmatch(r"(\d{1,10})[x\u00d7](\d{1,10})", text.strip(), re.IGNORECASE)
     if not found:
-        raise UsageError(f"--fit {text!r} is no box; give it as WIDTHxHEIGHT, 1920x1080 say")
+        raise UsageError(f"--fit must be WIDTHxHEIGHT such as 1920x1080, not {text!r}")
     return int(found[1]), int(found[2])

@@ -1,13 +1,11 @@
-"""Networks side by side: what they cost and what they give, in one measurement.
-
-Public names: :func:`compare`, :class:`Row`, :class:`Comparison`, :func:`as_table`.
-"""
+"""Compare networks: parameters, Multi-Adds, quality, time and memory in one measurement."""
 
 import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +16,24 @@ from mafdn._version import __version__
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
 from mafdn.evaluation.benchset import Protocol, SetScore, finite
+from mafdn.evaluation.candidates import Candidate
 from mafdn.evaluation.paired import Difference, differences
-from mafdn.evaluation.resolve import Candidate
-from mafdn.evaluation.scoring import evaluate, named
+from mafdn.evaluation.scoring import evaluate, label_networks
 from mafdn.export.onnx import export_onnx
+from mafdn.inference.options import EngineOptions
 from mafdn.networks import TITLES, Count, build, count
 from mafdn.networks.architectures import training_form
 from mafdn.networks.counting import input_size
 
 VERSIONED = ("openvino", "onnxruntime", "torch", "numpy")
-"""The packages whose versions belong to a measurement."""
+"""Packages whose versions belong to a measurement."""
+OnStage = Callable[[str, int, int], None]
+"""Called with a description of the stage, the number of steps done and their total."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Mean PSNR in dB, ``None`` when it is infinite, and SSIM over a bench set."""
+    """Mean PSNR in dB (`None` if infinite) and SSIM over a bench set."""
 
     psnr: float | None
     ssim: float
@@ -40,17 +41,17 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One network at one scale. What does not apply is missing: zero lines have no counts, random weights no scores."""
+    """One network at one scale. Baselines have no `count`, networks with random weights no `scores`."""
 
     name: str
     title: str
     architecture: str
     scale: int
     ours: bool
-    """Whether it is what this project ships."""
+    """Whether it ships with this project."""
     trained: bool
     file: str
-    """The name of the file that was measured; empty for zero lines and random weights."""
+    """Name of the file that was measured; empty for baselines and random weights."""
     sha256: str
     count: Count | None
     scores: dict[str, Score]
@@ -60,19 +61,19 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Everything that :func:`compare` measured, and on what."""
+    """The results of `compare`, and the conditions of the measurement."""
 
     rows: list[Row]
     differences: dict[int, list[Difference]]
-    """By scale, our network less every other one with scores."""
+    """By scale, our network minus each other one with scores."""
     published: list[Published]
-    """Of the same scales; never mixed with ``rows``."""
+    """Figures from papers for the same scales, separate from `rows`."""
     sizes: dict[int, tuple[int, int]]
     """Width and height of the input that was timed, by scale."""
     threads: int | None
-    """Asked for; ``None`` for all cores."""
+    """Cores to use; `None` for all."""
     load: float | None
-    """Processes that wanted to run in the minute before; ``None`` where the system does not tell."""
+    """Load average of the minute before; `None` if the system does not report it."""
     machine: Machine
     versions: dict[str, str]
     notes: list[str]
@@ -83,19 +84,27 @@ def compare(
     benches: Sequence[Path],
     *,
     rounds: int = 9,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
+    options: EngineOptions | None = None,
     published: Path | None = None,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnStage | None = None,
 ) -> Comparison:
-    """Measure ``candidates`` on every bench set, scale by scale.
+    """Compare networks on every bench set, scale by scale.
 
-    Scores are :func:`evaluate`'s, and come from its cache when they were measured before. Time and memory are
-    :func:`measure_latency`'s for a 1280x720 output, every network as ONNX in the same engine, ``rounds`` times; none
-    for 0. ``on_progress(what, done, total)`` tells of each stage. Raises what these functions raise.
+    Scores are those of `mafdn.evaluation.scoring.evaluate`, cached ones included.
+
+    Args:
+        candidates: From `mafdn.evaluation.candidates.find_candidates`.
+        benches: Folders of bench sets.
+        rounds: Timed runs of each network for a 1280x720 output; 0 for no timing.
+        options: The engine in which every network is timed, as ONNX; default `EngineOptions()`.
+        published: A table of published figures instead of the one that ships (`mafdn.compare.published`).
+        on_progress: See `OnStage`.
+
+    Raises:
+        MafdnError: A set, a network or the table cannot be read, or a network cannot be run.
     """
-    tell = on_progress or ignore
+    options = options or EngineOptions()
+    on_stage = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     figures = read_published(published) if published else read_published()
     rows: list[Row] = []
@@ -103,16 +112,16 @@ def compare(
     notes: list[str] = []
     for scale in dict.fromkeys(c.scale for c in candidates):
         mine = [c for c in candidates if c.scale == scale]
-        scores = _scores(mine, benches, scale, notes, lambda d, t, s=scale: tell(f"quality x{s}", d, t))
+        scores = _scores(mine, benches, scale, notes, on_stage)
         compared[scale] = _differences(mine, scores)
-        times = {} if not rounds else _latency(mine, scale, rounds, engine, device, threads, tell)
+        times = _latency(mine, scale, rounds, options, on_stage) if rounds else {}
         rows += [_row(c, scores, times.get(c.name)) for c in mine]
     return Comparison(
         rows=rows,
         differences=compared,
         published=[figure for figure in figures if figure.scale in compared],
         sizes={scale: (input_size(scale)[1], input_size(scale)[0]) for scale in compared},
-        threads=threads,
+        threads=options.threads,
         load=load,
         machine=machine(),
         versions={"mafdn": __version__} | {name: v for name in VERSIONED if (v := installed_version(name))},
@@ -120,8 +129,8 @@ def compare(
     )
 
 
-def as_table(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as a JSON file holds it and gives it back: a scale that is a key is a string there."""
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as if read from a JSON file, in which keys are strings."""
     return json.loads(json.dumps(asdict(comparison), allow_nan=False))
 
 
@@ -130,20 +139,21 @@ def _scores(
     benches: Sequence[Path],
     scale: int,
     notes: list[str],
-    on_progress: Callable[[int, int], None],
+    on_stage: OnStage,
 ) -> list[SetScore]:
-    """Scores under the candidates' names, set by set."""
-    given = {c.given: c.name for c in candidates if c.measurable}
-    if not given:
+    """Scores under the names of the candidates, set by set."""
+    names = {c.source: c.name for c in candidates if c.measurable}
+    if not names:
         return []
     protocol = Protocol(scale=scale)
-    scores = evaluate(list(given), benches, protocol, on_progress=on_progress, on_note=notes.append)
-    names = {name: given[asked] for name, asked in named(list(given), protocol).items()}
-    return [replace(score, network=names[score.network]) for score in scores]
+    on_progress = partial(on_stage, f"quality x{scale}")
+    scores = evaluate(list(names), benches, protocol, on_progress=on_progress, on_note=notes.append)
+    labels = {label: names[source] for label, source in label_networks(list(names), protocol).items()}
+    return [replace(score, network=labels[score.network]) for score in scores]
 
 
 def _differences(candidates: Sequence[Candidate], scores: Sequence[SetScore]) -> list[Difference]:
-    """Our network less each of the others."""
+    """Our network minus each of the others."""
     ours = next((c.name for c in candidates if c.ours), None)
     if ours is None:
         return []
@@ -155,33 +165,24 @@ def _latency(
     candidates: Sequence[Candidate],
     scale: int,
     rounds: int,
-    engine: str,
-    device: str,
-    threads: int | None,
-    tell: Callable[[str, int, int], None],
+    options: EngineOptions,
+    on_stage: OnStage,
 ) -> dict[str, Latency]:
-    """Time and memory by the candidates' names; what is no ONNX file is exported first."""
-    networks = [c for c in candidates if not c.zero_line]
+    """Time and memory by the names of the candidates; networks that are not ONNX files are exported first."""
+    networks = [c for c in candidates if not c.baseline]
     with tempfile.TemporaryDirectory(prefix="mafdn-compare-") as folder:
         files: dict[str, Path] = {}
         for number, candidate in enumerate(networks, 1):
             files[candidate.name] = _onnx(candidate, Path(folder, f"{number}.onnx"))
-            tell(f"exporting x{scale}", number, len(networks))
-        return measure_latency(
-            files,
-            size=input_size(scale),
-            rounds=rounds,
-            engine=engine,
-            device=device,
-            threads=threads,
-            on_progress=lambda done, total: tell(f"timing x{scale}", done, total),
-        )
+            on_stage(f"exporting x{scale}", number, len(networks))
+        on_progress = partial(on_stage, f"timing x{scale}")
+        return measure_latency(files, size=input_size(scale), options=options, rounds=rounds, on_progress=on_progress)
 
 
 def _onnx(candidate: Candidate, target: Path) -> Path:
     if candidate.file and candidate.file.suffix == ".onnx":
         return candidate.file
-    assert candidate.network is not None  # of a name or a weights file
+    assert candidate.network is not None  # only ONNX files may have none
     export_onnx(candidate.network, target)
     return target
 

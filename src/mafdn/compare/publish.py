@@ -1,24 +1,23 @@
-"""A comparison written to disk: the document, its plots, its crops and its data.
-
-Public names: :func:`write_report`.
-"""
+"""Write a comparison to disk: the document, its plots, its crops and its data."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mafdn._support.atomic import replacing
 from mafdn._support.progress import ignore
-from mafdn.compare.compare import Comparison, as_table
+from mafdn.compare.compare import Comparison, OnStage, as_json
 from mafdn.compare.report import draw_plots, render
 from mafdn.errors import MafdnError
 from mafdn.evaluation.benchset import Protocol
+from mafdn.evaluation.candidates import Candidate
 from mafdn.evaluation.extremes import draw_extremes
 from mafdn.evaluation.paired import gains
-from mafdn.evaluation.resolve import Candidate
-from mafdn.evaluation.scoring import evaluate, named
+from mafdn.evaluation.scoring import evaluate, label_networks
 
 DATA = "compare.json"
+"""Name of the data file in the report's folder."""
 
 
 def write_report(
@@ -28,34 +27,41 @@ def write_report(
     benches: Sequence[Path],
     *,
     command: str,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnStage | None = None,
 ) -> None:
-    """Write ``report`` (FILE.md) and, in the folder FILE beside it, plots, crops and the data of ``comparison``.
+    """Write a document and, in a folder of the same name beside it, its plots, crops and data.
 
-    ``candidates`` and ``benches`` are those that were compared, ``command`` the one that did it. Raises
-    :class:`MafdnError` when something cannot be written.
+    Args:
+        report: The document, `NAME.md`; the folder is `NAME`.
+        comparison: What `mafdn.compare.compare.compare` measured.
+        candidates: The networks that were compared.
+        benches: The bench sets on which they were compared.
+        command: The command line that did it.
+        on_progress: See `mafdn.compare.compare.OnStage`.
+
+    Raises:
+        MafdnError: A file cannot be written.
     """
-    folder = report.with_suffix("")
-    tell = on_progress or ignore
+    folder, on_stage = report.with_suffix(""), on_progress or ignore
     try:
         folder.mkdir(exist_ok=True)
         crops: dict[str, str] = {}
-        table = as_table(comparison) | {"command": command, "crops": crops}
+        table = as_json(comparison) | {"command": command, "crops": crops}
         draw_plots(table, folder)
         scales = sorted({row.scale for row in comparison.rows})
         for number, scale in enumerate(scales, 1):
             mine = [c for c in candidates if c.scale == scale]
-            about = _draw_crops(mine, benches, scale, folder / f"crops-x{scale}.png", tell)
-            if about:
-                crops[str(scale)] = about
-            tell("drawing", number, len(scales))
+            caption = _draw_crops(mine, benches, scale, folder / f"crops-x{scale}.png", on_stage)
+            if caption:
+                crops[str(scale)] = caption
+            on_stage("drawing", number, len(scales))
         with replacing(folder / DATA) as temporary:
             temporary.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", "utf-8")
         text = render(table, folder=folder.name)
         with replacing(report) as temporary:
             temporary.write_text(text, "utf-8")
     except OSError as error:
-        raise MafdnError(f"cannot write {error.filename or report}: {error.strerror or error}") from None
+        raise MafdnError.from_os_error(f"cannot write {error.filename or report}", error) from None
 
 
 def _draw_crops(
@@ -63,27 +69,27 @@ def _draw_crops(
     benches: Sequence[Path],
     scale: int,
     output: Path,
-    tell: Callable[[str, int, int], None],
+    on_stage: OnStage,
 ) -> str:
-    """Draw where our network is most behind the strongest other one, and most ahead of it; returns what it shows.
+    """Draw where our network is most behind and most ahead of the strongest other one; returns a caption.
 
-    Without our network, or anything to compare it with, nothing is drawn and nothing returned.
+    Nothing is drawn, and the caption is empty, without our network or without another one.
     """
     measured = [c for c in candidates if c.measurable]
     ours = next((c for c in measured if c.ours), None)
     if ours is None or len(measured) < 2 or not benches:
         return ""
-    ordered = [c for c in measured if c is not ours] + [ours]  # ours last, where the eye ends
-    given, labels, protocol = [c.given for c in ordered], [c.name for c in ordered], Protocol(scale=scale)
-    scores = evaluate(given, benches, protocol, on_progress=lambda done, total: tell(f"crops x{scale}", done, total))
-    names = list(named(given, protocol))
-    means = [sum(score.psnr for score in scores if score.network == name) for name in names[:-1]]
+    ordered = [c for c in measured if c is not ours] + [ours]  # ours comes last in the strip
+    networks, names, protocol = [c.source for c in ordered], [c.name for c in ordered], Protocol(scale=scale)
+    scores = evaluate(networks, benches, protocol, on_progress=partial(on_stage, f"crops x{scale}"))
+    labels = list(label_networks(networks, protocol))
+    means = [sum(score.psnr for score in scores if score.network == label) for label in labels[:-1]]
     rival = means.index(max(means))
-    reference, network = names[rival], names[-1]
+    reference, network = labels[rival], labels[-1]
     if not gains(scores, reference=reference, network=network):
         return ""
-    draw_extremes(scores, given, benches, protocol, output, reference=reference, network=network, labels=labels)
+    draw_extremes(scores, networks, benches, protocol, output, reference=reference, network=network, labels=names)
     return (
-        f"Where {ours.name} does worst and best against {labels[rival]}, the strongest of the others. Crops are where "
+        f"Where {ours.name} does worst and best against {names[rival]}, the strongest of the others. Crops are where "
         "it is most behind in the first group and most ahead in the second."
     )

@@ -1,7 +1,4 @@
-"""Figures that papers print, from a table with a source for each; never mixed with what is measured here.
-
-Public names: :class:`Published`, :func:`read_published`, :data:`TABLE`.
-"""
+"""Figures from papers, with their sources; never mixed with measurements."""
 
 import difflib
 import math
@@ -14,21 +11,21 @@ from mafdn.errors import ConfigError
 from mafdn.weights.header import SCALES
 
 TABLE = Path(__file__).with_name("published.toml")
-"""The table that comes with the project."""
+"""The table that ships."""
 KEYS = {"name", "like", "source", "inferred", *(f"x{scale}" for scale in SCALES)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What a source prints of one network at one scale."""
+    """Published figures of one network at one scale."""
 
     name: str
     like: str
-    """The name of the network of this project that stands for it; may be empty."""
+    """The corresponding key of `mafdn.networks.ARCHITECTURES`; may be empty."""
     scale: int
     source: str
     inferred: str
-    """Which figures no public source states as such; empty when all are printed."""
+    """Which figures are inferred from others, and how; empty if all are printed in the source."""
     parameters: float | None
     multi_adds: float | None
     """For a 1280x720 output."""
@@ -37,14 +34,18 @@ class Published:
 
 
 def read_published(path: Path = TABLE) -> list[Published]:
-    """Every network at every scale in a table of published figures; see ``published.toml`` for its form.
+    """Read a table of published figures; `published.toml` shows the format.
 
-    Raises :class:`ConfigError` for a file that cannot be read or says something else.
+    Returns:
+        An entry for every network and scale.
+
+    Raises:
+        ConfigError: The file cannot be read or is invalid.
     """
     try:
         networks = tomllib.loads(path.read_text("utf-8")).get("network", [])
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        raise ConfigError.from_os_error(f"cannot read {path}", error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     try:
@@ -81,7 +82,7 @@ def _number(value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{value!r} is no number above 0")
+        raise ValueError(f"{value!r} is not a number above 0")
     return float(value)
 
 

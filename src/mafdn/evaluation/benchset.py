@@ -1,17 +1,13 @@
-"""Measuring networks on bench sets by the field's protocol.
+"""Measure networks on bench sets by the field's protocol.
 
-Public names: :class:`Protocol`, :class:`BenchPicture`, :class:`PictureScore`, :class:`SetScore`,
-:func:`bench_files`, :func:`bench_pairs`, :func:`bench_name`, :func:`read_bench`, :func:`measure`,
-:func:`finite`, :func:`bicubic`, :func:`lanczos`.
-
-Protocol: the HR picture is cropped to a multiple of the scale; the LR picture is the set's own where it
-has one, else HR reduced by :func:`mafdn.pixels.imresize`; the result is rounded to 8 bits; PSNR and SSIM are
-taken without ``scale`` pixels on each side, on BT.601 luma or over the three channels. A grey picture is taken as
-RGB with three equal channels: only so does Set14, which has one, give the published figures of networks.
+Protocol: the HR picture is cropped to a multiple of the scale. The LR picture is the set's own if it has one, else HR
+reduced by `mafdn.pixels.imresize`. The result is rounded to 8 bits. PSNR and SSIM leave out `scale` pixels at each
+edge and are measured on BT.601 luma or over the three channels. A grey picture is measured as RGB with three equal
+channels; only this reproduces the published figures on Set14, which has one.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn._support.progress import counted, each, ignore
 from mafdn.errors import PictureError, UsageError
 from mafdn.pictures.formats import SUFFIXES
 from mafdn.pictures.reading import as_rgb8, open_picture, read_rgb8
@@ -26,25 +23,25 @@ from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim
 
 Pixels = NDArray[np.uint8]
 Method = Callable[[Pixels], Pixels]
-"""Maps an (H, W, 3) uint8 LR picture to its (sH, sW, 3) uint8 upscaling."""
+"""Maps an LR picture (H, W, 3) uint8 to its upscaled result (sH, sW, 3) uint8."""
 Pair = tuple[Path, Path | None]
-"""An HR file and its LR file; without one, LR is made from HR."""
+"""An HR file and its LR file; without an LR file, HR is reduced."""
 METRICS = {"luma": (psnr_y, ssim_y), "rgb": (psnr_rgb, ssim_rgb)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What is measured, and how networks are run for it."""
+    """What is measured."""
 
     scale: int
     channels: Literal["luma", "rgb"] = "luma"
     self_ensemble: bool = False
-    """Take the mean of a network's results over the eight flips and turns: the "+" of the literature."""
+    """Average a network's results over the eight flips and rotations: the "+" of the literature."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchPicture:
-    """One picture of a set: ``hr`` (sH, sW, 3) and ``lr`` (H, W, 3), both uint8; ``grey`` when HR is stored so."""
+    """One picture of a set: `hr` (sH, sW, 3) and `lr` (H, W, 3), both uint8; `grey` if HR is stored in grey."""
 
     name: str
     hr: Pixels
@@ -63,14 +60,14 @@ class PictureScore:
 
 @dataclass(frozen=True, kw_only=True)
 class SetScore:
-    """The scores of one network on one set, and their means."""
+    """The scores of one network on one set, and their means (`psnr` in dB, `ssim`)."""
 
     network: str
     bench: str
     scale: int
     pictures: tuple[PictureScore, ...]
     grey: tuple[str, ...] = ()
-    """Names of the pictures that are stored grey, and were taken as RGB."""
+    """Names of the pictures that are stored in grey and were measured as RGB."""
 
     @property
     def psnr(self) -> float:
@@ -82,13 +79,14 @@ class SetScore:
 
 
 OnResult = Callable[[str, BenchPicture, Pixels], None]
-"""Called with a method's name, a picture and what the method made of its LR."""
+"""Called with the name of a method, a picture and the method's result for its LR."""
 
 
 def bench_files(folder: Path) -> list[Path]:
-    """The HR pictures of a set, by name: those in ``folder/HR``, or in ``folder`` itself.
+    """The HR pictures of a set, sorted by name: those in `folder/HR`, or in `folder` itself.
 
-    Raises :class:`UsageError` when there are none.
+    Raises:
+        UsageError: There are none.
     """
     if not folder.is_dir():
         raise UsageError(f"no bench set in {folder}: give a folder of HR pictures, or one that holds HR/")
@@ -100,17 +98,25 @@ def bench_files(folder: Path) -> list[Path]:
 
 
 def bench_pairs(folder: Path, scale: int, *, lr: Path | None = None) -> dict[str, Pair]:
-    """Every picture of a set by name: its HR file, and its LR file in ``lr`` or ``folder/LRbicx{scale}``.
+    """The files of every picture of a set, by the picture's name.
 
-    An LR file is called ``NAMEx{scale}`` or ``NAME``, in any picture format; without a folder of LR there is none.
-    A picture is called after its file without the ending, with it when two of the set would be called the same.
-    Raises :class:`UsageError` when the set or ``lr`` is missing, :class:`PictureError` when one LR file is.
+    A picture is named after its file without the ending, or with it if two pictures of the set would share a name. An
+    LR file is called `NAMEx{scale}` or `NAME`, in any picture format.
+
+    Args:
+        folder: The set.
+        scale: The scale of the LR pictures.
+        lr: The folder of LR pictures; default `folder/LRbicx{scale}`, which may be missing.
+
+    Raises:
+        UsageError: The set or `lr` is missing.
+        PictureError: An LR picture is missing.
     """
     files = bench_files(folder)
     if lr and not lr.is_dir():
-        raise UsageError(f"no LR pictures in {lr}: give a folder that holds NAMEx{scale} or NAME for every HR picture")
-    whole = len({path.stem for path in files}) < len(files)
-    names = [path.name if whole else path.stem for path in files]
+        raise UsageError(f"no LR pictures in {lr}: give a folder with NAMEx{scale} or NAME for every HR picture")
+    ambiguous = len({path.stem for path in files}) < len(files)
+    names = [path.name if ambiguous else path.stem for path in files]
     low = lr or folder / f"LRbicx{scale}"
     if not low.is_dir():
         return {name: (path, None) for name, path in zip(names, files, strict=True)}
@@ -125,18 +131,25 @@ def bench_pairs(folder: Path, scale: int, *, lr: Path | None = None) -> dict[str
 
 
 def bench_name(folder: Path) -> str:
-    """What a set is called: its folder's name, also when the folder given is its ``HR``."""
-    whole = folder.resolve()
-    return whole.parent.name if whole.name == "HR" else whole.name
+    """The name of a set: that of its folder, also if `folder` is its subfolder `HR`."""
+    resolved = folder.resolve()
+    return resolved.parent.name if resolved.name == "HR" else resolved.name
 
 
 def read_bench(
     folder: Path, scale: int, *, lr: Path | None = None, only: Collection[str] | None = None
 ) -> Iterator[BenchPicture]:
-    """The pictures of a set (of those named in ``only``) one by one, LR by :func:`bench_pairs` or made here.
+    """Read the pictures of a set one by one, with their LR pictures (see the protocol above).
 
-    Raises what :func:`bench_pairs` raises, and :class:`PictureError` for a damaged picture, one too small, or an LR of
-    another size than HR asks for.
+    Args:
+        folder: The set.
+        scale: The scale.
+        lr: A folder of LR pictures to use instead of the set's own.
+        only: Names of the pictures to read; default all.
+
+    Raises:
+        UsageError: As `bench_pairs`.
+        PictureError: As `bench_pairs`, or a picture is damaged or too small, or LR and HR do not match in size.
     """
     for name, (path, low) in bench_pairs(folder, scale, lr=lr).items():
         if only is not None and name not in only:
@@ -155,19 +168,55 @@ def read_bench(
 
 
 def measure(
-    methods: dict[str, Method],
+    methods: Mapping[str, Method],
+    folders: Sequence[Path],
+    protocol: Protocol,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[SetScore]:
+    """Score every method on several sets.
+
+    Args:
+        methods: By name.
+        folders: The sets.
+        protocol: The scale, and the channels measured.
+        on_progress: Called with the number of results scored and their total.
+
+    Returns:
+        The scores set by set, methods in order.
+
+    Raises:
+        UsageError: A set is missing, or a method upscales by another scale.
+        PictureError: A picture cannot be read or measured.
+    """
+    tick = counted(on_progress, sum(len(bench_files(folder)) for folder in folders) * len(methods))
+    return [score for folder in folders for score in measure_set(methods, folder, protocol, on_scored=each(tick))]
+
+
+def measure_set(
+    methods: Mapping[str, Method],
     folder: Path,
     protocol: Protocol,
     *,
     lr: Path | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_scored: Callable[[], None] = ignore,
     on_result: OnResult | None = None,
 ) -> list[SetScore]:
-    """Score every method on one set; each picture is read once."""
+    """Score every method on one set; each picture is read once.
+
+    Args:
+        methods: By name.
+        folder: The set.
+        protocol: The scale, and the channels measured.
+        lr: A folder of LR pictures to use instead of the set's own.
+        on_scored: Called after every result.
+        on_result: Called with every result.
+
+    Raises:
+        UsageError, PictureError: As `measure`.
+    """
     scores: dict[str, list[PictureScore]] = {name: [] for name in methods}
     grey: list[str] = []
-    total = len(bench_files(folder)) * len(methods)
-    done = 0
     for picture in read_bench(folder, protocol.scale, lr=lr):
         if picture.grey:
             grey.append(picture.name)
@@ -176,9 +225,7 @@ def measure(
             scores[name].append(_score(picture, name, result, protocol))
             if on_result:
                 on_result(name, picture, result)
-            done += 1
-            if on_progress:
-                on_progress(done, total)
+            on_scored()
     return [
         SetScore(network=name, bench=bench_name(folder), scale=protocol.scale, pictures=tuple(rows), grey=tuple(grey))
         for name, rows in scores.items()
@@ -186,17 +233,17 @@ def measure(
 
 
 def finite(psnr: float) -> float | None:
-    """A PSNR as JSON holds it, which has no infinity: that of equal pictures is null."""
+    """A PSNR for JSON, which has no infinity: `None` (null) for equal pictures."""
     return psnr if math.isfinite(psnr) else None
 
 
 def bicubic(scale: int) -> Method:
-    """The field's zero line: MATLAB-compatible bicubic."""
+    """The baseline of the field: MATLAB-compatible bicubic."""
     return lambda lr: imresize(lr, scale)
 
 
 def lanczos(scale: int) -> Method:
-    """The other zero line: Lanczos with three lobes, as MATLAB's imresize has it."""
+    """A second baseline: Lanczos with three lobes, as in MATLAB's imresize."""
     return lambda lr: imresize(lr, scale, kernel="lanczos3")
 
 
@@ -208,8 +255,8 @@ def _score(picture: BenchPicture, method: str, result: Pixels, protocol: Protoco
     scale = protocol.scale
     if result.shape != picture.hr.shape:
         raise UsageError(
-            f"{method} made {result.shape[1]}x{result.shape[0]} of {picture.name} where x{scale} is "
-            f"{picture.hr.shape[1]}x{picture.hr.shape[0]}; give --scale the network's own"
+            f"{method} upscaled {picture.name} to {result.shape[1]}x{result.shape[0]}, but x{scale} needs "
+            f"{picture.hr.shape[1]}x{picture.hr.shape[0]}; give the network's scale with --scale"
         )
     psnr, ssim = METRICS[protocol.channels]
     try:

@@ -1,9 +1,7 @@
-"""Scores that were measured before, found again by what they depend on.
+"""A cache of scores, keyed by everything they depend on.
 
-Public names: :func:`entry_key`, :func:`load_entry`, :func:`store_entry`, :func:`entries_folder`, :data:`MEASURING`.
-
-An entry is called after the SHA-256 of all that could change it: protocol, the bytes of the set and of the network,
-the engine and its version. It holds the scores of one network on one set. Nothing is lost with the folder.
+The name of an entry is the SHA-256 of the protocol, the bytes of the set and of the network, the engine and its
+version. An entry holds the scores of one network on one set. The cache folder can be deleted at any time.
 """
 
 import hashlib
@@ -19,12 +17,13 @@ from mafdn._support.cache import cache_folder
 from mafdn._version import __version__
 from mafdn.errors import PictureError
 from mafdn.evaluation.benchset import Pair, PictureScore, Protocol, SetScore, finite
-from mafdn.evaluation.methods import Means, engine_label, engine_name, find_network
-from mafdn.inference.engines import settled
+from mafdn.evaluation.methods import engine_label, find_network, reproducible_options
+from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
+from mafdn.inference.options import EngineOptions
 
 MEASURING = 4
-"""Raised whenever the same files give other scores than before: it makes all older entries void."""
+"""Version of the measurement; raise it whenever the same files give other scores, which invalidates all entries."""
 
 
 def entries_folder() -> Path:
@@ -32,24 +31,34 @@ def entries_folder() -> Path:
     return cache_folder("evaluate")
 
 
-def entry_key(network: str, set_digest: str, protocol: Protocol, means: Means | None = None) -> str:
-    """The name of the entry of ``network`` (as :func:`find_network` takes it) on a set by :func:`digest_of_set`."""
-    means = means or Means()
+def entry_key(network: str, set_digest: str, protocol: Protocol, options: EngineOptions | None = None) -> str:
+    """The name of the entry of a network on a set.
+
+    Args:
+        network: A name as in `mafdn.weights.resolve`.
+        set_digest: The set's digest, from `digest_of_set`.
+        protocol: What is measured.
+        options: The engine, as for `mafdn.evaluation.methods.open_method`.
+    """
     path = find_network(network, scale=protocol.scale)
-    if path is None:  # not a network: self-ensemble does not concern it
+    if path is None:  # a baseline, which self-ensemble does not change
         who, protocol = [network], replace(protocol, self_ensemble=False)
     else:
-        label, name = engine_label(path, means), engine_name(path, means)
-        path, precision = settled(path, name=name, device=means.device, precision=means.precision)
+        label, options = engine_label(path, options), reproducible_options(path, options)
+        path, precision = resolve_model(path, options)
         # The engine is in its label.
-        how = asdict(means) | {"engine": "", "threads": None, "precision": precision}
+        how = asdict(options) | {"engine": "", "threads": None, "precision": precision}
         who = [label, how, network_digest(path)]
     parts = [MEASURING, __version__, asdict(protocol), set_digest, who]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of_set(pairs: Iterable[Pair]) -> str:
-    """The SHA-256 over names and bytes of a set's files; raises :class:`PictureError` when one cannot be read."""
+    """The SHA-256 of the names and bytes of a set's files.
+
+    Raises:
+        PictureError: A file cannot be read.
+    """
     parts: list[list[str]] = []
     for path in (path for pair in pairs for path in pair):
         if path and not path.is_file():
@@ -57,12 +66,12 @@ def digest_of_set(pairs: Iterable[Pair]) -> str:
         try:
             parts.append([path.name, sha256(path)] if path else [])
         except OSError as error:
-            raise PictureError(f"cannot read {path}: {error.strerror or error}") from None
+            raise PictureError.from_os_error(f"cannot read {path}", error) from None
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def load_entry(key: str, blank: SetScore) -> SetScore | None:
-    """``blank`` with the scores of an entry; ``None`` when there is none, or none that is whole."""
+    """`blank` with the scores of an entry; `None` if it is missing or damaged."""
     try:
         entry: dict[str, Any] = json.loads((entries_folder() / f"{key}.json").read_text("utf-8"))
         pictures = tuple(
@@ -76,7 +85,7 @@ def load_entry(key: str, blank: SetScore) -> SetScore | None:
 
 
 def store_entry(key: str, score: SetScore) -> None:
-    """Write an entry whole or not at all. Errors are the system's own."""
+    """Write an entry atomically; raises `OSError`."""
     folder = entries_folder()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [asdict(p) | {"psnr": finite(p.psnr)} for p in score.pictures]
@@ -88,5 +97,5 @@ def _float(value: object, *, none: float | None = None) -> float:
     if value is None and none is not None:
         return none
     if not isinstance(value, float):
-        raise TypeError(f"{value!r} is no score")
+        raise TypeError(f"{value!r} is not a score")
     return value

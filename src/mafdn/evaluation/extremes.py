@@ -1,7 +1,4 @@
-"""The pictures on which a network does best and worst, as a strip.
-
-Public names: :func:`draw_extremes`.
-"""
+"""Draw the pictures on which a network does best and worst as a strip."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +6,11 @@ from pathlib import Path
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Protocol, SetScore
 from mafdn.evaluation.paired import Gain, gains
-from mafdn.evaluation.scoring import named, results
-from mafdn.evaluation.strips import StripPicture, draw_strip, telling_crop
+from mafdn.evaluation.scoring import label_networks, upscale_pictures
+from mafdn.evaluation.strips import StripPicture, draw_strip, most_different_crop
 
 ROWS = 3
-"""Pictures of either kind; fewer when there are not six."""
+"""Pictures in each group; fewer if there are fewer than six in all."""
 
 
 def draw_extremes(
@@ -28,21 +25,34 @@ def draw_extremes(
     labels: Sequence[str] | None = None,
     lr: Path | None = None,
 ) -> None:
-    """Draw the pictures that ``network`` improves least and most over ``reference`` as a strip of all networks.
+    """Draw the pictures on which `network` gains least and most over `reference`, by all networks.
 
-    The crops are where it is most behind in the former, most ahead in the latter. ``scores`` are what :func:`evaluate`
-    gave for ``networks``, ``benches`` and ``protocol``; the few pictures are upscaled again. ``labels`` are what the
-    networks are called in the strip, where that is not their names in ``scores``. Raises
-    :class:`UsageError` when no picture can be compared, and what :func:`results` and :func:`draw_strip` raise.
+    The crops are where it is most behind in the former, and most ahead in the latter. These few pictures are upscaled
+    again.
+
+    Args:
+        scores: What `mafdn.evaluation.scoring.evaluate` returned for `networks`, `benches` and `protocol`.
+        networks: Names as in `mafdn.weights.resolve`.
+        benches: Folders of bench sets.
+        protocol: What was measured.
+        output: The PNG file, which is replaced.
+        reference: The label of the network to compare with, as in `scores`.
+        network: The label of the network compared, as in `scores`.
+        labels: Other names for `networks` in the strip.
+        lr: The folder of LR pictures, for a single set.
+
+    Raises:
+        UsageError: No picture can be compared.
+        MafdnError: A network or picture cannot be read, or `output` cannot be written.
     """
     ranked = gains(scores, reference=reference, network=network)
     if not ranked:
-        raise UsageError(f"there is no picture to draw on which {network} and {reference} can be compared")
+        raise UsageError(f"{network} and {reference} cannot be compared on any picture, so there is nothing to draw")
     half = min(ROWS, len(ranked) // 2)
     worst, best = ranked[:half], ranked[half:][: -ROWS - 1 : -1]
     behind, ahead = (network, reference), (reference, network)
     rows: dict[Gain, StripPicture] = {}
-    names = named(networks, protocol)
+    names = label_networks(networks, protocol)
     shown = dict(zip(names, labels or names, strict=True))
     for number, folder in enumerate(benches):
         wanted = {
@@ -53,7 +63,7 @@ def draw_extremes(
         }
         of_set = scores[number * len(names) : (number + 1) * len(names)]
         psnr = {(s.network, p.name): p.psnr for s in of_set for p in s.pictures}
-        for picture, made in results(names, folder, wanted, protocol, lr=lr) if wanted else ():
+        for picture, made in upscale_pictures(names, folder, wanted, protocol, lr=lr) if wanted else ():
             gain, (worse, better) = wanted[picture.name]
             rows[gain] = StripPicture(
                 name=f"{of_set[0].bench} / {picture.name}",
@@ -61,7 +71,7 @@ def draw_extremes(
                 hr=picture.hr,
                 results={shown[name]: result for name, result in made.items()},
                 psnr={shown[name]: psnr[name, picture.name] for name in made},
-                place=telling_crop(picture.hr, made[worse], made[better], border=protocol.scale),
+                place=most_different_crop(picture.hr, made[worse], made[better], border=protocol.scale),
             )
     channels = "luma" if protocol.channels == "luma" else "RGB"
     draw_strip(

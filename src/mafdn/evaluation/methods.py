@@ -1,114 +1,108 @@
-"""Networks as methods that a bench set can be measured with.
+"""Networks as methods: functions that upscale an 8-bit picture, to be measured on bench sets.
 
-Public names: :func:`find_network`, :func:`network_label`, :func:`engine_name`, :func:`engine_label`,
-:func:`open_method`, :class:`Means`, :data:`ZERO_LINES`.
+A network is named as in `mafdn.weights.resolve`. Figures must not depend on which engine is fastest on a machine, so
+`auto` has a rule of its own here (`reproducible_options`): ONNX files are measured with the first installed engine on
+the CPU, weights files and runs always with torch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mafdn._support.machine import installed_version
-from mafdn.errors import MissingPackageError, UsageError, WeightsError
+from mafdn.errors import MissingPackageError, UsageError
 from mafdn.evaluation.benchset import Method, Pixels, bicubic, lanczos
-from mafdn.inference import Engine, open_engine, preferred_engine, require_scale, upscale
+from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, require_scale, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
-from mafdn.weights.shipped import shipped
+from mafdn.weights.resolve import resolve
 
-WHOLE = 65_536
-"""The tile of a network that sees other things in tiles: it is measured on whole pictures."""
-ZERO_LINES: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos": lanczos}
-"""Methods that are no networks, by name."""
-SHIPPED = "mafdn"
-"""The name of what ships at the scale asked for."""
+WHOLE_TILE = 65_536
+"""Side of a tile, in pixels, that no picture of a bench set exceeds."""
+BASELINE_METHODS: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos": lanczos}
+"""The method of each of `mafdn.weights.resolve.BASELINES`, from the scale."""
 TORCH_FILES = (".safetensors", ".pth")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Means:
-    """What ONNX files are run with; an empty engine is the first that is installed. Weights files are run by torch."""
-
-    engine: str = ""
-    device: str = "cpu"
-    threads: int | None = None
-    precision: str = "fp32"
-
-
 def find_network(network: str, *, scale: int) -> Path | None:
-    """The file of ``network``: of ``mafdn`` what ships, of a zero line none, else the path it is.
+    """The file in which `network` is measured; `None` for a baseline.
 
-    Raises :class:`UsageError` for an unknown name and :class:`WeightsError` when there is no such file.
+    Raises:
+        UsageError: The name is unknown, of another scale, or of an architecture without weights.
+        WeightsError: The file is missing.
     """
-    if network in ZERO_LINES:
+    source = resolve(network, scale=scale)
+    if source.kind == "baseline":
         return None
-    if network == SHIPPED:
-        return shipped(scale, ".onnx")
-    path = Path(network)
-    if not path.suffix and not path.exists():
-        names = ", ".join([SHIPPED, *ZERO_LINES])
-        raise UsageError(f"unknown network {network!r}; there are {names}, and files (.safetensors, .pth, .onnx)")
-    if not path.is_file():
-        raise WeightsError(f"cannot read {path}: {'not a regular file' if path.exists() else 'no such file'}")
-    return path
+    if source.kind == "architecture":
+        raise UsageError(
+            f"{network} has no weights here, so nothing can be measured; give a weights file, or see its costs "
+            f"with 'mafdn count --network {network}'"
+        )
+    return source.file()
 
 
 def network_label(network: str, *, scale: int) -> str:
-    """What ``network`` is called: a zero line by its name, a file without its ending."""
-    path = find_network(network, scale=scale)
-    return path.stem if path else network
+    """The name of `network` in tables: a file without its ending, a run by its folder, a baseline by its name."""
+    return resolve(network, scale=scale).stem
 
 
-def engine_name(path: Path, means: Means | None = None) -> str:
-    """What :func:`open_method` runs ``path`` with; raises :class:`MissingPackageError` where there is none."""
-    return "torch" if path.suffix in TORCH_FILES else (means and means.engine) or preferred_engine()
+def reproducible_options(path: Path, options: EngineOptions | None = None) -> EngineOptions:
+    """`options` for the network in `path`, with `auto` replaced by the rule at the top of this module.
+
+    Raises:
+        MissingPackageError: No engine is installed.
+    """
+    options = options or EngineOptions()
+    if path.suffix in TORCH_FILES:
+        engine = "torch"
+    else:
+        engine = preferred_engine() if options.engine == "auto" else options.engine
+    return replace(options, engine=engine, device="cpu" if options.device == "auto" else options.device)
 
 
-def engine_label(path: Path, means: Means | None = None) -> str:
-    """Name and version of what :func:`open_method` runs ``path`` with, without importing it."""
-    try:
-        name = engine_name(path, means)
-    except MissingPackageError:
-        return "none"  # opening the network will tell
+def engine_label(path: Path, options: EngineOptions | None = None) -> str:
+    """Name and version of the engine that `open_method` uses for `path`, without importing it."""
+    name = reproducible_options(path, options).engine
     return f"{name} {installed_version(name)}"
 
 
 def open_method(
-    network: str, *, scale: int, self_ensemble: bool = False, means: Means | None = None
+    network: str, *, scale: int, self_ensemble: bool = False, options: EngineOptions | None = None
 ) -> tuple[str, Method]:
-    """The label and method of ``network``: ``bicubic``, ``lanczos``, ``mafdn`` (the shipped weights) or a file.
+    """Open a network for measuring.
 
-    A ``.safetensors`` or ``.pth`` file is run by torch, any other is taken for an ONNX file. ``self_ensemble`` does
-    nothing to methods that are no networks. Raises what :func:`find_network` raises, :class:`UsageError` when the file
-    upscales by another factor, :class:`WeightsError` when it is unusable, :class:`MissingPackageError` when it needs
-    torch and there is none.
+    Args:
+        network: A name as in `mafdn.weights.resolve`.
+        scale: The scale of the task.
+        self_ensemble: Average the results of eight orientations; no effect on baselines.
+        options: The engine for ONNX files; see `reproducible_options`.
+
+    Returns:
+        The network's label, and its method.
+
+    Raises:
+        UsageError: As `find_network`, or the file upscales by another factor.
+        WeightsError: As `find_network`, or the file is unusable.
+        MissingPackageError: The engine is not installed.
     """
+    label = network_label(network, scale=scale)
     path = find_network(network, scale=scale)
     if path is None:
-        return network, ZERO_LINES[network](scale)
-    engine = _open(path, means or Means())
+        return label, BASELINE_METHODS[network](scale)
+    engine = _open(path, reproducible_options(path, options))
     require_scale(engine, path, scale)
     if self_ensemble:
-        return path.stem, lambda lr: ensemble(engine, lr)
-    tile = None if engine.stencil else WHOLE  # what ships is measured as it is used
-    return path.stem, lambda lr: upscale(engine, lr, tile=tile)
-
-
-def _open(path: Path, means: Means) -> Engine:
-    name = engine_name(path, means)
-    try:
-        return open_engine(path, name=name, device=means.device, threads=means.threads, precision=means.precision)
-    except MissingPackageError:
-        if name != "torch":
-            raise
-        raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None
+        return label, lambda lr: ensemble(engine, lr)
+    tile = None if engine.stencil else WHOLE_TILE  # in tiles, a network without held gates gives another result
+    return label, lambda lr: upscale(engine, lr, tile=tile)
 
 
 def ensemble(engine: Engine, lr: Pixels) -> Pixels:
-    """The mean of an engine's eight results on the flips and turns of ``lr`` (H, W, 3), turned back.
+    """The mean of an engine's results on the eight flips and rotations of `lr` (H, W, 3), turned back.
 
-    Only the mean is clipped and rounded, as EDSR, which brought the method to the field, has it.
+    Only the mean is clipped and rounded, as in EDSR, which introduced the method to the field.
     """
     unit = lr.astype(np.float32) / np.float32(255)
     total = np.zeros((lr.shape[0] * engine.scale, lr.shape[1] * engine.scale, 3), np.float32)
@@ -116,3 +110,12 @@ def ensemble(engine: Engine, lr: Pixels) -> Pixels:
         turned = orient(unit, turns, mirror).transpose(2, 0, 1)[None]
         total += orient_back(engine.run(np.ascontiguousarray(turned))[0].transpose(1, 2, 0), turns, mirror)
     return np.rint(np.clip(total / len(ORIENTATIONS), 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def _open(path: Path, options: EngineOptions) -> Engine:
+    try:
+        return open_engine(path, options)
+    except MissingPackageError:
+        if options.engine != "torch":
+            raise
+        raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None

@@ -1,7 +1,4 @@
-"""What a measurement leaves behind: JSON, CSV and pictures.
-
-Public names: :func:`report`, :func:`score_entry`, :func:`check_target`, :func:`write_csv`, :class:`ResultFolder`.
-"""
+"""Outputs of a measurement: JSON, CSV and pictures."""
 
 import csv
 import re
@@ -21,13 +18,13 @@ from mafdn.pictures.writing import reserve
 
 COLUMNS = ("network", "bench", "scale", "channels", "picture", "psnr", "ssim")
 MEAN = "mean"
-"""What the row of a set's means has for a picture."""
+"""Name in the column `picture` of the row with the means of a set."""
 
 
 def report(
     protocol: Protocol, scores: Iterable[SetScore], differences: Iterable[Difference], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """A measurement as JSON holds it."""
+    """A measurement in the form that is written as JSON."""
     return {
         "protocol": asdict(protocol),
         "scores": [score_entry(score) for score in scores],
@@ -37,7 +34,7 @@ def report(
 
 
 def score_entry(score: SetScore) -> dict[str, Any]:
-    """A set's scores as JSON holds them."""
+    """The scores of a set in the form that is written as JSON."""
     return {
         "network": score.network,
         "bench": score.bench,
@@ -48,8 +45,8 @@ def score_entry(score: SetScore) -> dict[str, Any]:
 
 
 def check_target(path: Path, suffix: str) -> None:
-    """Raise :class:`UsageError` when ``path`` cannot be written or does not end in ``suffix``: before any measuring."""
-    if path.suffix != suffix:  # a slip should not cost a file of weights
+    """Raise `UsageError` if `path` cannot be written or does not end in `suffix`; to be called before any work."""
+    if path.suffix != suffix:  # a typo must not overwrite a weights file
         raise UsageError(f"cannot write {path}: the name must end in {suffix}")
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder")
@@ -58,9 +55,12 @@ def check_target(path: Path, suffix: str) -> None:
 
 
 def write_csv(path: Path, protocol: Protocol, scores: Iterable[SetScore]) -> None:
-    """A row per network, set and picture, and one for each set's means; an infinite PSNR is ``inf``.
+    """Write a row per network, set and picture, and one for the means of each set; an infinite PSNR is `inf`.
 
-    Replaces what is at ``path``; raises :class:`MafdnError` when it cannot be written.
+    An existing file is replaced.
+
+    Raises:
+        MafdnError: `path` cannot be written.
     """
     try:
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -71,11 +71,11 @@ def write_csv(path: Path, protocol: Protocol, scores: Iterable[SetScore]) -> Non
                 writer.writerows((*start, p.name, p.psnr, p.ssim) for p in score.pictures)
                 writer.writerow((*start, MEAN, score.psnr, score.ssim))
     except OSError as error:
-        raise MafdnError(f"cannot write {path}: {error.strerror or error}") from None
+        raise MafdnError.from_os_error(f"cannot write {path}", error) from None
 
 
 class ResultFolder:
-    """A folder that gets every result as ``NETWORK/SET/x{scale}/PICTURE.png``; no two share a name."""
+    """A folder for results, `NETWORK/SET/x{scale}/PICTURE.png`; names never collide."""
 
     def __init__(self, folder: Path, protocol: Protocol) -> None:
         self._folder = folder
@@ -83,19 +83,24 @@ class ResultFolder:
         self._taken: dict[str, str] = {}
 
     def save(self, bench: str, network: str, picture: BenchPicture, result: Pixels) -> None:
-        """Write ``result`` (H, W, 3) uint8, in the place of an older one; raises :class:`PictureError`."""
+        """Write `result` (H, W, 3) uint8, over an older one.
+
+        Raises:
+            PictureError: The picture cannot be written.
+            MafdnError: Its folder cannot be made.
+        """
         place = self._folder / self._part(network) / self._part(bench) / f"x{self._scale}"
         path = place / f"{picture.name}.png"
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MafdnError(f"cannot write {path}: {error.strerror or error}") from None
+            raise MafdnError.from_os_error(f"cannot write {path}", error) from None
         png = FORMATS["PNG"]
         with reserve(path, overwrite=True) as temporary:
             save_picture(Picture(planes=result, format=png), temporary, png, report_as=path)
 
     def _part(self, name: str) -> str:
-        """A name as one part of a path: that of a network or a set may be a whole path itself."""
+        """A name as one part of a path; the name of a network or a set may be a path itself."""
         part = re.sub(r"[^\w.+-]+", "_", name).strip("_.") or "_"
         while self._taken.setdefault(part, name) != name:
             part += "_"

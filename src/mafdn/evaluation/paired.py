@@ -1,9 +1,7 @@
-"""Two networks on the same pictures: how much better one is, and how sure that is.
-
-Public names: :class:`Interval`, :class:`Difference`, :class:`Gain`, :func:`differences`, :func:`gains`.
+"""Paired comparison of two networks on the same pictures, with bootstrap intervals.
 
 Pictures differ far more from each other than networks do, so networks are compared picture by picture. The interval is
-the bootstrap's: the spread of the mean when the pictures are drawn anew, with replacement, ten thousand times.
+that of the bootstrap: the spread of the mean over ten thousand resamples of the pictures, drawn with replacement.
 """
 
 import math
@@ -16,14 +14,15 @@ from mafdn.evaluation.benchset import PictureScore, SetScore
 
 RESAMPLES = 10_000
 SLAB = 500
-"""Resamples drawn at once: bounds the memory, whatever the number of pictures."""
+"""Resamples drawn at once, which bounds the memory."""
 PERCENT = (2.5, 97.5)
+"""Percentiles at the ends of an interval."""
 SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean and the ends of its 95 % interval."""
+    """A mean and its 95 % interval."""
 
     mean: float
     low: float
@@ -32,25 +31,25 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """``network`` less ``reference`` on a set, or with ``bench`` None over the pictures of all sets."""
+    """`network` minus `reference` on a set, or over the pictures of all sets if `bench` is `None`."""
 
     network: str
     reference: str
     bench: str | None
     psnr: Interval | None
-    """In dB; None when no picture is left to compare."""
+    """In dB; `None` if no picture can be compared."""
     ssim: Interval | None
     improved: int
-    """Pictures of a higher PSNR."""
+    """Number of pictures with a higher PSNR."""
     pictures: int
-    """Pictures compared."""
+    """Number of pictures compared."""
     left_out: tuple[str, ...]
-    """Pictures that one of the two restored without any error: an infinite PSNR has no difference."""
+    """Pictures that one of the two restored perfectly: an infinite PSNR has no difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """What one picture gained in PSNR, in dB: ``bench`` is the place of its set among the sets measured."""
+    """The gain of one picture in PSNR, in dB; `bench` is the index of its set."""
 
     bench: int
     picture: str
@@ -58,7 +57,7 @@ class Gain:
 
 
 def differences(scores: Sequence[SetScore], *, reference: str, networks: Sequence[str]) -> list[Difference]:
-    """Each of ``networks`` against ``reference`` on every set, and over all of them when there are several."""
+    """Compare each of `networks` with `reference` on every set, and over all sets if there are several."""
     benches = list(dict.fromkeys(score.bench for score in scores))
     found = {(score.network, score.bench): score for score in scores}
     results: list[Difference] = []
@@ -74,7 +73,7 @@ def differences(scores: Sequence[SetScore], *, reference: str, networks: Sequenc
 
 
 def gains(scores: Sequence[SetScore], *, reference: str, network: str) -> list[Gain]:
-    """What every picture of every set gained, the largest loss first; without those that cannot be compared."""
+    """The gain of every picture of every set that can be compared, the largest loss first."""
     before = [score for score in scores if score.network == reference]
     after = [score for score in scores if score.network == network]
     found = [
@@ -115,7 +114,7 @@ def _difference(network: str, reference: str, bench: str | None, rows: Sequence[
 
 
 def _intervals(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[Interval]:
-    """Mean and percentile interval of each column of (pictures, columns); the columns share their resamples."""
+    """Mean and interval of each column of (pictures, columns); the columns share their resamples."""
     rng = np.random.default_rng(SEED)
     count = len(values)
     means = np.concatenate([values[rng.integers(count, size=(SLAB, count))].mean(1) for _ in range(RESAMPLES // SLAB)])

@@ -1,7 +1,4 @@
-"""The one way to measure networks on bench sets: named, opened only when needed, and not measured twice.
-
-Public names: :func:`evaluate`, :func:`named`, :func:`results`.
-"""
+"""Evaluate networks on bench sets: named, opened only if needed, and never measured twice."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,21 +15,23 @@ from mafdn.evaluation.benchset import (
     SetScore,
     bench_name,
     bench_pairs,
-    measure,
+    measure_set,
     read_bench,
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
-from mafdn.evaluation.methods import ZERO_LINES, Means, network_label, open_method
+from mafdn.evaluation.methods import network_label, open_method
+from mafdn.inference.options import EngineOptions
+from mafdn.weights.resolve import BASELINES
 
 OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
-"""Called with the names of set and network, a picture and what the network made of its LR."""
-SHOWN = 3
-"""Names that a note spells out."""
+"""Called with the name of a set, the label of a network, a picture and the network's result for its LR."""
+NAMES_IN_NOTE = 3
+"""Pictures that a note lists by name; the others are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """One set: the key of every network's entry, and the scores that are known."""
+    """One set: the cache key of every network, by label, and the scores that are known."""
 
     folder: Path
     bench: str
@@ -42,7 +41,7 @@ class _Work:
 
     @property
     def missing(self) -> list[str]:
-        return [name for name in self.keys if name not in self.known]
+        return [label for label in self.keys if label not in self.known]
 
 
 def evaluate(
@@ -50,120 +49,141 @@ def evaluate(
     benches: Sequence[Path],
     protocol: Protocol,
     *,
-    means: Means | None = None,
+    options: EngineOptions | None = None,
     lr: Path | None = None,
     fresh: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
     on_result: OnSetResult | None = None,
 ) -> list[SetScore]:
-    """The scores of ``networks`` (as :func:`find_network` takes them) on every set, set by set, networks in order.
+    """The scores of networks on bench sets. All arguments are checked before anything is measured.
 
-    Scores that were measured before are taken from the cache unless ``fresh`` or ``on_result`` asks to measure; what is
-    measured is stored. ``lr`` is the folder of LR pictures for a single set. ``on_note`` gets what a reader of the
-    scores should know, a sentence each. What is missing, unknown or of another scale is told before any measuring;
-    raises what :func:`measure` and :func:`open_method` raise. ``means`` are what networks are run with.
+    Args:
+        networks: Names as in `mafdn.weights.resolve`.
+        benches: Folders of bench sets.
+        protocol: What is measured.
+        options: The engine for ONNX files; by default the first installed one on the CPU
+            (`mafdn.evaluation.methods.reproducible_options`).
+        lr: The folder of LR pictures, for a single set.
+        fresh: Ignore cached scores.
+        on_progress: Called with the number of results scored and their total; not called for cached scores.
+        on_note: Called with each remark that a reader of the scores should know, a sentence.
+        on_result: Called with every result; implies `fresh`.
+
+    Returns:
+        The scores set by set, networks in order.
+
+    Raises:
+        UsageError: A set is missing or listed twice, or a network is unknown or of another scale.
+        WeightsError: A network cannot be opened.
+        PictureError: A picture cannot be read or measured.
+        MissingPackageError: An engine is not installed.
     """
     if lr and len(benches) > 1:
         raise UsageError("a folder of LR pictures belongs to one bench set; give one")
-    names = named(networks, protocol)
+    labels = label_networks(networks, protocol)
     plan = [
-        _plan(folder, bench, names, protocol, means, lr=lr, cached=not fresh and on_result is None)
+        _plan(folder, bench, labels, protocol, options, lr=lr, cached=not fresh and on_result is None)
         for folder, bench in zip(benches, _bench_names(benches), strict=True)
     ]
-    wanted = {name for work in plan for name in work.missing}
-    methods = {name: _method(network, protocol, means) for name, network in names.items() if name in wanted}
+    needed = {label for work in plan for label in work.missing}
+    methods = {label: _method(network, protocol, options) for label, network in labels.items() if label in needed}
     tick = counted(on_progress, sum(len(work.pictures) * len(work.missing) for work in plan))
-    unwritable = ""
+    cache_error = ""
     for work in plan:
-        missing = {name: methods[name] for name in work.missing}
+        missing = {label: methods[label] for label in work.missing}
         if not missing:
             continue
-        told = partial(on_result, work.bench) if on_result else None
-        for score in measure(missing, work.folder, protocol, lr=lr, on_progress=each(tick), on_result=told):
+        on_bench_result = partial(on_result, work.bench) if on_result else None
+        for score in measure_set(
+            missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result
+        ):
             work.known[score.network] = replace(score, bench=work.bench)
             try:
                 store_entry(work.keys[score.network], score)
             except OSError as error:
-                unwritable = f"scores could not be kept for the next time: {error}"
-    scores = [work.known[name] for work in plan for name in names]
+                cache_error = f"scores could not be cached: {error}"
+    scores = [work.known[label] for work in plan for label in labels]
     if on_note:
-        for note in filter(None, (_grey(scores), unwritable)):
+        for note in filter(None, (_grey_note(scores), cache_error)):
             on_note(note)
     return scores
 
 
-def named(networks: Sequence[str], protocol: Protocol) -> dict[str, str]:
-    """``networks`` by what tables call them, with "+" for self-ensemble; of two with one name, the second by its path.
+def label_networks(networks: Sequence[str], protocol: Protocol) -> dict[str, str]:
+    """`networks` by their labels in tables, each once, with "+" for self-ensemble.
 
-    Raises what :func:`find_network` raises.
+    If two networks share a label, the second is labeled by its path.
+
+    Raises:
+        UsageError: A name is unknown.
+        WeightsError: A file is missing.
     """
-    names: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for network in dict.fromkeys(networks):
         label = network_label(network, scale=protocol.scale)
-        plus = "+" if protocol.self_ensemble and network not in ZERO_LINES else ""
+        plus = "+" if protocol.self_ensemble and network not in BASELINES else ""
         choices = (choice + plus for choice in (label, network, str(Path(network).resolve())))
-        names[next(choice for choice in choices if choice not in names)] = network
-    return names
+        labels[next(choice for choice in choices if choice not in labels)] = network
+    return labels
 
 
-def results(
-    names: dict[str, str],
+def upscale_pictures(
+    labels: dict[str, str],
     bench: Path,
     pictures: Collection[str],
     protocol: Protocol,
     *,
     lr: Path | None = None,
 ) -> Iterator[tuple[BenchPicture, dict[str, Pixels]]]:
-    """Some pictures of a set, and what each network of ``names`` (by :func:`named`) makes of them."""
-    methods = {name: _method(network, protocol) for name, network in names.items()}
+    """Some pictures of a set, and the result of each network (`labels` from `label_networks`)."""
+    methods = {label: _method(network, protocol) for label, network in labels.items()}
     for picture in read_bench(bench, protocol.scale, lr=lr, only=pictures):
-        yield picture, {name: method(picture.lr) for name, method in methods.items()}
+        yield picture, {label: method(picture.lr) for label, method in methods.items()}
 
 
-def _method(network: str, protocol: Protocol, means: Means | None = None) -> Method:
-    return open_method(network, scale=protocol.scale, self_ensemble=protocol.self_ensemble, means=means)[1]
+def _method(network: str, protocol: Protocol, options: EngineOptions | None = None) -> Method:
+    return open_method(network, scale=protocol.scale, self_ensemble=protocol.self_ensemble, options=options)[1]
 
 
 def _plan(
     folder: Path,
     bench: str,
-    names: dict[str, str],
+    labels: dict[str, str],
     protocol: Protocol,
-    means: Means | None,
+    options: EngineOptions | None,
     *,
     lr: Path | None,
     cached: bool,
 ) -> _Work:
     pairs = bench_pairs(folder, protocol.scale, lr=lr)
     digest = digest_of_set(pairs.values())
-    keys = {name: entry_key(network, digest, protocol, means) for name, network in names.items()}
+    keys = {label: entry_key(network, digest, protocol, options) for label, network in labels.items()}
     work = _Work(folder=folder, bench=bench, pictures=tuple(pairs), keys=keys)
-    for name, key in keys.items() if cached else ():
-        blank = SetScore(network=name, bench=bench, scale=protocol.scale, pictures=())
+    for label, key in keys.items() if cached else ():
+        blank = SetScore(network=label, bench=bench, scale=protocol.scale, pictures=())
         found = load_entry(key, blank)
         if found and tuple(picture.name for picture in found.pictures) == work.pictures:
-            work.known[name] = found
+            work.known[label] = found
     return work
 
 
 def _bench_names(benches: Sequence[Path]) -> list[str]:
-    """Their names; of two sets with one name, the second goes by as much of its path as tells it apart."""
+    """Their names; if two share one, the second is named by the shortest distinct suffix of its path."""
     names: list[str] = []
     for number, folder in enumerate(benches):
-        whole = folder.resolve()
-        if whole in (other.resolve() for other in benches[:number]):
-            raise UsageError(f"{folder} is given twice; a bench set is measured once")
+        resolved = folder.resolve()
+        if resolved in (other.resolve() for other in benches[:number]):
+            raise UsageError(f"{folder} is listed twice; a bench set is measured once")
         name = bench_name(folder)
-        choices = (name, *("/".join(whole.parts[-n:]) for n in range(2, len(whole.parts) + 1)))
+        choices = (name, *("/".join(resolved.parts[-n:]) for n in range(2, len(resolved.parts) + 1)))
         names.append(next(choice for choice in choices if choice not in names))
     return names
 
 
-def _grey(scores: Sequence[SetScore]) -> str:
-    """What is said of grey pictures, if there are any."""
+def _grey_note(scores: Sequence[SetScore]) -> str:
     names = list(dict.fromkeys(f"{score.bench}/{name}" for score in scores for name in score.grey))
     if not names:
         return ""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"grey pictures were measured as RGB with three equal channels: {', '.join(names[:SHOWN])}{more}"
+    more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""
+    return f"grey pictures were measured as RGB with three equal channels: {', '.join(names[:NAMES_IN_NOTE])}{more}"

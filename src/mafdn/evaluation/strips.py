@@ -1,7 +1,4 @@
-"""Side-by-side strips: one crop of a picture by several methods, enlarged pixel by pixel.
-
-Public names: :class:`StripPicture`, :data:`Place`, :func:`draw_strip`, :func:`telling_crop`.
-"""
+"""Side-by-side strips: one crop of a picture by several methods, enlarged without interpolation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +12,17 @@ from mafdn.errors import MafdnError
 from mafdn.evaluation.benchset import Pixels
 from mafdn.pixels import imresize, luma
 
-# All lengths are in pixels of the strip, but for SIDE, which is in those of HR, and the sizes of letters, in points.
+# Lengths are in pixels of the strip, except SIDE (HR pixels) and font sizes (points).
 SIDE, CELL = 84, 252
-"""Sides of a crop as it is and as it is shown."""
+"""Side of a crop, and side of the cell that shows it."""
 GAP, MARGIN, HEADING, CAPTION, FOOTING = 8, 24, 44, 48, 12
 DPI = 100
 TITLE, LABEL, SMALL = 11.0, 8.5, 7.5
 LONGEST = 32
-"""Letters of a label that fit over a cell."""
+"""Characters of a label that fit under a cell."""
 INK, SOFT = "#1d1d1f", "#76767b"
 MARK = (230, 57, 70)
+"""RGB of the frame around the crop in the overview."""
 Place = tuple[slice, slice]
 """Rows and columns of a crop, in HR pixels."""
 
@@ -36,18 +34,18 @@ class StripPicture:
     name: str
     hr: Pixels
     results: Mapping[str, Pixels]
-    """What every method made of it, in the order of the strip."""
+    """The result of every method, in the order of the strip."""
     psnr: Mapping[str, float]
     """Each method's PSNR in dB on the whole picture."""
     place: Place
-    """The crop that is shown."""
+    """Rows and columns of the crop."""
     detail: str = ""
     """A second line under the name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Text:
-    """A line of text, its left end and base line in pixels from the top left."""
+    """A line of text; `x` and `y` are its left end and base line in pixels from the top left."""
 
     x: int
     y: int
@@ -58,11 +56,18 @@ class _Text:
 
 
 def draw_strip(groups: Mapping[str, Sequence[StripPicture]], output: Path, *, footing: str = "") -> None:
-    """Draw rows of crops under a heading per group, as PNG, in the place of what is at ``output``.
+    """Draw rows of crops, with a heading per group, as PNG.
 
-    A row shows the whole picture with the place of the crop, then the crop from HR and from every result; the highest
-    PSNR of a row is set bold. All rows have the same methods. Raises :class:`MafdnError` when ``output`` cannot be
-    written.
+    A row shows the whole picture with the place of the crop, then the crop from HR and from every result. The highest
+    PSNR of a row is bold.
+
+    Args:
+        groups: Rows by heading; all rows have the same methods.
+        output: The file, which is replaced.
+        footing: A line at the bottom.
+
+    Raises:
+        MafdnError: `output` cannot be written.
     """
     groups = {heading: pictures for heading, pictures in groups.items() if pictures}
     rows = sum(map(len, groups.values()))
@@ -82,10 +87,16 @@ def draw_strip(groups: Mapping[str, Sequence[StripPicture]], output: Path, *, fo
     _save(canvas, texts, output)
 
 
-def telling_crop(hr: Pixels, worse: Pixels, better: Pixels, *, border: int, side: int = SIDE) -> Place:
-    """The rows and columns of the square where ``better`` is nearest to ``hr``, against ``worse``, in squared luma.
+def most_different_crop(hr: Pixels, worse: Pixels, better: Pixels, *, border: int, side: int = SIDE) -> Place:
+    """The square in which `better` improves most over `worse`, in squared error of luma against `hr`.
 
-    ``border`` pixels of the edges, which are not measured, are left out where the picture is large enough.
+    Args:
+        hr, worse, better: (H, W, 3) uint8 of one size.
+        border: Pixels at the edges that are left out, because they are not measured, if the picture is large enough.
+        side: Side of the square; less if the picture is smaller.
+
+    Returns:
+        Rows and columns.
     """
     y = luma(hr)
     gain = (luma(worse) - y) ** 2 - (luma(better) - y) ** 2
@@ -99,32 +110,32 @@ def telling_crop(hr: Pixels, worse: Pixels, better: Pixels, *, border: int, side
 
 
 def _draw_row(canvas: Pixels, picture: StripPicture, top: int) -> list[_Text]:
-    """Put one row's pictures on the canvas; returns what is written under them."""
-    where, what = top + CELL + 16, top + CELL + 31
+    """Draw the pictures of one row on the canvas; returns the texts under them."""
+    first_line, second_line = top + CELL + 16, top + CELL + 31
     overview = _overview(picture.hr, picture.place)
-    _put(canvas, overview, top + CELL - len(overview), MARGIN)  # on its caption
+    _put(canvas, overview, top + CELL - len(overview), MARGIN)  # bottom aligned
     texts = [
-        _Text(x=MARGIN, y=where, text=_short(picture.name)),
-        _Text(x=MARGIN, y=what, text=picture.detail, size=SMALL, color=SOFT),
+        _Text(x=MARGIN, y=first_line, text=_short(picture.name)),
+        _Text(x=MARGIN, y=second_line, text=picture.detail, size=SMALL, color=SOFT),
     ]
     best = max(picture.psnr[name] for name in picture.results)
     for cell, (name, pixels) in enumerate({"HR": picture.hr, **picture.results}.items(), 1):
         left = MARGIN + cell * (CELL + GAP)
         _put(canvas, _enlarged(pixels[picture.place]), top, left)
-        texts.append(_Text(x=left, y=where, text=_short(name)))
+        texts.append(_Text(x=left, y=first_line, text=_short(name)))
         if name in picture.results:
             leads = picture.psnr[name] == best
             style = {"color": INK, "weight": "bold"} if leads else {"color": SOFT}
-            texts.append(_Text(x=left, y=what, text=f"{picture.psnr[name]:.2f} dB", size=SMALL, **style))
+            texts.append(_Text(x=left, y=second_line, text=f"{picture.psnr[name]:.2f} dB", size=SMALL, **style))
     return texts
 
 
 def _overview(hr: Pixels, place: Place) -> Pixels:
-    """The whole picture fitted into a cell, the crop's place framed."""
+    """The whole picture fitted into a cell, with a frame around the crop."""
     factor = CELL / max(hr.shape[:2])
     small = imresize(hr, shape=(max(round(hr.shape[0] * factor), 1), max(round(hr.shape[1] * factor), 1)))
     (top, bottom), (left, right) = ((round(s.start * factor), round(s.stop * factor) - 1) for s in place)
-    for grow, color in ((2, (255, 255, 255)), (0, MARK), (1, MARK)):  # white around, so that it shows on any ground
+    for grow, color in ((2, (255, 255, 255)), (0, MARK), (1, MARK)):  # a white outline shows on any background
         y0, y1 = max(top - grow, 0), min(bottom + grow, small.shape[0] - 1)
         x0, x1 = max(left - grow, 0), min(right + grow, small.shape[1] - 1)
         small[[y0, y1], x0 : x1 + 1] = color
@@ -133,7 +144,7 @@ def _overview(hr: Pixels, place: Place) -> Pixels:
 
 
 def _enlarged(crop: Pixels) -> Pixels:
-    """Every pixel as a square of whole pixels."""
+    """The crop with every pixel repeated to a square."""
     zoom = max(CELL // max(crop.shape[:2]), 1)
     return crop.repeat(zoom, 0).repeat(zoom, 1)
 
@@ -158,4 +169,4 @@ def _save(canvas: Pixels, texts: Sequence[_Text], output: Path) -> None:
         with replacing(output) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI)
     except OSError as error:
-        raise MafdnError(f"cannot write {output}: {error.strerror or error}") from None
+        raise MafdnError.from_os_error(f"cannot write {output}", error) from None

@@ -1,12 +1,12 @@
-"""Check that an engine computes what a network does; :mod:`mafdn.export.onnx` runs it in a process for each engine.
+"""Check an exported file in one engine; `mafdn.export.onnx` runs this in a process for each engine.
 
-``python -m mafdn.export.check ENGINE FILE.onnx PICTURES.npz`` prints one line of JSON: ``difference``, the largest one
-found, or ``error`` and ``message`` of a :class:`MafdnError`. Of each picture ``lr<i>`` there is the network's own
-result, ``sr<i>``.
+`python -m mafdn.export.check ENGINE FILE.onnx PICTURES.npz` prints one line of JSON: `difference`, the largest
+difference from the network, or `error` and `message` of a `MafdnError`. For each picture `lr<i>`, PICTURES.npz also
+holds the network's result, `sr<i>`.
 
-Why a process: the one that exports has imported torch, its exporter and onnxslim, and every engine adds native
-libraries and thread pools of its own to those. Segmentation faults were seen there, rarely and never on demand. Here
-one ends nothing but the check, and becomes one line that names the engine. This module imports no torch.
+Why a process: the exporting one has imported torch, its exporter and onnxslim, and every engine adds its own native
+libraries and thread pools. Segmentation faults occurred there, rarely and not reproducibly. In a separate process a
+crash ends only the check, and is reported in one line that names the engine. This module does not import torch.
 """
 
 import json
@@ -16,23 +16,32 @@ from pathlib import Path
 import numpy as np
 
 from mafdn.errors import MafdnError
-from mafdn.inference import open_engine
+from mafdn.inference import EngineOptions, open_engine
 
 
 def largest_difference(engine_name: str, path: Path, pictures: Path) -> float:
-    """Run the file ``path`` on every picture in ``pictures``, with own and with given gates; NaN stays NaN.
+    """The largest difference between an exported file and its network.
 
-    Raises :class:`MafdnError` of the kinds that :func:`open_engine` and engines raise.
+    Args:
+        engine_name: The engine.
+        path: The exported file.
+        pictures: An .npz file as described above.
+
+    Returns:
+        The difference over all pictures, with the file's own gates and with gates passed in; NaN if any result is NaN.
+
+    Raises:
+        MafdnError: The engine cannot open or run the file.
     """
-    engine = open_engine(path, name=engine_name)
+    engine = open_engine(path, EngineOptions(engine=engine_name))
     worst: list[float] = []
     with np.load(pictures) as stored:
         for i in range(len(stored.files) // 2):
             x, expected = stored[f"lr{i}"], stored[f"sr{i}"]
             worst.append(float(np.abs(engine.run(x) - expected).max()))
             if engine.stencil:
-                given = engine.stencil.run(x, engine.stencil.gates(x))
-                worst.append(float(np.abs(given - expected).max()))
+                held = engine.stencil.run(x, engine.stencil.gates(x))
+                worst.append(float(np.abs(held - expected).max()))
     return float(np.max(worst))
 
 

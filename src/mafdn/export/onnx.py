@@ -1,7 +1,4 @@
-"""From a trained network to an ONNX file that needs no torch.
-
-Public names: :func:`export_onnx`.
-"""
+"""Export a trained network to an ONNX file that runs without torch."""
 
 import contextlib
 import io
@@ -38,22 +35,30 @@ from mafdn.pixels import imresize
 OPSET = 18
 CHECK = "mafdn.export.check"
 CHECKED_SIZES = ((48, 40), (37, 65))
-"""Heights and widths at which every exported file is compared with the network."""
+"""Heights and widths of the inputs on which every exported file is compared with the network."""
 TOLERANCE = 1e-4
-"""Largest difference allowed, where white is 1: a fortieth of an 8-bit level."""
+"""Largest difference allowed, as a share of white: a fortieth of an 8-bit level."""
 NEGLIGIBLE = 1e-6
-"""The halo is so wide that what lies beyond changes test pictures by less, where white is 1: a fifteenth of a 16-bit
-level."""
+"""The halo is the distance beyond which pixels change test pictures by less than this, as a share of white: a fifteenth
+of a 16-bit level."""
 
 
 def export_onnx(network: Network, path: Path) -> float:
-    """Write ``network`` in its exported form as ONNX: ``lr`` (1, 3, H, W) to ``sr``, any H and W; settings in a header.
+    """Export `network` to ONNX, and check the file in every engine at two sizes.
 
-    Where the gates can be held (:mod:`mafdn.networks.gated`), they are an optional input, NaN by default, and a second
-    output, and the header has the stencil's radius and halo. The file is run by every engine at two sizes, with own and
-    with given gates, and compared with the network; returns the largest difference. Raises
-    :class:`WeightsError` when it is over :data:`TOLERANCE`, an engine crashes, or the file cannot be written;
-    ``path`` is then what it was.
+    The graph maps `lr` (1, 3, H, W) to `sr` (1, 3, scale*H, scale*W) for any H and W; its header holds the settings. If
+    the gates can be held (`mafdn.networks.gated`), they are an optional input, NaN by default, and a second output, and
+    the header holds the radius and halo of the stencil.
+
+    Args:
+        network: In training or folded form.
+        path: The file, which is replaced on success only.
+
+    Returns:
+        The largest difference between any engine and the network, as a share of white.
+
+    Raises:
+        WeightsError: The difference exceeds `TOLERANCE`, an engine crashes, or the file cannot be written.
     """
     folded = network.fold().cpu()
     checked = _checked_pictures(folded)
@@ -62,7 +67,7 @@ def export_onnx(network: Network, path: Path) -> float:
         with replacing(path) as temporary:
             if all(np.isfinite(values).all() for values in checked.values()):
                 onnx.save(_graph(folded), temporary)
-                worst = float(np.max(_differences(temporary, checked)))  # NaN stays NaN
+                worst = float(np.max(_differences(temporary, checked)))  # NaN if any is NaN
             if not worst <= TOLERANCE:
                 raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
     except OSError as error:
@@ -75,7 +80,7 @@ def _graph(folded: Network) -> onnx.ModelProto:
     if is_gated(folded):
         gated = Gated(exported_form(folded))
         model = _traced(gated, (torch.full(gated.shape, torch.nan),))
-        # A default is given last: onnxslim would take it for a constant.
+        # The default is added after onnxslim, which would treat it as a constant.
         nan = np.full(gated.shape, np.nan, np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(nan, GATES))
         radius = receptive_radius(folded)
@@ -87,9 +92,9 @@ def _graph(folded: Network) -> onnx.ModelProto:
 
 
 def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
-    """The graph from ``lr`` to ``sr``, and from ``gates`` to ``gates_used`` where these are given."""
+    """The graph from `lr` to `sr`, and from `gates` to `gates_used` if `gates` are passed in."""
     dynamic = torch.export.Dim.DYNAMIC
-    # Several windows of one picture come at once where there are gates to find.
+    # To find gates, several windows of one picture are run as a batch.
     free = {0: dynamic, 2: dynamic, 3: dynamic} if gates else {2: dynamic, 3: dynamic}
     with _quiet():
         program = torch.onnx.export(
@@ -103,23 +108,23 @@ def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.M
         )
         assert program is not None
         model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
-    for node in model.graph.node:  # source lines of the exporting machine
+    for node in model.graph.node:  # paths on the exporting machine
         del node.metadata_props[:]
         node.doc_string = ""
     return model
 
 
 def _halo(folded: Network, radius: int) -> int:
-    """The least even width, but at most ``radius``, beyond which soft and harsh test pictures make no difference."""
+    """The least even width, at most `radius`, beyond which test pictures change by less than `NEGLIGIBLE`."""
     side = 2 * radius + 2
     harsh = np.random.default_rng(0).integers(0, 2, (1, 3, side, side)).astype(np.float32)
     changes = [influence(folded, torch.from_numpy(x), radius) for x in (_picture(side, side), harsh)]
-    wide = [distance for distance in range(radius) if not max(change[distance] for change in changes) < NEGLIGIBLE]
-    return min(radius, 2 * (max(wide, default=0) // 2 + 1))
+    relevant = [distance for distance in range(radius) if not max(change[distance] for change in changes) < NEGLIGIBLE]
+    return min(radius, 2 * (max(relevant, default=0) // 2 + 1))
 
 
 def _checked_pictures(folded: Network) -> dict[str, Batch]:
-    """Pictures ``lr0``, ``lr1``, ... and what the network makes of them, ``sr0``, ``sr1``, ..."""
+    """Pictures `lr0`, `lr1`, ... and the network's results, `sr0`, `sr1`, ..."""
     pictures: dict[str, Batch] = {}
     for i, (height, width) in enumerate(CHECKED_SIZES):
         x = _picture(height, width)
@@ -129,19 +134,16 @@ def _checked_pictures(folded: Network) -> dict[str, Batch]:
 
 
 def _differences(path: Path, pictures: dict[str, Batch]) -> list[float]:
-    """The largest difference of every engine from the network, each found in a process of its own.
-
-    (:mod:`mafdn.export.check` says why.)
-    """
+    """The largest difference of each engine from the network, each in a process (see `mafdn.export.check`)."""
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         stored = Path(folder, "pictures.npz")
         with stored.open("wb") as file:
-            np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - of which one stands for another parameter
+            np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - one could be savez's allow_pickle
         return [_checked(name, path, stored) for name in ENGINES]
 
 
 def _checked(engine_name: str, path: Path, pictures: Path) -> float:
-    """The largest difference of one engine; raises what it raises, and :class:`WeightsError` when its process ends."""
+    """The largest difference of one engine; raises the engine's error, or `WeightsError` if its process crashes."""
     packages = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", CHECK, engine_name, str(path), str(pictures)],
@@ -165,7 +167,7 @@ def _checked(engine_name: str, path: Path, pictures: Path) -> float:
 
 
 def _picture(height: int, width: int) -> Batch:
-    """Soft spots under a little noise, (1, 3, H, W) in [0, 1]; on noise alone a peer's released weights overflow."""
+    """Soft spots with a little noise, (1, 3, H, W) in [0, 1]; on noise alone a peer's released weights overflow."""
     rng = np.random.default_rng(height * width)
     spots = imresize(rng.random((-(-height // 4), -(-width // 4), 3)), shape=(height, width))
     picture = 0.9 * spots + 0.1 * rng.random((height, width, 3))
@@ -174,7 +176,7 @@ def _picture(height: int, width: int) -> Batch:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep the exporter's progress and its notes on packages it does not find off the terminal."""
+    """Suppress the exporter's progress and its remarks about missing packages."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

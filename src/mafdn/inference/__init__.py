@@ -1,6 +1,6 @@
-"""Arrays in, arrays out: engines that run an exported network, gates and tiles. No torch, no picture files.
+"""Arrays in, arrays out: engines that run an exported network, gates and tiles.
 
-torch is an engine too, for those who ask for it by name; nothing here imports it before.
+No picture files are read or written here. torch is one of the engines, imported only when it is used.
 """
 
 from mafdn.inference.engines import (
@@ -9,22 +9,20 @@ from mafdn.inference.engines import (
     Stencil,
     open_engine,
     preferred_engine,
-    require_engine,
-    require_precision,
     require_scale,
 )
+from mafdn.inference.options import EngineOptions
 from mafdn.inference.tiles import Tiling
 from mafdn.inference.upscale import upscale, upscale_rows
 
 __all__ = [
     "ENGINES",
     "Engine",
+    "EngineOptions",
     "Stencil",
     "Tiling",
     "open_engine",
     "preferred_engine",
-    "require_engine",
-    "require_precision",
     "require_scale",
     "upscale",
     "upscale_rows",

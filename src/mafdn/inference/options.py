@@ -1,32 +1,45 @@
-"""How networks are run.
-
-Public names: :class:`EngineOptions`.
-"""
+"""How a network is run: engine, device, precision and threads."""
 
 from dataclasses import dataclass
 
 from mafdn._support.validate import MOST_THREADS, as_kind, as_whole
+from mafdn.errors import UsageError
+
+FP32, BF16, FP16, INT8 = PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+"""Precisions of an engine. `int8` needs a quantized file; the parts it leaves in float are computed in fp32."""
+ENGINE_NAMES = ("openvino", "onnxruntime", "torch")
+"""Every engine, the preferred one first; torch is slow to import and only used on request or for weights files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What runs a network, on what, and in which precision; made once at the edge and handed on whole.
+    """Engine, device, precision and threads of a network.
 
-    Raises :class:`UsageError` for values of another type; whether an engine or device exists here is known only when a
-    network is opened.
+    Args:
+        engine: `openvino`, `onnxruntime`, `torch`, or `auto` for the fastest on this machine, which is measured once.
+            `auto` runs weights files (`.safetensors`, `.pth`) in torch.
+        device: A device of the engine, `cpu`, `gpu`, `npu`, `cuda` and so on in any case, or `auto`.
+        precision: `fp32`, `int8`, `bf16`, `fp16`, or `auto` for int8 where it is much faster and fp32 elsewhere.
+        threads: Number of cores to use (default: all).
+
+    Raises:
+        UsageError: For an unknown engine or precision and for a value of the wrong type. Whether an engine or device
+            is available is only known once a network is opened.
     """
 
     engine: str = "auto"
-    """``openvino``, ``onnxruntime``, ``torch``, or ``auto``: the fastest on this machine, measured once."""
     device: str = "auto"
-    """What the engine has: ``cpu``, ``gpu``, ``npu``, ``cuda`` and so on, or ``auto``."""
-    precision: str = "fp32"
-    """``fp32``, ``int8``, ``bf16``, ``fp16``, or ``auto``: int8 where it is much faster, else fp32."""
+    precision: str = FP32
     threads: int | None = None
-    """Cores to use; all when ``None``."""
 
     def __post_init__(self) -> None:
-        for name in ("engine", "device", "precision"):
-            as_kind(name, getattr(self, name), str)
+        _require_known("engine", as_kind("engine", self.engine, str), ENGINE_NAMES)
+        _require_known("precision", as_kind("precision", self.precision, str), PRECISIONS)
+        object.__setattr__(self, "device", as_kind("device", self.device, str).lower())
         if self.threads is not None:
-            as_whole("threads", self.threads, least=1, most=MOST_THREADS)
+            object.__setattr__(self, "threads", as_whole("threads", self.threads, least=1, most=MOST_THREADS))
+
+
+def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in ("auto", *known):
+        raise UsageError(f"unknown {what} {name!r}; choose one of auto, {', '.join(known)}")

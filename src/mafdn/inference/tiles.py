@@ -1,12 +1,9 @@
 """Cutting a picture into overlapping tiles and joining them again.
 
-Public names: :class:`Tiling`, :class:`Span`, :func:`plan`, :func:`row_height`, :func:`kept`, :func:`ramp`,
-:data:`TILE`.
-
-All tiles of a picture have one size, so an engine compiles one graph. Where what lies near a tile's edge is all that
-tells it from the whole picture, tiles overlap by twice that margin and are cut in its middle: nothing differs there.
-Where a network looks at all of its input, neighbors may differ by a little over their whole area; then one fades
-into the other, and a fade leaves no edge to see.
+All tiles of a picture have the same size, so an engine compiles one graph. If a tile differs from the whole picture
+only near its edges, tiles overlap by twice that margin and are cut in the middle of the overlap, where nothing differs.
+If a network depends on all of its input, neighboring tiles may differ slightly everywhere; then one fades into the
+other, which leaves no visible edge.
 """
 
 from dataclasses import dataclass
@@ -17,24 +14,28 @@ from numpy.typing import NDArray
 
 from mafdn.errors import UsageError
 
-TILE = 512
-"""The side of a tile where none is asked for, in input pixels."""
-ROW = 5 * TILE**2
-"""Input pixels in a row of tiles, of which results are in memory: tiles of a wide picture are lower, and wider."""
-LOWEST = 192
-"""The least such height: a halo above and below takes a sixth of it."""
-STEP = 8
-"""Sides of tiles are multiples of it: pictures of many sizes then share compiled graphs."""
+DEFAULT_TILE = 512
+"""Default side of a tile, in input pixels."""
+ROW_AREA = 5 * DEFAULT_TILE**2
+"""Input pixels in a row of tiles, whose results are in memory: tiles of a wide picture are lower and wider."""
+LEAST_HEIGHT = 192
+"""Least height of such a tile, in input pixels; the halo above and below takes a sixth of it."""
+SIDE_MULTIPLE = 8
+"""Sides of tiles are multiples of it, in input pixels, so that pictures of many sizes share compiled graphs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """How a picture is cut, in input pixels.
+    """How a picture is cut into tiles; all lengths in input pixels.
 
-    A picture of at most ``tile**2`` pixels is taken whole; a larger one in tiles of at most as many. They are square,
-    but lower and wider where the picture is wide and they are cut.
-    Neighbors share at least ``overlap``: a ``fade`` in the middle (0 for a cut) and a ``margin`` on each side of it,
-    which is computed and not used. Raises :class:`UsageError` for sizes that cannot work.
+    Args:
+        tile: Largest side of a square tile. A picture of at most `tile**2` pixels is not cut. Without a fade, tiles of
+            a wide picture are lower and wider, with at most `tile**2` pixels.
+        margin: Pixels on each side of an overlap that are computed and not used.
+        fade: Pixels in the middle of an overlap over which tiles fade into each other; 0 cuts them there.
+
+    Raises:
+        UsageError: If the tile is too small for its overlap.
     """
 
     tile: int
@@ -45,19 +46,20 @@ class Tiling:
         least = 2 * self.overlap + self.fade  # so that one fade ends before the next begins
         if self.margin < 1 or self.fade < 0 or self.tile < least:
             raise UsageError(
-                f"the tile must be at least {least} where tiles overlap by {self.overlap}; it is {self.tile}"
+                f"the tile must be at least {least} because tiles overlap by {self.overlap}; it is {self.tile}"
             )
 
     @property
     def overlap(self) -> int:
+        """Least number of pixels that neighboring tiles share."""
         return 2 * self.margin + self.fade
 
 
 @dataclass(frozen=True)
 class Span:
-    """One tile along one axis, in input pixels: it covers ``[start, start + size)``.
+    """One tile along one axis, in input pixels: it covers `[start, start + size)`.
 
-    It shares ``before`` pixels with its predecessor and ``after`` with its successor; 0 at the picture's edges.
+    It shares `before` pixels with its predecessor and `after` with its successor; 0 at the picture's edges.
     """
 
     start: int
@@ -67,7 +69,7 @@ class Span:
 
 
 def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span]]:
-    """Rows and columns of tiles for a picture of this size; one of each when it is taken whole."""
+    """Return the rows and columns of tiles for a picture of this size; one of each if it is not cut."""
     tile = tiling.tile
     if height * width <= tile**2:
         return [Span(0, height, 0, 0)], [Span(0, width, 0, 0)]
@@ -75,22 +77,22 @@ def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span
     return plan_axis(height, tiling, high), plan_axis(width, tiling, tile**2 // high)
 
 
-def row_height(width: int, tile: int = TILE) -> int:
-    """The most input rows in a row of cut tiles of a picture so wide."""
-    return min(tile, max(LOWEST, ROW // width))
+def row_height(width: int, tile: int = DEFAULT_TILE) -> int:
+    """Return the largest number of input rows in a row of cut tiles, for a picture of this width."""
+    return min(tile, max(LEAST_HEIGHT, ROW_AREA // width))
 
 
 def plan_axis(length: int, tiling: Tiling, tile: int) -> list[Span]:
-    """Spans of one size, at most ``tile``, as few and then as small as will do, that cover ``[0, length)`` evenly.
+    """Return spans of one size, at most `tile`, that cover `[0, length)` evenly: as few, then as small as possible.
 
-    The first begins and the last ends at the picture's edge: there the network's own padding belongs.
+    The first starts and the last ends at the picture's edge, where the network's own padding applies.
     """
     overlap = tiling.overlap
     if length <= tile:
         return [Span(0, length, 0, 0)]
     count = -(-(length - overlap) // (tile - overlap))
     needed = -(-(length + (count - 1) * overlap) // count)
-    size = min(tile, -(-needed // STEP) * STEP)
+    size = min(tile, -(-needed // SIDE_MULTIPLE) * SIDE_MULTIPLE)
     starts = [round(i * (length - size) / (count - 1)) for i in range(count)]
     shared = [a + size - b for a, b in pairwise(starts)]
     return [
@@ -100,12 +102,12 @@ def plan_axis(length: int, tiling: Tiling, tile: int) -> list[Span]:
 
 
 def kept(span: Span, scale: int) -> range:
-    """Which of a span's ``scale * size`` output pixels are used where it is cut in the middle of what it shares."""
+    """Return which of a span's `scale * size` output pixels are used if it is cut in the middle of its overlaps."""
     return range(-(-span.before * scale // 2), span.size * scale - span.after * scale // 2)
 
 
 def ramp(span: Span, scale: int, fade: int) -> NDArray[np.float32]:
-    """The weight of each of a span's ``scale * size`` output pixels; over all spans they sum to 1."""
+    """Return the weight of each of a span's `scale * size` output pixels; over all spans they sum to 1."""
     weights = np.ones(span.size * scale, np.float32)
     if span.before:
         weights[: span.before * scale] *= _rise(span.before, scale, fade)
@@ -115,6 +117,6 @@ def ramp(span: Span, scale: int, fade: int) -> NDArray[np.float32]:
 
 
 def _rise(shared: int, scale: int, fade: int) -> NDArray[np.float32]:
-    """From 0 to 1 over the middle ``fade`` of ``shared`` input pixels."""
+    """Rise from 0 to 1 over the middle `fade` of `shared` input pixels."""
     position = (np.arange(shared * scale) + 0.5) / scale - shared / 2
     return np.clip(position / fade + 0.5, 0.0, 1.0).astype(np.float32)

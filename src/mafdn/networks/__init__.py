@@ -1,4 +1,4 @@
-"""The networks, in torch: MAFDN and its parts, its peers, counting, and the files weights are kept in."""
+"""Networks in torch: MAFDN, its peers, counting, weights files."""
 
 from mafdn.networks.afan import AFAN, AFANSettings
 from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, architecture, build

@@ -1,7 +1,5 @@
 """An AFAN-style reconstruction (fits 692K / 50.90G); not the published network.
 
-Public names: :class:`AFANSettings`, :class:`AFAN`, :class:`Asymmetric`.
-
 Paper: Wang, Li, Tang, Liang, "Image Super-Resolution via Lightweight Attention-Directed Feature Aggregation Network",
 ACM Transactions on Multimedia Computing, Communications and Applications 19(2), 2023, doi 10.1145/3546076.
 
@@ -19,16 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mafdn.networks.attention import Mean
 from mafdn.networks.fast import Pointwise
-from mafdn.networks.sizes import check_sizes
+from mafdn.networks.layers import Mean, chain, check_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
 class AFANSettings:
-    """What the reconstruction is built from; the defaults fit the published counts at x4.
+    """Settings of the reconstruction; the defaults fit the published counts at x4.
 
-    ``asymmetric`` chooses the training form, in which a 3x3 convolution has a 1x3 and a 3x1 beside it.
+    `asymmetric` selects the training form, in which a 1x3 and a 3x1 convolution run in parallel to a 3x3.
     """
 
     scale: int = 4
@@ -53,7 +50,7 @@ class Asymmetric(nn.Module):
         return self.square(x) + self.row(x) + self.column(x)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """The kernel (n, n, 3, 3) and the bias (n,) of the 3x3 convolution that this equals."""
+        """Kernel (n, n, 3, 3) and bias (n,) of the equivalent 3x3 convolution."""
         with torch.no_grad():
             row, column = F.pad(self.row.weight, (0, 0, 1, 1)), F.pad(self.column.weight, (1, 1, 0, 0))
             biases = [conv.bias for conv in (self.square, self.row, self.column) if conv.bias is not None]
@@ -61,7 +58,7 @@ class Asymmetric(nn.Module):
 
 
 class ACRB(nn.Module):
-    """Asymmetric convolution residual block: ``x + AC(relu(AC(x)))``."""
+    """Asymmetric convolution residual block: `x + AC(relu(AC(x)))`."""
 
     def __init__(self, width: int, *, asymmetric: bool) -> None:
         super().__init__()
@@ -74,7 +71,7 @@ class ACRB(nn.Module):
 
 
 class SpaceAware(nn.Module):
-    """SAAB: gates (B, n, H, W) from a neighborhood of each pixel."""
+    """SAAB: gates (B, n, H, W) from the neighborhood of each pixel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -86,7 +83,7 @@ class SpaceAware(nn.Module):
 
 
 class DimensionAware(nn.Module):
-    """DAAB: gates (B, n, H, W) from the means over the picture, over its rows and over its columns."""
+    """DAAB: gates (B, n, H, W) from means over the picture, over rows and over columns."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -118,7 +115,7 @@ class SCAM(nn.Module):
 
 
 class MAAM(nn.Module):
-    """Multi-aware attention module: an ACRB's features under both kinds of gates, merged; ``last`` adds SCAM."""
+    """Multi-aware attention module: the features of an ACRB under both kinds of gates, merged; `last` adds SCAM."""
 
     def __init__(self, width: int, *, asymmetric: bool, last: bool) -> None:
         super().__init__()
@@ -159,15 +156,11 @@ class AFAN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shallow = self.head(x)  # (B, n, H, W)
-        h, outputs = shallow, list[Tensor]()
-        for block in self.blocks:
-            h = block(h)
-            outputs.append(h)
-        deep = self.smooth(self.fuse(torch.cat(outputs, dim=1))) + shallow
+        deep = self.smooth(self.fuse(chain(self.blocks, shallow))) + shallow
         return self.tail(self.upsampler(deep))  # (B, n, sH, sW) before the tail
 
     def fold(self) -> "AFAN":
-        """The inference form: a new network in which every asymmetric convolution is the 3x3 that it equals."""
+        """The inference form: a new network with the equivalent 3x3 for every asymmetric convolution."""
         with torch.device("meta"):
             folded = AFAN(replace(self.settings, asymmetric=False))
         state = {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}

@@ -1,8 +1,4 @@
-"""Every network by the name that weights files and commands call it.
-
-Public names: :data:`ARCHITECTURES`, :data:`TITLES`, :data:`Network`, :data:`Settings`, :func:`build`,
-:func:`architecture`, :func:`training_form`.
-"""
+"""All networks by the names used in weights files and commands."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,21 +27,29 @@ TITLES = {
     "afan": "AFAN-style reconstruction (fits 692K / 50.90G); not the published network",
     "smfanet": "SMFANet+",
 }
-"""What each is called where a person reads it."""
+"""Full names, which say what is reconstructed."""
+SHORT_NAMES = {
+    "mafdn": "MAFDN (reconstruction)",
+    "imdn": "IMDN",
+    "ddistill": "DDistill-SR",
+    "afan": "AFAN-style (reconstruction)",
+    "smfanet": "SMFANet+",
+}
+"""Names in tables and plots."""
 
 
 def build(settings: Settings) -> Network:
-    """The network that ``settings`` describe, with random parameters."""
+    """Build the network that `settings` describe, with random parameters."""
     return ARCHITECTURES[architecture(settings)][0](settings)
 
 
 def architecture(settings: Settings) -> str:
-    """The name of the kind of network that ``settings`` describe, as in :data:`ARCHITECTURES`."""
+    """The key in `ARCHITECTURES` of the network that `settings` describe."""
     return next(name for name, (_, kind) in ARCHITECTURES.items() if kind is type(settings))
 
 
 def training_form(settings: Settings) -> Settings:
-    """The settings of the same network as it is trained: of a folded one, what it was folded from."""
+    """The settings of the same network before folding."""
     if isinstance(settings, MAFDNSettings):
         return replace(settings, over_parameterized=True)
     if isinstance(settings, AFANSettings):

@@ -1,10 +1,8 @@
-"""Weights that others released, read from their .pth files.
+"""Read weights that others released as .pth files.
 
-Public names: :func:`load_pth`, :func:`convert`, :func:`open_network`.
-
-A .pth file is a pickle: it is read with torch's ``weights_only``, which builds tensors and nothing else. Which network
-at which scale it holds is found by comparing names and shapes of its tensors with those of every network known here;
-all must fit, to the last one.
+A .pth file is a pickle: it is read with torch's `weights_only`, which builds tensors and nothing else. Network and
+scale are recognized by comparing the names and shapes of its tensors with those of every known network; all must
+match.
 """
 
 import hashlib
@@ -29,7 +27,7 @@ from mafdn.networks.imdn import IMDNSettings
 from mafdn.networks.mafdn import MAFDNSettings
 from mafdn.networks.smfanet import SMFANetSettings
 from mafdn.networks.weights import load_network, save_network
-from mafdn.weights.header import LARGEST_FILE, SCALES, refuse_at_sight
+from mafdn.weights.header import LARGEST_FILE, SCALES, reject_unreadable
 
 IMDN_NAMES = {
     "head": "fea_conv",
@@ -41,7 +39,7 @@ IMDN_NAMES = {
     "smooth": "LR_conv",
     "tail": "upsampler.0",
 }
-"""Names of our modules and parameters, and of theirs."""
+"""Names of modules and parameters here, and in the authors' files; `#` stands for a number."""
 UNIT_NAMES = {
     "conv": "dbb_reparam",
     "residual.squeeze": "dy_branch.fc.0",
@@ -92,30 +90,36 @@ SMFANET_NAMES = {
     "tail": "to_img.0",
 }
 FOREIGN_NAMES = {"imdn": (IMDN_NAMES, 1), "ddistill": (DDISTILL_NAMES, 1), "smfanet": (SMFANET_NAMES, 0)}
-"""The names in the authors' files, and the number from which they count blocks and layers; here that is 0."""
+"""For each architecture its names, and the number from which the authors count blocks and layers (here 0)."""
 WRAPPERS = ("params_ema", "params")
-"""Keys under which BasicSR's trainers keep the tensors, the averaged ones first."""
+"""Keys under which BasicSR's trainers store the tensors; the averaged ones come first."""
 PREFIX = "module."
-"""What torch's DataParallel puts before every name."""
+"""Prefix that torch's DataParallel adds to every name."""
 
 
 def load_pth(path: Path) -> Network:
-    """The network whose tensors a .pth file holds, ready for inference.
+    """Load the network in a .pth file, ready for inference.
 
-    Known are IMDN, DDistill-SR (inference form) and SMFANet+ by their authors' names, MAFDN and AFAN by ours, both
-    forms, each at x2, x3 and x4 in its published size. Raises :class:`WeightsError` when the file cannot be read
-    safely or when a tensor is missing, is one too many, has another shape or holds values that are not finite.
+    Known are IMDN, DDistill-SR (inference form) and SMFANet+ with their authors' tensor names, and MAFDN and AFAN, in
+    both forms, with the names used here; each at x2, x3 and x4 in its published size.
+
+    Raises:
+        WeightsError: The file cannot be read safely, or a tensor is missing, unknown, of another shape or not finite.
     """
     return _load(path)[0]
 
 
 def open_network(path: Path) -> Network:
-    """The network of a file, ready for inference: of a .pth by :func:`load_pth`, else by :func:`load_network`."""
+    """Load the network in a .pth file (`load_pth`) or a safetensors file (`load_network`), ready for inference."""
     return load_pth(path) if path.suffix == ".pth" else load_network(path)
 
 
 def convert(path: Path, target: Path) -> Network:
-    """Write what :func:`load_pth` reads as a weights file; its card says where the weights are from."""
+    """Convert a .pth file to a weights file whose card names the source; returns the network.
+
+    Raises:
+        WeightsError: As `load_pth`, or `target` cannot be written.
+    """
     network, digest = _load(path)
     card = {
         "network": TITLES[architecture(network.settings)],
@@ -129,11 +133,11 @@ def convert(path: Path, target: Path) -> Network:
 
 
 def _load(path: Path) -> tuple[Network, str]:
-    refuse_at_sight(path)
+    reject_unreadable(path)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None
     tensors = _tensors(path, content)
     settings = _recognized(path, tensors)
     title = f"{TITLES[architecture(settings)]} x{settings.scale}"
@@ -146,7 +150,7 @@ def _load(path: Path) -> tuple[Network, str]:
             raise WeightsError(f"{path} looks like {title} but its tensor {theirs} is {found}, not {shape}")
     for theirs in tensors:
         if theirs not in expected:
-            raise WeightsError(f"{path} looks like {title} but has a tensor too many: {theirs}")
+            raise WeightsError(f"{path} looks like {title} but has an unexpected tensor: {theirs}")
     network = build(settings)
     names = {_theirs(ours, settings): ours for ours in network.state_dict()}
     state = {ours: _plain(path, theirs, tensors[theirs]) for theirs, ours in names.items()}
@@ -155,9 +159,9 @@ def _load(path: Path) -> tuple[Network, str]:
 
 
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    """The tensors of a pickled state dict by name, without DataParallel's prefix."""
+    """The tensors of a pickled state dict by name, without the prefix of DataParallel."""
     try:
-        if zipfile.is_zipfile(io.BytesIO(content)):  # a packed file may be a thousand times larger than it looks
+        if zipfile.is_zipfile(io.BytesIO(content)):  # it may unpack to a thousand times its size
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 if sum(member.file_size for member in archive.infolist()) > LARGEST_FILE:
                     raise ValueError(f"it unpacks to more than {LARGEST_FILE >> 20} MiB")
@@ -168,7 +172,7 @@ def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(f"{path} is not a .pth file that can be read safely: {reason[0]}") from None
     if not isinstance(state, Mapping) or not state:
-        raise WeightsError(f"{path} holds no table of tensors; give a network's state dict")
+        raise WeightsError(f"{path} holds no table of tensors; a state dict is expected")
     items = cast(Mapping[Any, Any], state)
     items = next((items[key] for key in WRAPPERS if isinstance(items.get(key), Mapping)), items)
     prefixed = all(isinstance(name, str) and name.startswith(PREFIX) for name in items)
@@ -189,12 +193,12 @@ def _plain(path: Path, name: str, tensor: Tensor) -> Tensor:
 
 
 def _recognized(path: Path, tensors: dict[str, Tensor]) -> Settings:
-    """The network that most tensors fit by name and shape."""
+    """The network that most tensors match by name and shape."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     fits = {settings: len(shapes.items() & _expected(settings).items()) for settings in CANDIDATES}
     best = max(fits, key=lambda settings: fits[settings])
     if fits[best] < len(_expected(best)) / 2:
-        raise WeightsError(f"{path} holds none of the networks known here: {', '.join(TITLES.values())}")
+        raise WeightsError(f"{path} holds no known network ({', '.join(TITLES.values())})")
     return best
 
 
@@ -208,18 +212,18 @@ CANDIDATES: list[Settings] = [
 
 @cache
 def _expected(settings: Settings) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor by the name it has in a .pth file."""
+    """The shape of every tensor, by its name in a .pth file."""
     with torch.device("meta"):
         state = build(settings).state_dict()
     return {_theirs(name, settings): tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def _theirs(ours: str, settings: Settings) -> str:
-    """A tensor's name in a .pth file, by its name here."""
+    """The name in a .pth file of the tensor that is called `ours` here."""
     if architecture(settings) not in FOREIGN_NAMES:
         return ours
     table, first = FOREIGN_NAMES[architecture(settings)]
-    # The numbers of blocks and of steps vary; the numbers in ESA's list are part of a name.
+    # Numbers of blocks and steps are replaced by #; numbers in ESA's list are part of a name.
     pattern = re.sub(r"(blocks|refines|keeps|units)\.\d+", r"\1.#", ours)
     numbers = [int(n) + first for n in re.findall(r"(?:blocks|refines|keeps|units)\.(\d+)", ours)]
     if pattern in table:

@@ -1,11 +1,9 @@
-"""Parameters and Multi-Adds of a network, part by part, as the field prints them.
+"""Count the parameters and Multi-Adds of a network, part by part.
 
-Public names: :class:`Count`, :func:`count`, :func:`input_size`.
-
-Multi-Adds are for a 1280x720 output. Two conventions: *conv MACs* counts one multiply-add per weight and
-output pixel of every convolution, without biases; *thop-style* adds what the thop counter adds, and with it
-most published figures: n + 1 for every mean of n values that attention pools, 4 per value for a batch norm, and the
-weights of linear layers.
+Multi-Adds are for a 1280x720 output, in two conventions. *Conv MACs* counts one multiply-add per weight and output
+pixel of every convolution, without biases. *thop-style* adds what the thop counter adds, and with it most published
+figures: n + 1 for every mean of n values that attention pools, 4 per value of a batch norm, and the weights of linear
+layers.
 """
 
 import copy
@@ -21,18 +19,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from mafdn.networks.architectures import Network
-from mafdn.networks.attention import ContrastChannelAttention, Mean
+from mafdn.networks.layers import ContrastChannelAttention, Mean
 
 OUTPUT = (720, 1280)
-"""Height and width of the output that Multi-Adds are counted for."""
+"""Height and width of the output for which Multi-Adds are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """One row of a count: learnable numbers, and multiply-adds for one 1280x720 output.
+    """One row of a count: learnable parameters, and multiply-adds for one 1280x720 output.
 
-    Of the folded form where nothing else is said. The training form has DO-Conv's extra numbers, which cost nothing
-    a pixel, or AFAN's extra convolutions, which do.
+    The fields named `training_...` are those of the training form, with DO-Conv's extra parameters, which add no
+    multiply-adds, or AFAN's extra convolutions, which do. The others are those of the folded form.
     """
 
     part: str
@@ -45,14 +43,14 @@ class Count:
 
 
 def input_size(scale: int) -> tuple[int, int]:
-    """Height and width of the input counted for: 1280x720 divided by the scale, rounded down."""
+    """Height and width of the input: 1280x720 divided by the scale, rounded down."""
     return OUTPUT[0] // scale, OUTPUT[1] // scale
 
 
 def count(network: Network) -> list[Count]:
-    """Count ``network`` (training form) part by part; the last row, ``total``, is the whole.
+    """Count `network`, in its training form, part by part; the last row, `total`, is the whole.
 
-    Nothing is computed: the network runs on shapes alone.
+    The network runs on the meta device, which computes shapes only.
     """
     scale = network.settings.scale
     folded = network.fold()
@@ -74,7 +72,7 @@ def count(network: Network) -> list[Count]:
 
 
 def _parts(network: nn.Module) -> list[str]:
-    """The network's direct children in order, members of a list one by one, those without parameters left out."""
+    """Names of the children with parameters, in order; the members of a list count as children."""
     parts: list[str] = []
     for name, child in network.named_children():
         if isinstance(child, nn.ModuleList):
@@ -89,7 +87,7 @@ def _parameters(module: nn.Module) -> int:
 
 
 def _macs(network: nn.Module, scale: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Conv MACs and what thop adds, by name of part; the whole under the empty name."""
+    """Conv MACs, and what thop adds, by name of part; the whole network is the empty name."""
     shapes = copy.deepcopy(network).to("meta").eval()
     names = ["", *_parts(shapes)]
     extra = dict.fromkeys(names, 0)
@@ -119,7 +117,7 @@ def _macs(network: nn.Module, scale: int) -> tuple[dict[str, int], dict[str, int
 
 
 Cost = Callable[[Any, Tensor], int]
-"""What thop adds for a module (first) when it is given a tensor."""
+"""What thop adds for a module, from the module and its input."""
 
 
 def _mean(module: Mean, x: Tensor) -> int:

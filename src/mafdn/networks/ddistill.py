@@ -1,23 +1,21 @@
-"""DDistill-SR, in the form it runs in: reparameterized dynamic distillation.
-
-Public names: :class:`DDistillSettings`, :class:`DDistillSR`.
+"""DDistill-SR, reparameterized dynamic distillation, in its inference form.
 
 Paper: Y. Wang et al., "DDistill-SR: Reparameterized Dynamic Distillation Network for Lightweight Image
 Super-Resolution", IEEE Transactions on Multimedia 2022, doi 10.1109/TMM.2022.3219646, arXiv 2312.14551.
 
 Written from the paper, and from the names and shapes of the tensors in the authors' released x4 weights (inference
-form: the convolutions of its training form are already one). What both leave open was found by trying: the means and
-variances in the weights' batch norms tell what each was given, and of the remaining choices one reproduces the released
-weights' 32.28 dB / 0.8961 on Set5. Every other choice tried costs 0.3 dB or more there. Found:
+form: the parallel convolutions of its training form are merged). What both leave open was found by experiment: the
+means and variances of the batch norms tell what their inputs were, and of the remaining choices one reproduces the
+released weights' 32.28 dB / 0.8961 on Set5. Every other choice tried costs 0.3 dB or more there. Found:
 
-- the hard sigmoid is ``relu6(x + 3) / 3``, in (0, 2), for the gate on the squeezed mean and for the scale per channel;
-- the dynamic residual is ``leave(e + norm2(phi e))`` with ``e = norm1(enter(x))``: the second norm sees the product;
+- the hard sigmoid is `relu6(x + 3) / 3`, in (0, 2), for the gate on the squeezed mean and for the scale per channel;
+- the dynamic residual is `leave(e + norm2(phi e))` with `e = norm1(enter(x))`: the second norm sees the product;
 - the scale is on the 3x3 convolution only; LeakyReLU comes after the residual is added, and not in the last unit;
 - the fourth branch of a block has no activation;
-- the pixel attention of a block is taken from the merged features, and the residual that it gates is both what is
-  added to them and what goes on to the second stream; ESA comes last and there is no skip around a block.
+- the pixel attention of a block is computed from the merged features; the residual it gates is added to them and is
+  also the block's output to the second stream; ESA comes last, and no skip connection spans a block.
 
-At x2 and x3 no weights are public; there the names of the last convolutions are assumed to follow x4's.
+No weights are public for x2 and x3; the names of the last convolutions are assumed to follow those of x4.
 """
 
 import copy
@@ -27,23 +25,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mafdn.networks.attention import Mean
 from mafdn.networks.fast import Pointwise
-from mafdn.networks.sizes import check_sizes
+from mafdn.networks.layers import Mean, check_sizes
 
 SLOPE = 0.05
 """Negative slope of the LeakyReLU within blocks."""
 FUSION_SLOPE = 0.1
 """Negative slope of the LeakyReLU after each fusion of streams."""
 RANK = 16
-"""Channels in which a dynamic residual works."""
+"""Channels inside a dynamic residual."""
 SMALLEST = 15
-"""The least height and width of an input: ESA's pooling window does not fit into less."""
+"""Smallest height and width of an input, in pixels; ESA's pooling window does not fit into less."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DDistillSettings:
-    """What a DDistill-SR is built from; the defaults are the published network at x4."""
+    """Settings of a DDistill-SR; the defaults are the published network at x4."""
 
     scale: int = 4
     width: int = 56
@@ -54,10 +51,10 @@ class DDistillSettings:
 
 
 class DynamicResidual(nn.Module):
-    """A 1x1 mapping through :data:`RANK` channels that depends on the picture, and a scale per channel.
+    """A 1x1 mapping through `RANK` channels that depends on the picture, and a scale per channel.
 
     Maps x (B, n, H, W) to the residual (B, n, H, W) and the scale (B, n, 1, 1) in (0, 2). After dynamic convolution
-    decomposition (Y. Li et al., ICLR 2021): ``P (I + norm2 phi(x)) Q x``.
+    decomposition (Y. Li et al., ICLR 2021): `P (I + norm2 phi(x)) Q x`.
     """
 
     def __init__(self, width: int) -> None:
@@ -95,7 +92,7 @@ class RDU(nn.Module):
 
 
 class ESA(nn.Module):
-    """Enhanced spatial attention: gates from a coarse look far around (RFANet: J. Liu et al., CVPR 2020)."""
+    """Enhanced spatial attention: gates from a coarse, wide view (RFANet: J. Liu et al., CVPR 2020)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -142,7 +139,7 @@ class DFDB(nn.Module):
 class DDistillSR(nn.Module):
     """(B, 3, H, W) float32 RGB in [0, 1] to (B, 3, scale*H, scale*W), not clipped.
 
-    H and W are at least :data:`SMALLEST`; torch raises ``RuntimeError`` for less.
+    H and W must be at least `SMALLEST`; torch raises `RuntimeError` for less.
     """
 
     def __init__(self, settings: DDistillSettings | None = None) -> None:
@@ -172,10 +169,10 @@ class DDistillSR(nn.Module):
         return self.finish(self.shuffle(self.tail(deep + shallow)))
 
     def fold(self) -> "DDistillSR":
-        """The inference form: a copy, as the released weights are folded already."""
+        """The inference form: a copy, because the released weights are folded already."""
         return copy.deepcopy(self).requires_grad_(False).eval()
 
 
 def _hard_sigmoid(x: Tensor) -> Tensor:
-    """``relu6(x + 3) / 3``: twice the usual, so that 0 leaves unchanged what it scales."""
+    """`relu6(x + 3) / 3`: twice the usual hard sigmoid, so that 0 scales by 1."""
     return F.relu6(x + 3) / 3

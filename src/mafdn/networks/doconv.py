@@ -1,9 +1,7 @@
 """Depthwise over-parameterized convolution (DO-Conv) as a parametrization of an ordinary one.
 
-Public names: :class:`DOConvKernel`, :func:`over_parameterize`, :func:`folded_state`.
-
 Source: J. Cao et al., "DO-Conv: Depthwise Over-Parameterized Convolutional Layer", IEEE TIP 2022,
-arXiv 2006.12030. A trained kernel ``W`` is composed with a trained depthwise kernel ``D``; both are
+arXiv 2006.12030. A trained kernel `W` is composed with a trained depthwise kernel `D`; both are
 linear, so the pair folds into one kernel of the ordinary shape and costs nothing at inference.
 """
 
@@ -15,13 +13,13 @@ from torch.nn.utils import parametrize
 
 
 class DOConvKernel(nn.Module):
-    """Map the trained kernel ``W`` of shape (C_out, C_in, D_mul) to the effective one, (C_out, C_in, k, k).
+    """Map the trained kernel `W` of shape (C_out, C_in, D_mul) to the effective one, (C_out, C_in, k, k).
 
-    ``K[o, i, m] = sum_s (D[i, m, s] + I[m, s]) W[o, i, s]`` with ``D`` of shape (C_in, k*k, D_mul),
-    learnable and zero at the start, and ``I`` the fixed (rectangular) identity: a freshly
-    over-parameterized convolution computes what it did before.
+    `K[o, i, m] = sum_s (D[i, m, s] + I[m, s]) W[o, i, s]` with `D` of shape (C_in, k*k, D_mul),
+    learnable and initially zero, and `I` the fixed (rectangular) identity: over-parameterizing a
+    convolution does not change its output.
 
-    Raises ``ValueError`` when ``d_mul`` is below ``k*k``: the composition would lose rank.
+    Raises `ValueError` if `d_mul` is below `k*k`, where the composition would lose rank.
     """
 
     def __init__(self, kernel: Tensor, *, d_mul: int | None = None) -> None:
@@ -43,11 +41,11 @@ class DOConvKernel(nn.Module):
         return kernel.permute(2, 0, 1).reshape(out_channels, in_channels, *self.size)
 
     def right_inverse(self, kernel: Tensor) -> Tensor:
-        """The ``W`` that gives ``kernel`` while ``D`` is zero.
+        """The `W` that gives `kernel` while `D` is zero.
 
-        Columns beyond ``k*k`` do not act until ``D`` learns to use them; they start at the spread of
-        the kernel itself, each its own way: at zero they and their part of ``D`` would have no gradient,
-        and equal ones would stay equal.
+        Columns beyond `k*k` have no effect until `D` learns to use them. They start as random values with
+        the spread of the kernel: if zero, they and their part of `D` would have no gradient, and equal
+        columns would stay equal.
         """
         flat = kernel.flatten(2)
         extra = self.d_mul - flat.shape[2]
@@ -58,16 +56,16 @@ class DOConvKernel(nn.Module):
 
 
 def over_parameterize(conv: nn.Conv2d, *, d_mul: int | None = None) -> nn.Conv2d:
-    """Turn ``conv`` into a DO-Conv in place and return it; its output does not change."""
+    """Turn `conv` into a DO-Conv in place and return it; its output does not change."""
     parametrize.register_parametrization(conv, "weight", DOConvKernel(conv.weight.detach(), d_mul=d_mul))
     return conv
 
 
 def folded_state(network: nn.Module) -> dict[str, Tensor]:
-    """Copies of all of a network's parameters, every DO-Conv's as the one plain kernel it equals.
+    """Copies of all parameters of a network, with the equivalent plain kernel for every DO-Conv.
 
-    Names are those of the same network built without over-parameterization. (Removing the
-    parametrizations from a deep copy would not do: torch takes them from the class, which the copy shares.)
+    Names are those of the same network built without over-parameterization. (Removing the parametrizations
+    from a deep copy does not work: torch removes them from the class, which the copy shares.)
     """
     state: dict[str, Tensor] = {}
     for prefix, module in network.named_modules():

@@ -1,14 +1,12 @@
-"""The form in which a network is exported: what its folded form computes, in fewer operations.
+"""The form in which a network is exported: its folded form with fewer operations.
 
-Public names: :func:`exported_form`.
+Two linear operations of a MAFDN can be merged with their neighbors:
 
-A MAFDN has two places where linear operations meet, and one of them can go:
+- `h + conv(h)` in an OPCRB is one convolution, whose kernel has the identity added to it;
+- a spatial gate is one factor for all channels of a pixel, so it can follow the 1x1 convolution that merges the
+  branches, where there are half the channels: `x + b + s * (W g)` instead of `x + b + W (s * g)`.
 
-- ``h + conv(h)`` in an OPCRB is one convolution, whose kernel has the identity added to it;
-- a spatial gate is one factor for all channels of a pixel, so it may as well come after the 1x1 convolution that
-  merges the branches, where there are half the channels: ``x + b + s * (W g)`` for ``x + b + W (s * g)``.
-
-The form is for engines only: weights files hold the folded network, and that is what is counted.
+This form is for engines only: weights files hold the folded network, and costs are counted on it.
 """
 
 from typing import cast
@@ -18,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mafdn.networks.architectures import Network
-from mafdn.networks.attention import SpatialAttention
+from mafdn.networks.layers import SpatialAttention
 from mafdn.networks.mafdn import MAFDB, MAFDN, OPCRB, distilled
 
 
 def exported_form(network: Network) -> Network:
-    """A new network that computes what ``network`` does and is to be exported; of a peer, its folded form."""
+    """A new network for export that computes the same as `network`; of other networks than MAFDN, the folded form."""
     folded = network.fold()
     if isinstance(folded, MAFDN):
         folded.blocks = nn.ModuleList(_Block(cast(MAFDB, block)) for block in folded.blocks)
@@ -31,7 +29,7 @@ def exported_form(network: Network) -> Network:
 
 
 class _Refine(nn.Module):
-    """An OPCRB as one convolution: ``LeakyReLU(conv(x))``."""
+    """An OPCRB as one convolution: `LeakyReLU(conv(x))`."""
 
     def __init__(self, block: OPCRB) -> None:
         super().__init__()
@@ -45,7 +43,7 @@ class _Refine(nn.Module):
 
 
 class _Block(nn.Module):
-    """A MAFDB, the spatial gate after its merging convolution."""
+    """A MAFDB with its spatial gate after the merging convolution."""
 
     def __init__(self, block: MAFDB) -> None:
         super().__init__()
@@ -57,6 +55,6 @@ class _Block(nn.Module):
         gated = self.channel(distilled(x, self.refines, self.distills))  # (B, 2n, H, W)
         if not isinstance(self.spatial, SpatialAttention):
             return x + self.merge(gated)
-        merged = F.conv2d(gated, self.merge.weight) * self.spatial.gate(gated)
+        merged = F.conv2d(gated, self.merge.weight) * self.spatial.gate(gated)  # (B, n, H, W)
         assert self.merge.bias is not None
         return x + self.merge.bias.view(-1, 1, 1) + merged

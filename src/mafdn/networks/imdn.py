@@ -1,13 +1,11 @@
-"""IMDN, the information multi-distillation network: the one MAFDN grew from.
-
-Public names: :class:`IMDNSettings`, :class:`IMDN`.
+"""IMDN, the information multi-distillation network, from which MAFDN grew.
 
 Paper: Z. Hui, X. Gao, Y. Yang, X. Wang, "Lightweight Image Super-Resolution with Information Multi-distillation
 Network", ACM Multimedia 2019, doi 10.1145/3343031.3351084, arXiv 1909.11856.
 
-Written from the paper; nothing is reconstructed. The authors' released weights load
-(:mod:`mafdn.networks.convert`) and measure what the paper's tables say. One difference: the root in the channel
-attention has :data:`mafdn.networks.fast.CONTRAST_EPSILON` inside, which changes no printed figure.
+Written from the paper; nothing is reconstructed. The authors' released weights load (`mafdn.networks.convert`) and
+reach the paper's figures. One difference: the root in the channel attention has
+`mafdn.networks.fast.CONTRAST_EPSILON` inside, which changes no printed figure.
 """
 
 import copy
@@ -17,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mafdn.networks.attention import ContrastChannelAttention
 from mafdn.networks.fast import Pointwise
-from mafdn.networks.sizes import check_sizes
+from mafdn.networks.layers import ContrastChannelAttention, chain, check_sizes
 
 SLOPE = 0.05
 """Negative slope of every LeakyReLU."""
@@ -27,7 +24,7 @@ SLOPE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class IMDNSettings:
-    """What an IMDN is built from; the defaults are the published network at x4. A quarter of the width is kept."""
+    """Settings of an IMDN; the defaults are the published network at x4. Each step distills a quarter of the width."""
 
     scale: int = 4
     width: int = 64
@@ -38,7 +35,7 @@ class IMDNSettings:
 
 
 class IMDB(nn.Module):
-    """Information multi-distillation block: a quarter of the channels is kept at each of four steps (Sec. 3.2)."""
+    """Information multi-distillation block: each of four steps distills a quarter of the channels (Sec. 3.2)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -75,13 +72,9 @@ class IMDN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shallow = self.head(x)  # (B, n, H, W)
-        h, outputs = shallow, list[Tensor]()
-        for block in self.blocks:
-            h = block(h)
-            outputs.append(h)
-        fused = F.leaky_relu(self.fuse(torch.cat(outputs, dim=1)), SLOPE)
+        fused = F.leaky_relu(self.fuse(chain(self.blocks, shallow)), SLOPE)
         return self.shuffle(self.tail(self.smooth(fused) + shallow))
 
     def fold(self) -> "IMDN":
-        """The inference form: a copy, as there is nothing to fold."""
+        """The inference form: a copy, because there is nothing to fold."""
         return copy.deepcopy(self).requires_grad_(False).eval()

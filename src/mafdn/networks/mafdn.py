@@ -1,16 +1,26 @@
-"""MAFDN, the multi-attention feature distillation network: reconstructed from its abstract.
+"""MAFDN, the multi-attention feature distillation network, reconstructed from its abstract.
 
-Public names: :class:`MAFDNSettings`, :class:`MAFDN`.
+Paper: Zhang et al., "A Multi-Attention Feature Distillation Neural Network for Lightweight Single Image
+Super-Resolution", International Journal of Intelligent Systems, 2024, doi 10.1155/2024/3255233.
 
-Paper: Zhang et al., "A Multi-Attention Feature Distillation Neural Network for Lightweight Single
-Image Super-Resolution", International Journal of Intelligent Systems, 2024, doi 10.1155/2024/3255233.
+Published (abstract only): information multi-distillation after IMDN; units (MAFDB) with pixel, spatial and channel
+attention and several distillation branches; inside them OPCRB, a residual block on DO-Conv; at x4 597K parameters and
+33.79G Multi-Adds. Reconstructed here: the width, the number of blocks, the order of parts, the activations and the
+reconstruction head. With every part at the field's default, parameters and Multi-Adds match the published figures;
+this is not, and does not claim to be, the published architecture.
 
-Published (abstract only): information multi-distillation after IMDN; units (MAFDB) with pixel, spatial
-and channel attention and several distillation branches; inside them OPCRB, a residual block on
-DO-Conv; at x4 597K parameters and 33.79G Multi-Adds. Reconstructed here: the width, the number of
-blocks, the order of parts, the activations and the reconstruction head. With every part at the
-field's default, parameters and Multi-Adds match the published figures; this is not, and does not
-claim to be, the published architecture.
+    MAFDN   x -> head -+-> MAFDB -> MAFDB -> ... -> MAFDB
+                       |     |        |               |
+                       |     +--------+- concatenate -+-> fuse -> LeakyReLU -> smooth -> + -> tail -> pixel shuffle
+                       +-----------------------------------------------------------------+
+
+    MAFDB   x -+------------------------------------> distill -+
+               +-> OPCRB -+-------------------------> distill -+
+                          +-> OPCRB -+--------------> distill -+- concatenate -> LeakyReLU
+                                     +-> OPCRB -----> distill -+      -> channel -> spatial attention -> merge -> + x
+
+    `head`, `smooth` and `tail` are 3x3 convolutions, `fuse` and `merge` 1x1; `distill` is pixel attention and a 1x1
+    convolution to half the channels; OPCRB is LeakyReLU(h + DOConv3x3(h)).
 """
 
 from dataclasses import dataclass, replace
@@ -18,10 +28,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.doconv import folded_state, over_parameterize
 from mafdn.networks.fast import Pointwise, activated
-from mafdn.networks.sizes import check_sizes
+from mafdn.networks.layers import ContrastChannelAttention, PixelAttention, SpatialAttention, chain, check_sizes
 
 SLOPE = 0.05
 """Negative slope of every LeakyReLU (IMDN's value)."""
@@ -29,13 +38,14 @@ SLOPE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class MAFDNSettings:
-    """What a MAFDN is built from; the defaults are the reconstruction at x4.
+    """Settings of a MAFDN; the defaults are the reconstruction at x4.
 
-    ``over_parameterized`` chooses the training form (DO-Conv); the attention switches are for ablations.
+    `over_parameterized` selects the training form (DO-Conv). The attention switches are for ablations.
     """
 
     scale: int = 4
     width: int = 50
+    """Channels, called n in shapes."""
     blocks: int = 6
     pixel_attention: bool = True
     channel_attention: bool = True
@@ -47,7 +57,7 @@ class MAFDNSettings:
 
 
 class OPCRB(nn.Module):
-    """Over-parameterized convolutional residual block: ``LeakyReLU(x + DOConv3x3(x))``."""
+    """Over-parameterized convolutional residual block: `LeakyReLU(x + DOConv3x3(x))`."""
 
     def __init__(self, width: int, *, over_parameterized: bool) -> None:
         super().__init__()
@@ -61,7 +71,10 @@ class OPCRB(nn.Module):
 
 
 class Distill(nn.Module):
-    """One distillation branch: pixel attention, then a 1x1 convolution to half the width; not yet activated."""
+    """A distillation branch: pixel attention, then a 1x1 convolution to half the width, without its activation.
+
+    `distilled` activates all branches of a block at once.
+    """
 
     def __init__(self, width: int, *, pixel_attention: bool) -> None:
         super().__init__()
@@ -73,7 +86,7 @@ class Distill(nn.Module):
 
 
 def distilled(x: Tensor, refines: nn.ModuleList, distills: nn.ModuleList) -> Tensor:
-    """What the branches of a block keep of ``x`` (B, n, H, W) along its chain, activated: (B, 2n, H, W)."""
+    """The activated branches of a block on `x` (B, n, H, W) and along its chain, side by side: (B, 2n, H, W)."""
     h = x
     kept = [distills[0](h)]  # (B, n/2, H, W) each
     for refine, distill in zip(refines, distills[1:], strict=True):
@@ -96,7 +109,7 @@ class MAFDB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gated = self.spatial(self.channel(distilled(x, self.refines, self.distills)))  # (B, 2n, H, W)
-        return x + self.merge(gated)
+        return x + self.merge(gated)  # (B, n, H, W)
 
 
 class MAFDN(nn.Module):
@@ -116,13 +129,9 @@ class MAFDN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shallow = self.head(x)  # (B, n, H, W)
-        h, outputs = shallow, []
-        for block in self.blocks:
-            h = block(h)
-            outputs.append(h)
-        fused = self.activation(self.fuse(torch.cat(outputs, dim=1)))
-        deep = self.smooth(fused) + shallow
-        return self.shuffle(self.tail(deep))
+        fused = self.activation(self.fuse(chain(self.blocks, shallow)))  # (B, n, H, W)
+        deep = self.smooth(fused) + shallow  # (B, n, H, W)
+        return self.shuffle(self.tail(deep))  # (B, 3, scale*H, scale*W)
 
     def fold(self) -> "MAFDN":
         """The inference form: a new network in which every DO-Conv is the plain convolution it equals."""

@@ -1,9 +1,7 @@
-"""MAFDN with no care for speed: the formulas as they stand in the papers, their gradients by autograd.
+"""The formulas of `mafdn.networks.mafdn` without optimizations: the oracle of its tests.
 
-Public names: :class:`PlainMAFDN`, :func:`plain_pixel`, :func:`plain_spatial`, :func:`plain_channel`.
-
-It computes what :class:`mafdn.networks.mafdn.MAFDN` does, from the same parameters. Tests compare the two, and the
-time of a training step is measured against it.
+Computes from the same parameters what MAFDN computes, with plain operations and the gradients of autograd. Tests
+compare the two, and the time of a training step is measured against it.
 """
 
 from typing import cast
@@ -12,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mafdn.networks.attention import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.fast import CONTRAST_EPSILON
+from mafdn.networks.layers import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.mafdn import MAFDB, MAFDN, OPCRB, SLOPE, Distill
 
 
 class PlainMAFDN(nn.Module):
-    """The plain form of ``network``, whose parameters it shares."""
+    """The plain form of `network`, whose parameters it shares."""
 
     def __init__(self, network: MAFDN) -> None:
         super().__init__()
@@ -37,15 +35,18 @@ class PlainMAFDN(nn.Module):
 
 
 def plain_pixel(attention: PixelAttention, x: Tensor) -> Tensor:
+    """Pixel attention on `x` (B, n, H, W)."""
     return x * torch.sigmoid(_conv(attention.conv, x))
 
 
 def plain_spatial(attention: SpatialAttention, x: Tensor) -> Tensor:
+    """Spatial attention on `x` (B, n, H, W)."""
     statistics = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
     return x * torch.sigmoid(_conv(attention.conv, statistics))
 
 
 def plain_channel(attention: ContrastChannelAttention, x: Tensor) -> Tensor:
+    """Contrast-aware channel attention on `x` (B, n, H, W)."""
     mean = x.mean((2, 3), keepdim=True)
     contrast = mean + torch.sqrt((x - mean).square().mean((2, 3), keepdim=True) + CONTRAST_EPSILON)
     return x * torch.sigmoid(_conv(attention.expand, torch.relu(_conv(attention.squeeze, contrast))))

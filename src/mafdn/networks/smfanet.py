@@ -1,16 +1,14 @@
-"""SMFANet+, self-modulation feature aggregation: a stronger network of fewer parameters, and the teacher of MAFDN.
-
-Public names: :class:`SMFANetSettings`, :class:`SMFANet`, :data:`SMALLEST`.
+"""SMFANet+, self-modulation feature aggregation: stronger than MAFDN with fewer parameters, and its teacher.
 
 Paper: M. Zheng, L. Sun, J. Dong, J. Pan, "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for
 Efficient Image Super-Resolution", ECCV 2024, doi 10.1007/978-3-031-72973-7_21.
 
 Written from the paper, and from the names and shapes of the tensors in the authors' released weights (Apache-2.0,
-trained on DF2K). Nothing is reconstructed: with the released weights Set5 measures 38.185, 34.665 and 32.511 dB at x2,
-x3 and x4. The defaults are SMFANet+, the larger of the two published networks.
+trained on DF2K). Nothing is reconstructed: the released weights reach 38.185, 34.665 and 32.511 dB on Set5 at x2, x3
+and x4. The defaults are SMFANet+, the larger of the two published networks.
 
-The variance and the pooled branch of every block depend on the whole input, so the network is meant for whole
-pictures, not for small patches or tiles.
+The variance and the pooled branch of every block depend on the whole input, so run the network on whole pictures, not
+on small patches or tiles.
 """
 
 import copy
@@ -21,19 +19,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mafdn.networks.fast import Pointwise
-from mafdn.networks.sizes import check_sizes
+from mafdn.networks.layers import check_sizes
 
 REDUCTION = 8
-"""The coarse branch sees the input reduced by this factor."""
+"""Factor by which the input of the coarse branch is reduced."""
 SMALLEST = REDUCTION
-"""The least height and width of an input."""
+"""Smallest height and width of an input, in pixels."""
 WIDEST_WINDOW = 2 * REDUCTION - 1
-"""The most rows or columns that one window of the adaptive pooling covers: an input of 15 has one window."""
+"""Most rows or columns that one window of the adaptive pooling covers: an input of 15 has one window."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SMFANetSettings:
-    """What a SMFANet is built from; the defaults are the published SMFANet+ at x4."""
+    """Settings of an SMFANet; the defaults are the published SMFANet+ at x4."""
 
     scale: int = 4
     width: int = 48
@@ -57,9 +55,9 @@ class DetailBranch(nn.Module):
 
 
 class SMFA(nn.Module):
-    """Self-modulation feature aggregation (Sec. 3.2): a coarse gate from afar for one half, local detail of the other.
+    """Self-modulation feature aggregation (Sec. 3.2): a coarse gate on half of the channels, detail in the other half.
 
-    The gate comes from the input's maxima over windows of about 8x8 pixels and from its variance over the picture.
+    The gate is computed from maxima over windows of about 8x8 pixels and from the variance over the whole input.
     """
 
     def __init__(self, width: int) -> None:
@@ -98,7 +96,7 @@ class PCFN(nn.Module):
 
 
 class FMB(nn.Module):
-    """Feature modulation block: ``x + SMFA(N(x))``, then ``x + PCFN(N(x))``; ``N`` scales a pixel to length 1."""
+    """Feature modulation block: `x + SMFA(N(x))`, then `x + PCFN(N(x))`; `N` scales each pixel to length 1."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -113,7 +111,7 @@ class FMB(nn.Module):
 class SMFANet(nn.Module):
     """(B, 3, H, W) float32 RGB in [0, 1] to (B, 3, scale*H, scale*W), not clipped.
 
-    H and W are at least :data:`SMALLEST`; torch raises ``RuntimeError`` for less.
+    H and W must be at least `SMALLEST`; torch raises `RuntimeError` for less.
     """
 
     def __init__(self, settings: SMFANetSettings | None = None) -> None:
@@ -130,14 +128,14 @@ class SMFANet(nn.Module):
         return self.shuffle(self.tail(self.blocks(shallow) + shallow))
 
     def fold(self) -> "SMFANet":
-        """The inference form: a copy, as there is nothing to fold."""
+        """The inference form: a copy, because there is nothing to fold."""
         return copy.deepcopy(self).requires_grad_(False).eval()
 
 
 def windowed_maximum(x: Tensor) -> Tensor:
     """Maxima over windows of about 8x8 pixels: (B, n, H, W) to (B, n, H // 8, W // 8), adaptive max pooling.
 
-    ONNX has no adaptive pooling, so an exported network gathers each window's rows, then its columns: any size works.
+    ONNX has no adaptive pooling; an exported network gathers the rows of each window, then its columns, at any size.
     """
     if not torch.compiler.is_exporting():
         return F.adaptive_max_pool2d(x, (x.shape[2] // REDUCTION, x.shape[3] // REDUCTION))
@@ -152,9 +150,9 @@ def windowed_maximum(x: Tensor) -> Tensor:
 
 
 def nearest(x: Tensor, height: int, width: int) -> Tensor:
-    """``x`` (B, n, h, w) enlarged to (B, n, height, width) by repeating the nearest pixels.
+    """Enlarge `x` (B, n, h, w) to (B, n, height, width) by repeating the nearest pixels.
 
-    An exported network computes the indices as torch does; engines would round their own way at some sizes.
+    An exported network computes the indices as torch does, because engines round differently at some sizes.
     """
     if not torch.compiler.is_exporting():
         return F.interpolate(x, size=(height, width), mode="nearest")

@@ -1,10 +1,7 @@
-"""Weights files: safetensors whose header says all that is needed to rebuild the network.
+"""Weights files: safetensors with a header from which the network can be rebuilt.
 
-Public names: :func:`save_network`, :func:`load_network`, :func:`load_mafdn`, :func:`checked_settings`,
-:func:`transfer`.
-
-The header has two entries, both JSON: ``mafdn`` holds the format's version, the architecture and its
-settings; ``card`` holds what is known about the weights (data, steps, scores, code revision).
+The metadata has two entries, both JSON: `mafdn` holds the version of the format, the architecture and its settings;
+`card` holds what is known about the weights (data, steps, scores, code revision).
 """
 
 import json
@@ -22,14 +19,18 @@ from mafdn.errors import WeightsError
 from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, Settings, architecture, build
 from mafdn.networks.mafdn import MAFDN
-from mafdn.weights.header import Card, read_header
+from mafdn.weights.header import VERSION, Card, read_header
 
-VERSION = 1
 LARGEST = {"width": 512, "blocks": 64}
+"""Upper bounds of settings in a file, so that a header alone cannot exhaust memory."""
 
 
 def save_network(network: Network, path: Path, *, card: Card) -> None:
-    """Write ``network`` (training or folded form) with its ``card``; the file appears whole or not at all."""
+    """Write `network`, in training or folded form, with its `card`, atomically.
+
+    Raises:
+        WeightsError: The file cannot be written.
+    """
     header = {"version": VERSION, "architecture": architecture(network.settings), "settings": asdict(network.settings)}
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     try:
@@ -40,25 +41,29 @@ def save_network(network: Network, path: Path, *, card: Card) -> None:
 
 
 def load_network(path: Path) -> Network:
-    """Rebuild a network from its file alone, in the form it was saved in, ready for inference.
+    """Rebuild a network from its file, in the form it was saved in, ready for inference.
 
-    Raises :class:`WeightsError` when the file is missing, damaged, of another kind, or its tensors do not
-    fit the network that its header describes.
+    Args:
+        path: A weights file, or a checkpoint of a training run, of which the averaged weights are loaded.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another kind, or its tensors do not match its header.
     """
     header, _ = read_header(path)
+    prefix = str(header.get("prefix", ""))
     name, settings = str(header.get("architecture")), header.get("settings")
     if header.get("version") != VERSION or name not in ARCHITECTURES or not isinstance(settings, dict):
         kinds = ", ".join(ARCHITECTURES)
         raise WeightsError(f"{path} is not a weights file of this version ({kinds}; format {VERSION}); export it again")
     try:
         chosen = checked_settings(name, cast(dict[str, Any], settings))
-        with torch.device("meta"):  # shapes without memory: the header alone must not cost any
+        with torch.device("meta"):  # shapes without memory: a header alone must not cost any
             shapes = {name: list(tensor.shape) for name, tensor in build(chosen).state_dict().items()}
         with safe_open(path, "pt") as file:
-            names: list[str] = file.keys()
-            if shapes != {name: file.get_slice(name).get_shape() for name in names}:
+            keys: list[str] = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 - not a mapping
+            if shapes != {key.removeprefix(prefix): file.get_slice(key).get_shape() for key in keys}:
                 raise ValueError("tensors of other names or shapes")
-            tensors = {name: file.get_tensor(name) for name in names}
+            tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
         network = build(chosen)
         network.load_state_dict(tensors)
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
@@ -68,10 +73,12 @@ def load_network(path: Path) -> Network:
 
 
 def checked_settings(name: str, table: dict[str, Any]) -> Settings:
-    """The settings of the network ``name`` that a file's header gives.
+    """The settings of the architecture `name` in a file's header, after validation.
 
-    Raises ``KeyError`` for an unknown network, ``TypeError`` for unknown or missing settings, and ``ValueError`` for
-    values of another type or beyond all reason.
+    Raises:
+        KeyError: The architecture is unknown.
+        TypeError: A setting is unknown or missing.
+        ValueError: A value has another type or is too large.
     """
     kind = ARCHITECTURES[name][1]
     settings = kind(**table)
@@ -82,20 +89,22 @@ def checked_settings(name: str, table: dict[str, Any]) -> Settings:
 
 
 def load_mafdn(path: Path) -> MAFDN:
-    """As :func:`load_network`; raises :class:`WeightsError` also when the file holds another kind of network."""
+    """As `load_network`; raises `WeightsError` also if the file holds another architecture than MAFDN."""
     network = load_network(path)
     if not isinstance(network, MAFDN):
-        raise WeightsError(f"{path} holds {TITLES[architecture(network.settings)]}, where only MAFDN will do")
+        raise WeightsError(f"{path} holds {TITLES[architecture(network.settings)]}; a MAFDN is needed")
     return network
 
 
 def transfer(source: Network, target: Network) -> None:
-    """Copy the folded kernels of ``source`` into ``target`` in place; only their scales may differ.
+    """Copy the folded kernels of `source` into `target` in place; the two may differ in scale only.
 
-    A DO-Conv of ``target`` takes the plain kernel as its ``W`` and starts from ``D = 0``, an asymmetric convolution
-    takes it as its square part and starts from 0 in the others, so a target of the same scale computes what the source
-    did. Between scales, what has another shape keeps its own initialization: the last layers. Raises
-    :class:`WeightsError` when the networks differ in anything else.
+    A DO-Conv of `target` takes the plain kernel as `W` and starts from `D = 0`; an asymmetric convolution takes it as
+    its square part and starts from 0 in the others. A target of the same scale then computes the same as the source.
+    Between scales, tensors of another shape (the last layers) keep their initialization.
+
+    Raises:
+        WeightsError: The networks differ in another setting.
     """
     folded, expected = source.fold(), target.fold()
     ours, theirs = ({"network": TITLES[architecture(n.settings)]} | asdict(n.settings) for n in (expected, folded))

@@ -10,16 +10,20 @@ from mafdn.errors import PictureError
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits for one picture; time counts from the creation of this object."""
+    """Limits for one picture.
+
+    Args:
+        pixels: Most pixels (width times height) of the input and of the result.
+        file_mb: Largest input file, in millions of bytes.
+        seconds: Time limit, reading and writing included (default: none).
+        began: Start of the time limit, by `time.monotonic` (default: the creation of this object). It is set anew for
+            each picture that is upscaled.
+    """
 
     pixels: int = 1_000_000_000
-    """Most pixels (width times height) of the input and of the result."""
     file_mb: float = 4_000
-    """Largest input file, in millions of bytes."""
     seconds: float | None = None
-    """Time limit, reading and writing included; `None` for none."""
     began: float = field(default_factory=time.monotonic, repr=False)
-    """Start of the time limit, by `time.monotonic`."""
 
     def check_file(self, path: Path) -> None:
         """Raise `PictureError` if the file is too large."""

@@ -1,7 +1,4 @@
-"""The release gate: a run's averaged weights ship only when they measure better than those that ship now.
-
-Public names: :func:`release`, :class:`Outcome`, :func:`measured`.
-"""
+"""The release gate: the averaged weights of a run ship only if they score higher than the shipped ones."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,43 +18,54 @@ from mafdn.training.validation import held_out_psnr_sum, split_bank
 from mafdn.weights.header import read_header
 
 Scores = dict[str, dict[str, float]]
-"""``{"Set5": {"psnr": dB, "ssim": ...}, ...}``."""
+"""Means by bench set: `{"Set5": {"psnr": dB, "ssim": ...}, ...}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the gate measured and decided; what shipped ``before`` is empty when nothing did.
-
-    ``validation`` and ``validation_before`` are PSNR in dB on the run's held-out pictures, where its bank is at hand.
-    """
+    """What the gate measured and decided."""
 
     target: Path
+    """The weights file that ships."""
     released: bool
     reason: str
     scores: Scores
+    """Of the run."""
     before: Scores
+    """Of the weights that shipped before; empty if there were none."""
     validation: float | None
+    """PSNR in dB of the run on its held-out pictures; `None` if its bank is missing."""
     validation_before: float | None
+    """The same of the weights that shipped before."""
     measured: tuple[SetScore, ...]
-    """Of every set bicubic's scores and then those of this run's network, picture by picture."""
+    """For every set the scores of bicubic, then those of the run, picture by picture."""
 
 
 def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: int | None = None) -> Outcome:
-    """Fold, export and score a run's average; replace ``weights/mafdn-xS.*`` when it is better.
+    """Fold, export and measure a run's averaged weights; replace `weights/mafdn-xS.*` if they are better.
 
-    Better means a higher PSNR averaged over the bench sets, and above bicubic on every picture. Without ``benches``
-    those that the run kept out of its bank are measured. The card of the new weights tells where they come from.
-    Raises :class:`ConfigError` when ``run`` holds no checkpoint or one of another ``scale``, or when fewer sets are
-    measured than for what ships, and :class:`UsageError` when two sets have one name.
+    Better means a higher PSNR averaged over the bench sets, and above bicubic on every picture. The card of the new
+    weights names their origin.
+
+    Args:
+        run: The folder of the run.
+        weights: The folder of the weights that ship.
+        benches: Folders of bench sets; default those that the run excluded from its bank.
+        scale: The scale that the run must have; any if `None`.
+
+    Raises:
+        ConfigError: The run has no checkpoint, another scale or another network than MAFDN; or a set is missing on
+            which the shipped weights were measured.
+        UsageError: A bench set is missing, or two have the same name.
     """
     network, saved, checkpoint = averaged_network(run)
     benches = list(benches) or saved.bench_sets
     if not benches:
-        raise ConfigError(f"{run} names no bench sets in data.exclude; give them with --bench")
+        raise ConfigError(f"{run} has no bench sets in data.exclude; give them with --bench")
     for folder in benches:
-        bench_files(folder)  # a missing set is reported before any work
+        bench_files(folder)  # report a missing set before any work
     if len({bench_name(folder) for folder in benches}) < len(benches):
-        raise UsageError("two of the bench sets have one name; a card can hold only one of them")
+        raise UsageError("two of the bench sets have the same name; a card can hold only one of them")
     if not isinstance(network, MAFDN):
         raise ConfigError(f"{run} trains another network; only MAFDN ships ('mafdn export' writes any run's weights)")
     if scale not in (None, network.settings.scale):
@@ -65,12 +73,12 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     scale = network.settings.scale
     target = weights / f"mafdn-x{scale}.safetensors"
     shipping = target.with_suffix(".onnx")
-    read_log(run)  # which the documents will show
+    read_log(run)  # an unreadable log would fail later, in the documents
     before = _means(measured(shipping, benches, scale=scale)) if shipping.is_file() else {}
     shipped = load_mafdn(target) if target.is_file() else None
     lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if lost:
-        raise ConfigError(f"what ships was measured on {', '.join(lost)} too; give these sets with --bench as well")
+        raise ConfigError(f"the shipped weights were measured on {', '.join(lost)} too; add these sets with --bench")
     validation = _validation(saved, network.fold())
     validation_before = _validation(saved, shipped) if shipped else None
     weights.mkdir(parents=True, exist_ok=True)
@@ -90,7 +98,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     return Outcome(
         target=target,
         released=not reason,
-        reason=reason or ("better than what shipped" if before else "the first at this scale"),
+        reason=reason or ("better than the weights that shipped before" if before else "the first at this scale"),
         scores=scores,
         before=before,
         validation=validation,
@@ -100,18 +108,18 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
 
 
 def measured(path: Path, benches: Sequence[Path], *, scale: int) -> list[SetScore]:
-    """Of every set bicubic's scores and then those of the network in the ONNX file ``path``."""
-    methods = {"bicubic": bicubic(scale)} | dict([open_method(str(path), scale=scale)])
-    return [score for folder in benches for score in measure(methods, folder, Protocol(scale=scale))]
+    """For every set the scores of bicubic, then those of the network in the ONNX file `path`."""
+    label, method = open_method(str(path), scale=scale)
+    return measure({"bicubic": bicubic(scale), label: method}, benches, Protocol(scale=scale))
 
 
 def _means(scores: Sequence[SetScore]) -> Scores:
-    """The network's means by set."""
+    """The means of the network by set."""
     return {score.bench: {"psnr": score.psnr, "ssim": score.ssim} for score in scores[1::2]}
 
 
 def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
-    """Why the shipped weights stay; empty when they do not."""
+    """Why the shipped weights stay; empty if they are replaced."""
     behind = [
         f"{ours.bench}/{picture.name}"
         for bicubic_score, ours in zip(scores[::2], scores[1::2], strict=True)
@@ -126,7 +134,7 @@ def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
 
 
 def _validation(saved: SavedRun, network: MAFDN) -> float | None:
-    """PSNR in dB on the pictures that the run held out; ``None`` when its bank is not at hand."""
+    """PSNR in dB on the run's held-out pictures; `None` if its bank is missing."""
     if not saved.bank.is_dir():
         return None
     bank, scale = open_bank(saved.bank), network.settings.scale

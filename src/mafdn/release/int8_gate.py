@@ -1,8 +1,4 @@
-"""The gate of int8: a quantized network is kept only if it loses little against the one it was made from.
-
-Public names: :func:`quantize`, :class:`Quantized`, :func:`judge`, :func:`measure_loss`, :class:`Loss`,
-:data:`MEAN_LIMIT`, :data:`PICTURE_LIMIT`.
-"""
+"""The int8 gate: a quantized network is kept only if it loses little PSNR against its fp32 source."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Protocol, SetScore, bench_files, measure
 from mafdn.evaluation.methods import open_method
@@ -19,31 +14,32 @@ from mafdn.release.quantize import calibration_crops, quantize_onnx, read_source
 from mafdn.training.data.bank import open_bank
 
 MEAN_LIMIT = 0.05
-"""The most that may be lost in the mean over all sets, each the mean of its pictures; PSNR in dB."""
+"""Largest loss of PSNR in dB, averaged over the pictures of each set and then over all sets."""
 PICTURE_LIMIT = 0.2
-"""The most that a single picture may lose."""
+"""Largest loss of a single picture, PSNR in dB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """PSNR in dB that int8 loses: ``sets`` by set, ``mean`` over these, and of the ``worst`` picture (``Set5/bird``).
-
-    ``reason`` says why it must not ship; empty when it may.
-    """
+    """The loss of int8, PSNR in dB."""
 
     sets: dict[str, float]
+    """Mean of each set."""
     mean: float
+    """Mean of all sets."""
     worst: str
+    """The picture that loses most: `Set5/bird`."""
     worst_loss: float
     reason: str
+    """Why the int8 network must not ship; empty if it may."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """What :func:`quantize` measured; the file is there when ``loss`` gives no reason against it."""
+    """What `quantize` measured; the file was written if `loss.reason` is empty."""
 
     scores: tuple[SetScore, ...]
-    """Of every set those of the network in float and then those of int8."""
+    """For every set the scores of the fp32 network, then those of int8."""
     loss: Loss
 
 
@@ -56,11 +52,18 @@ def quantize(
     on_candidate: Callable[[Path, Quantized], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Quantized:
-    """Quantize an exported MAFDN to int8 and measure it; ``target`` becomes the result if it loses little enough.
+    """Quantize an exported MAFDN to int8, measure it, and write it if it passes the gate.
 
-    ``calibration`` is the folder of a training bank. ``on_candidate`` is given the measured file before it gets its
-    name or is removed; ``on_progress(done, total)`` counts pictures measured. Raises :class:`MafdnError`: for a
-    missing bench set before any work.
+    Args:
+        network: An ONNX file from `mafdn export`.
+        target: The int8 file.
+        calibration: The folder of a training bank.
+        benches: Folders of bench sets; a missing one is reported before any work.
+        on_candidate: Called with the measured file and its scores, before the file is renamed to `target` or removed.
+        on_progress: Called with the number of results scored and their total.
+
+    Raises:
+        MafdnError: A bench set, the bank or the network is missing or unusable, or nncf is not installed.
     """
     for folder in benches:
         bench_files(folder)
@@ -79,7 +82,7 @@ def quantize(
 
 
 def judge(scores: Sequence[SetScore]) -> Loss:
-    """The loss from ``scores``, of every set those of the network in float and then those of int8."""
+    """The loss, from the scores of the fp32 network and those of int8 for every set, in this order."""
     sets: dict[str, float] = {}
     pictures: dict[str, float] = {}
     for float32, int8 in zip(scores[::2], scores[1::2], strict=True):
@@ -89,9 +92,9 @@ def judge(scores: Sequence[SetScore]) -> Loss:
     mean, worst = float(np.mean(list(sets.values()))), max(pictures, key=pictures.__getitem__)
     reasons: list[str] = []
     if not mean <= MEAN_LIMIT:
-        reasons.append(f"{mean:.3f} dB in the mean, {MEAN_LIMIT} may be lost")
+        reasons.append(f"{mean:.3f} dB on average (limit {MEAN_LIMIT})")
     if not pictures[worst] <= PICTURE_LIMIT:
-        reasons.append(f"{pictures[worst]:.3f} dB on {worst}, {PICTURE_LIMIT} may be lost")
+        reasons.append(f"{pictures[worst]:.3f} dB on {worst} (limit {PICTURE_LIMIT})")
     return Loss(sets=sets, mean=mean, worst=worst, worst_loss=pictures[worst], reason=" and ".join(reasons))
 
 
@@ -103,14 +106,13 @@ def measure_loss(
     scale: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[SetScore]:
-    """The scores for :func:`judge` on every set, both networks run as ``mafdn upscale`` runs what ships.
+    """The scores for `judge`: for every set those of `network`, then those of `int8`.
 
-    Raises :class:`UsageError` for no set, a missing one, and networks of another scale.
+    Raises:
+        UsageError: There is no set, one is missing, or a network has another scale.
     """
     if not benches:
         raise UsageError("no bench set to measure int8 on; give one with --bench")
-    name, float32 = open_method(str(network), scale=scale)
-    methods = {name: float32, f"{name}, int8": open_method(str(int8), scale=scale)[1]}
-    tick = counted(on_progress, sum(len(bench_files(folder)) for folder in benches) * len(methods))
-    protocol = Protocol(scale=scale)
-    return [score for folder in benches for score in measure(methods, folder, protocol, on_progress=each(tick))]
+    label, float32 = open_method(str(network), scale=scale)
+    methods = {label: float32, f"{label}, int8": open_method(str(int8), scale=scale)[1]}
+    return measure(methods, benches, Protocol(scale=scale), on_progress=on_progress)

@@ -1,13 +1,11 @@
-"""From an exported network to one whose convolutions compute with 8-bit integers.
+"""Quantize an exported network to int8.
 
-Public names: :func:`quantize_onnx`, :func:`calibration_crops`, :func:`read_onnx_header`, :func:`read_source_header`,
-:func:`parts`, :func:`largest_weight`, :data:`KEPT_FLOAT`, :data:`PHOTOS`, :data:`DRAWN`.
-
-Post-training quantization by nncf: weights per output channel, activations per tensor, ranges found on crops of
-training pictures, biases corrected for what rounding moves. Weights take half the range of int8, so that the network is
-computed correctly on every processor (:data:`mafdn.inference.engines.base.HALF_RANGE`). Which parts stay float was
-measured (``docs/int8.md``). The file has the form of the exported one, gates included, and holds its rounding as pairs
-of QuantizeLinear and DequantizeLinear, which OpenVINO runs as integer convolutions and onnxruntime at least correctly.
+Post-training quantization by nncf: weights per output channel, activations per tensor, ranges calibrated on crops of
+training pictures, biases corrected for the rounding error. Weights use half the range of int8, so that every processor
+computes the network correctly (`mafdn.inference.engines.base.HALF_RANGE`). Which parts stay in float was chosen by
+measurement (`docs/int8.md`). The file has the inputs and outputs of the exported one, gates included. It stores
+rounding as pairs of QuantizeLinear and DequantizeLinear, which OpenVINO runs as integer convolutions; onnxruntime runs
+them correctly, though not faster.
 """
 
 import contextlib
@@ -31,56 +29,58 @@ from mafdn._support.atomic import replacing, sha256
 from mafdn._support.machine import installed_version
 from mafdn._support.telemetry import hidden
 from mafdn.errors import MissingPackageError, WeightsError
-from mafdn.inference import ENGINES, open_engine, preferred_engine
+from mafdn.inference import ENGINES, EngineOptions, open_engine, preferred_engine
 from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.inference.engines.base import HALF_RANGE
 from mafdn.inference.engines.openvino import import_openvino
 from mafdn.pixels import psnr
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.patches import PatchSampler
-from mafdn.weights.header import refuse_at_sight
+from mafdn.weights.header import reject_unreadable
 
 PHOTOS, DRAWN = 360, 40
-"""Crops that are taken as they are, and crops that are made two-valued: ranges found on photographs alone cost several
-times as much on text and line art."""
+"""Numbers of calibration crops that are unchanged, and of crops that are made two-valued. With ranges from photographs
+alone, text and line art lose several times as much."""
 SIDE = 64
-"""Of a crop, in LR pixels."""
+"""Side of a crop, in LR pixels."""
 SEED = 0
-ALIKE = 40.0
-"""PSNR in dB that engines must reach against each other on a quantized network: where another order of float sums
-crosses a rounding they differ, and 47 to 55 dB were found. A kernel that computes wrongly gives less than 30."""
+MIN_AGREEMENT = 40.0
+"""Least PSNR in dB between engines on a quantized network. They differ where another order of float sums crosses a
+rounding threshold; 47 to 55 dB were measured. A faulty kernel gives less than 30."""
 KEPT_FLOAT = ("ends", "sums", "gates", "products")
-"""What stays float, by the names of :func:`parts`."""
+"""Parts that stay in float, as named by `parts`."""
 
 
 def read_onnx_header(path: Path) -> dict[str, Any]:
-    """What an ONNX file of this program says of itself; empty for another's.
+    """The header of an ONNX file; empty for files of other programs.
 
-    Raises :class:`WeightsError` when the file is missing, too large, damaged or no ONNX file at all.
+    Raises:
+        WeightsError: The file is missing, too large, damaged or not an ONNX file.
     """
-    refuse_at_sight(path)
+    reject_unreadable(path)
     try:
         model = onnx.load(path, load_external_data=False)
-        said = {entry.key: entry.value for entry in model.metadata_props}.get(HEADER, "{}")
-        return dict(json.loads(said))
+        header = {entry.key: entry.value for entry in model.metadata_props}.get(HEADER, "{}")
+        return dict(json.loads(header))
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None
     except (DecodeError, TypeError, ValueError, RecursionError):
         raise WeightsError(f"{path} is not a readable ONNX file; export it again") from None
 
 
 def read_source_header(path: Path) -> dict[str, Any]:
-    """The header of a network that can be quantized; raises :class:`WeightsError` for another."""
+    """The header of a network that can be quantized; raises `WeightsError` for any other."""
     header = read_onnx_header(path)
     if header.get("architecture") != "mafdn" or "stencil" not in header or header.get("precision"):
-        raise WeightsError(f"{path} is not a MAFDN in float with gates; give what 'mafdn export' writes")
+        raise WeightsError(f"{path} is not a MAFDN in float with gates, as 'mafdn export' writes it")
     return header
 
 
 def calibration_crops(bank: Bank, *, scale: int) -> list[Batch]:
-    """Crops (1, 3, SIDE, SIDE) RGB in [0, 1] of the LR pictures of ``bank``, always the same.
+    """The calibration crops of a bank's LR pictures, (1, 3, SIDE, SIDE) RGB in [0, 1]; always the same ones.
 
-    Raises :class:`ConfigError` when no picture holds one.
+    Raises:
+        ConfigError: No picture is large enough.
     """
     sampler = PatchSampler(bank, range(len(bank.pictures)), scale=scale, patch=SIDE, seed=SEED)
     crops = sampler.batch(0, range(PHOTOS + DRAWN)).lr.transpose(0, 3, 1, 2) / np.float32(255)
@@ -92,13 +92,24 @@ def calibration_crops(bank: Bank, *, scale: int) -> list[Batch]:
 def quantize_onnx(
     source: Path, target: Path, crops: Sequence[Batch], *, kept_float: Collection[str] = KEPT_FLOAT
 ) -> float:
-    """Write the network ``source``, exported from a MAFDN, in int8; ranges are found on ``crops``.
+    """Quantize an exported MAFDN to int8, and compare all engines on the result.
 
-    The header is that of ``source``, with ``precision``, ``weight_range``, the SHA-256 of ``source`` and how it was
-    quantized. Every engine runs the result on two crops, one of them two-valued; returns the least PSNR in dB of one
-    against another. Raises :class:`WeightsError` when it is below :data:`ALIKE`, a weight is beyond half range,
-    ``source`` is no such network or ``target`` cannot be written; it is then what it was. Raises
-    :class:`MissingPackageError` without nncf.
+    The header is that of the source plus `precision`, `weight_range`, the SHA-256 of the source and the parameters of
+    the quantization.
+
+    Args:
+        source: An ONNX file from `mafdn export`.
+        target: The int8 file, which is replaced on success only.
+        crops: Calibration pictures (1, 3, H, W) in [0, 1]; the last one is two-valued.
+        kept_float: Parts that stay in float, as named by `parts`.
+
+    Returns:
+        The least PSNR in dB between two engines, on the first and the last crop.
+
+    Raises:
+        WeightsError: The engines agree less than `MIN_AGREEMENT`, a weight exceeds half range, `source` cannot be
+            quantized, or `target` cannot be written.
+        MissingPackageError: nncf is not installed.
     """
     made_by = installed_version("nncf")
     if made_by is None:
@@ -121,21 +132,25 @@ def quantize_onnx(
     try:
         with replacing(target) as temporary:
             onnx.save(model, temporary)
-            alike = _agreement(temporary, (crops[0], crops[-1]))
-            if not alike >= ALIKE:
-                raise WeightsError(f"engines differ on {target} in int8 by {alike:.1f} dB: it was not written")
+            agreement = _agreement(temporary, (crops[0], crops[-1]))
+            if not agreement >= MIN_AGREEMENT:
+                raise WeightsError(f"engines agree to only {agreement:.1f} dB on {target} in int8: it was not written")
     except OSError as error:
-        raise WeightsError(f"cannot write {target}: {error.strerror or error}") from None
-    return alike
+        raise WeightsError.from_os_error(f"cannot write {target}", error) from None
+    return agreement
 
 
 def parts(graph: onnx.GraphProto) -> dict[str, list[str]]:
-    """The nodes of an exported MAFDN that may stay float, by part.
+    """Names of the nodes of an exported MAFDN that may stay in float, by part.
 
-    ``ends``: the first and the last two convolutions. ``sums``: what adds to the stream of blocks. ``gates``: the
-    statistics over a picture and the gates made from them. ``products``: a convolution's result, not activated, times
-    a gate, as at the end of a block and in its first branch. ``spatial``: what spatial gates are made from. ``fuse``:
-    the convolution of all blocks' results. ``pixel``: the pixel attentions.
+    - `ends`: the first and the last two convolutions
+    - `sums`: additions to the stream from block to block
+    - `gates`: statistics over a picture, and the channel gates computed from them
+    - `products`: a convolution's result, before activation, times a gate: at the end of a block and in its first branch
+    - `spatial`: the inputs of spatial gates
+    - `fuse`: the convolution of the results of all blocks
+    - `pixel`: the pixel attentions
+    - the empty name: all other nodes
     """
     wide = {tensor.name for tensor in graph.initializer if int(np.prod(tensor.dims)) > 1}
     made_by = {output: node for node in graph.node for output in node.output}
@@ -149,13 +164,13 @@ def parts(graph: onnx.GraphProto) -> dict[str, list[str]]:
 
 
 def largest_weight(graph: onnx.GraphProto) -> int:
-    """The largest magnitude of all int8 weights in ``graph``."""
+    """The largest magnitude of the int8 weights in `graph`."""
     weights = [numpy_helper.to_array(t) for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
     return max((int(np.abs(weight.astype(np.int16)).max()) for weight in weights), default=0)
 
 
 def _part(node: onnx.NodeProto, read: Collection[str], *, over_picture: bool) -> str:
-    """The part that ``node`` belongs to, which reads what operations ``read`` made; empty for the rest."""
+    """The part of `node`, whose inputs come from operations of the types `read`; empty for other nodes."""
     kind, weight = node.op_type, node.input[1] if node.op_type == "Conv" else ""
     if any(f".{end}.weight" in weight for end in ("head", "smooth", "tail")):
         return "ends"
@@ -177,15 +192,15 @@ def _part(node: onnx.NodeProto, read: Collection[str], *, over_picture: bool) ->
 def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]) -> onnx.ModelProto:
     model = onnx.load(source)
     ignored = [name for part, names in parts(model.graph).items() if part in kept_float for name in names]
-    # Ranges cannot be found where gates are NaN, so here they are an input like any other.
+    # Ranges cannot be calibrated with gates of NaN, so the gates become an ordinary input here.
     default = next(tensor for tensor in model.graph.initializer if tensor.name == GATES)
     model.graph.initializer.remove(default)
-    stencil = open_engine(source, name=preferred_engine(), device="cpu").stencil
+    stencil = open_engine(source, EngineOptions(engine=preferred_engine(), device="cpu")).stencil
     assert stencil
     samples = [{model.graph.input[0].name: crop, GATES: stencil.gates(crop)} for crop in crops]
     with _quiet():
-        import_openvino()  # which nncf does too, with all that reports its use
-        with hidden("openvino_telemetry"):  # which nncf would use, and does well without
+        import_openvino()  # before nncf imports it together with its telemetry
+        with hidden("openvino_telemetry"):  # nncf works without it
             import nncf  # pyright: ignore[reportMissingTypeStubs]
 
         nncf.set_log_level(logging.ERROR)
@@ -202,9 +217,9 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
 
 
 def _make_unsigned(graph: onnx.GraphProto) -> None:
-    """Turn the int8 of activations into uint8 by moving its zero; OpenVINO computes wrongly with signed ones.
+    """Turn int8 activations into uint8 by moving the zero point; OpenVINO computes signed ones incorrectly.
 
-    (2026.4.1: the picture is 12 dB off. Weights stay signed, which is what both engines have kernels for.)
+    (Version 2026.4.1 is off by 12 dB. Weights stay signed, for which both engines have kernels.)
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     zeros = {
@@ -217,21 +232,21 @@ def _make_unsigned(graph: onnx.GraphProto) -> None:
         if zero.dtype == np.int8:
             moved = (zero.astype(np.int16) + 128).astype(np.uint8)
             constants[name].CopyFrom(numpy_helper.from_array(np.asarray(moved), name))
-    del graph.value_info[:]  # has the old types
+    del graph.value_info[:]  # holds the old types
 
 
 def _merge_doubles(graph: onnx.GraphProto) -> None:
-    """Leave one of the roundings of a value that are the same; nncf writes one for every reader."""
+    """Remove duplicates of the rounding of a value; nncf writes one for every consumer."""
     constants = {tensor.name: numpy_helper.to_array(tensor).tobytes() for tensor in graph.initializer}
     first: dict[tuple[str, str, bytes, bytes], str] = {}
-    instead: dict[str, str] = {}
+    replacement: dict[str, str] = {}
     for node in list(graph.node):
         for position, name in enumerate(node.input):
-            node.input[position] = instead.get(name, name)
+            node.input[position] = replacement.get(name, name)
         if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] not in constants:
             key = (node.op_type, node.input[0], constants[node.input[1]], constants[node.input[2]])
             if key in first:
-                instead[node.output[0]] = first[key]
+                replacement[node.output[0]] = first[key]
                 graph.node.remove(node)
             else:
                 first[key] = node.output[0]
@@ -241,13 +256,13 @@ def _merge_doubles(graph: onnx.GraphProto) -> None:
 
 
 def _agreement(path: Path, crops: Sequence[Batch]) -> float:
-    """The least PSNR in dB of one engine against the first, with own and with given gates."""
+    """The least PSNR in dB between the first engine and another, with their own gates and with gates passed in."""
     worst = float("inf")
     for crop in crops:
         results: list[NDArray[Any]] = []
         gates: Any = None
         for name in ENGINES:
-            engine = open_engine(path, name=name)
+            engine = open_engine(path, EngineOptions(engine=name))
             assert engine.stencil
             gates = engine.stencil.gates(crop) if gates is None else gates
             results += [engine.run(crop), engine.stencil.run(crop, gates)]
@@ -257,7 +272,7 @@ def _agreement(path: Path, crops: Sequence[Batch]) -> float:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep nncf's progress and notes off the terminal, and what it would report to its makers on this machine."""
+    """Suppress the progress and remarks of nncf, and its telemetry."""
     os.environ["NNCF_CI"] = "1"
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

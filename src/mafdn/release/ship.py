@@ -1,7 +1,4 @@
-"""A release from end to end: the gate, and the int8 file that belongs to the new weights.
-
-Public names: :func:`ship`, :class:`Shipped`.
-"""
+"""Release a run: the gate, then the int8 file of the new weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Shipped:
-    """What a release did: the gate's outcome, and why no int8 file ships, if none does."""
+    """The result of a release."""
 
     outcome: Outcome
     int8: Path
+    """The int8 file of the shipped weights, which may be missing."""
     int8_problem: str = ""
-    """Why there is no int8 file of what ships; empty when there is one."""
+    """Why there is no int8 file; empty if there is one, or nothing was released."""
 
 
 def ship(
@@ -35,15 +33,22 @@ def ship(
     scale: int | None = None,
     on_candidate: "Callable[[Path, Quantized], None] | None" = None,
 ) -> Shipped:
-    """Take a run through :func:`mafdn.release.gate.release`, then quantize what ships on the run's own bank.
+    """Take a run through the gate, then quantize the shipped network on the run's bank.
 
-    An int8 file of other weights is removed. ``on_candidate`` is that of :func:`mafdn.release.int8_gate.quantize`.
+    An int8 file of other weights is removed.
+
+    Args:
+        run, weights, benches, scale: As for `mafdn.release.gate.release`.
+        on_candidate: As for `mafdn.release.int8_gate.quantize`.
+
+    Raises:
+        ConfigError, UsageError: As `mafdn.release.gate.release`.
     """
     outcome = release(run, weights, benches=benches, scale=scale)
     network = outcome.target.with_suffix(".onnx")
     int8 = int8_file(network)
     problem = ""
-    if outcome.released or outcome.scores == outcome.before:  # a release that was cut short is completed now
+    if outcome.released or outcome.scores == outcome.before:  # also completes an interrupted release
         problem = _renew_int8(run, network, int8, benches, on_candidate)
     return Shipped(outcome=outcome, int8=int8, int8_problem=problem)
 

@@ -1,16 +1,12 @@
-"""Upscaling one picture file, in three stages, so that those of several files can overlap.
-
-Public names: :func:`upscale_file`, :func:`prepare`, :class:`Prepared`, :func:`run`, :class:`Pending`, :class:`Report`.
-"""
+"""Upscaling one picture file, in three stages, so that those of several files can overlap."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.machine import peak_mib
-from mafdn._support.validate import as_kind, as_number
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine, upscale_rows
 from mafdn.inference.engines import describe
@@ -21,67 +17,80 @@ from mafdn.pictures.metadata import resized
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.writing import Reservation, check_encodable
-from mafdn.upscaling.output import Output, check_room, choose_format, default_target
+from mafdn.upscaling.networks import Networks
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.output import Output, choose_format, default_target, encode_options
+from mafdn.upscaling.preflight import check_room
 from mafdn.upscaling.recipe import enlarge
-from mafdn.upscaling.size import Size, result_size
+from mafdn.upscaling.size import result_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was done: sizes as (width, height) in pixels, times in seconds."""
+    """The outcome of upscaling one file.
+
+    Attributes:
+        source: The picture.
+        target: The result.
+        scale: Scale of the network; the factor of the result follows from the two sizes.
+        size: Width and height of the picture, in pixels.
+        new_size: Width and height of the result, in pixels.
+        bits: Bits per channel of the result.
+        engine: Name, version, device and precision of the engine.
+        network_seconds: Time spent in the network.
+        waited_seconds: Time during which the network waited for the encoder.
+        seconds: Time for the whole picture.
+        peak_mib: Peak memory of this process so far, in MiB; `None` if the system does not report it.
+        notes: What was not kept or not done as expected, one sentence each.
+    """
 
     source: Path
     target: Path
     scale: int
-    """The network's; the result's is that of the two sizes."""
     size: tuple[int, int]
     new_size: tuple[int, int]
     bits: int
     engine: str
     network_seconds: float
     waited_seconds: float
-    """For the encoder, while the network had nothing to do."""
     seconds: float
     peak_mib: float | None
-    """Most memory this process has held so far, in MiB; ``None`` where the system does not tell."""
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A picture that was opened, and what is to become of it; made by :func:`prepare`."""
+    """An opened picture and the place of its result; created by `prepare`."""
 
     source: Path
     target: Path
     kind: Format
     new_size: tuple[int, int]
-    strength: float
-    output: Output
-    limits: Limits
+    options: UpscaleOptions
     picture: Picture
     reservation: Reservation
     began: float
 
     def close(self) -> None:
-        """Give up the place of the result; for one that is never run."""
+        """Release the place of the result; needed if `run` is never called."""
         self.reservation.discard()
 
 
 class Pending:
-    """A picture whose network is done and whose file is not yet; made by :func:`run`."""
+    """A picture whose network has finished and whose file has not; created by `run`."""
 
     def __init__(self, prepared: Prepared, encoder: Encoder, report: Report) -> None:
         self._prepared, self._encoder, self._report = prepared, encoder, report
 
     @property
     def waited_seconds(self) -> float:
-        """For the encoder, while the network had nothing to do."""
+        """Time during which the network waited for the encoder."""
         return self._report.waited_seconds
 
     def finish(self, on_whole: Callable[[Path], None] | None = None) -> Report:
-        """Wait for the encoder and give the file its name; raises :class:`PictureError`.
+        """Wait for the encoder and rename the file to its target; raises `PictureError`.
 
-        ``on_whole`` is that of :meth:`Reservation.publish`.
+        `on_whole` is called with the complete temporary file before it is renamed, and may raise to prevent that.
         """
         try:
             notes = self._encoder.finish()
@@ -92,7 +101,7 @@ class Pending:
         return replace(self._report, seconds=seconds, peak_mib=peak_mib(), notes=(*self._report.notes, *notes))
 
     def cancel(self) -> None:
-        """End the encoder; nothing is left of the result."""
+        """Stop the encoder and remove the result."""
         self._encoder.cancel()
         self._prepared.close()
 
@@ -101,78 +110,76 @@ def upscale_file(
     source: Path,
     target: Path | None = None,
     *,
-    engine: Engine,
-    tile: int | None = None,
-    exact: bool = False,
-    size: Size | None = None,
-    strength: float = 1.0,
-    output: Output | None = None,
-    limits: Limits | None = None,
-    overwrite: bool = False,
-    header: PictureHeader | None = None,
+    networks: Networks,
+    options: UpscaleOptions | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Upscale the picture `source` into `target`: `prepare`, `run` and `Pending.finish`."""
-    prepared = prepare(
-        source,
-        target,
-        scale=engine.scale,
-        size=size,
-        strength=strength,
-        output=output,
-        limits=limits,
-        overwrite=overwrite,
-        header=header,
-    )
-    return run(prepared, engine, tile=tile, exact=exact, on_progress=on_progress).finish()
+    """Upscale a picture file: `prepare`, `run` and `Pending.finish`.
+
+    Args:
+        source: The picture.
+        target: Path of the result (default: `NAME_x4.EXT` beside the source).
+        networks: Chooses and opens the network.
+        options: How it is upscaled and written (default: `UpscaleOptions()`).
+        on_progress: Called as `on_progress(done, total)` after every tile.
+
+    Raises:
+        PictureError: If the picture cannot be read, or the result cannot be written.
+        UsageError: If the options contradict each other or the picture.
+    """
+    options = options or UpscaleOptions()
+    header = read_header(source, limits=options.limits)
+    scale = networks.scale_for(options.requested_size, header.width, header.height)
+    prepared = prepare(header, target, scale=scale, options=options)
+    try:
+        engine = networks.engine(scale)
+    except BaseException:
+        prepared.close()
+        raise
+    return run(prepared, engine, on_progress=on_progress).finish()
 
 
 def prepare(
-    source: Path,
+    header: PictureHeader,
     target: Path | None = None,
     *,
     scale: int,
-    size: Size | None = None,
-    strength: float = 1.0,
-    output: Output | None = None,
-    limits: Limits | None = None,
-    overwrite: bool = False,
+    options: UpscaleOptions | None = None,
     temporary: str | None = None,
-    header: PictureHeader | None = None,
 ) -> Prepared:
-    """Open the picture ``source`` to become ``target``, whose ending chooses the format unless ``output`` does.
+    """Decode a picture and reserve the place of its result.
 
-    Without ``size`` the result is ``scale`` times as large, as the network makes it. ``strength`` in [0, 1] is the
-    network's share, the rest is Lanczos. Everything that can be known beforehand (existing or unwritable target, sizes
-    beyond the format, memory, the disk or ``limits``) is checked before any work. ``target`` appears complete or not at
-    all; ``temporary`` is that of :class:`Reservation`. ``header`` is that of ``source`` if it has just been read.
-    Raises :class:`PictureError` and :class:`UsageError`.
+    Everything that can be known beforehand is checked before any work: an existing or unwritable target, sizes beyond
+    the format, memory, the disk and the limits. The target appears complete or not at all.
+
+    Args:
+        header: The opened picture.
+        target: Path of the result, whose ending chooses the format unless the options do (default: `NAME_x4.EXT`
+            beside the picture).
+        scale: Scale of the network.
+        options: How it is upscaled and written (default: `UpscaleOptions()`). The time limit starts now.
+        temporary: Name of the temporary file beside the target (default: a random one).
+
+    Raises:
+        PictureError: If the picture cannot be read, or the result cannot be written.
+        UsageError: If the options contradict each other or the picture.
     """
     began = time.perf_counter()
-    strength = as_number("strength", strength, least=0, most=1)
-    output = Output() if output is None else as_kind("output", output, Output)
-    limits = Limits() if limits is None else as_kind("limits", limits, Limits)
-    size = Size(scale=scale) if size is None else as_kind("size", size, Size)
-    stated = read_header(source, limits=limits) if header is None else header
-    new_size = result_size(size, stated.width, stated.height)
-    kind = choose_format(stated, target, output)
+    options = options or UpscaleOptions()
+    limits = replace(options.limits, began=time.monotonic())
+    options, size, output = replace(options, limits=limits), options.effective_size(scale), options.output
+    source = header.path
+    new_size = result_size(size, header.width, header.height)
+    kind = choose_format(header, target, output)
     target = target or default_target(source, size, new_size, kind)
     if _same_file(source, target):
-        raise UsageError(f"{shown(target)} is the picture itself; give the result another name")
+        raise UsageError(f"{printable(target)} is the input itself; choose another name for the result")
     limits.check_pixels(source, *new_size, what="would become")
     check_encodable(target, kind, width=new_size[0], height=new_size[1])
-    reservation = Reservation(target, overwrite=overwrite, temporary=temporary)
+    reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:
-        check_room(
-            source,
-            target,
-            stated=stated,
-            scale=scale,
-            new_size=new_size,
-            kind=kind,
-            lossless=output.lossless,
-        )
-        picture = stated.decode(limits=limits, scratch=reservation.temporary.parent)
+        check_room(header, target, scale=scale, new_size=new_size, kind=kind, lossless=output.lossless)
+        picture = header.decode(limits=limits, scratch=reservation.temporary.parent)
     except BaseException:
         reservation.discard()
         raise
@@ -181,50 +188,47 @@ def prepare(
         target=target,
         kind=kind,
         new_size=new_size,
-        strength=strength,
-        output=output,
-        limits=limits,
+        options=options,
         picture=picture,
         reservation=reservation,
         began=began,
     )
 
 
-def run(
-    prepared: Prepared,
-    engine: Engine,
-    *,
-    tile: int | None = None,
-    exact: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Pending:
-    """Upscale what :func:`prepare` opened; returns when the network is done and the last rows are being encoded.
+def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int], None] | None = None) -> Pending:
+    """Upscale a prepared picture; returns when the network has finished, while the last rows are still encoded.
 
-    ``tile`` and ``exact`` are those of :func:`mafdn.inference.upscale`. Raises :class:`PictureError` and
-    :class:`UsageError`, after which nothing is left of the result.
+    Args:
+        prepared: The picture, from `prepare`.
+        engine: The network.
+        on_progress: Called as `on_progress(done, total)` after every tile.
+
+    Raises:
+        PictureError: If the picture or result cannot be processed, or a limit is exceeded. The result is removed.
+        UsageError: If the picture is too small for the network, or the tile for its overlap. The result is removed.
     """
-    working = time.perf_counter()
-    picture, new_size, limits = prepared.picture, prepared.new_size, prepared.limits
+    started = time.perf_counter()
+    picture, new_size, options = prepared.picture, prepared.new_size, prepared.options
     encoder: Encoder | None = None
     waited = 0.0
-    tick = _timed(on_progress, limits, prepared.source)
+    tick = _with_time_limit(on_progress, options.limits, prepared.source)
     try:
         encoder = Encoder(
-            _restated(picture, new_size, prepared.output),
+            _with_new_size(picture, new_size, options.output),
             prepared.reservation.temporary,
             prepared.kind,
             width=new_size[0],
             height=new_size[1],
             report_as=prepared.target,
-            options=prepared.output.options,
-            limits=limits,
+            options=encode_options(options.output),
+            limits=options.limits,
         )
         for band in enlarge(
             picture,
             new_size,
-            network=lambda rows: upscale_rows(engine, rows, tile=tile, exact=exact, on_progress=tick),
+            network=lambda rows: upscale_rows(engine, rows, tile=options.tile, exact=options.exact, on_progress=tick),
             scale=engine.scale,
-            strength=prepared.strength,
+            strength=options.strength,
         ):
             ready = time.perf_counter()
             encoder.write(band)
@@ -234,7 +238,7 @@ def run(
             encoder.cancel()
         prepared.close()
         if isinstance(error, MemoryError):
-            name = shown(prepared.source)
+            name = printable(prepared.source)
             raise PictureError(f"{name} does not fit into memory when enlarged; use a smaller size") from None
         raise
     report = Report(
@@ -245,17 +249,17 @@ def run(
         new_size=new_size,
         bits=written_bits(picture, prepared.kind),
         engine=describe(engine),
-        network_seconds=time.perf_counter() - working - waited,
+        network_seconds=time.perf_counter() - started - waited,
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=(*picture.notes, *_size_notes(picture, new_size, engine, prepared.strength)),
+        notes=(*picture.notes, *_size_notes(picture, new_size, engine, options.strength)),
     )
     return Pending(prepared, encoder, report)
 
 
-def _restated(picture: Picture, new_size: tuple[int, int], output: Output) -> Picture:
-    """``picture`` with what its file says of its size made true for another."""
+def _with_new_size(picture: Picture, new_size: tuple[int, int], output: Output) -> Picture:
+    """Return `picture` with the sizes in its metadata corrected for the result."""
     width, height = new_size
     factors = (width / picture.width, height / picture.height) if output.keep_print_size else (1.0, 1.0)
     across, down = picture.pixels_per_mm
@@ -269,7 +273,7 @@ def _restated(picture: Picture, new_size: tuple[int, int], output: Output) -> Pi
 def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, strength: float) -> list[str]:
     width, height = new_size
     if width <= picture.width and height <= picture.height:
-        return ["the result is not larger than the picture: it was resized by Lanczos, no network was used"]
+        return ["the result is not larger than the picture: it was resized by Lanczos, without the network"]
     if strength == 0:
         return []
     if width > picture.width * engine.scale or height > picture.height * engine.scale:
@@ -277,7 +281,9 @@ def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, str
     return []
 
 
-def _timed(on_progress: Callable[[int, int], None] | None, limits: Limits, source: Path) -> Callable[[int, int], None]:
+def _with_time_limit(
+    on_progress: Callable[[int, int], None] | None, limits: Limits, source: Path
+) -> Callable[[int, int], None]:
     def tick(done: int, total: int) -> None:
         limits.check_time(source)
         if on_progress:
@@ -290,4 +296,4 @@ def _same_file(source: Path, target: Path) -> bool:
     try:
         return target.exists() and target.samefile(source)
     except OSError as error:
-        raise PictureError.from_os_error(f"cannot write {shown(target)}", error) from None
+        raise PictureError.from_os_error(f"cannot write {printable(target)}", error) from None

@@ -1,6 +1,6 @@
-"""A picture made larger: what happens around the network, a band of rows at a time.
+"""What happens around the network: transparency, tone curves, other sizes and the share of Lanczos.
 
-Public names: :func:`enlarge`.
+Everything is done a band of rows at a time.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -16,11 +16,13 @@ from mafdn.pixels.alpha import bleed_colors, snap_alpha
 from mafdn.pixels.bands import resized_rows
 from mafdn.pixels.rows import MappedRows, Rows, SlidingRows
 
-BAND = 128
-"""Rows of the result, and about as many of the picture where it is higher, that are in memory as float at a time."""
-DEEP = 65_535.0
-Network = Callable[[Rows], Iterator[Pixels]]
-"""From (H, W, C) rows to bands of those that are a number of times larger, from the top."""
+BAND_ROWS = 128
+"""Rows that are in memory as float at a time, of the result or, for a reduction, of the picture."""
+WHITE_16 = 65_535.0
+"""The value of white in 16 bits."""
+Array = NDArray[Any]
+Network = Callable[[Rows], Iterator[Array]]
+"""Maps (H, W, C) rows to bands of the rows of a picture that is a number of times larger, from the top."""
 
 
 def enlarge(
@@ -31,24 +33,22 @@ def enlarge(
     scale: int,
     strength: float = 1.0,
 ) -> Generator[Pixels]:
-    """The rows of ``picture`` at ``size`` (width, height), from the top: bands of (any, width, C) in its own depth.
+    """Enlarge a picture; colors are extended below transparent parts, and clear and opaque parts stay exactly that.
 
-    ``network`` makes rows ``scale`` times larger. When that is not yet the size asked for, or
-    ``strength`` in [0, 1] leaves a share to Lanczos, or the profile's tone curve is no display's, everything happens in
-    16 bits or float and is rounded to the picture's depth once, at the end. A result with no side longer than the
-    picture's is a Lanczos reduction alone.
+    Args:
+        picture: The picture.
+        size: Width and height of the result.
+        network: Enlarges rows `scale` times.
+        scale: The network's scale.
+        strength: Share of the network in the result, 0 to 1; the rest is Lanczos.
+
+    Yields:
+        Bands of (any, width, C), from the top, in the picture's own depth.
     """
     width, height = size
     source = bleed_colors(picture.planes) if picture.transparent else picture.planes
     tone = find_tone(picture.profile, picture.colors)
-    plain = size == (picture.width * scale, picture.height * scale) and strength == 1 and tone is None
-    if plain:
-        bands = network(source)
-    else:
-        deep = source
-        if tone or source.dtype != np.uint16:
-            deep = MappedRows(source, partial(_deep, tone=tone), np.uint16)
-        bands = _resized(deep, size, network, scale, strength, partial(_rounded, tone=tone, dtype=source.dtype))
+    bands = enlarge_rows(source, size, network=network, scale=scale, strength=strength, tone=tone)
     top = 0
     for band in bands:
         if picture.transparent:
@@ -57,51 +57,89 @@ def enlarge(
         top += len(band)
 
 
+def enlarge_rows(
+    rows: Rows,
+    size: tuple[int, int],
+    *,
+    network: Network,
+    scale: int,
+    strength: float = 1.0,
+    tone: Tone | None = None,
+) -> Iterator[Array]:
+    """Enlarge (H, W, C) rows by the network, by Lanczos, or both.
+
+    If the size is not that of the network's result, or Lanczos has a share, or there is a tone curve, everything is
+    computed in 16 bits or float and rounded once, at the end. A result that is not larger than the picture on any side
+    is a Lanczos reduction alone.
+
+    Args:
+        rows: uint8 or uint16 over their full range, or float32 in [0, 1].
+        size: Width and height of the result.
+        network: Enlarges rows `scale` times.
+        scale: The network's scale.
+        strength: Share of the network in the result, 0 to 1; the rest is Lanczos.
+        tone: Tone curve of the color channels, if it is not that of a display.
+
+    Returns:
+        Bands of (any, width, C), from the top, of the type of `rows`.
+    """
+    if size == (rows.shape[1] * scale, rows.shape[0] * scale) and strength == 1 and tone is None:
+        return network(rows)
+    deep = rows
+    if tone or rows.dtype != np.uint16:
+        deep = MappedRows(rows, partial(_to_16_bits, tone=tone), np.uint16)
+    return _resized(deep, size, network, scale, strength, partial(_from_16_bits, tone=tone, dtype=rows.dtype))
+
+
 def _resized(
     deep: Rows,
     size: tuple[int, int],
     network: Network,
     scale: int,
     strength: float,
-    rounded: Callable[[NDArray[np.float32]], Pixels],
-) -> Generator[Pixels]:
-    """Bands of 16-bit rows enlarged by network and Lanczos."""
+    finish: Callable[[NDArray[np.float32]], Array],
+) -> Generator[Array]:
+    """Yield bands of 16-bit rows enlarged by network and Lanczos."""
     (high, wide, channels), (width, height) = deep.shape, size
-    wanted = strength > 0 and (width > wide or height > high)
-    larger = SlidingRows(network(deep), (high * scale, wide * scale, channels), np.uint16) if wanted else deep
-    share = strength if wanted else 1.0
-    step = max(1, min(BAND, BAND * height // high))  # of a strong reduction, each row is made of many
+    use_network = strength > 0 and (width > wide or height > high)
+    larger = SlidingRows(network(deep), (high * scale, wide * scale, channels), np.uint16) if use_network else deep
+    share = strength if use_network else 1.0
+    step = max(1, min(BAND_ROWS, BAND_ROWS * height // high))  # in a strong reduction, each row depends on many
     for start in range(0, height, step):
         rows = range(start, min(start + step, height))
         values = resized_rows(larger, rows, shape=(height, width))
         if share < 1:
             values *= share
             values += (1 - share) * resized_rows(deep, rows, shape=(height, width))
-        yield rounded(values)
+        yield finish(values)
 
 
-def _deep(planes: Pixels, *, tone: Tone | None) -> Pixels:
-    """(H, W, C) in 16 bits, the color channels on a display's tone curve."""
+def _to_16_bits(planes: Array, *, tone: Tone | None) -> NDArray[np.uint16]:
+    """Convert (H, W, C) to 16 bits, the color channels to a display's tone curve."""
+    if planes.dtype.kind == "f":
+        return np.rint(np.clip(planes, 0, 1) * np.float32(WHITE_16)).astype(np.uint16)
     if tone is None:
         return planes.astype(np.uint16) * np.uint16(257)
     deep = np.empty(planes.shape, np.uint16)
     step = 1 if planes.dtype == np.uint16 else 257
     for channel in range(planes.shape[2]):
         if channel < len(tone.to_display):
-            table = np.rint(tone.to_display[channel] * DEEP).astype(np.uint16)[::step]
+            table = np.rint(tone.to_display[channel] * WHITE_16).astype(np.uint16)[::step]
             deep[..., channel] = table[planes[..., channel]]
         else:
             deep[..., channel] = planes[..., channel].astype(np.uint16) * np.uint16(step)
     return deep
 
 
-def _rounded(values: NDArray[np.float32], *, tone: Tone | None, dtype: np.dtype[Any]) -> Pixels:
-    """Float values over the range of 16 bits (changed in place), off the display's curve again, in ``dtype``."""
-    values /= np.float32(DEEP)
+def _from_16_bits(values: NDArray[np.float32], *, tone: Tone | None, dtype: np.dtype[Any]) -> Array:
+    """Convert float values over the range of 16 bits to `dtype` and the picture's tone curve; `values` are changed."""
+    values /= np.float32(WHITE_16)
     np.clip(values, 0, 1, out=values)
     if tone is not None:
         grid = np.linspace(0, 1, len(tone.from_display[0]), dtype=np.float32)
         for channel, table in enumerate(tone.from_display):
             values[..., channel] = np.interp(values[..., channel], grid, table)
+    if dtype.kind == "f":
+        return values
     values *= np.float32(np.iinfo(dtype).max)
     return np.rint(values, out=values).astype(dtype)

@@ -1,27 +1,34 @@
-"""How large a result is to be: the arithmetic, in whole numbers where it must not be off by one.
-
-Public names: :class:`Size`, :func:`result_size`, :func:`network_scale`.
-"""
+"""The size of a result, computed in exact arithmetic so that it is never off by one pixel."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from numbers import Real
 from typing import Any, cast
 
-from mafdn._support.validate import as_number, as_whole
+from mafdn._support.validate import as_kind, as_number, as_whole
 from mafdn.errors import UsageError
 from mafdn.weights.header import SCALES
 
 LARGEST = 2**31 - 1
+"""Largest value of any part of a size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What was asked for: exactly one of these. Raises :class:`UsageError` otherwise.
+    """The size of a result, as exactly one of these values; the aspect ratio is kept.
 
-    ``scale`` is any positive number; ``width``, ``height`` and ``longest`` (the longest side) are in pixels, ``fit`` is
-    the width and height of a box that the result fills without leaving it, ``megapixels`` the most it may hold.
+    Args:
+        scale: Factor, any positive number.
+        width: Width in pixels.
+        height: Height in pixels.
+        longest: Longest side in pixels.
+        fit: Width and height in pixels of a box; the result is the largest that fits into it.
+        megapixels: Largest area, in millions of pixels.
+
+    Raises:
+        UsageError: If none or several are given, or a value is not a positive number.
     """
 
     scale: float | None = None
@@ -35,27 +42,34 @@ class Size:
         given = [f.name for f in fields(self) if getattr(self, f.name) is not None]
         if len(given) != 1:
             raise UsageError(
-                f"give one size, not {len(given)}: scale, width, height, longest, fit or megapixels"
-                + (f" (here: {', '.join(given)})" if given else "")
+                "give exactly one size: scale, width, height, longest, fit or megapixels"
+                + (f" (not {', '.join(given)} together)" if given else "")
             )
         name, value = given[0], getattr(self, given[0])
         if name == "fit" and not (isinstance(value, tuple | list) and len(cast(Sequence[Any], value)) == 2):
-            raise UsageError(f"fit is a width and a height, not {value!r}; give (1920, 1080), say")
-        settle = as_number if name in ("scale", "megapixels") else as_whole
-        numbers = tuple(settle(name, number) for number in (value if name == "fit" else (value,)))
+            raise UsageError(f"fit must be a width and a height such as (1920, 1080), not {value!r}")
+        convert = as_number if name in ("scale", "megapixels") else as_whole
+        numbers = tuple(convert(name, number) for number in (value if name == "fit" else (value,)))
         for number in numbers:
             if not 0 < number <= LARGEST:
-                raise UsageError(f"{name} {number} makes no size; give a number above 0")
+                raise UsageError(f"{name} must be above 0 and at most {LARGEST}, not {number}")
         object.__setattr__(self, name, numbers if name == "fit" else numbers[0])
 
 
-def result_size(size: Size, width: int, height: int) -> tuple[int, int]:
-    """Width and height of the result for a picture of ``width`` x ``height`` pixels, each at least 1.
+def as_size(value: object) -> Size:
+    """Convert a number, which is a factor, to a `Size`; raises `UsageError` for any other type."""
+    if not isinstance(value, bool) and isinstance(value, Real):
+        return Size(scale=cast(float, value))
+    return as_kind("size", value, Size)
 
-    What is asked for is met exactly; the other side is the one that keeps the aspect ratio best.
+
+def result_size(size: Size, width: int, height: int) -> tuple[int, int]:
+    """Return width and height, each at least 1, of the result for a picture of `width` x `height` pixels.
+
+    The requested value is met exactly; the other side is rounded to keep the aspect ratio.
     """
     if size.scale is not None:
-        factor = Fraction(str(size.scale))  # 1.1 is meant as 11/10, not as the double next to it
+        factor = Fraction(str(size.scale))  # 1.1 means 11/10, not the nearest double
         return _rounded(width * factor), _rounded(height * factor)
     if size.width is not None:
         return size.width, _rounded(Fraction(height * size.width, width))
@@ -73,24 +87,24 @@ def result_size(size: Size, width: int, height: int) -> tuple[int, int]:
 
 
 def network_scale(size: tuple[int, int], new_size: tuple[int, int]) -> int:
-    """The scale of the shipped network for this enlargement: the nearest at or above it, else the largest.
+    """Return the scale of the shipped network for an enlargement: the smallest that suffices, else the largest.
 
-    Both sizes are (width, height). Beyond x4 the result of x4 is enlarged by Lanczos: on Set5 reduced by 6 and by 8 a
-    second pass of a network measured 0.01 to 0.1 dB less than that.
+    Both sizes are (width, height). Beyond x4 the result of x4 is enlarged by Lanczos: on Set5 reduced by 6 and by 8, a
+    second pass of a network scored 0.01 to 0.1 dB lower.
     """
     factor = max(Fraction(new, old) for new, old in zip(new_size, size, strict=True))
     return next((scale for scale in SCALES if scale >= factor), SCALES[-1])
 
 
 def _rounded(value: Fraction) -> int:
-    """The nearest whole number, halves upward, at least 1."""
+    """Round to the nearest whole number, halves up, at least 1."""
     return max(1, math.floor(value + Fraction(1, 2)))
 
 
 def _largest_within(pixels: int, width: int, height: int) -> tuple[int, int]:
-    """The largest size of this aspect ratio with at most ``pixels`` pixels, found along the longer side.
+    """Return the largest size of this aspect ratio with at most `pixels` pixels, but at least 1x1.
 
-    It is 1x1 where not even that is within.
+    It is found by bisection over the longer side.
     """
     long, short = max(width, height), min(width, height)
     low, high = 1, LARGEST

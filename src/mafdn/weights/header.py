@@ -1,7 +1,4 @@
-"""The header of a weights file, read without torch.
-
-Public names: :func:`read_header`, :func:`refuse_at_sight`, :data:`Card`, :data:`SCALES`.
-"""
+"""Read the header of a weights file without torch."""
 
 import json
 from pathlib import Path
@@ -10,40 +7,56 @@ from typing import Any, cast
 from safetensors import SafetensorError, safe_open
 
 from mafdn.errors import WeightsError
+from mafdn.weights.run_files import AVERAGED_PREFIX, CHECKPOINT_ENTRY, read_run_network
 
 Card = dict[str, Any]
+"""What is known about weights: data, steps, scores, code revision."""
+VERSION = 1
+"""Version of the header's format."""
 LARGEST_FILE = 256 * 2**20
-"""Bytes; a file beyond is no lightweight network and is refused unread."""
+"""Bytes; a larger file cannot be a lightweight network and is rejected unread."""
 SCALES = (2, 3, 4)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], Card]:
-    """The ``mafdn`` entry (format version, architecture, settings) and the card of a safetensors file.
+    """Read the header and the card of a safetensors file.
 
-    Raises :class:`WeightsError` when the file is missing, too large, damaged or has no such header.
+    Args:
+        path: A weights file, or a checkpoint of a training run, whose header is made from the run's settings.
+
+    Returns:
+        The header, with `version`, `architecture`, `settings` and, for a checkpoint, `prefix`, with which the names of
+        its tensors begin; and the card, which is empty for a checkpoint.
+
+    Raises:
+        WeightsError: The file is missing, too large, damaged or has no such header.
     """
     try:
-        refuse_at_sight(path)
+        reject_unreadable(path)
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
+        if CHECKPOINT_ENTRY in metadata and "mafdn" not in metadata:
+            architecture, settings = read_run_network(path.parent)
+            header = {"version": VERSION, "architecture": architecture, "settings": settings}
+            return header | {"prefix": AVERAGED_PREFIX}, {}
         header, card = json.loads(metadata["mafdn"]), json.loads(metadata.get("card", "{}"))
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
     except (KeyError, ValueError, RecursionError):
-        raise WeightsError(f"{path} has no mafdn header; export it with this program") from None
+        raise WeightsError(f"{path} has no mafdn header; export it with 'mafdn export'") from None
     if not isinstance(header, dict) or not isinstance(card, dict):
         raise WeightsError(f"{path} has a damaged mafdn header")
     return cast(dict[str, Any], header), cast(Card, card)
 
 
-def refuse_at_sight(path: Path) -> None:
-    """Raise :class:`WeightsError` for a file that is missing, too large or none at all, without reading it."""
+def reject_unreadable(path: Path) -> None:
+    """Raise `WeightsError` for a missing, irregular or oversized file, without reading it."""
     try:
         if path.exists() and not path.is_file():
-            raise WeightsError(f"{path} is not a regular file; give a weights file")
+            raise WeightsError(f"{path} is not a regular file")
         if path.stat().st_size > LARGEST_FILE:
             raise WeightsError(f"{path} is larger than {LARGEST_FILE >> 20} MiB: not a lightweight network's weights")
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None

@@ -1,15 +1,13 @@
-"""What the name of a network stands for: one vocabulary for every command and for the Python interface.
-
-Public names: :func:`resolve`, :func:`describe_vocabulary`, :class:`NetworkSource`, :data:`BASELINES`,
-:data:`ARCHITECTURES`.
+"""The names of networks: one vocabulary for every command and for the Python interface.
 
 =================  ===================================================================================
-``auto``           the shipped network whose scale fits the task
-``x2 x3 x4``       the shipped network of that scale
-``mafdn``          the shipped network of the scale asked for
-``bicubic``        a baseline that is no network, as is ``lanczos``
-``imdn`` ...       another architecture with random weights: it has costs, but no quality
-a file             ``.onnx``, ``.safetensors``, or the ``.pth`` file of a known network
+`auto`             the shipped network whose scale fits the task
+`x2 x3 x4`         the shipped network of that scale
+`mafdn`            the shipped network of the task's scale
+`bicubic lanczos`  baselines, which are not networks
+`imdn` ...         another architecture with random weights: it has a cost, but no quality
+a file             `.onnx`, `.safetensors`, or the `.pth` file of a known network;
+                   `{scale}` in its name stands for the scale of the task
 a run folder       the averaged weights of a training run
 =================  ===================================================================================
 """
@@ -22,83 +20,122 @@ from typing import Literal
 from mafdn._support.atomic import shown
 from mafdn.errors import UsageError, WeightsError
 from mafdn.weights.header import SCALES
+from mafdn.weights.run_files import SETTINGS, is_run, newest_checkpoint_file
 from mafdn.weights.shipped import shipped
 
 BASELINES = ("bicubic", "lanczos")
 ARCHITECTURES = ("imdn", "ddistill", "afan", "smfanet")
-"""Known by name, without weights of their own here."""
+"""Architectures known by name, of which no weights ship."""
 SHIPPED_NAMES = ("auto", "mafdn")
 FILE_TYPES = (".onnx", ".safetensors", ".pth")
-SETTINGS = "settings.json"
-"""A folder that holds this file is that of a training run."""
+SCALE_FIELD = "{scale}"
+SCALE_NAMES = "x2, x3 or x4"
 
 Kind = Literal["shipped", "baseline", "architecture", "file", "run"]
+DESCRIPTIONS: dict[Kind, str] = {
+    "shipped": "a shipped network",
+    "baseline": "a baseline, not a network",
+    "architecture": "an architecture without weights",
+    "file": "a file",
+    "run": "a training run",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSource:
-    """Where a network comes from; made by :func:`resolve`."""
+    """Where a network comes from; made by `resolve`."""
 
-    given: str
-    """The name as it was given."""
+    name: str
+    """The name that was resolved."""
     kind: Kind
     scale: int | None = None
-    """Of a shipped network the scale that its name or the task fixes; ``None`` where it is still open or unknown."""
+    """The scale that the name or the task fixes; `None` where it is open, or in the file."""
     path: Path | None = None
-    """Of a file or a run folder."""
+    """The file or the run folder."""
 
-    def file(self, suffix: str = ".onnx") -> Path:
-        """The file of a shipped network (with this suffix) or a file; raises :class:`UsageError` for anything else."""
+    @property
+    def stem(self) -> str:
+        """A short name for tables: a file without its ending, a run by its folder, else the name."""
         if self.kind == "shipped" and self.scale is not None:
-            return shipped(self.scale, suffix)
-        if self.kind == "file" and self.path is not None:
-            return self.path
-        raise UsageError(f"{shown(self.given)} is {_called(self.kind)}, which has no weights file; give a weights file")
+            return f"mafdn-x{self.scale}"
+        if self.path is None:
+            return self.name
+        return self.path.resolve().name if self.kind == "run" else self.path.stem
+
+    def file(self, suffix: str = ".onnx", *, scale: int | None = None) -> Path:
+        """The file that holds the network.
+
+        Args:
+            suffix: Which file of a shipped network is wanted, `.onnx` or `.safetensors`.
+            scale: The scale of a shipped network whose name fixes none.
+
+        Returns:
+            The shipped file, the file itself, or the newest checkpoint of a run.
+
+        Raises:
+            UsageError: There is no file, or the scale of a shipped network is open.
+            WeightsError: The file does not ship, or the run has no checkpoint.
+        """
+        if self.kind == "shipped":
+            scale = self.scale or scale
+            if scale is None:
+                raise UsageError(f"{self.name} fits any scale here; name one network: {SCALE_NAMES}")
+            return shipped(scale, suffix)
+        if self.path is None:
+            raise UsageError(f"{self.name} is {DESCRIPTIONS[self.kind]}; give a weights file, a run or {SCALE_NAMES}")
+        return newest_checkpoint_file(self.path) if self.kind == "run" else self.path
 
 
-def resolve(given: str | os.PathLike[str], *, scale: int | None = None) -> NetworkSource:
-    """What ``given`` stands for; ``scale`` is that of the task, where there is one.
+def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> NetworkSource:
+    """Resolve the name of a network.
 
-    Raises :class:`UsageError` for an unknown name or a shipped network of another scale than asked for, and
-    :class:`WeightsError` when a file is missing.
+    Args:
+        network: A name, a file or a folder, as listed at the top of this module.
+        scale: The scale of the task, where it has one.
+
+    Raises:
+        UsageError: The name is unknown, or of a shipped network of another scale.
+        WeightsError: The file is missing, or the folder is not that of a training run.
     """
-    name = os.fspath(given)
+    name = os.fspath(network)
     if name in BASELINES:
-        return NetworkSource(given=name, kind="baseline", scale=scale)
+        return NetworkSource(name=name, kind="baseline", scale=scale)
     if name in SHIPPED_NAMES:
-        return NetworkSource(given=name, kind="shipped", scale=scale)
+        return NetworkSource(name=name, kind="shipped", scale=scale)
     if name in tuple(f"x{s}" for s in SCALES):
-        own = int(name[1:])
-        if scale not in (None, own):
-            raise UsageError(
-                f"the network {name} upscales by {own}, not {scale}; give --scale {own} or another network"
-            )
-        return NetworkSource(given=name, kind="shipped", scale=own)
+        fixed = int(name[1:])
+        if scale not in (None, fixed):
+            raise UsageError(f"{name} upscales by {fixed}, not {scale}; give --scale {fixed} or another network")
+        return NetworkSource(name=name, kind="shipped", scale=fixed)
     if name in ARCHITECTURES:
-        return NetworkSource(given=name, kind="architecture", scale=scale)
-    path = Path(name)
+        return NetworkSource(name=name, kind="architecture", scale=scale)
+    path = pattern_file(name, scale)
     if path.is_dir():
-        if (path / SETTINGS).is_file():
-            return NetworkSource(given=name, kind="run", path=path)
-        raise UsageError(f"{shown(name)} is a folder, but not that of a training run (it holds no {SETTINGS})")
+        if is_run(path):
+            return NetworkSource(name=name, kind="run", path=path)
+        raise WeightsError(
+            f"{shown(path)} is not a regular file, nor the folder of a training run: no {SETTINGS} in it"
+        )
     if not path.suffix and not path.exists():
         raise UsageError(f"unknown network {shown(name)!r}; {describe_vocabulary()}")
     if not path.is_file():
-        raise WeightsError(f"cannot read {shown(name)}: {'not a regular file' if path.exists() else 'no such file'}")
-    return NetworkSource(given=name, kind="file", path=path)
+        raise WeightsError(f"cannot read {shown(path)}: {'not a regular file' if path.exists() else 'no such file'}")
+    return NetworkSource(name=name, kind="file", path=path)
+
+
+def is_pattern(network: str | os.PathLike[str]) -> bool:
+    """Whether `network` stands for a file at each of several scales: `IMDN_x{scale}.pth`."""
+    return SCALE_FIELD in os.fspath(network)
+
+
+def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
+    """The file that a pattern stands for at `scale`; any other path is returned unchanged."""
+    if scale is None and is_pattern(network):
+        raise UsageError(f"{shown(os.fspath(network))} needs a scale; give one with --scale")
+    return Path(os.fspath(network).replace(SCALE_FIELD, str(scale)))
 
 
 def describe_vocabulary() -> str:
-    """The names that :func:`resolve` knows, for messages and help."""
+    """The names that `resolve` knows, for messages."""
     names = ", ".join([*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES])
     return f"known are {names}, files ({', '.join(FILE_TYPES)}) and folders of training runs"
-
-
-def _called(kind: Kind) -> str:
-    return {
-        "shipped": "a shipped network",
-        "baseline": "a baseline",
-        "architecture": "an architecture without weights",
-        "file": "a file",
-        "run": "a training run",
-    }[kind]

@@ -1,9 +1,4 @@
-"""What every engine is and does, and what a network's file says of itself.
-
-Public names: :class:`Engine`, :class:`Stencil`, :class:`Said`, :func:`read_said`, :func:`read_scale`,
-:func:`agreed_precision`, :func:`refuse_precision`, :func:`too_small`, :class:`FullRangeError`, :data:`PRECISIONS`,
-:data:`HALF_RANGE`.
-"""
+"""The interface of an engine, and the header of a network file."""
 
 import json
 from collections.abc import Callable
@@ -16,35 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.errors import UsageError, WeightsError
+from mafdn.inference.options import BF16, FP16, FP32, INT8, PRECISIONS
 
 Batch = NDArray[np.float32]
+"""Pictures, (N, 3, H, W) RGB in [0, 1]."""
 Gates = NDArray[np.float32]
 """The gates of every channel attention, (blocks, n)."""
 GATES = "gates"
-"""The name of the input; the output of the same content is the second."""
+"""Name of the optional input for gates; the second output holds the gates that were used."""
 HEADER = "mafdn"
-"""The entry of a file's metadata that holds what it says of itself, as JSON."""
+"""Key of the JSON header in a file's metadata."""
 LARGEST_RADIUS = 256
+"""Largest receptive radius, in input pixels, that a header may state."""
 PROBE = 16
-"""Side of the input by which a file's scale is found."""
+"""Side, in pixels, of the input that reveals a network's scale."""
 HALF_RANGE = 64
-"""The largest magnitude of an int8 weight that is safe on every processor. x86 processors without VNNI add two products
-of an 8-bit activation and a weight in 16 bits, with saturation: 2 * 255 * 64 fits, 2 * 255 * 127 does not."""
-FP32, BF16, FP16, INT8 = PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-"""What an engine computes in. ``int8`` is a file of its own; what it leaves in float is fp32."""
+"""Largest magnitude of an int8 weight that is safe on every processor. x86 processors without VNNI add two products of
+an 8-bit activation and a weight in 16 bits, with saturation: 2 * 255 * 64 fits, 2 * 255 * 127 does not."""
 
 
 class FullRangeError(UsageError):
-    """An int8 file has weights beyond :data:`HALF_RANGE`, which this engine and processor would compute wrongly."""
+    """An int8 file has weights beyond `HALF_RANGE`, which this engine would compute wrongly on this processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stencil:
-    """A network that is a fixed stencil once its gates are given, and what to do with it.
+    """A network that is a fixed stencil once its gates are given.
 
-    ``radius`` is how far a pixel of the result sees, in input pixels; beyond ``halo`` nothing was measured to matter.
-    ``gates`` maps windows of a picture, (N, 3, h, w) float32 RGB in [0, 1], to the gates that hold for it; ``run`` is
-    as :meth:`Engine.run` with these gates.
+    Args:
+        radius: Receptive radius of an output pixel, in input pixels.
+        halo: Measured distance, in input pixels, beyond which no input had an effect; at most `radius`.
+        gates: Maps windows of a picture, (N, 3, h, w) float32 RGB in [0, 1], to the gates of that picture.
+        run: Like `Engine.run`, with these gates.
     """
 
     radius: int
@@ -54,10 +52,10 @@ class Stencil:
 
 
 class Engine(Protocol):
-    """Runs one network; ``scale`` is what its file turns out to do.
+    """Runs one network.
 
-    ``device`` is the engine's name for what it runs on, in small letters, and ``precision`` what it computes in.
-    ``stencil`` is for the files that say they have one; any other network can only be run on what it is given.
+    `scale` is the factor by which the network upscales, `device` the engine's name of what it runs on, in lower case.
+    `stencil` is set if the file declares one; other networks only run on a whole input.
     """
 
     name: str
@@ -68,65 +66,70 @@ class Engine(Protocol):
     stencil: Stencil | None
 
     def run(self, x: Batch) -> Batch:
-        """(1, 3, H, W) float32 RGB in [0, 1] to (1, 3, scale*H, scale*W), not clipped.
+        """Upscale (1, 3, H, W) float32 RGB in [0, 1] to (1, 3, scale*H, scale*W), not clipped.
 
-        Raises :class:`UsageError` when the network cannot take so small a picture.
+        Raises:
+            UsageError: If the picture is too small for the network.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What the header of a file says: its stencil's radius and halo, 0 for none, and its precision."""
+class ModelHeader:
+    """The header of a network file: radius and halo of its stencil, 0 for none, and its precision."""
 
     radius: int
     halo: int
     precision: str
 
     def stencil(self, gates: Callable[[Batch], Gates], run: Callable[[Batch, Gates], Batch]) -> Stencil | None:
+        """Return the stencil with these functions; `None` if the file declares none."""
         return Stencil(radius=self.radius, halo=self.halo, gates=gates, run=run) if self.radius else None
 
 
-def read_said(path: Path, header: str) -> Said:
-    """What the header of the file ``path`` says; raises :class:`WeightsError` where it makes no sense."""
+def parse_header(path: Path, header: str) -> ModelHeader:
+    """Parse the header of the network file `path`, which may be empty; raises `WeightsError` if it is invalid."""
     try:
         table = json.loads(header) if header else {}
-        said, precision = table.get("stencil"), table.get("precision", FP32)
-        radius, halo = (said["radius"], said["halo"]) if said is not None else (0, 0)
-        wrong = type(radius) is not int or type(halo) is not int or precision not in PRECISIONS
-        if wrong or (said is not None and not 0 < halo <= radius <= LARGEST_RADIUS):
+        stencil, precision = table.get("stencil"), table.get("precision", FP32)
+        radius, halo = (stencil["radius"], stencil["halo"]) if stencil is not None else (0, 0)
+        invalid = type(radius) is not int or type(halo) is not int or precision not in PRECISIONS
+        if invalid or (stencil is not None and not 0 < halo <= radius <= LARGEST_RADIUS):
             raise ValueError
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise WeightsError(f"{path} has a damaged mafdn header; export it again") from None
-    return Said(radius=radius, halo=halo, precision=precision)
+    return ModelHeader(radius=radius, halo=halo, precision=precision)
 
 
-def agreed_precision(path: Path, asked: str, said: Said) -> str:
-    """What the file ``path`` is computed in when ``asked``: an int8 file stays one, and has its rest in ``asked``.
+def effective_precision(path: Path, requested: str, header: ModelHeader) -> str:
+    """Return the precision in which the file `path` is computed: an int8 file stays int8, whatever is requested.
 
-    Raises :class:`WeightsError` when int8 is asked of a file that is none.
+    Its remaining parts are computed in the requested precision. Raises `WeightsError` if int8 is requested and the file
+    is not an int8 model.
     """
-    if asked == INT8 != said.precision:
-        raise WeightsError(f"{path} is no int8 network; export it as one, or ask for another precision")
-    if said.precision == INT8 and asked in (BF16, FP16):
-        return f"{INT8}+{asked}"
-    return said.precision if asked == FP32 else asked
+    if requested == INT8 != header.precision:
+        raise WeightsError(f"{path} is not an int8 model; run 'mafdn quantize', or use another precision")
+    if header.precision == INT8 and requested in (BF16, FP16):
+        return f"{INT8}+{requested}"
+    return header.precision if requested == FP32 else requested
 
 
-def read_scale(path: Path, shape: tuple[int, ...]) -> int:
-    """The scale of a network that gives ``shape`` for (1, 3, PROBE, PROBE); raises :class:`WeightsError`."""
+def scale_of_output(path: Path, shape: tuple[int, ...]) -> int:
+    """Return the scale of a network that maps (1, 3, PROBE, PROBE) to `shape`; raises `WeightsError`."""
     scale = shape[2] // PROBE if len(shape) == 4 else 0
     if scale < 1 or tuple(shape) != (1, 3, scale * PROBE, scale * PROBE):
-        raise WeightsError(f"{path} maps 1x3x{PROBE}x{PROBE} to {'x'.join(map(str, shape))}: no upscaling network")
+        output = "x".join(map(str, shape))
+        raise WeightsError(f"{path} is not an upscaling network: it maps 1x3x{PROBE}x{PROBE} to {output}")
     return scale
 
 
 def too_small(path: Path, shape: tuple[int, ...]) -> UsageError:
-    return UsageError(f"{path} cannot take a picture of {shape[3]}x{shape[2]}: try a larger one")
+    """Return the error for an input of `shape` that is too small for the network."""
+    return UsageError(f"{path} cannot process a picture of {shape[3]}x{shape[2]}; try a larger one")
 
 
-def refuse_precision(engine: str, device: str, precision: str, known: AbstractSet[str]) -> None:
-    """Raise :class:`UsageError` unless ``precision`` is among those ``known`` of a device."""
-    if precision not in known:
-        have = ", ".join(p for p in PRECISIONS if p in known)
-        raise UsageError(f"{engine} on this machine's {device} does not compute in {precision}; it does in {have}")
+def require_precision_on(engine: str, device: str, precision: str, supported: AbstractSet[str]) -> None:
+    """Raise `UsageError` unless `precision` is among those that a device supports."""
+    if precision not in supported:
+        available = ", ".join(p for p in PRECISIONS if p in supported)
+        raise UsageError(f"{engine} on {device} does not support {precision} on this machine, only {available}")

@@ -1,9 +1,7 @@
-"""Which engine and device run fastest here: measured once, then remembered.
+"""Which engine and device are fastest on this machine: measured once, then kept.
 
-Public names: :class:`Choice`, :class:`Trial`, :func:`remembered`, :func:`measure_engines`, :func:`remember`.
-
-All engines give the same picture to within float32's rounding, so only time decides. It is measured on a small
-tile of the network that ships, not of each file: which engine is fastest depends on the machine, not on the weights.
+All engines give the same picture to within rounding in float32, so only time decides. It is measured on a small tile
+with a shipped network, not for each file: which engine is fastest depends on the machine, not on the weights.
 """
 
 import datetime
@@ -24,21 +22,26 @@ from mafdn.errors import MafdnError
 from mafdn.inference.engines.base import Engine
 from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
+from mafdn.inference.options import EngineOptions
 
 Kinds = Mapping[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]]
 VERSION = 1
-SIDE = 128
-"""Of the tile that is timed, in pixels."""
+"""Raised when kept timings become invalid."""
+TILE_SIDE = 128
+"""Side of the timed tile, in pixels."""
 ROUNDS = 3
-CLEARLY = 0.95
-"""A later engine must take less than this share of an earlier one's time: chance decides the rest."""
-KEPT = 2**20
+"""Timed runs of each engine, of which the fastest counts."""
+CLEARLY_FASTER = 0.95
+"""Share of an earlier engine's time below which a later one is preferred; a smaller difference may be chance."""
+CACHE_BYTES = 2**20
+"""Limit of all kept timings."""
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
+"""Packages whose versions decide whether kept timings are still valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """An engine on a device: the seconds it took for the tile, or the problem it had."""
+    """One engine on one device: the seconds it took for the tile, or the problem it had."""
 
     engine: str
     device: str
@@ -48,7 +51,15 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was measured, ``when`` (ISO 8601, UTC), with which network, and in which precision."""
+    """The timings of all engines on this machine.
+
+    Args:
+        when: Time of the measurement, ISO 8601 in UTC.
+        network: File name of the timed network.
+        precision: Precision that was measured.
+        threads: Threads that were used; `None` for all.
+        trials: One entry per engine and device, in order of preference.
+    """
 
     when: str
     network: str
@@ -56,20 +67,22 @@ class Choice:
     threads: int | None
     trials: tuple[Trial, ...]
 
-    def best(self, *, engine: str = "auto", device: str = "auto") -> tuple[str, str] | None:
-        """The fastest engine and its device among those asked for; ``None`` when none of these ran."""
-        chosen: Trial | None = None
+    def best(self, options: EngineOptions | None = None) -> tuple[str, str] | None:
+        """Return the fastest engine and its device among those allowed by `options`; `None` if none of them ran."""
+        options = options or EngineOptions()
+        fastest: Trial | None = None
         for trial in self.trials:
-            if engine not in ("auto", trial.engine) or device not in ("auto", trial.device) or not trial.seconds:
+            allowed = options.engine in ("auto", trial.engine) and options.device in ("auto", trial.device)
+            if not allowed or not trial.seconds:
                 continue
-            if chosen is None or trial.seconds < CLEARLY * (chosen.seconds or 0):
-                chosen = trial
-        return (chosen.engine, chosen.device) if chosen else None
+            if fastest is None or trial.seconds < CLEARLY_FASTER * (fastest.seconds or 0):
+                fastest = trial
+        return (fastest.engine, fastest.device) if fastest else None
 
 
-def remembered(*, threads: int | None, precision: str) -> Choice | None:
-    """What was measured before on this machine with these packages; ``None`` when nothing was."""
-    kept = load_kept(_place(threads, precision))
+def remembered(options: EngineOptions) -> Choice | None:
+    """Return the kept timings for this machine, these packages, threads and precision; `None` if there are none."""
+    kept = load_kept(_cache_path(options.threads, options.precision))
     with suppress(ValueError, KeyError, TypeError):
         table: dict[str, Any] = json.loads(kept or b"")
         table["trials"] = tuple(Trial(**trial) for trial in table["trials"])
@@ -78,50 +91,55 @@ def remembered(*, threads: int | None, precision: str) -> Choice | None:
 
 
 def remember(choice: Choice) -> bool:
-    """Keep ``choice`` for processes to come; whether that went well."""
+    """Keep `choice` for later processes; returns whether that succeeded."""
     content = json.dumps(asdict(choice)).encode()
-    return keep(_place(choice.threads, choice.precision), content, limit=KEPT)
+    return keep(_cache_path(choice.threads, choice.precision), content, limit=CACHE_BYTES)
 
 
-def measure_engines(kinds: Kinds, path: Path, *, threads: int | None, precision: str) -> Choice:
-    """Time every engine that is installed on every device it finds, in turns.
+def measure_engines(kinds: Kinds, path: Path, options: EngineOptions) -> Choice:
+    """Time every installed engine on every device it finds, in turns.
 
-    Who cannot run the network ``path`` in this precision is told of in its trial.
+    Engines that cannot run the network are recorded as failed trials.
+
+    Args:
+        kinds: The engines by name, in order of preference.
+        path: The network to run.
+        options: Precision and threads to measure with; engine and device are ignored.
     """
+    threads, precision = options.threads, options.precision
     opened: dict[tuple[str, str], Engine] = {}
     problems: dict[tuple[str, str], str] = {}
     for name, kind in kinds.items():
         with suppress(ImportError):  # not installed, or not for this platform
-            for device, known in kind.devices().items():
-                if precision not in known:
-                    problems[name, device] = f"does not compute in {precision}"
+            for device, supported in kind.devices().items():
+                if precision not in supported:
+                    problems[name, device] = f"does not support {precision}"
                     continue
                 try:
                     opened[name, device] = kind(path, device=device, threads=threads, precision=precision)
                 except MafdnError as error:
                     problems[name, device] = str(error)
-    x = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    x = np.random.default_rng(0).random((1, 3, TILE_SIDE, TILE_SIDE), np.float32)
     times: dict[tuple[str, str], list[float]] = {}
     for number in range(ROUNDS + 1):
-        for which, engine in opened.items():
-            if which in problems:
+        for key, engine in opened.items():
+            if key in problems:
                 continue
             began = time.perf_counter()
             try:
                 engine.run(x)
-            except Exception as error:  # a driver's own, of any kind: the others serve
-                problems[which] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            except Exception as error:  # drivers raise anything: the other engines remain
+                problems[key] = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 continue
-            if number:  # the first run compiles and fetches memory
-                times.setdefault(which, []).append(time.perf_counter() - began)
-    trials = [Trial(engine=e, device=d, seconds=min(mine)) for (e, d), mine in times.items() if (e, d) not in problems]
+            if number:  # the first run compiles and allocates
+                times.setdefault(key, []).append(time.perf_counter() - began)
+    trials = [Trial(engine=e, device=d, seconds=min(runs)) for (e, d), runs in times.items() if (e, d) not in problems]
     trials += [Trial(engine=e, device=d, problem=problem) for (e, d), problem in problems.items()]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return Choice(when=now, network=path.name, precision=precision, threads=threads, trials=tuple(trials))
 
 
-def _place(threads: int | None, precision: str) -> Path:
-    """Where the choice for this machine, these packages, threads and precision is kept."""
+def _cache_path(threads: int | None, precision: str) -> Path:
     versions = {name: installed_version(name) for name in PACKAGES}
     parts = json.dumps([VERSION, asdict(machine()), versions, threads, precision], sort_keys=True)
     return cache_folder("engines") / f"{hashlib.sha256(parts.encode()).hexdigest()}.choice"

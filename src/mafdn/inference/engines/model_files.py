@@ -1,7 +1,4 @@
-"""The files a network lies in, and which of them has the precision asked for.
-
-Public names: :func:`network_files`, :func:`network_digest`, :func:`int8_file`, :func:`has_int8`.
-"""
+"""The files that a network consists of, and its int8 version."""
 
 import hashlib
 import re
@@ -10,14 +7,13 @@ from pathlib import Path
 from mafdn._support.atomic import sha256
 
 LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
+"""How protobuf stores the key `location` of an external data file, up to the length of the name that follows."""
 INT8_ENDING = "-int8"
+"""What the stem of an int8 file ends with."""
 
 
 def network_files(path: Path) -> list[Path]:
-    """``path``, and the files beside an ONNX file that hold its weights.
-
-    Protobuf has the names of these as ``location`` and a string.
-    """
+    """Return `path` and, for an ONNX file, the files beside it that hold its weights."""
     if path.suffix != ".onnx":
         return [path]
     content = path.read_bytes()
@@ -26,16 +22,16 @@ def network_files(path: Path) -> list[Path]:
 
 
 def network_digest(path: Path) -> str:
-    """One number for all bytes that make the network ``path`` what it is, 64 hexadecimal digits."""
+    """Return a SHA-256 over all files of the network `path`, as 64 hexadecimal digits."""
     return hashlib.sha256("".join(sha256(file) for file in network_files(path)).encode()).hexdigest()
 
 
 def int8_file(path: Path) -> Path:
-    """Where the int8 form of the network ``path`` lies, if there is one: ``NAME-int8.onnx`` beside it."""
+    """Return the path of the int8 version of the network `path`: `NAME-int8.onnx` beside it. It may not exist."""
     return path if path.stem.endswith(INT8_ENDING) else path.with_name(f"{path.stem}{INT8_ENDING}.onnx")
 
 
 def has_int8(path: Path) -> bool:
-    """Whether :func:`int8_file` is there and was made from ``path`` as it is now: its header has its SHA-256."""
+    """Whether the int8 version exists and was made from `path` as it is now, whose SHA-256 its header holds."""
     beside = int8_file(path)
     return beside.is_file() and (beside == path or sha256(path).encode() in beside.read_bytes())

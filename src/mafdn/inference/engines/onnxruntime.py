@@ -1,7 +1,4 @@
-"""onnxruntime: the portable engine, on CPUs, and on GPUs with packages of its own.
-
-Public names: :class:`OnnxRuntimeEngine`, :data:`PACKAGES`.
-"""
+"""onnxruntime: the portable engine, for CPUs and, with separate packages, for GPUs."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -11,19 +8,18 @@ import numpy as np
 from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import (
-    FP32,
     GATES,
     HEADER,
-    INT8,
     PROBE,
     Batch,
     Gates,
-    agreed_precision,
-    read_said,
-    read_scale,
-    refuse_precision,
+    effective_precision,
+    parse_header,
+    require_precision_on,
+    scale_of_output,
     too_small,
 )
+from mafdn.inference.options import FP32, INT8
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -31,68 +27,75 @@ PROVIDERS = {
     "directml": "DmlExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
 }
-"""What onnxruntime calls a device."""
+"""The execution provider of every device."""
 PACKAGES = {"cuda": "onnxruntime-gpu", "directml": "onnxruntime-directml", "coreml": "onnxruntime (on a Mac)"}
-"""What brings a device; one of them is installed in the place of onnxruntime itself."""
-PRECISIONS_HERE = frozenset({FP32, INT8})
-"""A file is run in its own precision."""
+"""The package that adds a device; it is installed instead of onnxruntime itself."""
+SUPPORTED = frozenset({FP32, INT8})
+"""Precisions on every device: a file is run in its own."""
 EXACT_INT8 = "session.x64quantprecision"
 """Makes full-range int8 weights unsigned, whose products do not saturate where there is no VNNI. What 'mafdn quantize'
-writes does not need it, as its convolutions are computed in float here; the files of other programs may. Not set
-elsewhere: onnxruntime 1.32 then cannot open a file whose weights share a zero point."""
-SILENT = 4
-"""The severity of messages that end the process."""
+writes does not need it, as its convolutions are computed in float here; files of other programs may. It is set only
+where needed, because onnxruntime 1.32 with it cannot open a file whose weights share a zero point."""
+LOG_FATAL = 4
+"""The log severity at which only fatal messages are printed."""
 
 
 class OnnxRuntimeEngine:
-    """A network in onnxruntime."""
+    """A network run by onnxruntime."""
 
     name = "onnxruntime"
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = FP32) -> None:
-        """``device`` is a key of :data:`PROVIDERS`.
+        """Open an ONNX file.
 
-        Raises :class:`UsageError` for an unknown device or a precision that is not to be had,
-        :class:`MissingPackageError` for a device that needs another package, and :class:`WeightsError` for a file
-        that is no upscaling network.
+        Args:
+            path: The file.
+            device: A key of `PROVIDERS`.
+            threads: Number of cores to use (default: all).
+            precision: `fp32` or `int8`.
+
+        Raises:
+            UsageError: If the device is unknown or does not start, or the precision is not supported.
+            MissingPackageError: If the device needs another package.
+            WeightsError: If the file is not an upscaling network.
         """
         onnxruntime = _import()
         self.version, self.device = str(onnxruntime.__version__), device
         _require_device(onnxruntime, device)
-        refuse_precision(self.name, device, precision, PRECISIONS_HERE)
+        require_precision_on(self.name, device, precision, SUPPORTED)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = SILENT
+        options.log_severity_level = LOG_FATAL
         if machine().may_saturate_int8:
             options.add_session_config_entry(EXACT_INT8, "1")
-        options.enable_mem_pattern = device != "directml"  # which does not take it
+        options.enable_mem_pattern = device != "directml"  # which does not support it
         if threads:
             options.intra_op_num_threads = threads
         providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
-        exact = [{"use_tf32": "0"} if provider == PROVIDERS["cuda"] else {} for provider in providers]
+        no_tf32 = [{"use_tf32": "0"} if provider == PROVIDERS["cuda"] else {} for provider in providers]
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=providers, provider_options=exact
+                str(path), options, providers=providers, provider_options=no_tf32
             )
             self._input = self._session.get_inputs()[0].name
             self._outputs = [output.name for output in self._session.get_outputs()]
             header = self._session.get_modelmeta().custom_metadata_map.get(HEADER, "")
             shape = self.run(np.zeros((1, 3, PROBE, PROBE), np.float32)).shape
-        except Exception as error:  # onnxruntime's errors share no narrower base
+        except Exception as error:  # onnxruntime's errors have no common base class
             if isinstance(error, MemoryError):
                 raise
-            raise WeightsError(f"{path} is not a network from (1, 3, H, W) that onnxruntime can read") from None
-        if self._session.get_providers()[0] != providers[0]:  # it falls back without a word
+            raise WeightsError(f"{path} is not a network with input (1, 3, H, W) that onnxruntime can read") from None
+        if self._session.get_providers()[0] != providers[0]:  # it falls back silently
             raise UsageError(f"onnxruntime cannot start its device {device!r} here: a driver or library is missing")
-        self._path, self.scale = path, read_scale(path, shape)
-        said = read_said(path, header)
-        self.precision = agreed_precision(path, precision, said)
-        self.stencil = said.stencil(self._gates, self._run_given)
+        self._path, self.scale = path, scale_of_output(path, shape)
+        parsed = parse_header(path, header)
+        self.precision = effective_precision(path, precision, parsed)
+        self.stencil = parsed.stencil(self._gates, self._run_with_gates)
 
     @staticmethod
     def devices() -> dict[str, frozenset[str]]:
-        """The devices that the installed package has, and what each computes in."""
+        """Return the devices of the installed package and the precisions of each."""
         available = _import().get_available_providers()
-        return {device: PRECISIONS_HERE for device, provider in PROVIDERS.items() if provider in available}
+        return {device: SUPPORTED for device, provider in PROVIDERS.items() if provider in available}
 
     def run(self, x: Batch) -> Batch:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
@@ -105,25 +108,25 @@ class OnnxRuntimeEngine:
     def _gates(self, windows: Batch) -> Gates:
         return cast(Gates, self._session.run(self._outputs[1:2], {self._input: windows})[0])
 
-    def _run_given(self, x: Batch, gates: Gates) -> Batch:
+    def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
         return cast(Batch, self._session.run(self._outputs[:1], {self._input: x, GATES: gates})[0])
 
 
 def _import() -> Any:
-    """onnxruntime, silent on the terminal and towards its maker: on Windows by the call, elsewhere by a variable.
+    """Import onnxruntime without log messages and telemetry.
 
-    (That variable is set in :mod:`mafdn._support.telemetry`.)
+    The call disables telemetry on Windows; elsewhere an environment variable does (`mafdn._support.telemetry`).
     """
     import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
-    onnxruntime.set_default_logger_severity(SILENT)
+    onnxruntime.set_default_logger_severity(LOG_FATAL)
     onnxruntime.disable_telemetry_events()
     return onnxruntime
 
 
 def _require_device(onnxruntime: Any, device: str) -> None:
     if device not in PROVIDERS:
-        raise UsageError(f"onnxruntime has no device {device!r}; there are: {', '.join(PROVIDERS)}")
+        raise UsageError(f"onnxruntime has no device {device!r}; choose one of {', '.join(PROVIDERS)}")
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
         package = PACKAGES.get(device, "onnxruntime")
-        raise MissingPackageError(f"onnxruntime has no {device} as it is installed; pip install {package} instead")
+        raise MissingPackageError(f"the installed onnxruntime does not support {device}; pip install {package} instead")

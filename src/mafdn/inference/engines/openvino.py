@@ -1,9 +1,7 @@
-"""OpenVINO: the default engine, on CPUs and what else it finds.
+"""OpenVINO: the default engine, for CPUs and other devices it finds.
 
-Public names: :class:`OpenVINOEngine`, :func:`import_openvino`, :func:`read_onnx`, :func:`is_full_range`.
-
-One graph is compiled for each shape of input and use. What was compiled is kept in the user's cache folder, so that
-the next process reads it instead; with it, not even the ONNX file is parsed.
+One graph is compiled for each input shape and use. Compiled graphs are kept in the user's cache folder, so that the
+next process reads them instead and does not even parse the ONNX file.
 """
 
 import functools
@@ -24,40 +22,40 @@ from mafdn._support.cache import cache_folder, keep, load_kept
 from mafdn._support.machine import machine
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference.engines.base import (
-    BF16,
-    FP16,
-    FP32,
     GATES,
     HALF_RANGE,
     HEADER,
-    INT8,
     PROBE,
     Batch,
     FullRangeError,
     Gates,
-    agreed_precision,
-    read_said,
-    read_scale,
-    refuse_precision,
+    effective_precision,
+    parse_header,
+    require_precision_on,
+    scale_of_output,
     too_small,
 )
 from mafdn.inference.engines.model_files import network_digest
+from mafdn.inference.options import BF16, FP16, FP32, INT8
 
-COMPILED_KEPT = 4
-"""Compiled graphs that are kept in memory; a picture needs two, one for its gates and one for its tiles."""
-FORMAT = 2
-"""Raised whenever other things are kept of the same file and options: it makes all that was kept before void."""
-BLOBS = 200 * 2**20
-"""Bytes of all compiled graphs that are kept on disk; one of MAFDN has 3 MB."""
-ABOUTS = 2**20
-"""Bytes of what is kept of files' headers."""
+GRAPHS_IN_MEMORY = 4
+"""Compiled graphs to keep in memory; a picture needs two, one for its gates and one for its tiles."""
+CACHE_FORMAT = 2
+"""Raised when the content of cache entries changes, which invalidates the old ones."""
+GRAPH_CACHE_BYTES = 200 * 2**20
+"""Limit of all compiled graphs on disk; one of MAFDN takes 3 MB."""
+HEADER_CACHE_BYTES = 2**20
+"""Limit of all cached headers."""
 HINTS = {FP32: "f32", BF16: "bf16", FP16: "f16", INT8: "f32"}
+"""OpenVINO's inference precision for every precision."""
 CAPABILITIES = {"FP32": FP32, "BF16": BF16, "FP16": FP16, "INT8": INT8}
+"""OpenVINO's names of precisions."""
 CONVERTER = "openvino.tools.ovc"
+"""The module of OpenVINO that sends telemetry when imported."""
 
 
 class OpenVINOEngine:
-    """A network in OpenVINO, in full 32-bit precision where nothing else is asked for."""
+    """A network run by OpenVINO, in float32 unless another precision is requested."""
 
     name = "openvino"
 
@@ -70,20 +68,29 @@ class OpenVINOEngine:
         precision: str = FP32,
         profiled: bool = False,
     ) -> None:
-        """``device`` is one of :meth:`devices`; with ``profiled`` graphs tell the time of every layer.
+        """Open an ONNX file.
 
-        Raises :class:`UsageError` for a device or precision that is not to be had and for int8 weights that this
-        processor would compute wrongly, :class:`WeightsError` for a file that is no upscaling network.
+        Args:
+            path: The file.
+            device: One of `devices()`.
+            threads: Number of cores to use (default: all).
+            precision: One of `PRECISIONS`.
+            profiled: Whether graphs record the time of every layer.
+
+        Raises:
+            UsageError: If the device or precision is not available.
+            FullRangeError: If the file has int8 weights that this processor would compute wrongly.
+            WeightsError: If the file is not an upscaling network.
         """
         openvino = import_openvino()
         self.version = importlib.metadata.version("openvino")
         self._core = openvino.Core()
         self._path, self._device, self.device = path, device.upper(), device
-        known = _precisions(self._core, self._device)
-        if not known:
-            raise UsageError(f"openvino finds no device {device!r} here; it has: {', '.join(self.devices())}")
-        refuse_precision(self.name, device, precision, known)
-        # OpenVINO would choose bfloat16 by itself where the processor has it.
+        supported = _precisions(self._core, self._device)
+        if not supported:
+            raise UsageError(f"openvino finds no device {device!r} here; choose one of {', '.join(self.devices())}")
+        require_precision_on(self.name, device, precision, supported)
+        # OpenVINO would otherwise choose bfloat16 if the processor supports it.
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -92,24 +99,24 @@ class OpenVINOEngine:
             self._options["INFERENCE_NUM_THREADS"] = threads
         if profiled:
             self._options["PERF_COUNT"] = True
-        # Whatever a compiled graph depends on, but its own shape and use.
+        # Everything a compiled graph depends on except its own shape and use.
         self._digest = network_digest(path)
-        about = [FORMAT, openvino.get_version(), asdict(machine()), self._full_name(), self._options]
-        self._key = [*about, self._digest]
-        self.scale, header, full_range = self._about()
-        said = read_said(path, header)
-        self.precision = agreed_precision(path, precision, said)
+        environment = [CACHE_FORMAT, openvino.get_version(), asdict(machine()), self._full_name(), self._options]
+        self._key = [*environment, self._digest]
+        self.scale, text, full_range = self._inspect()
+        header = parse_header(path, text)
+        self.precision = effective_precision(path, precision, header)
         if full_range and self._device == "CPU" and machine().may_saturate_int8:
             raise FullRangeError(
-                f"{path} has full-range int8 weights, which OpenVINO computes wrongly on an x86 processor without "
+                f"{path} has full-range int8 weights, which OpenVINO computes wrongly on x86 processors without "
                 "VNNI, and none was found here; quantize it again with 'mafdn quantize', or use --engine onnxruntime"
             )
-        self.stencil = said.stencil(self._gates, self._run_given)
-        self.compiled = functools.lru_cache(maxsize=COMPILED_KEPT)(self._compile)
+        self.stencil = header.stencil(self._gates, self._run_with_gates)
+        self.compiled = functools.lru_cache(maxsize=GRAPHS_IN_MEMORY)(self._compile)
 
     @staticmethod
     def devices() -> dict[str, frozenset[str]]:
-        """The devices of this machine that OpenVINO finds, and what each computes in."""
+        """Return the devices that OpenVINO finds on this machine and the precisions of each."""
         core = import_openvino().Core()
         return {name.lower(): _precisions(core, name) for name in core.available_devices}
 
@@ -119,8 +126,8 @@ class OpenVINOEngine:
     def _gates(self, windows: Batch) -> Gates:
         return cast(Gates, self.compiled(windows.shape, output=1)(windows)[0])
 
-    def _run_given(self, x: Batch, gates: Gates) -> Batch:
-        return cast(Batch, self.compiled(x.shape, given=True)((x, gates))[0])
+    def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
+        return cast(Batch, self.compiled(x.shape, with_gates=True)((x, gates))[0])
 
     def _full_name(self) -> str:
         return str(self._core.get_property(self._device, "FULL_DEVICE_NAME"))
@@ -128,14 +135,14 @@ class OpenVINOEngine:
     @functools.cached_property
     def _model(self) -> Any:
         model = read_onnx(self._path)
-        if network_digest(self._path) != self._digest:  # what is compiled is kept under the digest
+        if network_digest(self._path) != self._digest:  # which keys what is compiled
             raise WeightsError(f"{self._path} was changed while it was in use; run it again")
         return model
 
-    def _about(self) -> tuple[int, str, bool]:
-        """The scale and the header of the file, and whether it computes in int8 with weights of full range."""
-        place = self._place("about")
-        kept = load_kept(place)
+    def _inspect(self) -> tuple[int, str, bool]:
+        """Return the scale and header of the file, and whether it computes in int8 with full-range weights."""
+        entry = self._cache_path("about")
+        kept = load_kept(entry)
         if kept is not None:
             scale, header, full_range = json.loads(kept)
             return scale, header, full_range
@@ -147,28 +154,29 @@ class OpenVINOEngine:
             raise _unreadable(self._path) from None
         info = ["framework", HEADER]
         header = str(self._model.get_rt_info(info).value) if self._model.has_rt_info(info) else ""
-        scale = read_scale(self._path, shape)
-        read_said(self._path, header)
+        scale = scale_of_output(self._path, shape)
+        parse_header(self._path, header)  # an invalid one is not kept
         full_range = is_full_range(self._model)
-        keep(place, json.dumps([scale, header, full_range]).encode(), limit=ABOUTS)
+        keep(entry, json.dumps([scale, header, full_range]).encode(), limit=HEADER_CACHE_BYTES)
         return scale, header, full_range
 
-    def _compile(self, shape: tuple[int, ...], *, output: int = 0, given: bool = False) -> Any:
-        """The graph for inputs of ``shape`` that gives one output, as it was compiled before or anew."""
-        place = self._place("blob", shape, output, given)
-        kept = load_kept(place)
+    def _compile(self, shape: tuple[int, ...], *, output: int = 0, with_gates: bool = False) -> Any:
+        """Compile the graph for inputs of `shape` and one output, or read it from the cache."""
+        entry = self._cache_path("blob", shape, output, with_gates)
+        kept = load_kept(entry)
         if kept is not None:
             try:
                 return self._core.import_model(io.BytesIO(kept), self._device, self._options)
-            except RuntimeError:  # whole, and yet not what this OpenVINO takes
+            except RuntimeError:  # complete, but not accepted by this OpenVINO
                 with suppress(OSError):
-                    place.unlink()
-        compiled = self._core.compile_model(self._graph(shape, output=output, given=given), self._device, self._options)
-        with suppress(RuntimeError):  # a device that compiles and does not export is as good
-            keep(place, compiled.export_model().getvalue(), limit=BLOBS)
+                    entry.unlink()
+        graph = self._graph(shape, output=output, with_gates=with_gates)
+        compiled = self._core.compile_model(graph, self._device, self._options)
+        with suppress(RuntimeError):  # some devices compile but cannot export
+            keep(entry, compiled.export_model().getvalue(), limit=GRAPH_CACHE_BYTES)
         return compiled
 
-    def _graph(self, shape: tuple[int, ...], *, output: int, given: bool) -> Any:
+    def _graph(self, shape: tuple[int, ...], *, output: int, with_gates: bool) -> Any:
         model = self._model.clone()
         try:
             model.reshape(list(shape))
@@ -177,20 +185,20 @@ class OpenVINOEngine:
         for number, result in enumerate(model.get_results()):
             if number != output:
                 model.remove_result(result)
-        if given:
-            take_gates(model)
+        if with_gates:
+            make_gates_input(model)
         return model
 
-    def _place(self, kind: str, *use: object) -> Path:
-        """Where what was made of the file for this ``use`` is kept; ``kind`` is the ending."""
+    def _cache_path(self, suffix: str, *use: object) -> Path:
+        """Return the cache entry of this file for one `use`."""
         name = hashlib.sha256(json.dumps([self._key, use], sort_keys=True).encode()).hexdigest()
-        return cache_folder("compiled") / f"{name}.{kind}"
+        return cache_folder("compiled") / f"{name}.{suffix}"
 
 
 def import_openvino() -> ModuleType:
-    """OpenVINO without its converter, whose import alone reports to a server (and takes as long as the rest)."""
+    """Import OpenVINO without its converter, which sends telemetry when imported and doubles the import time."""
     if "openvino" not in sys.modules and CONVERTER not in sys.modules:
-        sys.modules[CONVERTER] = cast(ModuleType, None)  # to Python, a module that is not there
+        sys.modules[CONVERTER] = cast(ModuleType, None)  # makes its import fail
         try:
             import openvino
         finally:
@@ -202,9 +210,9 @@ def import_openvino() -> ModuleType:
 
 
 def read_onnx(path: Path) -> Any:
-    """The graph in an ONNX file; raises :class:`WeightsError`.
+    """Read the graph of an ONNX file; raises `WeightsError`.
 
-    By the frontend for ONNX alone: left to itself, OpenVINO tries all it has, and one of them prints.
+    Only the ONNX frontend is used: OpenVINO would otherwise try all it has, one of which prints to the terminal.
     """
     frontend = import_openvino().frontend
     try:
@@ -215,10 +223,10 @@ def read_onnx(path: Path) -> Any:
 
 
 def is_full_range(model: Any) -> bool:
-    """Whether a graph computes in int8 with signed weights beyond :data:`HALF_RANGE`, or quantizes its weights itself.
+    """Whether a graph computes in int8 with signed weights beyond `HALF_RANGE`, or quantizes its weights itself.
 
-    Found from the graph and not from its header, so that it holds for the files of other programs too. Where no
-    activation is quantized, and where weights are unsigned, OpenVINO computes in float.
+    This is decided from the graph, not from its header, so that it also holds for files of other programs. OpenVINO
+    computes in float if no activation is quantized or the weights are unsigned.
     """
     operations: list[Any] = model.get_ordered_ops()
     quantized = [op.input_value(0).get_node() for op in operations if op.get_type_name() == "FakeQuantize"]
@@ -242,8 +250,8 @@ def _largest(weights: Any) -> int:
     return int(np.abs(weights.astype(np.int16)).max(initial=0))
 
 
-def take_gates(model: Any) -> None:
-    """Make ``gates``, to OpenVINO a constant of NaN, an input, and cut off what would compute the model's own."""
+def make_gates_input(model: Any) -> None:
+    """Turn `gates`, a constant of NaN to OpenVINO, into an input, and cut off the part that computes the gates."""
     from openvino import opset13
 
     operations: list[Any] = model.get_ordered_ops()
@@ -252,18 +260,18 @@ def take_gates(model: Any) -> None:
     default.output(0).replace(parameter.output(0))
     model.add_parameters([parameter])
     for operation in operations:
-        if operation.get_type_name() == "Select":  # is NaN, own, given
+        if operation.get_type_name() == "Select":  # inputs: is NaN, own gates, given gates
             operation.output(0).replace(operation.input_value(2))
 
 
 def _unreadable(path: Path) -> WeightsError:
-    return WeightsError(f"{path} is not a network from (1, 3, H, W) that OpenVINO can read")
+    return WeightsError(f"{path} is not a network with input (1, 3, H, W) that OpenVINO can read")
 
 
 def _precisions(core: Any, device: str) -> frozenset[str]:
-    """What a device computes in; nothing when there is no such device."""
+    """Return the precisions of a device; empty if there is no such device."""
     try:
-        told = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        names = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
     except RuntimeError:
         return frozenset()
-    return frozenset(CAPABILITIES[name] for name in told if name in CAPABILITIES)
+    return frozenset(CAPABILITIES[name] for name in names if name in CAPABILITIES)

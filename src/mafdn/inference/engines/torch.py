@@ -1,8 +1,6 @@
-"""torch itself, eager, from a weights file: what the other engines are measured against, and a way to run on any GPU.
+"""torch in eager mode, from a weights file: the reference for the other engines, and a way to run on any GPU.
 
-Public names: :class:`TorchEngine`, :data:`WEIGHTS`.
-
-torch is imported when a network is opened and not before.
+torch is only imported when a network is opened.
 """
 
 from pathlib import Path
@@ -11,22 +9,31 @@ from typing import Any
 import numpy as np
 
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference.engines.base import BF16, FP16, FP32, Batch, Gates, Stencil, refuse_precision
+from mafdn.inference.engines.base import Batch, Gates, Stencil, require_precision_on
+from mafdn.inference.options import BF16, FP16, FP32
 
 WEIGHTS = (".safetensors", ".pth")
-"""Endings of the files that torch runs as they are."""
+"""Endings of the files that torch runs directly."""
 
 
 class TorchEngine:
-    """A folded network in torch. Of an ONNX file, the ``.safetensors`` of the same name beside it is taken."""
+    """A folded network run by torch; for an ONNX file, the `.safetensors` file of the same name beside it is run."""
 
     name = "torch"
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = FP32) -> None:
-        """``device`` is one of :meth:`devices`; ``threads`` holds for all that torch does in this process.
+        """Open a weights file.
 
-        Raises ``ImportError`` without torch, :class:`UsageError` for a device or precision that is not to be had, and
-        :class:`WeightsError` for a file that holds no network, and where there is none beside ``path``.
+        Args:
+            path: A weights file, or an ONNX file with its weights file beside it.
+            device: One of `devices()`.
+            threads: Number of cores for everything that torch does in this process (default: all).
+            precision: `fp32`, `bf16` or `fp16`.
+
+        Raises:
+            ImportError: If torch is not installed.
+            UsageError: If the device or precision is not available.
+            WeightsError: If the file is missing or does not hold a known network.
         """
         import torch
 
@@ -35,27 +42,27 @@ class TorchEngine:
 
         self._torch, self._path = torch, path
         self.version, self.device, self.precision = str(torch.__version__), device, precision
-        known = self.devices()
-        if device not in known:
-            raise UsageError(f"torch finds no device {device!r} here; it has: {', '.join(known)}")
-        refuse_precision(self.name, device, precision, known[device])
+        devices = self.devices()
+        if device not in devices:
+            raise UsageError(f"torch finds no device {device!r} here; choose one of {', '.join(devices)}")
+        require_precision_on(self.name, device, precision, devices[device])
         if threads:
             torch.set_num_threads(threads)
         if device == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         network = open_network(weights_file(path)).fold()
         self.scale = network.settings.scale
-        self._type = {FP32: torch.float32, BF16: torch.bfloat16, FP16: torch.float16}[precision]
+        self._dtype = {FP32: torch.float32, BF16: torch.bfloat16, FP16: torch.float16}[precision]
         radius = receptive_radius(network) if is_gated(network) else 0
-        self._network: Any = network.to(device, self._type)
+        self._network: Any = network.to(device, self._dtype)
         self.stencil: Stencil | None = None
-        if radius:  # the halo that was measured is in the ONNX file; the radius holds for sure
+        if radius:  # the measured halo is only in the ONNX file; the radius is always safe
             self._gated = Gated(network)
-            self.stencil = Stencil(radius=radius, halo=radius, gates=self._gates, run=self._run_given)
+            self.stencil = Stencil(radius=radius, halo=radius, gates=self._gates, run=self._run_with_gates)
 
     @staticmethod
     def devices() -> dict[str, frozenset[str]]:
-        """The devices that torch finds, and what each computes in."""
+        """Return the devices that torch finds and the precisions of each."""
         import torch
 
         found = {"cpu": frozenset({FP32, BF16})}
@@ -68,32 +75,32 @@ class TorchEngine:
     def run(self, x: Batch) -> Batch:
         try:
             with self._torch.inference_mode():
-                return self._given_back(self._network(self._taken(x)))
+                return self._to_array(self._network(self._to_tensor(x)))
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._path} cannot take a picture of {x.shape[3]}x{x.shape[2]}: {reason}") from None
+            raise UsageError(f"{self._path} cannot process a picture of {x.shape[3]}x{x.shape[2]}: {reason}") from None
 
     def _gates(self, windows: Batch) -> Gates:
         own = np.full(self._gated.shape, np.nan, np.float32)
         with self._torch.inference_mode():
-            return self._given_back(self._gated(self._taken(windows), self._taken(own))[1])
+            return self._to_array(self._gated(self._to_tensor(windows), self._to_tensor(own))[1])
 
-    def _run_given(self, x: Batch, gates: Gates) -> Batch:
+    def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
         with self._torch.inference_mode():
-            return self._given_back(self._gated(self._taken(x), self._taken(gates))[0])
+            return self._to_array(self._gated(self._to_tensor(x), self._to_tensor(gates))[0])
 
-    def _taken(self, array: Batch) -> Any:
-        return self._torch.tensor(array, device=self.device, dtype=self._type)
+    def _to_tensor(self, array: Batch) -> Any:
+        return self._torch.tensor(array, device=self.device, dtype=self._dtype)
 
-    def _given_back(self, tensor: Any) -> Batch:
+    def _to_array(self, tensor: Any) -> Batch:
         return tensor.float().cpu().numpy()
 
 
 def weights_file(path: Path) -> Path:
-    """The weights file that torch runs for ``path``."""
+    """Return the weights file that torch runs for `path`; raises `WeightsError` if there is none."""
     if path.suffix in WEIGHTS:
         return path
     beside = path.with_suffix(".safetensors")
     if not beside.is_file():
-        raise WeightsError(f"torch runs weights, and there is no {beside} beside {path.name}; take another engine")
+        raise WeightsError(f"torch runs weights files, and {path.name} has no {beside} beside it; use another engine")
     return beside

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mafdn._support.atomic import replacing, sha256
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError, MafdnError, MissingPackageError, UsageError, WeightsError
-from mafdn.inference import Engine, open_engine, preferred_engine, upscale
+from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
 from mafdn.training.data.bank import (
     PARTIAL,
@@ -31,6 +31,7 @@ from mafdn.training.data.bank import (
     shard_name,
     teacher_folder,
 )
+from mafdn.weights.resolve import resolve
 
 TILE = 512
 """Side of a tile in LR pixels; pictures of up to this area are upscaled whole."""
@@ -40,7 +41,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 def teach(
     folder: Path,
-    networks: Sequence[Path],
+    networks: Sequence[str | Path],
     *,
     name: str,
     self_ensemble: bool = False,
@@ -52,8 +53,8 @@ def teach(
 
     Args:
         folder: The folder of the bank.
-        networks: `.safetensors` files of this project, `.pth` files of known peers, or `.onnx` files that map
-            (1, 3, H, W) to (1, 3, sH, sW). The results of several are averaged before rounding.
+        networks: Names as in `mafdn.weights.resolve`; an `.onnx` file maps (1, 3, H, W) to (1, 3, sH, sW). The results
+            of several are averaged before rounding.
         name: What the teacher is called: letters, digits, `-` and `_`.
         self_ensemble: Whether to average each network's results over the eight orientations.
         on_progress: Called as `on_progress(done, total)`, counting pictures.
@@ -68,7 +69,8 @@ def teach(
     if not networks or not NAME.fullmatch(name):
         raise UsageError(f"a teacher needs networks and a name of letters, digits, - and _, not {name!r}")
     bank = open_bank(folder)
-    sources = identify(networks)
+    files = network_files(networks, bank)
+    sources = identify(files)
     target = teacher_folder(folder, name)
     partial = target.with_name(name + PARTIAL)
     for existing in (target, partial):
@@ -76,7 +78,7 @@ def teach(
             _check_same(existing, sources, self_ensemble)
     if name in bank.teachers:
         return bank.teachers[name]
-    with open_teachers(networks, bank, self_ensemble=self_ensemble) as teachers:
+    with open_teachers(files, bank, self_ensemble=self_ensemble) as teachers:
         teacher = Teacher(
             name=name, scale=teachers.scale, networks=sources, self_ensemble=self_ensemble, bank=bank.fingerprint
         )
@@ -123,6 +125,17 @@ class Teachers:
         if not np.isfinite(total).all():
             raise WeightsError(f"the teacher's result for {picture} has values that are not finite")
         return np.rint(total * (255 / (len(self.engines) * len(orientations)))).astype(np.uint8)
+
+
+def network_files(networks: Sequence[str | Path], bank: Bank) -> list[Path]:
+    """Find the files of networks named as in `mafdn.weights.resolve`; `mafdn` has the scale of a bank with one scale.
+
+    Raises:
+        UsageError: A name is unknown or has no weights, or the scale of a shipped network is open.
+        WeightsError: A file is missing.
+    """
+    scale = bank.scales[0] if len(bank.scales) == 1 else None
+    return [resolve(network).file(scale=scale) for network in networks]
 
 
 def identify(networks: Sequence[Path]) -> tuple[TeacherSource, ...]:
@@ -183,9 +196,9 @@ def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble:
 def _open(path: Path, scratch: Path) -> Engine:
     """Open an engine for a network; on a CPU a weights file is first exported to `scratch` with the suffix .onnx."""
     if path.suffix not in (".safetensors", ".pth"):
-        return open_engine(path, name=preferred_engine(), device="cpu")
+        return open_engine(path, EngineOptions(engine=preferred_engine(), device="cpu"))
     if _has_gpu():
-        return open_engine(path, name="torch", device="cuda")
+        return open_engine(path, EngineOptions(engine="torch", device="cuda"))
     try:
         from mafdn.export.onnx import export_onnx
         from mafdn.networks.convert import open_network
@@ -193,7 +206,7 @@ def _open(path: Path, scratch: Path) -> Engine:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
     exported = scratch.with_suffix(".onnx")
     export_onnx(open_network(path), exported)
-    return open_engine(exported, name=preferred_engine(), device="cpu")
+    return open_engine(exported, EngineOptions(engine=preferred_engine(), device="cpu"))
 
 
 def _has_gpu() -> bool:

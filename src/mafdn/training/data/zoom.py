@@ -23,7 +23,7 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 from mafdn.pixels import imresize
 from mafdn.training.data.bank import PARTIAL, VERSION, Bank, Zoomed, open_bank, pixels_name, shard_name
 from mafdn.training.data.patches import texture
-from mafdn.training.data.teach import Teachers, identify, open_teachers
+from mafdn.training.data.teach import Teachers, identify, network_files, open_teachers
 
 SIDE = 120
 """Side of an LR window in pixels: that of a training crop reduced by 4, so that it takes a teacher as long as one."""
@@ -37,7 +37,7 @@ WINDOWS = 4
 
 def zoom(
     folder: Path,
-    networks: Sequence[Path],
+    networks: Sequence[str | Path],
     target: Path,
     *,
     per_picture: int = 1,
@@ -51,7 +51,7 @@ def zoom(
 
     Args:
         folder: The folder of the bank of photographs.
-        networks: The teacher's network files, as for `mafdn.training.data.teach.teach`; their results are averaged.
+        networks: The teacher's networks, as for `mafdn.training.data.teach.teach`; their results are averaged.
         target: The folder of the new bank.
         per_picture: Windows per photograph.
         smallest: Smallest factor by which photographs are reduced, from 0.1 to 0.9.
@@ -69,11 +69,12 @@ def zoom(
     bank = open_bank(folder)
     if bank.zoomed:
         raise ConfigError(f"{folder} is a bank of zoomed pairs; choose a bank of photographs")
-    with open_teachers(networks, bank) as teachers:
+    files = network_files(networks, bank)
+    with open_teachers(files, bank) as teachers:
         zoomed = Zoomed(
             source=bank.fingerprint,
             scale=teachers.scale,
-            networks=identify(networks),
+            networks=identify(files),
             smallest=smallest,
             per_picture=per_picture,
         )

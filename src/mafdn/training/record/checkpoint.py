@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
+from mafdn.weights.run_files import CHECKPOINTS
 
 KEPT = 2
 """Number of checkpoints that stay in a run's folder."""
@@ -59,7 +60,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
     except (OSError, SafetensorError) as error:
         raise MafdnError(f"cannot write {path} ({error}); free some space and run the same command to resume") from None
-    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+    for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
         old.unlink()
     return path
 
@@ -73,7 +74,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     Raises:
         ConfigError: There are checkpoints and none can be read: a new run must not overwrite the remains of another.
     """
-    paths = sorted(folder.glob("step-*.safetensors"), reverse=True)
+    paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
     for path in paths:
         try:
             return _read(path)

@@ -19,8 +19,8 @@ from mafdn.networks import architecture
 from mafdn.training.config import TrainSettings, build_settings, read_config
 from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.weights.header import Card
+from mafdn.weights.run_files import SETTINGS
 
-SETTINGS = "settings.json"
 PARENT = "parent.json"
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"

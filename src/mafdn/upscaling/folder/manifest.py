@@ -1,11 +1,9 @@
-"""What is known of results in a folder: a file of lines, one run at a time.
+"""The results manifest: an append-only JSON-lines file with a lock.
 
-Public names: :class:`Manifest`, :class:`Entry`, :func:`settings_digest`, :data:`MANIFEST`, :data:`RESULTS`.
-
-``.mafdn-manifest.jsonl`` holds a JSON object per line. The first names the version; every other is an :class:`Entry`,
-and of two with one target the later holds. A line is written when work on a result begins, another when it is whole and
-a third when it has its name: whatever the moment of a kill, they tell what is ours by its bytes. A torn line is left
-out.
+The first line of `.mafdn-manifest.jsonl` holds the version; every other is an `Entry`, and of several for the same
+target the last is valid. A line is written when work on a result begins, another when the file is complete, and a third
+when it has been renamed. Whenever a run is killed, they therefore identify our results by their content. A torn line is
+ignored.
 """
 
 import errno
@@ -21,55 +19,63 @@ from typing import Any
 
 import filelock
 
-from mafdn._support.atomic import replacing, shown
+from mafdn._support.atomic import printable, replacing
 from mafdn.errors import MafdnError
 from mafdn.pictures.writing import TEMPORARY
+from mafdn.upscaling.folder.discover import Source
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.size import Size
 
 MANIFEST = ".mafdn-manifest.jsonl"
+"""File name of a manifest."""
 LOCK = ".mafdn-manifest.lock"
+"""File name of its lock."""
 VERSION = 1
-RESULTS = 3
-"""Raised whenever the same picture, settings and weights give another file than before: all are then made again."""
+"""Version of the file format."""
+RESULT_VERSION = 3
+"""Raised whenever the same picture, settings and weights give another file than before: all are then re-created."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One result and what it was made of."""
+    """One result and its inputs.
+
+    Args:
+        target: Path of the result, relative to the manifest's folder, with `/`.
+        source: Path of the picture, relative to the manifest's folder.
+        source_sha256: SHA-256 of the picture's file.
+        settings: Digest of the settings, from `settings_digest`.
+        weights: Digest of the network.
+        output: SHA-256 of the result; `None` until it is complete.
+        temporary: File name, beside the target, of the result until it is renamed; then `None`.
+        replaces: SHA-256 of an earlier result that may be at the target until then.
+    """
 
     target: str
-    """Its path from the manifest's folder, with ``/``."""
     source: str
-    """The source's path from the manifest's folder."""
     source_sha256: str
     settings: str
-    """By :func:`settings_digest`."""
     weights: str
-    """The SHA-256 of the network's file."""
     output: str | None = None
-    """The SHA-256 of the result; ``None`` until it is whole."""
     temporary: str | None = None
-    """The name beside ``target`` that the result has until it gets its own; then ``None``."""
     replaces: str | None = None
-    """The SHA-256 of an earlier result that may be at ``target`` until then."""
 
 
-NEEDED = {field.name for field in fields(Entry) if field.default is MISSING}
-"""What every entry has."""
+REQUIRED = {field.name for field in fields(Entry) if field.default is MISSING}
+"""The fields that every entry has."""
 
 
 def settings_digest(size: Size, strength: float, output: Output, *, exact: bool, ending: str) -> str:
-    """A SHA-256 of all settings that change a result; its tile does not, ``ending`` (its format) does."""
-    parts = [RESULTS, asdict(size), strength, asdict(output), exact, ending.lower()]
+    """Return a digest of all settings that affect a result: also its `ending` (the format), but not the tile."""
+    parts = [RESULT_VERSION, asdict(size), strength, asdict(output), exact, ending.lower()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Manifest:
-    """The manifest of one folder; as a context it is this process's alone, and can be added to from any thread."""
+    """The manifest of one folder; as a context manager it is locked and can be written to from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what is there. Raises :class:`MafdnError` when it cannot be, or is of a later version."""
+        """Read the manifest; raises `MafdnError` if it is unreadable or of a later version."""
         self.folder = folder
         self._path = folder / MANIFEST
         self._adding = threading.Lock()
@@ -77,14 +83,15 @@ class Manifest:
         self._file: int | None = None
         self._entries: dict[str, Entry] = {}
         self._lines = 0
-        """Lines of the file; 0 when it does not end as it should."""
+        """Number of lines in the file; 0 if the last one is incomplete."""
         self._read()
 
     def __enter__(self) -> "Manifest":
-        """Make the folder, take the lock, and tidy up after a run that was killed.
+        """Create the folder, take the lock, and clean up after a run that was killed.
 
-        Raises :class:`MafdnError` when another run works in the folder, or did since this was read, or when the folder
-        cannot be written to.
+        Raises:
+            MafdnError: If another run is working in the folder, or has since this was read, or if the folder is not
+                writable.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -92,15 +99,15 @@ class Manifest:
             known = dict(self._entries)
             self._read()
             if self._entries != known:
-                raise MafdnError(f"another run has just worked in {shown(self.folder)}; run the same command again")
-            tidied = self._remove_temporaries()
-            if tidied or self._lines != len(self._entries) + 1:
+                raise MafdnError(f"another run has just changed {printable(self.folder)}; run the same command again")
+            removed = self._remove_temporaries()
+            if removed or self._lines != len(self._entries) + 1:
                 self._rewrite()
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
         except filelock.Timeout:
-            raise MafdnError(f"another run is working in {shown(self.folder)}; wait for it, or stop it first") from None
+            raise MafdnError(f"another run is working in {printable(self.folder)}; wait for it or stop it") from None
         except OSError as error:
-            raise MafdnError.from_os_error(f"cannot write in {shown(self.folder)}", error) from None
+            raise MafdnError.from_os_error(f"cannot write in {printable(self.folder)}", error) from None
         finally:
             if self._file is None:
                 self._lock.release()
@@ -116,26 +123,26 @@ class Manifest:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a run was killed and may have left files, or works at present."""
+        """Whether a run was killed and may have left files, or is still working."""
         return any(entry.temporary is not None for entry in self._entries.values())
 
     def find(self, target: Path) -> Entry | None:
-        """What is known of the result at ``target``."""
+        """Return the entry of the result at `target`, if there is one."""
         return self._entries.get(self.name_of(target))
 
     def results(self) -> dict[Path, Path]:
-        """The source of every result that is known, both there or not."""
+        """Return the source of every recorded result; neither needs to exist."""
         return {self.folder / target: self.folder / entry.source for target, entry in self._entries.items()}
 
     def by_source(self) -> dict[str, set[Path]]:
-        """The results of every source, which is named as by :meth:`name_of`."""
+        """Return the results of every source, by its `name_of`."""
         found: dict[str, set[Path]] = {}
         for target, entry in self._entries.items():
             found.setdefault(entry.source, set()).add(self.folder / target)
         return found
 
     def name_of(self, path: Path) -> str:
-        """``path`` as seen from the folder, with ``/``; as it is where no such way leads there."""
+        """Return `path` relative to the folder, with `/`; unchanged if there is no relative path."""
         try:
             return os.path.relpath(path, self.folder).replace(os.sep, "/")
         except ValueError:  # on another drive
@@ -152,7 +159,7 @@ class Manifest:
         replaces: str | None,
         temporary: str,
     ) -> Entry:
-        """Note that work on ``target`` begins. Errors are the system's own, as for the two that follow."""
+        """Record that work on `target` begins; the fields are those of `Entry`. Raises `OSError`."""
         entry = Entry(
             target=self.name_of(target),
             source=self.name_of(source),
@@ -166,15 +173,15 @@ class Manifest:
         return entry
 
     def seal(self, target: Path, output: str) -> None:
-        """Note that the result is whole, with this SHA-256, and about to get its name."""
+        """Record that the result is complete, with this SHA-256, and about to be renamed. Raises `OSError`."""
         self._add(replace(self._entries[self.name_of(target)], output=output))
 
     def finish(self, target: Path) -> None:
-        """Note that the result has its name."""
+        """Record that the result has been renamed. Raises `OSError`."""
         self._add(replace(self._entries[self.name_of(target)], temporary=None, replaces=None))
 
     def undo(self, entry: Entry, before: Entry | None) -> None:
-        """Note that nothing came of ``entry``: what was known of its target ``before`` holds again."""
+        """Record that `entry` came to nothing: the entry `before` of its target is valid again. Raises `OSError`."""
         if before is not None:
             self._add(before)
             return
@@ -184,7 +191,7 @@ class Manifest:
 
     def _add(self, entry: Entry) -> None:
         with self._adding:
-            self._entries.pop(entry.target, None)  # so that the order is that of the work
+            self._entries.pop(entry.target, None)  # keeps entries in the order of the work
             self._entries[entry.target] = entry
             self._write(asdict(entry))
 
@@ -192,7 +199,7 @@ class Manifest:
         assert self._file is not None, "the manifest is not open"
         data = (json.dumps(value) + "\n").encode()
         before = os.fstat(self._file).st_size
-        if os.write(self._file, data) != len(data):  # the disk took a part of it
+        if os.write(self._file, data) != len(data):  # the disk is full
             os.ftruncate(self._file, before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         os.fsync(self._file)
@@ -200,20 +207,22 @@ class Manifest:
     def _read(self) -> None:
         self._entries, self._lines = {}, 0
         try:
-            if self._path.exists() and not self._path.is_file():  # reading a FIFO would wait for ever
-                raise MafdnError(f"{shown(self._path)} is no regular file; remove it, or give another folder")
-            lines = self._path.read_bytes().split(b"\n")  # the last is what follows the last line's end: nothing
+            if self._path.exists() and not self._path.is_file():  # reading a FIFO would block
+                raise MafdnError(f"{printable(self._path)} is not a regular file; remove it, or use another folder")
+            lines = self._path.read_bytes().split(b"\n")  # a complete file ends with a newline
         except FileNotFoundError:
             return
         except OSError as error:
-            raise MafdnError.from_os_error(f"cannot read {shown(self._path)}", error) from None
+            raise MafdnError.from_os_error(f"cannot read {printable(self._path)}", error) from None
         self._lines = len(lines) - 1 if lines[-1] == b"" else 0
         for line in lines:
             value = _parsed(line)
             if value is None:
                 continue
             if value.get("mafdn-manifest", VERSION) != VERSION:
-                raise MafdnError(f"{shown(self._path)} was written by a later version; use that, or another folder")
+                raise MafdnError(
+                    f"{printable(self._path)} was written by a later version; use that one, or another folder"
+                )
             target = value.get("target")
             if isinstance(target, str):
                 self._entries.pop(target, None)
@@ -222,25 +231,64 @@ class Manifest:
                     self._entries[target] = entry
 
     def _rewrite(self) -> None:
-        """Write what holds, and nothing else."""
+        """Replace the file by one with the valid entries only."""
         values = [{"mafdn-manifest": VERSION}, *(asdict(entry) for entry in self._entries.values())]
         with replacing(self._path) as temporary:
             temporary.write_text("".join(json.dumps(value) + "\n" for value in values), "utf-8")
 
     def _remove_temporaries(self) -> bool:
-        """Remove what a killed run was writing, and nobody else; returns whether it was writing anything."""
-        tidied = False
+        """Remove the temporary files of a killed run; returns whether there were any."""
+        removed = False
         for target, entry in self._entries.items():
             if entry.temporary is not None:
-                with suppress(OSError):  # it stays noted, and is tried again by the next run
+                with suppress(OSError):  # it stays recorded, and the next run tries again
                     (self.folder / target).with_name(entry.temporary).unlink(missing_ok=True)
                     self._entries[target] = replace(entry, temporary=None)
-                    tidied = True
-        return tidied
+                    removed = True
+        return removed
+
+
+class Manifests:
+    """The manifests of a run; a result's is in the output folder, else in the nearest folder that has one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._read: dict[Path, Manifest] = {}
+        self._nearest: dict[Path, Path | None] = {}
+
+    def home_of(self, source: Source) -> Path:
+        """Return the folder of the manifest for this source's result."""
+        return self.folder or self.nearest(source) or source.root
+
+    def nearest(self, source: Source) -> Path | None:
+        """Return the nearest folder at or above this source that has a manifest, if there is one."""
+        folder = source.path.parent
+        if folder not in self._nearest:
+            above = (folder, *folder.parents)
+            self._nearest[folder] = next((home for home in above if _is_file(home / MANIFEST)), None)
+        return self._nearest[folder]
+
+    def manifest(self, home: Path) -> Manifest:
+        """Return the manifest in `home`, read the first time; raises `MafdnError` as `Manifest`."""
+        if home not in self._read:
+            self._read[home] = Manifest(home)
+        return self._read[home]
+
+    @property
+    def unfinished(self) -> set[Path]:
+        """The folders, among those read, in which a run was killed or is still working."""
+        return {home for home, manifest in self._read.items() if manifest.unfinished}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder without permission
+        return False
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The object in a line; ``None`` for an empty or torn one."""
+    """Return the object in a line; `None` for an empty or torn one."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -249,21 +297,21 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _entry(value: dict[str, Any]) -> Entry | None:
-    """The entry in a line's object; ``None`` when it says no more than that there is none, or is damaged."""
+    """Return the entry in a line's object; `None` for a deletion or an invalid record."""
     known: dict[str, Any] = {field.name: value.get(field.name) for field in fields(Entry)}
     texts = {name: text for name, text in known.items() if text is not None}
-    if not (texts.keys() >= NEEDED and all(_is_text(text) for text in texts.values())):
+    if not (texts.keys() >= REQUIRED and all(_is_text(text) for text in texts.values())):
         return None
     target, temporary = known["target"], known["temporary"]
-    if Path(target).is_absolute() or ".." in Path(target).parts:  # results lie in the folder
+    if Path(target).is_absolute() or ".." in Path(target).parts:  # results are inside the folder
         return None
-    if temporary is not None and not TEMPORARY.fullmatch(temporary):  # it will be removed
+    if temporary is not None and not TEMPORARY.fullmatch(temporary):  # it would be deleted
         return None
     return Entry(**known)
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value can be a file's name."""
+    """Whether a value can be a file name."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:

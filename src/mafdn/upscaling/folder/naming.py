@@ -1,7 +1,4 @@
-"""What results are called: patterns of names, and a name of its own for every result.
-
-Public names: :class:`Pattern`, :class:`Wanted`, :func:`assign`, :func:`place`.
-"""
+"""Names of results: patterns, and a unique name for every result."""
 
 import itertools
 import os
@@ -11,70 +8,77 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind
 from mafdn.errors import UsageError
 from mafdn.pictures.formats import Format, format_of_name
 from mafdn.upscaling.size import Size
 
 LONGEST_NAME = 255
-"""Bytes."""
+"""Longest file name, in bytes."""
 FIELDS = ("stem", "scale", "width", "height", "ext")
-REMEMBERED = 50
-"""How many of a picture's possible names are searched for the one it had before."""
+"""The fields of a pattern."""
+NAMES_SEARCHED = 50
+"""How many of a picture's possible names are searched for an earlier result."""
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How names are made: ``{stem}_x{scale}{ext}``, with ``{width}`` and ``{height}`` of the result.
+    """A pattern for the names of results, such as `{stem}_x{scale}{ext}`.
 
-    ``{ext}`` is the source's ending where it fits the result's format, else the format's. Raises :class:`UsageError`
-    for a pattern without ``{stem}``, with anything unknown in braces, that leaves the folder or is hidden, or that ends
-    in no format that is written.
+    Args:
+        text: The pattern. Fields are `{stem}`, `{scale}`, `{width}`, `{height}` (of the result) and `{ext}`, which is
+            the source's ending if it fits the result's format, else that of the format.
+
+    Raises:
+        UsageError: If `{stem}` is missing, a field is unknown, the name would be hidden or in another folder, or the
+            ending is not that of a format that can be written.
     """
 
     text: str
 
     def __post_init__(self) -> None:
-        text = shown(as_kind("pattern", self.text, str))
+        text = printable(as_kind("pattern", self.text, str))
         try:
             parts = [part for part in string.Formatter().parse(self.text) if part[1] is not None]
         except ValueError as error:
-            raise UsageError(f"pattern {text!r} cannot be read: {error}") from None
+            raise UsageError(f"pattern {text!r} is invalid: {error}") from None
         for _, field, spec, conversion in parts:
             if field not in FIELDS or spec or conversion:
                 raise UsageError(
-                    f"pattern {text!r} holds {{{field}}}; there are: {', '.join(f'{{{name}}}' for name in FIELDS)}"
+                    f"pattern {text!r} has the unknown field {{{field}}}; "
+                    f"use {', '.join(f'{{{name}}}' for name in FIELDS)}"
                 )
         if "stem" not in self.fields:
-            raise UsageError(f"pattern {text!r} needs {{stem}}, or all results would have one name")
+            raise UsageError(f"pattern {text!r} needs {{stem}}; otherwise all results would have the same name")
         if any(c in self.text for c in "/\\\0") or self.text.startswith("."):
-            raise UsageError(f"pattern {text!r} must be a plain file name: no folders, no dot at its beginning")
+            raise UsageError(f"pattern {text!r} must be a plain file name: no folders and no leading dot")
         if not self.text.endswith("{ext}"):
             self.format_for(None)
 
     @classmethod
-    def usual(cls, size: Size) -> "Pattern":
-        """``photo_x4.jpg``, or ``photo_640x480.jpg`` for a size in pixels."""
+    def default(cls, size: Size) -> "Pattern":
+        """Return the default pattern: `photo_x4.jpg`, or `photo_640x480.jpg` for a size in pixels."""
         return cls("{stem}_x{scale}{ext}" if size.scale is not None else "{stem}_{width}x{height}{ext}")
 
     @property
     def fields(self) -> set[str]:
+        """The fields that the pattern uses."""
         return {field for _, field, _, _ in string.Formatter().parse(self.text) if field}
 
     def format_for(self, kind: Format | None) -> Format | None:
-        """The format that the pattern itself ends in; ``kind`` where it leaves that to ``{ext}``."""
+        """Return the format of the pattern's ending; `kind` if the pattern ends in `{ext}`."""
         return kind if self.text.endswith("{ext}") else format_of_name(Path(self.text))
 
     def check_size(self, size: Size) -> None:
-        """Raise :class:`UsageError` where the pattern has ``{scale}`` and no scale is asked for."""
+        """Raise `UsageError` if the pattern uses `{scale}` and the size is not a scale."""
         if "scale" in self.fields and size.scale is None:
-            raise UsageError(f"pattern {shown(self.text)!r} needs a --scale; use {{width}} and {{height}}")
+            raise UsageError(f"pattern {printable(self.text)!r} needs --scale; otherwise use {{width}} and {{height}}")
 
     def name(self, source: Path, size: Size, new_size: tuple[int, int], kind: Format, *, extra: str = "") -> str:
-        """The result's name; ``extra`` goes behind the stem. One that would be too long loses the end of its stem."""
+        """Return the name of a result; `extra` is appended to the stem. The stem of a name that is too long is cut."""
         ext = source.suffix if source.suffix.lower() in kind.suffixes else kind.suffixes[0]
-        ext = ".pgm" if ext.lower() == ".pbm" else ext  # one bit becomes eight
+        ext = ".pgm" if ext.lower() == ".pbm" else ext  # one bit is written as eight
         stem, (width, height) = source.stem, new_size
         scale = "" if size.scale is None else f"{size.scale:g}"
         while True:
@@ -85,20 +89,24 @@ class Pattern:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A picture that needs a name for its result."""
+class NameRequest:
+    """A picture whose result needs a name.
+
+    Args:
+        source: The picture.
+        relative: Its path within the folder in which it was found.
+        folder: Folder of the result.
+        name: Returns the result's name with a text appended to the stem.
+    """
 
     source: Path
     relative: Path
-    """The source within the folder it was found in."""
     folder: Path
-    """Where the result goes."""
     name: Callable[[str], str]
-    """The result's name with something put behind the stem."""
 
     @property
     def candidates(self) -> Iterator[Path]:
-        """Targets to be tried in turn: the plain one, one with the source's ending in it, then numbered ones."""
+        """Targets to try in turn: the plain name, one with the source's ending in it, then numbered ones."""
         ending = self.source.suffix.replace(".", "_")
         extras = itertools.chain(
             [""], [ending] if ending else [], (f"{ending}_{number}" for number in itertools.count(2))
@@ -107,12 +115,13 @@ class Wanted:
 
     @property
     def order(self) -> tuple[str, ...]:
+        """The key by which requests are sorted, so that names do not depend on their order."""
         return (_folded(str(self.relative)), str(self.relative), str(self.source))
 
 
 def place(path: Path) -> str:
-    """What two paths share that some file system takes for one file: capitals and composed letters do not count."""
-    return _folded(os.path.join(os.path.realpath(path.parent), path.name))  # noqa: PTH118 - a key, no path
+    """Return a key that is equal for paths that some file systems treat as one file: case and composition ignored."""
+    return _folded(os.path.join(os.path.realpath(path.parent), path.name))  # noqa: PTH118 - a key, not a path
 
 
 def _folded(text: str) -> str:
@@ -120,30 +129,38 @@ def _folded(text: str) -> str:
 
 
 def assign(
-    wanted: Sequence[Wanted],
+    requests: Sequence[NameRequest],
     *,
     reserved: Iterable[Path] = (),
-    before: Callable[[Wanted], Collection[Path]] = lambda _: (),
-    may: Callable[[Wanted, Path], bool] = lambda _wanted, _target: True,
+    earlier: Callable[[NameRequest], Collection[Path]] = lambda _: (),
+    allowed: Callable[[NameRequest, Path], bool] = lambda _request, _target: True,
 ) -> dict[Path, Path]:
-    """The target of every source, the same whatever the order of ``wanted``.
+    """Assign a target to every source, independent of the order of `requests`.
 
-    No two are at one place (by :func:`place`), and none at the place of a ``reserved`` path. A picture keeps a target
-    it had ``before`` where that is still one of its own; ``may`` can refuse a target that belongs to someone else.
+    No two targets are at the same place (by `place`).
+
+    Args:
+        requests: The pictures.
+        reserved: Paths whose places are never used.
+        earlier: Returns the targets that a picture had in earlier runs; one that is still among its candidates is kept.
+        allowed: Returns whether a picture may use a target, which may belong to another picture.
+
+    Returns:
+        The target of every source.
     """
     taken = {place(path) for path in reserved}
     targets: dict[Path, Path] = {}
-    ordered = sorted(wanted, key=lambda w: w.order)
-    for one in ordered:
-        had = before(one)
-        possible = itertools.islice(one.candidates, REMEMBERED) if had else ()
+    ordered = sorted(requests, key=lambda r: r.order)
+    for request in ordered:
+        had = earlier(request)
+        possible = itertools.islice(request.candidates, NAMES_SEARCHED) if had else ()
         kept = next((target for target in possible if target in had and place(target) not in taken), None)
         if kept is not None:
-            targets[one.source] = kept
+            targets[request.source] = kept
             taken.add(place(kept))
-    for one in ordered:
-        if one.source not in targets:
-            target = next(t for t in one.candidates if place(t) not in taken and may(one, t))
-            targets[one.source] = target
+    for request in ordered:
+        if request.source not in targets:
+            target = next(t for t in request.candidates if place(t) not in taken and allowed(request, t))
+            targets[request.source] = target
             taken.add(place(target))
     return targets

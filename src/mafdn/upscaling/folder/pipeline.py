@@ -1,119 +1,115 @@
-"""Many pictures through one network, which never waits where it can be helped.
+"""Many pictures through one network, which should never have to wait.
 
-Public names: :class:`Pipeline`.
-
-One thread decodes the next pictures, the calling one runs the network, and one waits for encoders and gives results
-their names. Only the calling thread decides what is begun.
+One thread decodes the next pictures, the calling thread runs the network, and another waits for encoders and renames
+results. Only the calling thread decides what is begun.
 """
 
-import errno
-import os
-import shutil
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mafdn._support.atomic import DISK_ERRORS, sha256, shown
 from mafdn._support.machine import available_mib
-from mafdn.errors import EncodeError, MafdnError
-from mafdn.pictures.formats import sniff
-from mafdn.pictures.spill import LEAST_ROOM
-from mafdn.pictures.writing import temporary_name
-from mafdn.upscaling.folder.engines import Networks
-from mafdn.upscaling.folder.manifest import Entry, Manifest
-from mafdn.upscaling.folder.plan import Job, Request
-from mafdn.upscaling.folder.report import Item, Standing
+from mafdn.pictures.reading import read_header
+from mafdn.upscaling.folder.bookkeeping import InFlight, begin, describe_error, fault_of, finish, undo
+from mafdn.upscaling.folder.job import Job
+from mafdn.upscaling.folder.manifest import Manifest
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress
+from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Pending, Prepared, prepare, run
 
-AHEAD, BEHIND = 2, 2
-"""Pictures that are decoded before their turn, and that are still written after it."""
-IN_HAND = 800_000_000
-"""The most pixels of results that are in hand together; a larger picture is alone."""
-PIXEL = 12
-"""Bytes that a pixel in hand may take, and half as many again."""
-PLAIN = 3
-"""Bytes of a result's pixel before it is encoded."""
-
-Tell = Callable[[Standing], None]
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """What the manifest says of a picture in hand, and what it said before."""
-
-    entry: Entry
-    before: Entry | None
+DECODED_AHEAD = 2
+"""Most pictures that are decoded before their turn."""
+ENCODED_BEHIND = 2
+"""Most pictures that are still encoded after their turn."""
+MOST_PIXELS = 800_000_000
+"""Most pixels of results in memory together; a larger picture is processed alone."""
+BYTES_PER_PIXEL = 12
+"""Memory assumed for a pixel of a result; it may take half as much again."""
 
 
 class Pipeline:
-    """One run over ``jobs``; :meth:`run` fills ``items``, ``stopped`` and the times in seconds.
+    """One run over many pictures.
 
-    ``network_seconds`` is what the network took, ``waited_seconds`` how long it had nothing to do.
+    Args:
+        jobs: The pictures.
+        networks: The networks to use.
+        manifests: The locked manifests by folder.
+        options: How pictures are upscaled; `output` and `overwrite` are those of the jobs.
+        on_progress: Called after every tile.
+
+    Attributes:
+        items: The outcome of every picture, filled by `run`.
+        stopped: Why the run ended before its last picture; `None` if it did not.
+        network_seconds: Time spent in the network.
+        waited_seconds: Time during which the network waited for decoding or encoding.
     """
 
     def __init__(
         self,
         jobs: tuple[Job, ...],
-        request: Request,
-        networks: Networks,
+        networks: NetworkSet,
         manifests: Mapping[Path, Manifest],
+        options: UpscaleOptions,
         *,
-        on_progress: Tell = lambda _: None,
+        on_progress: Callable[[FolderProgress], None] = lambda _: None,
     ) -> None:
-        self.items: list[Item] = []
+        self.items: list[FolderItem] = []
         self.stopped: str | None = None
         self.network_seconds = self.waited_seconds = 0.0
-        self._request, self._networks, self._manifests, self._tell = request, networks, manifests, on_progress
+        self._networks, self._manifests, self._options = networks, manifests, options
+        self._on_progress = on_progress
         self._waiting = deque(jobs)
-        self._ahead: deque[tuple[Job, Future[tuple[_Begun, Prepared]]]] = deque()
-        self._behind: deque[tuple[Job, Pending, Future[tuple[Item, Exception | None]]]] = deque()
+        self._ahead: deque[tuple[Job, Future[tuple[InFlight, Prepared]]]] = deque()
+        self._behind: deque[tuple[Job, Pending, Future[tuple[FolderItem, Exception | None]]]] = deque()
         self._count = len(jobs)
-        self._number = self._done = 0
-        self._total = sum(job.pixels for job in jobs)
+        self._number = self._pixels_done = 0
+        self._pixels_total = sum(job.pixels for job in jobs)
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._finisher = ThreadPoolExecutor(1, "finish")
 
     def run(self) -> None:
-        """Make all pictures; a failure ends only its own, unless it concerns the folder or the network.
+        """Upscale all pictures; a failure ends only its own, unless it concerns the folder or the network.
 
-        Ctrl-C (``KeyboardInterrupt``) ends it after the tile in hand; results that are being written are finished
-        first, or given up at a second Ctrl-C. Raises :class:`MafdnError` where a network cannot be opened.
+        Ctrl-C (`KeyboardInterrupt`) ends the run after the current tile. Results that are being written are finished
+        first, or abandoned at a second Ctrl-C.
+
+        Raises:
+            MafdnError: If a network cannot be opened.
         """
         try:
             while self.stopped is None and (self._waiting or self._ahead):
-                self._begin_ahead(None)
+                self._decode_ahead(None)
                 if self._ahead:
-                    self._one()
-                self._collect(BEHIND if self._ahead or not self._waiting else max(0, len(self._behind) - 1))
+                    self._run_next()
+                self._collect(ENCODED_BEHIND if self._ahead or not self._waiting else max(0, len(self._behind) - 1))
             self._collect(0)
         finally:
             try:
-                self._give_back()
+                self._release_ahead()
                 self._collect(0)
             except BaseException:
                 for _, pending, future in self._behind:
                     if future.cancel():
                         pending.cancel()
-                wait([future for *_, future in self._behind])  # the one that cannot be cancelled is near its end
+                wait([future for *_, future in self._behind])  # the one that cannot be cancelled is nearly finished
                 raise
             finally:
                 self._preparer.shutdown(wait=False, cancel_futures=True)
                 self._finisher.shutdown(wait=False, cancel_futures=True)
 
-    def _one(self) -> None:
-        """The next picture through the network."""
+    def _run_next(self) -> None:
+        """Run the network on the next picture."""
         job, future = self._ahead[0]
         engine = self._networks.engine(job.scale)
         self._number += 1
-        self._say(job, 0.0)
+        self._report(job, 0.0)
         began = time.perf_counter()
         try:
-            begun, prepared = future.result()
+            in_flight, prepared = future.result()
         except Exception as error:
             self._ahead.popleft()
             self._fail(job, error)
@@ -123,42 +119,57 @@ class Pipeline:
         self._ahead.popleft()
 
         def tick(done: int, total: int) -> None:
-            self._begin_ahead(job)
-            self._say(job, done / total)
+            self._decode_ahead(job)
+            self._report(job, done / total)
 
-        self._begin_ahead(job)
-        working = time.perf_counter()
+        self._decode_ahead(job)
+        began = time.perf_counter()
         try:
-            pending = run(prepared, engine, tile=self._request.tile, exact=self._request.exact, on_progress=tick)
+            pending = run(prepared, engine, on_progress=tick)
         except BaseException as error:
-            self._undo(job, begun)
+            undo(self._manifests[job.home], in_flight)
             if not isinstance(error, Exception):
                 self._waiting.appendleft(job)
                 raise
             self._fail(job, error)
             return
         finally:
-            self.network_seconds += time.perf_counter() - working
+            self.network_seconds += time.perf_counter() - began
         self.network_seconds -= pending.waited_seconds
         self.waited_seconds += pending.waited_seconds
-        self._done += job.pixels
-        self._behind.append((job, pending, self._finisher.submit(self._finish, job, begun, pending)))
+        self._pixels_done += job.pixels
+        manifest = self._manifests[job.home]
+        self._behind.append((job, pending, self._finisher.submit(finish, job, manifest, in_flight, pending)))
 
-    def _begin_ahead(self, current: Job | None) -> None:
-        """Have the next pictures decoded, as far as memory allows beside those in hand."""
-        most = AHEAD if self._request.limits.seconds is None else 1  # so that none spends its time with waiting
-        if current is not None and self._request.limits.seconds is not None:
+    def _decode_ahead(self, current: Job | None) -> None:
+        """Start decoding the next pictures, as far as memory allows beside those in progress."""
+        limited = self._options.limits.seconds is not None  # then no picture must spend its time waiting
+        if current is not None and limited:
             return
-        while self._waiting and len(self._ahead) < most:
-            in_hand = [job for job, *_ in self._ahead] + [job for job, _, future in self._behind if not future.done()]
-            in_hand += [current] if current else []
-            if in_hand and sum(job.pixels for job in in_hand) + self._waiting[0].pixels > _room():
+        while self._waiting and len(self._ahead) < (1 if limited else DECODED_AHEAD):
+            in_memory = [job for job, *_ in self._ahead] + [job for job, _, future in self._behind if not future.done()]
+            in_memory += [current] if current else []
+            pixels = sum(job.pixels for job in in_memory) + self._waiting[0].pixels
+            if in_memory and pixels > _pixel_budget():
                 return
             job = self._waiting.popleft()
             self._ahead.append((job, self._preparer.submit(self._prepare, job)))
 
+    def _prepare(self, job: Job) -> tuple[InFlight, Prepared]:
+        """Record that the picture is begun, and decode it; runs in the preparing thread."""
+        manifest = self._manifests[job.home]
+        in_flight = begin(job, manifest)
+        options = replace(self._options, output=job.output, overwrite=job.snapshot is not None)
+        try:
+            header = read_header(job.source, limits=options.limits)  # again: it may have changed since planning
+            prepared = prepare(header, job.target, scale=job.scale, options=options, temporary=in_flight.temporary)
+        except BaseException:
+            undo(manifest, in_flight)
+            raise
+        return in_flight, prepared
+
     def _collect(self, most: int) -> None:
-        """Take what is written, and wait until at most ``most`` are not."""
+        """Collect finished results, and wait until at most `most` are unfinished."""
         while self._behind and (len(self._behind) > most or self._behind[0][2].done()):
             job, _, future = self._behind[0]
             began = time.perf_counter()
@@ -168,153 +179,46 @@ class Pipeline:
             self._behind.popleft()
             self.items.append(item)
             if error is not None:
-                self._see_folder(job, error)
-
-    def _prepare(self, job: Job) -> tuple[_Begun, Prepared]:
-        """In the preparing thread: note what is begun, and decode."""
-        manifest, request = self._manifests[job.home], self._request
-        sniff(job.source)  # a file that became a FIFO must not be opened
-        if not job.home.is_dir():  # it is not made again: what was in it would be missing
-            raise MafdnError(f"cannot write {shown(job.target)}: the folder {shown(job.home)} is gone")
-        try:
-            digest = sha256(job.source)
-        except OSError as error:
-            raise MafdnError.from_os_error(f"cannot read {shown(job.source)}", error) from None
-        try:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-            before, temporary = manifest.find(job.target), temporary_name()
-            entry = manifest.begin(
-                job.target,
-                source=job.source,
-                source_sha256=digest,
-                settings=job.settings,
-                weights=job.weights,
-                replaces=job.replaces,
-                temporary=temporary,
-            )
-            begun = _Begun(entry, before)
-        except OSError as error:
-            raise MafdnError.from_os_error(f"cannot write {shown(job.target)}", error) from None
-        try:
-            prepared = prepare(
-                job.source,
-                job.target,
-                scale=job.scale,
-                size=request.size,
-                strength=request.strength,
-                output=job.output,
-                limits=replace(request.limits, began=time.monotonic()),
-                overwrite=job.seen is not None,
-                temporary=temporary,
-            )
-        except BaseException:
-            self._undo(job, begun)
-            raise
-        return begun, prepared
-
-    def _finish(self, job: Job, begun: _Begun, pending: Pending) -> tuple[Item, Exception | None]:
-        """In the finishing thread: wait for the encoder, and note what is there; with the error of what failed."""
-        manifest = self._manifests[job.home]
-
-        def seal(whole: Path) -> None:
-            manifest.seal(job.target, sha256(whole))
-            if job.seen is not None and not job.seen.still_holds(job.target):  # and without, only a free name is taken
-                raise MafdnError(f"{shown(job.target)} was changed during this run and is left as it is; run it again")
-
-        try:
-            report = pending.finish(on_whole=seal)
-        except Exception as error:
-            self._undo(job, begun)
-            return job.item(status="failed", reason=_reason(job, error)), error
-        with suppress(OSError):  # its bytes are known: the next run will see that it has its name
-            manifest.finish(job.target)
-        item = job.item(
-            status="done",
-            reason=job.why,
-            seconds=report.seconds,
-            network_seconds=report.network_seconds,
-            notes=report.notes,
-        )
-        return item, None
-
-    def _undo(self, job: Job, begun: _Begun) -> None:
-        """Have the manifest say what it said before: the old result, if there was one, is still there."""
-        try:
-            self._manifests[job.home].undo(begun.entry, begun.before)
-        except OSError:
-            return  # the disk is full, say: what was begun stays noted as such, and is made again
+                self._stop_if_all_would_fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        self._total -= job.pixels
-        self.items.append(job.item(status="failed", reason=_reason(job, error)))
-        self._see_folder(job, error)
-        self._say(job, 0.0)
+        self._pixels_total -= job.pixels
+        self.items.append(job.item(status="failed", reason=describe_error(job, error)))
+        self._stop_if_all_would_fail(job, error)
+        self._report(job, 0.0)
 
-    def _see_folder(self, job: Job, error: Exception) -> None:
-        """End the run when what failed would fail for all others too."""
-        room = PLAIN * job.pixels if isinstance(error, EncodeError) else LEAST_ROOM
-        self.stopped = self.stopped or _trouble(job.home, error, room)
+    def _stop_if_all_would_fail(self, job: Job, error: Exception) -> None:
+        self.stopped = self.stopped or fault_of(job, error)
 
-    def _give_back(self) -> None:
-        """Free what was decoded and is not run."""
+    def _release_ahead(self) -> None:
+        """Release what was decoded but not run."""
         for job, future in self._ahead:
             if not future.cancel():
                 try:
-                    begun, prepared = future.result()
+                    in_flight, prepared = future.result()
                 except Exception:
-                    continue  # it would have failed in its turn, and will the next time
+                    continue  # it would have failed in its turn, and will do so in the next run
                 prepared.close()
-                self._undo(job, begun)
+                undo(self._manifests[job.home], in_flight)
         left = [*(job for job, _ in self._ahead), *self._waiting]
         self._ahead.clear()
         self._waiting.clear()
         self.items += [job.item(status="left") for job in left]
 
-    def _say(self, job: Job, share: float) -> None:
-        done = self._done + round(share * job.pixels)
-        self._tell(
-            Standing(
+    def _report(self, job: Job, share: float) -> None:
+        self._on_progress(
+            FolderProgress(
                 phase="upscaling",
                 name=job.source.name,
                 number=self._number,
                 count=self._count,
-                done=done,
-                total=self._total,
+                done=self._pixels_done + round(share * job.pixels),
+                total=self._pixels_total,
             )
         )
 
 
-def _room() -> int:
-    """The most pixels that may be in hand."""
+def _pixel_budget() -> int:
+    """Return how many pixels of results may be in memory together."""
     free = available_mib()
-    return IN_HAND if free is None else min(IN_HAND, int(free * 2**20 / PIXEL))
-
-
-def _trouble(folder: Path, error: Exception, room: int) -> str | None:
-    """What is wrong with a folder of results, if anything is.
-
-    Encoders do not always tell that a disk is full: it is taken to be with less than ``room`` bytes left.
-    """
-    if not folder.is_dir():
-        return f"the folder {shown(folder)} is gone"
-    number = error.errno if isinstance(error, (MafdnError, OSError)) else None
-    if number in DISK_ERRORS:
-        return f"cannot write in {shown(folder)}: {os.strerror(number)}"
-    try:
-        if shutil.disk_usage(folder).free < room:
-            return f"cannot write in {shown(folder)}: {os.strerror(errno.ENOSPC)}"
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(LEAST_ROOM))
-            file.flush()
-    except OSError as problem:
-        return f"cannot write in {shown(folder)}: {problem.strerror or problem}"
-    return None
-
-
-def _reason(job: Job, error: Exception) -> str:
-    """One line for what went wrong; a bug is one, too, and ends only its own picture."""
-    if isinstance(error, MafdnError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"cannot write {shown(job.target)}: {error.strerror or error}"
-    return " ".join(f"{shown(job.source)}: internal error, {type(error).__name__}: {error}".split())
+    return MOST_PIXELS if free is None else min(MOST_PIXELS, int(free * 2**20 / BYTES_PER_PIXEL))

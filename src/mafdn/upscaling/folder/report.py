@@ -1,96 +1,118 @@
-"""What became of many pictures.
-
-Public names: :class:`Item`, :class:`BatchReport`, :class:`Standing`.
-"""
+"""The progress and outcome of upscaling many pictures."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mafdn._support.machine import Machine
-
 Status = Literal["done", "kept", "failed", "left"]
-"""Made in this run; made before and still right; not made, with a reason; not reached."""
+"""Created in this run; already up to date; not created, with a reason; not reached."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
-    """What became of one picture: sizes as (width, height) in pixels, times in seconds."""
+class FolderItem:
+    """The outcome of one picture of a folder.
+
+    Attributes:
+        source: The picture.
+        target: The result.
+        status: `done` if created in this run, `kept` if already up to date, `failed`, or `left` if not reached.
+        reason: Why it failed, or why it was to be created.
+        size: Width and height of the picture, in pixels.
+        new_size: Width and height of the result, in pixels.
+        seconds: Time from decoding to the finished file; pictures overlap.
+        network_seconds: Time spent in the network.
+        notes: What was not kept or not done as expected, one sentence each.
+    """
 
     source: Path
     target: Path | None = None
     status: Status
     reason: str | None = None
-    """Why it failed, or why it was to be made."""
     size: tuple[int, int] | None = None
     new_size: tuple[int, int] | None = None
     seconds: float | None = None
-    """From its decoding to its name; those of several pictures overlap."""
     network_seconds: float | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How far a run is."""
+class FolderProgress:
+    """The progress of a run over many pictures.
+
+    Attributes:
+        phase: `checking` while headers and earlier results are read, then `upscaling`.
+        name: File name of the current picture.
+        number: Number of the current picture, from 1.
+        count: Number of all pictures.
+        done: Checks done, or pixels of results computed, including part of the current picture.
+        total: All checks or pixels.
+    """
 
     phase: Literal["checking", "upscaling"]
-    """Whether files and earlier results are looked at, or pictures made."""
     name: str
-    """Of the picture in hand."""
     number: int
-    """Of the picture in hand, from 1."""
     count: int
     done: int
-    """Looks taken, or pixels of results made; a part of the picture in hand is counted."""
     total: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchReport:
-    """What became of all pictures, in the order of their names."""
+class FolderReport:
+    """The outcome of a run over many pictures.
 
-    items: tuple[Item, ...]
+    Attributes:
+        items: The pictures, in the order of their names.
+        folder: Folder of the results; `None` if they are next to their pictures.
+        seconds: Time for the whole run.
+        network_seconds: Time spent in the network.
+        waited_seconds: Time during which the network waited for pictures to be decoded or encoded.
+        stopped: Why the run ended before the last picture; `None` if it did not.
+        not_pictures: Number of files that are not pictures.
+        earlier_results: Number of files that were skipped as results of earlier runs.
+        links: Number of links to folders, which were not followed.
+        folders: Number of subfolders that were not entered.
+        settings: The options of the run.
+        engines: Names, versions, devices and precisions of the engines used.
+        machine: Processor, cores, memory and system.
+    """
+
+    items: tuple[FolderItem, ...]
     folder: Path | None
-    """Where results went; ``None`` for beside their sources."""
     seconds: float
     network_seconds: float = 0.0
     waited_seconds: float = 0.0
-    """How long the network had nothing to do because a picture was not yet decoded or encoded."""
     stopped: str | None = None
-    """Why the run ended before its last picture."""
     not_pictures: int = 0
     earlier_results: int = 0
-    """Files that were found and left out as results of earlier runs."""
     links: int = 0
-    """Links to folders, which were not followed."""
     folders: int = 0
-    """Folders within folders that were not entered."""
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     engines: tuple[str, ...] = ()
-    machine: Machine | None = None
+    machine: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def with_status(self, status: Status) -> list[Item]:
+    def with_status(self, status: Status) -> list[FolderItem]:
+        """Return the pictures with this status."""
         return [item for item in self.items if item.status == status]
 
     @property
-    def failed(self) -> list[Item]:
+    def failed(self) -> list[FolderItem]:
+        """The pictures that failed."""
         return self.with_status("failed")
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many pictures have each status."""
+        """The number of pictures by status."""
         found = Counter(item.status for item in self.items)
         return {status: found[status] for status in ("done", "kept", "failed", "left")}
 
     @property
     def notes(self) -> dict[str, int]:
-        """Every note, and of how many pictures it was said."""
+        """Every note and the number of pictures it applies to, the most frequent first."""
         return dict(Counter(note for item in self.items for note in item.notes).most_common())
 
     def for_programs(self) -> dict[str, Any]:
-        """All of it as JSON can hold it, totals first."""
+        """Return everything as a dictionary for JSON, totals first."""
         parts = asdict(self)
         items = parts.pop("items")
         return {"counts": self.counts, **parts, "pictures": items}

@@ -1,7 +1,4 @@
-"""Upscaling folders: find, plan, make, report.
-
-Public names: :func:`upscale_all`, :class:`Stopped`.
-"""
+"""Upscaling folders: find, plan, upscale, report."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,65 +7,85 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.pictures.formats import SUFFIXES
 from mafdn.upscaling.folder.discover import Found, find_sources
-from mafdn.upscaling.folder.engines import Networks
+from mafdn.upscaling.folder.manifest import Manifests
+from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.pipeline import Pipeline
-from mafdn.upscaling.folder.plan import Homes, Plan, Request, make_plan
-from mafdn.upscaling.folder.report import BatchReport, Standing
-
-Tell = Callable[[Standing], None]
+from mafdn.upscaling.folder.plan import Plan, make_plan
+from mafdn.upscaling.folder.report import FolderProgress, FolderReport
+from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.size import Size
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a run over many pictures; ``report`` says how far it came."""
+    """Ctrl-C during a run over many pictures.
 
-    def __init__(self, report: BatchReport) -> None:
+    Attributes:
+        report: The outcome so far.
+    """
+
+    def __init__(self, report: FolderReport) -> None:
         super().__init__("stopped")
         self.report = report
 
 
 def upscale_all(
     inputs: Sequence[Path | str],
-    request: Request,
-    networks: Networks,
+    networks: NetworkSet,
+    options: UpscaleOptions,
+    folder_options: FolderOptions,
     *,
-    recursive: bool = False,
-    dry_run: bool = False,
-    on_progress: Tell = lambda _: None,
-) -> BatchReport:
-    """Upscale all pictures that ``inputs`` mean (as :func:`find_sources` takes them) as ``request`` says.
+    on_progress: Callable[[FolderProgress], None] = lambda _: None,
+) -> FolderReport:
+    """Upscale all pictures of folders, glob patterns and files.
 
-    What an earlier run made in the same way and is still whole is kept. A picture that fails is reported, not raised;
-    what concerns the folder of the results ends the run, which the report's ``stopped`` says. With ``dry_run`` nothing
-    is written: the pictures that would be made have the status ``left``, and why as the reason.
+    Results of an earlier run with the same settings that are still intact are kept. A picture that fails is reported,
+    not raised; a fault of the output folder ends the run, and `stopped` of the report says why.
 
-    Raises :class:`Stopped` at Ctrl-C, :class:`UsageError` and :class:`PictureError` where there is nothing to do it to,
-    and :class:`MafdnError` when another run works in the same folder or the network cannot be opened.
+    Args:
+        inputs: As for `find_sources`.
+        networks: The networks to use.
+        options: How pictures are upscaled.
+        folder_options: How pictures are found and their results named. With `dry_run` nothing is written: pictures
+            that would be upscaled have the status `left` and the reason why.
+        on_progress: Called for every file that is checked and after every tile.
+
+    Raises:
+        Stopped: At Ctrl-C.
+        UsageError: If the options contradict each other.
+        PictureError: If there is no picture.
+        MafdnError: If another run is working in the same folder, or the network cannot be opened.
     """
     began = time.perf_counter()
-    folder = request.folder
+    folder = folder_options.folder
     if folder is not None and (folder.suffix.lower() in SUFFIXES or folder.is_file()) and not folder.is_dir():
-        raise UsageError(f"{shown(folder)} is named like a picture; give a folder for the results")
-    found = find_sources(inputs, recursive=recursive, without=folder)
-    homes = Homes(folder)
+        raise UsageError(f"{printable(folder)} has the name of a picture; give a folder for the results")
+    size = options.effective_size(networks.default_scale)
+    pattern = folder_options.pattern or Pattern.default(size)
+    pattern.check_size(size)
+    found = find_sources(inputs, recursive=folder_options.recursive, exclude=folder)
+    manifests = Manifests(folder)
 
     def checking(name: str, done: int, total: int) -> None:
-        on_progress(Standing(phase="checking", name=name, number=done + 1, count=total, done=done, total=total))
+        on_progress(FolderProgress(phase="checking", name=name, number=done + 1, count=total, done=done, total=total))
 
-    plan = make_plan(found, request, networks, homes, on_check=checking)
-    if not (plan.jobs or plan.settled):
-        raise PictureError(_nothing(inputs, found, plan))
-    manifests = {home: homes.manifest(home) for home in sorted({job.home for job in plan.jobs})}
-    pipeline = Pipeline(plan.jobs, request, networks, manifests, on_progress=on_progress)
+    plan = make_plan(
+        found, networks, manifests, options, size=size, pattern=pattern, redo=folder_options.redo, on_check=checking
+    )
+    if not (plan.jobs or plan.finished):
+        raise PictureError(_why_nothing(inputs, found, plan))
+    homes = {home: manifests.manifest(home) for home in sorted({job.home for job in plan.jobs})}
+    pipeline = Pipeline(plan.jobs, networks, homes, options, on_progress=on_progress)
 
-    def report(stopped: str | None = None) -> BatchReport:
-        waiting = [job.item(status="left", reason=job.why) for job in plan.jobs] if dry_run else []
-        return BatchReport(
-            items=tuple(sorted([*plan.settled, *pipeline.items, *waiting], key=lambda item: str(item.source))),
+    def report(stopped: str | None = None) -> FolderReport:
+        planned = [job.item(status="left", reason=job.reason) for job in plan.jobs] if folder_options.dry_run else []
+        return FolderReport(
+            items=tuple(sorted([*plan.finished, *pipeline.items, *planned], key=lambda item: str(item.source))),
             folder=folder,
             seconds=time.perf_counter() - began,
             network_seconds=pipeline.network_seconds,
@@ -78,20 +95,20 @@ def upscale_all(
             earlier_results=plan.earlier_results,
             links=found.links,
             folders=found.folders,
-            settings=_settings(request, recursive=recursive),
+            settings=_settings(options, folder_options, size, pattern),
             engines=tuple(networks.names()),
-            machine=machine(),
+            machine=asdict(machine()),
         )
 
-    if not dry_run:
-        for home in sorted(homes.unfinished - manifests.keys()):
-            with suppress(MafdnError), homes.manifest(home):  # which tidies up; another run may work there
+    if not folder_options.dry_run:
+        for home in sorted(manifests.unfinished - homes.keys()):
+            with suppress(MafdnError), manifests.manifest(home):  # which cleans up; another run may be working there
                 pass
-    if not plan.jobs or dry_run:
+    if not plan.jobs or folder_options.dry_run:
         return report()
     try:
         with ExitStack() as stack:
-            for manifest in manifests.values():
+            for manifest in homes.values():
                 stack.enter_context(manifest)
             pipeline.run()
     except KeyboardInterrupt:
@@ -99,26 +116,26 @@ def upscale_all(
     return report(pipeline.stopped)
 
 
-def _nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
-    """Why there is nothing to do, in one line."""
-    where = ", ".join(shown(given) for given in inputs[:3]) + (" and others" if len(inputs) > 3 else "")
+def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
+    """Return one line on why there is nothing to do."""
+    where = ", ".join(printable(entry) for entry in inputs[:3]) + (" and others" if len(inputs) > 3 else "")
     if plan.earlier_results:
-        return f"{where}: all {plan.earlier_results} pictures are results of earlier runs; give another folder with -o"
-    more = "; its folders were not entered, give --recursive" if found.folders else ""
-    others = f" ({plan.not_pictures} files are none)" if plan.not_pictures else ""
-    return f"no pictures in the folder {where}{others}{more}"
+        return f"{where}: all {plan.earlier_results} pictures are results of earlier runs; use another folder with -o"
+    others = f" ({plan.not_pictures} other files)" if plan.not_pictures else ""
+    hint = "; subfolders were not entered, use --recursive" if found.folders else ""
+    return f"no pictures in the folder {where}{others}{hint}"
 
 
-def _settings(request: Request, *, recursive: bool) -> dict[str, Any]:
-    """What was asked for, as reports hold it."""
+def _settings(options: UpscaleOptions, folder_options: FolderOptions, size: Size, pattern: Pattern) -> dict[str, Any]:
+    """Return the options of a run for its report."""
     return {
-        **{name: value for name, value in asdict(request.size).items() if value is not None},
-        "strength": request.strength,
-        **asdict(request.output),
-        "pattern": request.pattern.text,
-        "recursive": recursive,
-        "overwrite": request.overwrite,
-        "redo": request.redo,
-        "tile": request.tile,
-        "exact": request.exact,
+        **{name: value for name, value in asdict(size).items() if value is not None},
+        "strength": options.strength,
+        **asdict(options.output),
+        "pattern": pattern.text,
+        "recursive": folder_options.recursive,
+        "overwrite": options.overwrite,
+        "redo": folder_options.redo,
+        "tile": options.tile,
+        "exact": options.exact,
     }

@@ -1,0 +1,204 @@
+"""Which engine runs a network: the one requested, or the fastest on this machine."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+from mafdn._support.machine import machine
+from mafdn.errors import MissingPackageError, UsageError, WeightsError
+from mafdn.inference.engines.base import Engine, FullRangeError
+from mafdn.inference.engines.choice import Choice, measure_engines, remember, remembered
+from mafdn.inference.engines.model_files import has_int8, int8_file
+from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
+from mafdn.inference.engines.openvino import OpenVINOEngine
+from mafdn.inference.engines.torch import WEIGHTS, TorchEngine, weights_file
+from mafdn.inference.options import FP32, INT8, EngineOptions
+from mafdn.weights.shipped import shipped_scales, weights_folder
+
+ENGINES: dict[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]] = {
+    "openvino": OpenVINOEngine,
+    "onnxruntime": OnnxRuntimeEngine,
+}
+"""Every engine that runs ONNX files, the preferred one first."""
+
+
+def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
+    """Open a network file with an engine.
+
+    Args:
+        path: An ONNX file, or a weights file (`.safetensors`, `.pth`), which only torch runs.
+        options: Engine, device, precision and threads (default: `EngineOptions()`). An engine or device of `auto` is
+            the fastest by a measurement that is kept. For int8 the file `NAME-int8.onnx` beside `path` is opened.
+
+    Raises:
+        WeightsError: If the file is missing or not a usable network.
+        UsageError: If the device or precision is not available, or an int8 file would be computed wrongly here.
+        MissingPackageError: If the engine is not installed.
+    """
+    if not path.is_file():
+        raise WeightsError(f"cannot read {path}: no such file")
+    options = _with_engine_for(path, options or EngineOptions())
+    path, precision = resolve_model(path, options)
+    options = replace(options, precision=precision)
+    if options.engine == TorchEngine.name and options.device == "auto":
+        options = replace(options, device=_torch_device())
+    if options.engine != "auto" and options.device != "auto":
+        return _open(path, options)
+    choice = remembered(options)
+    best = choice.best(options) if choice else None
+    if best:
+        try:
+            return _open(path, replace(options, engine=best[0], device=best[1]))
+        except FullRangeError:
+            raise  # caused by the file, not by the device
+        except (MissingPackageError, UsageError):
+            pass  # the device has gone since it was measured: measure again
+    return _open(path, _measured(path, options))
+
+
+def resolve_model(path: Path, options: EngineOptions) -> tuple[Path, str]:
+    """Return the file that is run for `path`, and its precision, with `auto` resolved.
+
+    Args:
+        path: An ONNX or weights file.
+        options: Engine, device and precision.
+
+    Returns:
+        The file and one of `PRECISIONS`. For int8 the file is `NAME-int8.onnx`, for torch the weights file.
+
+    Raises:
+        UsageError: If the engine cannot run this type of file.
+        WeightsError: If the int8 or weights file is missing, or the int8 file was made from other weights.
+    """
+    options = _with_engine_for(path, options)
+    precision = auto_precision(path, options) if options.precision == "auto" else options.precision
+    if options.engine == TorchEngine.name:
+        return weights_file(path), precision
+    return (_checked_int8_file(path) if precision == INT8 else path), precision
+
+
+def describe(engine: Engine) -> str:
+    """Name an engine for reports: `openvino 2026.4.1 on cpu in fp32`."""
+    return f"{engine.name} {engine.version} on {engine.device} in {engine.precision}"
+
+
+def chosen_engine(path: Path, options: EngineOptions | None = None, *, fresh: bool = False) -> Choice:
+    """Return the timings of all engines and devices on this machine, measured once and then kept.
+
+    Args:
+        path: The network to time if no weights ship; otherwise the largest shipped scale is timed.
+        options: Precision and threads to measure with (default: `EngineOptions()`).
+        fresh: Measure again, even if timings are kept.
+
+    Raises:
+        WeightsError: If there is no usable file in this precision.
+    """
+    options = options or EngineOptions()
+    choice = None if fresh else remembered(options)
+    if choice is None:
+        scales = shipped_scales()
+        timed = weights_folder() / f"mafdn-x{scales[-1]}.onnx" if scales else path
+        if options.precision == INT8:
+            timed = int8_file(timed) if has_int8(timed) else _checked_int8_file(path)
+        choice = measure_engines(ENGINES, timed, options)
+        remember(choice)
+    return choice
+
+
+def preferred_engine() -> str:
+    """Return the first installed engine, without importing it; research figures use the same engine everywhere.
+
+    Raises:
+        MissingPackageError: If no engine is installed.
+    """
+    for name in ENGINES:
+        if importlib.util.find_spec(name):
+            return name
+    raise _no_engine()
+
+
+def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
+    """Return `int8` where an int8 file lies beside `path` and is much faster here, otherwise `fp32`.
+
+    The shipped int8 files passed a limit on their loss. In OpenVINO they are about twice as fast on processors that
+    sum 8-bit products in 32 bits. Elsewhere they are 1.5 times as fast, too little to choose another result unasked.
+    """
+    options = options or EngineOptions()
+    fast = options.engine in ("auto", "openvino") and options.device in ("auto", "cpu")
+    fast = fast and importlib.util.find_spec("openvino") is not None
+    return INT8 if fast and machine().has_int8_dot_product and has_int8(path) else FP32
+
+
+def require_scale(engine: Engine, path: Path, scale: int) -> None:
+    """Raise `UsageError` unless the network that `engine` opened from `path` upscales by `scale`."""
+    if engine.scale != scale:
+        raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; use --scale {engine.scale}")
+
+
+def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
+    """Resolve an engine of `auto` to torch for a weights file, which the other engines cannot run."""
+    if path.suffix not in WEIGHTS or options.engine == TorchEngine.name:
+        return options
+    if options.engine == "auto":
+        return replace(options, engine=TorchEngine.name)
+    raise UsageError(
+        f"{options.engine} runs ONNX files, not weights files such as {path}; "
+        "use --engine torch, or run 'mafdn export' first"
+    )
+
+
+def _open(path: Path, options: EngineOptions) -> Engine:
+    """Open `path` with options in which nothing is `auto`."""
+    kind = TorchEngine if options.engine == TorchEngine.name else ENGINES[options.engine]
+    try:
+        return kind(path, device=options.device, threads=options.threads, precision=options.precision)
+    except ImportError as error:
+        raise _not_installed(options.engine, error) from None
+
+
+def _measured(path: Path, options: EngineOptions) -> EngineOptions:
+    """Resolve engine and device by a measurement, or, if only one qualifies, without it."""
+    if options.engine != "auto":
+        try:
+            devices = ENGINES[options.engine].devices()
+        except ImportError as error:
+            raise _not_installed(options.engine, error) from None
+        fitting = [device for device, precisions in devices.items() if options.precision in precisions]
+        if len(fitting) < 2:  # the only one, or one that will say why it cannot
+            return replace(options, device=(fitting or list(devices))[0])
+    choice = chosen_engine(path, options, fresh=True)
+    best = choice.best(options)
+    if best:
+        return replace(options, engine=best[0], device=best[1])
+    if not choice.trials:
+        raise _no_engine()
+    found = ", ".join(f"{t.engine} on {t.device}{f' ({t.problem})' if t.problem else ''}" for t in choice.trials)
+    hint = f"; pip install {PACKAGES[options.device]} instead of onnxruntime" if options.device in PACKAGES else ""
+    where = f" on {options.device}" if options.device != "auto" else ""
+    raise UsageError(f"no engine runs this network{where} in {options.precision}; available: {found}{hint}")
+
+
+def _checked_int8_file(path: Path) -> Path:
+    beside = int8_file(path)
+    if not beside.is_file():
+        raise WeightsError(f"{path.name} has no int8 version (no file {beside}); use --precision fp32")
+    if not has_int8(path):
+        raise WeightsError(f"{beside} was quantized from a different {path.name}; run 'mafdn quantize' again")
+    return beside
+
+
+def _torch_device() -> str:
+    """Return the device of torch that is probably the fastest."""
+    try:
+        return list(TorchEngine.devices())[-1]
+    except ImportError as error:
+        raise _not_installed(TorchEngine.name, error) from None
+
+
+def _no_engine() -> MissingPackageError:
+    return MissingPackageError(f"no engine is installed; pip install {' or '.join(ENGINES)}")
+
+
+def _not_installed(name: str, error: ImportError) -> MissingPackageError:
+    package = "'mafdn[train]'" if name == TorchEngine.name else name
+    return MissingPackageError(f"the engine {name} is not usable here ({error}); pip install {package}")

@@ -1,0 +1,59 @@
+"""Upscaling an array to any size."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafdn.inference import Engine, upscale, upscale_rows
+from mafdn.inference.upscale import check_array
+from mafdn.upscaling.recipe import enlarge_rows
+from mafdn.upscaling.size import Size, result_size
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+
+
+def upscale_array(
+    engine: Engine,
+    array: Array,
+    *,
+    size: Size,
+    tile: int | None = None,
+    exact: bool = False,
+    on_progress: Progress | None = None,
+) -> Array:
+    """Upscale an array to any size, by Lanczos as far as the network's scale differs.
+
+    Args:
+        engine: The network.
+        array: As for `mafdn.inference.upscale`.
+        size: Size of the result. If it is not that of the network's result, the picture is computed in 16 bits.
+        tile: As for `mafdn.inference.upscale`.
+        exact: As for `mafdn.inference.upscale`.
+        on_progress: As for `mafdn.inference.upscale`.
+
+    Returns:
+        The result, with the type and channels of the input.
+
+    Raises:
+        UsageError: As `mafdn.inference.upscale`.
+    """
+    check_array(array)
+    rows = array if array.ndim == 3 else array[..., None]
+    height, width, channels = rows.shape
+    new_width, new_height = result_size(size, width, height)
+    if (new_width, new_height) == (width * engine.scale, height * engine.scale):
+        return upscale(engine, array, tile=tile, exact=exact, on_progress=on_progress)
+    result = np.empty((new_height, new_width, channels), array.dtype)
+    top = 0
+    for band in enlarge_rows(
+        rows,
+        (new_width, new_height),
+        network=lambda deep: upscale_rows(engine, deep, tile=tile, exact=exact, on_progress=on_progress),
+        scale=engine.scale,
+    ):
+        result[top : top + len(band)] = band
+        top += len(band)
+    return result if array.ndim == 3 else result[..., 0]

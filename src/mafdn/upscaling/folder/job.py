@@ -1,0 +1,51 @@
+"""A picture of a folder that is to be upscaled."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mafdn._support.atomic import FileSnapshot
+from mafdn.upscaling.folder.report import FolderItem
+from mafdn.upscaling.output import Output
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One picture to upscale.
+
+    Args:
+        source: The picture.
+        target: The result.
+        size: Width and height of the picture.
+        new_size: Width and height of the result.
+        scale: Scale of the network.
+        output: How the result is written, as far as that applies to its format.
+        settings: Digest of the settings.
+        weights: Digest of the network.
+        home: Folder of the manifest.
+        reason: Why the result is to be created.
+        snapshot: The file at the target that may be replaced; `None` if there must be none.
+        replaces: SHA-256 of an earlier result that is, or was, at the target.
+    """
+
+    source: Path
+    target: Path
+    size: tuple[int, int]
+    new_size: tuple[int, int]
+    scale: int
+    output: Output
+    settings: str
+    weights: str
+    home: Path
+    reason: str = "new"
+    snapshot: FileSnapshot | None = None
+    replaces: str | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Area of the result."""
+        return self.new_size[0] * self.new_size[1]
+
+    def item(self, **changes: object) -> FolderItem:
+        """Return the outcome of this picture, with `changes` to its fields; it starts as not reached."""
+        item = FolderItem(source=self.source, target=self.target, status="left", size=self.size, new_size=self.new_size)
+        return replace(item, **changes)

@@ -1,0 +1,77 @@
+"""What README and docs say is what was measured, and what can be typed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mafdn._version import __version__
+from mafdn.weights.header import SCALES, read_header
+from mafdn.weights.shipped import shipped
+from tests.conftest import ROOT
+from tools.documents import RESULTS as STORED
+from tools.documents import renewed
+
+RESULTS = ROOT / STORED
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+def test_figures_are_those_that_were_stored() -> None:
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        assert renewed(path, ROOT) == path.read_text("utf-8"), f"run python -m tools.figures for {path.name}"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_stored_scores_are_those_of_the_weights(scale: int) -> None:
+    _, card = read_header(shipped(scale, ".safetensors"))
+    results = json.loads((RESULTS / f"evaluate-x{scale}.json").read_text("utf-8"))
+    stored = {r["bench"]: r["mean"] for r in results if r["network"] == f"mafdn-x{scale}"}
+    assert stored.keys() == card["scores"].keys() == {"Set5", "Set14", "B100"}
+    for bench, score in card["scores"].items():
+        assert stored[bench] == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_card_is_complete(scale: int) -> None:
+    header, card = read_header(shipped(scale, ".safetensors"))
+    assert header["settings"]["scale"] == scale
+    assert not header["settings"]["over_parameterized"]
+    assert "reconstructed" in card["network"]
+    assert card["data"]
+    assert card["steps"] > 0
+    assert card["samples"] > card["steps"]
+    assert card["hours"] > 0
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_picture_beats_bicubic(scale: int) -> None:
+    results = json.loads((RESULTS / f"evaluate-x{scale}.json").read_text("utf-8"))
+    by_set: dict[str, list[dict[str, dict[str, float]]]] = {}
+    for result in results:
+        by_set.setdefault(result["bench"], []).append({p["name"]: p for p in result["pictures"]})
+    for bicubic, ours in by_set.values():
+        assert all(ours[name]["psnr"] > bicubic[name]["psnr"] for name in bicubic)
+
+
+@pytest.mark.parametrize(("scale", "floor"), [(2, 37.3), (3, 33.6), (4, 31.5)])
+def test_set5_is_above_its_floor(scale: int, floor: float) -> None:
+    _, card = read_header(shipped(scale, ".safetensors"))
+    assert card["scores"]["Set5"]["psnr"] >= floor
+
+
+def test_the_readme_has_two_set_up_commands_and_says_reconstruction() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert sum(line.startswith("python3 -m venv") for line in text.splitlines()) == 2
+    assert "*reconstruction*" in text
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"

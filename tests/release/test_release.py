@@ -1,0 +1,120 @@
+"""The release gate, export, and the documents that a release renews."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import torch
+
+from mafdn.errors import ConfigError, WeightsError
+from mafdn.evaluation.benchset import PictureScore, SetScore
+from mafdn.export.onnx import export_onnx
+from mafdn.networks import MAFDN, MAFDNSettings, load_network
+from mafdn.release import gate
+from mafdn.release.gate import release
+from mafdn.training.loop import train
+from tests.conftest import Run
+from tests.runs import config
+from tools.release import release_and_document
+
+
+def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = train(config(workplace, steps=10))
+    weights = workplace / "weights"
+    marks = iter([30.0, 31.0, 30.9, 30.0, 30.5])
+
+    def measured(path: Path, benches: list[Path], *, scale: int) -> list[SetScore]:
+        assert path.suffix == ".onnx"
+        assert benches == [workplace / "photos"]
+        both = {"bicubic": 20.0, path.stem: next(marks)}
+        return [
+            SetScore(network=name, bench="Set", scale=scale, pictures=(PictureScore(name="a", psnr=psnr, ssim=0.9),))
+            for name, psnr in both.items()
+        ]
+
+    monkeypatch.setattr(gate, "measured", measured)
+    benches = [workplace / "photos"]
+    first = release(folder, weights, benches=benches)  # nothing ships yet: 30.0
+    assert first.released
+    shipped = weights / "mafdn-x2.safetensors"
+    before = shipped.read_bytes()
+    worse = release(folder, weights, benches=benches)  # 31.0 ships, 30.9 is not better
+    assert not worse.released
+    assert shipped.read_bytes() == before
+    assert release(folder, weights, benches=benches).released  # 30.0 ships, 30.5 is better
+    assert sorted(p.name for p in weights.iterdir()) == ["mafdn-x2.onnx", "mafdn-x2.safetensors"]
+    settings = load_network(shipped).settings
+    assert isinstance(settings, MAFDNSettings)
+    assert not settings.over_parameterized
+    from mafdn.weights.header import read_header
+
+    card = read_header(shipped)[1]
+    assert card["scores"]["Set"]["psnr"] == 30.5
+    assert card["validation_psnr"] == worse.validation == worse.validation_before
+    assert str(workplace) not in json.dumps(card), "names of the training machine"
+    assert (card["steps"], card["samples"], card["data"]) == (10, 40, "random stripes")
+
+
+def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> None:
+    code, out, err = cli("train", config(workplace, steps=10))
+    run = workplace / "run"
+    assert (code, out) == (0, f"{run}: checkpoints, log.jsonl and TensorBoard files\n")
+    assert "step 10 of 10" in err
+    assert "held-out pictures" in err
+    arguments = ("release", run, "--bench", workplace / "photos", "--weights", workplace / "weights")
+    code, out, _ = cli(*arguments)
+    assert code == 0
+    assert "kept the shipped weights: no better than bicubic on photos/a" in out
+    assert list((workplace / "weights").iterdir()) == []
+    assert cli(*arguments, "--scale", 3)[0] == 2
+    assert cli("release", run, "--bench", workplace / "no")[0] == 2
+    twice = cli("release", run, "--bench", workplace / "photos", "--bench", workplace / "photos")
+    assert twice[0] == 2
+    assert "same name" in twice[2]
+
+
+def test_a_release_renews_what_is_documented(workplace: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A run this short beats nothing but black.
+    monkeypatch.setattr(gate, "bicubic", lambda s: lambda lr: np.zeros((lr.shape[0] * s, lr.shape[1] * s, 3), np.uint8))
+    (workplace / "docs" / "results").mkdir(parents=True)
+    marks = "before\n<!-- {0}: mafdn release -->\nold\n<!-- /{0} -->\nafter\n"
+    (workplace / "README.md").write_text(marks.format("scores"))
+    (workplace / "docs" / "training.md").write_text(marks.format("runs"))
+    train(config(workplace, steps=10))
+    shipped = release_and_document(workplace / "run", workplace, benches=[workplace / "photos"])
+    assert shipped.outcome.released
+    assert shipped.outcome.reason == "the first at this scale"
+    readme, training = ((workplace / name).read_text() for name in ("README.md", "docs/training.md"))
+    assert readme.startswith("before\n<!-- scores: mafdn release -->\n| PSNR")
+    assert "| x2, MAFDN (reconstruction), shipped |" in readme
+    assert "old" not in readme + training
+    assert "| x2 | random | 10 | 4 |" in training
+    results = workplace / "docs" / "results"
+    stored = json.loads((results / "evaluate-x2.json").read_text())
+    assert [entry["network"] for entry in stored] == ["bicubic", "mafdn-x2"]
+    assert len(stored[0]["pictures"]) == 3
+    assert (results / "train-x2.jsonl").read_bytes() == (workplace / "run" / "log.jsonl").read_bytes()
+    assert pyvips.Image.new_from_file(str(workplace / "docs" / "training-x2.png")).width > 1000
+    arguments = ("release", workplace / "run", "--bench", workplace / "photos", "--weights", workplace / "weights")
+    code, out, err = cli(*arguments, "--json")
+    assert code == 0, err
+    outcome = json.loads(out)
+    assert not outcome["released"]
+    assert outcome["scores"] == outcome["before"]
+
+
+def test_a_network_that_is_not_finite_is_not_exported(tmp_path: Path) -> None:
+    network = MAFDN(MAFDNSettings(scale=2, width=8, blocks=1))
+    with torch.no_grad():
+        assert network.tail.bias is not None
+        network.tail.bias.fill_(torch.nan)
+    with pytest.raises(WeightsError, match="differs from the network by nan"):
+        export_onnx(network, tmp_path / "n.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_releasing_nothing_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        release(tmp_path, tmp_path, benches=[tmp_path])

@@ -1,0 +1,87 @@
+"""What the tests of folders share: an album of pictures, and a way to upscale it without a network."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
+from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.report import FolderProgress, FolderReport
+from mafdn.upscaling.folder.run import upscale_all
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.size import Size
+from tests.support import Repeat, draw
+
+OURS = {MANIFEST, LOCK}
+
+
+class Networks:
+    """A set of networks that repeat pixels, and records which were opened."""
+
+    default_scale = 2
+
+    def __init__(self, digest: str = "weights", engine: Callable[[int], Repeat] = Repeat) -> None:
+        self.opened: list[int] = []
+        self._digest, self._engine = digest, engine
+
+    def scale_for(self, size: Size, width: int, _height: int) -> int:
+        return 4 if size.width == 4 * width else 2
+
+    def engine(self, scale: int) -> Repeat:
+        self.opened.append(scale)
+        return self._engine(scale)
+
+    def digest(self, scale: int) -> str:
+        return f"{self._digest} {scale}"
+
+    def names(self) -> list[str]:
+        return ["repeat 0"]
+
+
+def upscale(
+    inputs: object,
+    out: Path | None,
+    *,
+    networks: Networks | None = None,
+    recursive: bool = False,
+    pattern: str | None = None,
+    redo: bool = False,
+    dry_run: bool = False,
+    on_progress: Callable[[FolderProgress], None] = lambda _: None,
+    **options: object,
+) -> FolderReport:
+    """Upscale folders; `options` are those of `UpscaleOptions`."""
+    return upscale_all(
+        inputs if isinstance(inputs, list) else [inputs],  # pyright: ignore[reportArgumentType]
+        networks or Networks(),  # pyright: ignore[reportArgumentType]
+        UpscaleOptions(**options),  # pyright: ignore[reportArgumentType]
+        FolderOptions(
+            folder=out,
+            recursive=recursive,
+            pattern=Pattern(pattern) if pattern else None,
+            redo=redo,
+            dry_run=dry_run,
+        ),
+        on_progress=on_progress,
+    )
+
+
+def names(folder: Path) -> list[str]:
+    """The files in a folder, without the manifest's."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in OURS)
+
+
+def status(report: FolderReport) -> dict[str, str]:
+    """The outcome of every picture by its name."""
+    return {item.source.name: item.status for item in report.items}
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Four pictures, one of them in a subfolder, and a text file."""
+    folder = tmp_path / "album"
+    for seed, name in enumerate(("a.png", "b.jpg", "deep/er/c.png", "d.png")):
+        draw(folder / name, seed)
+    (folder / "notes.txt").write_text("no picture")
+    return folder

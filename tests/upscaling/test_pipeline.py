@@ -1,0 +1,85 @@
+"""Overlap of decoding, network and encoding, and progress."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mafdn.upscaling.folder import pipeline
+from mafdn.upscaling.folder.report import FolderProgress
+from mafdn.upscaling.folder.run import Stopped
+from tests.support import Repeat, draw
+from tests.upscaling.conftest import Networks, names, upscale
+
+
+def test_decoding_and_encoding_do_not_hold_up_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(8):
+        draw(tmp_path / "in" / f"{seed}.png", seed)
+
+    class Slow(Repeat):
+        def run(self, x: np.ndarray) -> np.ndarray:
+            time.sleep(0.1)
+            return super().run(x)
+
+    real_prepare, real_finish = pipeline.prepare, pipeline.Pending.finish
+
+    def prepare(*args: object, **kwargs: object) -> object:
+        time.sleep(0.06)
+        return real_prepare(*args, **kwargs)  # pyright: ignore
+
+    def finish(self: pipeline.Pending, **given: object) -> object:
+        time.sleep(0.06)
+        return real_finish(self, **given)  # pyright: ignore
+
+    monkeypatch.setattr(pipeline, "prepare", prepare)
+    monkeypatch.setattr(pipeline.Pending, "finish", finish)
+    report = upscale(tmp_path / "in", tmp_path / "out", networks=Networks(engine=Slow))
+    assert report.counts["done"] == 8
+    assert report.network_seconds >= 0.8
+    assert report.waited_seconds < 0.3  # in turn it would be 0.96
+
+
+def test_large_pictures_are_processed_alone(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MOST_PIXELS", 1)
+    in_hand: list[int] = []
+    real_prepare, real_finish = pipeline.prepare, pipeline.Pending.finish
+
+    def prepare(*args: object, **kwargs: object) -> object:
+        in_hand.append(1)
+        assert sum(in_hand) == 1
+        return real_prepare(*args, **kwargs)  # pyright: ignore
+
+    def finish(self: pipeline.Pending, **given: object) -> object:
+        report = real_finish(self, **given)  # pyright: ignore
+        in_hand.append(-1)
+        return report
+
+    monkeypatch.setattr(pipeline, "prepare", prepare)
+    monkeypatch.setattr(pipeline.Pending, "finish", finish)
+    assert upscale(album, tmp_path / "out").counts["done"] == 3
+
+
+def test_progress_is_over_all_pixels(album: Path, tmp_path: Path) -> None:
+    (album / "bad.png").write_bytes(draw(album / "bad.png", 5, (60, 60)).read_bytes()[:-200])
+    upscale(album / "d.png", tmp_path / "out")
+    reports: list[FolderProgress] = []
+    upscale(album, tmp_path / "out", on_progress=reports.append)
+    assert {s.phase for s in reports} == {"checking", "upscaling"}
+    last = reports[-1]
+    assert (last.number, last.count, last.done, last.total) == (3, 3, 2 * 32 * 24, 2 * 32 * 24)
+    shares = [s.done / s.total for s in reports if s.phase == "upscaling"]
+    assert shares == sorted(shares)
+
+
+def test_ctrl_c_keeps_what_is_done(album: Path, tmp_path: Path) -> None:
+    def stop(at: FolderProgress) -> None:
+        if at.phase == "upscaling" and at.number == 2:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(Stopped) as caught:
+        upscale(album, out, recursive=True, on_progress=stop)
+    assert caught.value.report.counts == {"done": 1, "kept": 0, "failed": 0, "left": 3}
+    assert set(names(out)) == {"a_x2.png"}
+    assert upscale(album, out, recursive=True).counts == {"done": 3, "kept": 1, "failed": 0, "left": 0}

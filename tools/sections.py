@@ -1,0 +1,248 @@
+"""The sections of README.md and docs that are filled from stored measurements.
+
+`SECTIONS` maps the name in a document's markers to the function that makes the text between them from a project's root.
+A function raises `FileNotFoundError` if its measurement is not stored.
+"""
+
+import json
+import statistics
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mafdn.bench.tables import layer_tables, speed_tables
+from mafdn.evaluation.tables import markdown_table
+from mafdn.weights.header import SCALES
+from tools.configuration import network_table, settings_tables
+from tools.goals import goal_table
+from tools.start import start_tables
+from tools.weights_tables import RESULTS, data_text, run_table, weights_table
+
+
+def _scores(project: Path) -> str:
+    """A row per scale and network, a column per bench set."""
+    rows: list[list[str]] = []
+    columns: list[str] = []
+    for scale in SCALES:
+        path = project / RESULTS / f"evaluate-x{scale}.json"
+        if not path.is_file():
+            continue
+        results: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+        columns = columns or list(dict.fromkeys(r["bench"] for r in results))
+        for network, name in (("bicubic", "bicubic"), (f"mafdn-x{scale}", "MAFDN (reconstruction), shipped")):
+            means = {r["bench"]: r["mean"] for r in results if r["network"] == network}
+            cells = [f"{means[s]['psnr']:.2f} / {means[s]['ssim']:.4f}" if s in means else "-" for s in columns]
+            rows.append([f"x{scale}, {name}", *cells])
+    return markdown_table(["PSNR dB / SSIM on luma", *columns], rows) if rows else ""
+
+
+def _photo(project: Path) -> str:
+    """Time and memory of one large photograph."""
+    report = json.loads((project / RESULTS / "upscale-6mp-x4.json").read_text("utf-8"))
+    (width, height), (new_width, new_height) = report["size"], report["new_size"]
+    return (
+        f"A {width}x{height} camera JPEG to {new_width}x{new_height} took {report['seconds']:.0f} s "
+        f"with {report['engine']}; memory peaked at {report['peak_mib']:,.0f} MiB "
+        "([stored report](docs/results/upscale-6mp-x4.json) of `mafdn upscale PHOTO --json`)."
+    )
+
+
+def _comparison(project: Path, name: str) -> str:
+    """The result of `mafdn ablate`: held-out PSNR, its spread over seeds, and the difference per seed."""
+    report = json.loads((project / RESULTS / f"{name}.json").read_text("utf-8"))
+    rows: list[dict[str, Any]] = report["rows"]
+    mean, against = f"PSNR dB, mean of {len(report['seeds'])} seeds", f"against {rows[0]['name']}, per seed"
+    cells: list[list[str]] = []
+    for row in rows:
+        differences = ", ".join(f"{difference:+.3f}" for difference in row["differences"]) if row != rows[0] else "-"
+        cells.append([row["name"], f"{row['steps']:,}", f"{row['psnr']:.3f}", f"{row['spread']:.3f}", differences])
+    return markdown_table(["configuration", "steps", mean, "spread", against], cells)
+
+
+def _from_scratch(project: Path) -> str:
+    """Several networks trained from random weights for the same time, and their curves."""
+    report = json.loads((project / RESULTS / "from-scratch.json").read_text("utf-8"))
+    hours = ", ".join(f"{row['name']} {row['hours']:.2f} h" for row in report["rows"])
+    return (
+        f"Budget: {report['minutes']:.0f} minutes each on one thread, converted to steps by timing them in turns. The "
+        f"runs then shared the machine with other work and took longer: {hours} on average. PSNR on held-out pictures, "
+        f"at x4:\n\n{_comparison(project, 'from-scratch')}\n\n"
+        "![Loss and held-out PSNR of all runs against steps and hours](from-scratch.png)"
+    )
+
+
+def _speed(project: Path) -> str:
+    """Time of a training step against that of the plain network, of the loop, and of the slowest operators."""
+    report = json.loads((project / RESULTS / "profile.json").read_text("utf-8"))
+    loop, steps = report["loop"], report["step"]
+    batch = f"batch {loop['batch']} of {loop['patch']}x{loop['patch']}, {loop['precision']}"
+    titles = [f"one thread, batch {steps[0]['batch']}", "plain, µs per LR pixel", "ours", "ratio, paired"]
+    rows = [[s["precision"], f"{s['plain']:.1f}", f"{s['ours']:.1f}", f"{s['ratio']:.2f}"] for s in steps]
+    parts = [
+        markdown_table(titles, rows),
+        f"The whole loop processed {loop['loop']:.1f} patches per second in {loop['processes']} processes ({batch}), "
+        f"{100 * loop['share']:.0f} % of the {loop['bare']:.1f} of forward and backward alone in the same run. Time of "
+        "the operators of a step, in milliseconds:",
+    ]
+    columns = [
+        {o["name"]: o["milliseconds"] for o in s[which]} for s in steps for which in ("plain_operators", "operators")
+    ]
+    names = sorted({name for column in columns for name in column}, key=lambda n: -sum(c.get(n, 0) for c in columns))
+    titles = ["operator", *(f"{s['precision']} {which}" for s in steps for which in ("plain", "ours"))]
+    rows = [
+        [f"`{name}`", *(f"{column[name]:.1f}" if name in column else "-" for column in columns)] for name in names[:8]
+    ]
+    return "\n\n".join([*parts, markdown_table(titles, rows)])
+
+
+def _throughput(project: Path) -> str:
+    """Throughput of a folder against that of the network alone."""
+    report = json.loads((project / RESULTS / "throughput.json").read_text("utf-8"))
+    (width, height), scale = report["size"], report["scale"]
+    titles = ["files", "share of the network's throughput", "the same per CPU second", "network waited"]
+    rows = [
+        [kind, *(f"{100 * m[key]:.1f} %" for key in ("throughput", "processor_share")), f"{m['waited_seconds']:.2f} s"]
+        for kind, m in report["medians"].items()
+    ]
+    return (
+        f"{report['pictures']} pictures of {width}x{height} at x{scale}, files to files in the same format, compared "
+        f"with the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with {report['engine'][0]} on "
+        f"{report['machine']['cores']} cores) in the runs before and after; medians of "
+        f"{len(report['rounds'])}:\n\n" + markdown_table(titles, rows)
+    )
+
+
+def _gates(project: Path) -> str:
+    """PSNR with gates from samples of a picture, and the difference from results with gates from the whole picture."""
+    sets: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["sets"]
+    names = list(dict.fromkeys(name for s in sets for name in s["samples"]))
+    rows: list[list[str]] = []
+    for name in names:
+        cells: list[str] = []
+        for s in sets:
+            found, whole = s["samples"].get(name), s["samples"][names[0]]
+            if not found or found is whole:
+                cells.append(f"{whole['psnr']:.3f} dB" if found else "-")
+            else:
+                cells.append(f"{found['psnr'] - whole['psnr']:+.3f}, {found['levels']:.1f}")
+        rows.append([name, *cells])
+    return markdown_table(["gates from", *(f"{s['set']} x{s['scale']}" for s in sets)], rows)
+
+
+def _halo(project: Path) -> str:
+    """The largest and the mean difference at every halo, two columns for each scale."""
+    halos: list[dict[str, Any]] = json.loads((project / RESULTS / "gates.json").read_text("utf-8"))["halos"]
+    titles = [f"x{h['scale']} (halo {h['halo']}), {kind}" for h in halos for kind in ("largest", "mean")]
+    rows = [
+        [str(errors[0]["halo"]), *(f"{error[kind]:.1g}" for error in errors for kind in ("largest", "mean"))]
+        for errors in zip(*(h["errors"] for h in halos), strict=True)
+    ]
+    return markdown_table(["pixels from a cut", *titles], rows)
+
+
+def _int8(project: Path) -> str:
+    """A row per scale: the loss of int8 on every set, on average and at worst."""
+    found = _int8_results(project)
+    sets = list(dict.fromkeys(name for entry in found.values() for name in entry["loss"]["sets"]))
+    rows: list[list[str]] = []
+    for scale, entry in found.items():
+        means = {s["bench"]: s["mean"]["psnr"] for s in entry["scores"][1::2]}
+        loss = entry["loss"]
+        cells = [f"{means[name]:.3f} ({-loss['sets'][name]:+.3f})" for name in sets]
+        worst = f"{-loss['worst_loss']:+.3f} {loss['worst']}"
+        rows.append([f"x{scale}", *cells, f"{-loss['mean']:+.3f}", worst, "yes" if entry["ships"] else "no"])
+    columns = ["int8, PSNR dB (against fp32)", *sets, "mean", "worst picture", "ships"]
+    return markdown_table(columns, rows)
+
+
+def _int8_pictures(project: Path) -> str:
+    """The pictures that lose most and the one that gains most, at every scale."""
+    rows: list[list[str]] = []
+    for scale, entry in _int8_results(project).items():
+        changes: list[tuple[float, str]] = []
+        for before, after in zip(entry["scores"][::2], entry["scores"][1::2], strict=True):
+            for old, new in zip(before["pictures"], after["pictures"], strict=True):
+                changes.append((new["psnr"] - old["psnr"], f"{before['bench']}/{old['name']}"))
+        changes.sort()
+        worse = sum(change < 0 for change, _ in changes)
+        lowest = [f"{name} {change:+.3f}" for change, name in changes[:4]]
+        rows.append([f"x{scale}", *lowest, f"{changes[-1][1]} {changes[-1][0]:+.3f}", f"{worse} of {len(changes)}"])
+    columns = ["dB against fp32", "worst", "second", "third", "fourth", "best", "pictures that lose"]
+    return markdown_table(columns, rows)
+
+
+def _int8_results(project: Path) -> dict[int, dict[str, Any]]:
+    """Measurements by scale; raises `FileNotFoundError` if there are none."""
+    paths = {scale: project / RESULTS / f"int8-x{scale}.json" for scale in SCALES}
+    found = {scale: json.loads(path.read_text("utf-8")) for scale, path in paths.items() if path.is_file()}
+    if not found:
+        raise FileNotFoundError(paths[SCALES[0]])
+    return found
+
+
+def _int8_layers(project: Path) -> str:
+    """The effect of keeping parts in float: a row for each part added to or removed from those that stay in float."""
+    report = json.loads((project / RESULTS / "int8-layers.json").read_text("utf-8"))
+    sets = list(report["rows"][0]["sets"])
+    rows = [
+        [row["name"], *(f"{-row['sets'][name]:+.3f}" for name in sets), f"{-row['worst']:+.3f}"]
+        for row in report["rows"]
+    ]
+    title = f"x{report['scale']}, dB against fp32"
+    return markdown_table([title, *(f"{name}" for name in sets), "worst picture"], rows)
+
+
+def _growth(project: Path) -> str:
+    """Memory and time for every size of picture."""
+    report = json.loads((project / RESULTS / "growth.json").read_text("utf-8"))
+    times = [statistics.median(entry["seconds"]) / entry["megapixels"] for entry in report["sizes"]]
+    middle = (min(times) + max(times)) / 2
+    rows = [
+        [
+            f"{entry['megapixels']:g}",
+            "x".join(map(str, entry["new_size"])),
+            f"{max(entry['peak_mib']):,.0f}",
+            f"{t:.3f}",
+        ]
+        for entry, t in zip(report["sizes"], times, strict=True)
+    ]
+    return (
+        f"{markdown_table(['megapixels', 'size', 'peak memory, MiB', 'seconds per megapixel'], rows)}\n\n"
+        f"All are within {100 * (max(times) / middle - 1):.0f} % of {middle:.3f} s. With the network open, before any "
+        f"picture, a process uses {report['network_alone_mib']:,.0f} MiB."
+    )
+
+
+def _stored(project: Path, name: str, make: Callable[[dict[str, Any]], str]) -> str:
+    """The result of `make` for a stored report."""
+    return make(json.loads((project / RESULTS / f"{name}.json").read_text("utf-8")))
+
+
+def _bench(measured: dict[str, Any]) -> str:
+    return speed_tables(measured, first=[goal_table(measured)])
+
+
+SECTIONS: dict[str, Callable[[Path], str]] = {
+    "bench": partial(_stored, name="bench", make=_bench),
+    "layers": partial(_stored, name="bench", make=layer_tables),
+    "start": partial(_stored, name="start", make=start_tables),
+    "scores": _scores,
+    "photo": _photo,
+    "runs": run_table,
+    "weights": weights_table,
+    "data": data_text,
+    "settings": lambda _: settings_tables(),
+    "network-settings": lambda _: network_table(),
+    "speed": _speed,
+    "throughput": _throughput,
+    "gates": _gates,
+    "halo": _halo,
+    "growth": _growth,
+    "int8": _int8,
+    "int8-pictures": _int8_pictures,
+    "int8-layers": _int8_layers,
+    "choices": partial(_comparison, name="choices"),
+    "ablations": partial(_comparison, name="ablations"),
+    "from-scratch": _from_scratch,
+}
