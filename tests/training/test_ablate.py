@@ -22,7 +22,7 @@ def pair(workplace: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-def test_configurations_are_compared_at_one_budget(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
+def test_configurations_are_compared_on_the_same_budget(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     arguments = ("ablate", *pair, "--steps", 12, "--jobs", 2, "-o", workplace / "out")
     code, out, err = cli(*arguments, "--json")
     assert code == 0, err
@@ -54,7 +54,7 @@ def test_configurations_are_compared_at_one_budget(workplace: Path, pair: tuple[
 
 
 @pytest.mark.slow
-def test_equal_minutes_are_measured_into_steps(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
+def test_minutes_are_converted_to_steps_by_measuring(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     train(config(workplace, "run", steps=10))
     pair[0].write_text(pair[0].read_text().replace('folder = "whole"', 'folder = "run"'))  # a run is there: untouched
     arguments = ("ablate", *pair, pair[0], "--minutes", 0.01, "--seeds", "3", "-o", workplace / "out", "--json")
@@ -67,7 +67,7 @@ def test_equal_minutes_are_measured_into_steps(workplace: Path, pair: tuple[Path
     assert json.loads(cli(*arguments)[1]) == report  # the budget is not measured anew
 
 
-def test_a_run_that_was_stopped_is_not_taken_for_finished(
+def test_an_interrupted_run_does_not_count_as_finished(
     workplace: Path, pair: tuple[Path, Path], cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("ablate", pair[0], "--steps", 12, "--seeds", "0", "-o", workplace / "out")
@@ -78,7 +78,7 @@ def test_a_run_that_was_stopped_is_not_taken_for_finished(
     assert "whole-seed0 was stopped at step 10 of 12" in err
 
 
-def test_what_cannot_be_compared_is_one_line(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
+def test_invalid_comparisons_are_one_line(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     out = ("-o", workplace / "out")
     twin = workplace / "photos" / "whole.toml"
     twin.write_text('extends = "../whole.toml"')
@@ -101,7 +101,7 @@ def test_what_cannot_be_compared_is_one_line(workplace: Path, pair: tuple[Path, 
     assert "whole-seed0 failed: mafdn: cannot read" in err
 
 
-def test_plotting_what_is_no_run_is_one_line(tmp_path: Path, cli: Run) -> None:
+def test_plotting_something_else_than_a_run_is_one_line(tmp_path: Path, cli: Run) -> None:
     (tmp_path / "log.jsonl").write_text("nonsense")
     for run in (tmp_path / "none", tmp_path):
         code, _, err = cli("train", "plot", run, "-o", tmp_path / "c.png")

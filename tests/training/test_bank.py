@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # --- layout
 
 
-def test_a_bank_holds_the_pictures_and_their_reductions(bank: Bank, photos: Path) -> None:
+def test_a_bank_has_the_pictures_and_their_reductions(bank: Bank, photos: Path) -> None:
     assert [p.name for p in bank.pictures] == ["0.png", "1.png", "deeper/2.png"]
     for i, picture in enumerate(bank.pictures):
         hr = modulo_crop(read_rgb8(photos / picture.name), 6)
@@ -68,7 +68,7 @@ def test_a_bank_holds_the_pictures_and_their_reductions(bank: Bank, photos: Path
     assert bank.size == sum(p.stat().st_size for p in bank.folder.rglob("*.u8"))
 
 
-def test_shards_hold_consecutive_files(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_have_consecutive_files(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "SHARD", 4)
     save(scene(3)[:5], many / "3.png")  # too small for the scales
     bank = build_bank([many], tmp_path / "bank", scales=(4, 3), workers=1)
@@ -87,7 +87,7 @@ def test_a_bank_is_built_once(bank: Bank, photos: Path) -> None:
     assert (bank.folder / "00000" / "hr.u8").stat() == before
 
 
-def test_a_bank_of_other_pictures_is_not_taken_silently(bank: Bank, photos: Path, many: Path) -> None:
+def test_a_bank_of_other_pictures_is_rejected(bank: Bank, photos: Path, many: Path) -> None:
     with pytest.raises(ConfigError, match="other pictures"):
         build_bank([photos], bank.folder, scales=(2, 3), exclude=[many])
     (photos / "1.png").unlink()
@@ -123,12 +123,12 @@ def test_damaged_and_older_banks_are_one_line(bank: Bank) -> None:
 
 def test_workers_do_not_change_a_bank(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "SHARD", 2)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     a = build_bank([many], tmp_path / "a", scales=(2, 3), workers=1)
-    b = build_bank([many], tmp_path / "b", scales=(2, 3), workers=2, on_progress=lambda *p: told.append(p))
+    b = build_bank([many], tmp_path / "b", scales=(2, 3), workers=2, on_progress=lambda *p: reported.append(p))
     assert contents(a.folder) == contents(b.folder)
-    assert told[-1] == (9, 9)
-    assert told == sorted(told)
+    assert reported[-1] == (9, 9)
+    assert reported == sorted(reported)
 
 
 BUILD_UNTIL_KILLED = """
@@ -155,7 +155,7 @@ def running(pid: int) -> bool:
         return False
 
 
-def test_a_killed_build_goes_on(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_build_resumes(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, partial = tmp_path / "bank", tmp_path / "bank.partial"
     command = [sys.executable, "-c", BUILD_UNTIL_KILLED, str(many), str(folder)]
     killed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -178,7 +178,7 @@ def test_a_killed_build_goes_on(many: Path, tmp_path: Path, monkeypatch: pytest.
     assert not partial.exists()
 
 
-def test_a_failed_build_keeps_what_still_holds(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_keeps_valid_shards(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "SHARD", 3)
     (many / "5.png").rename(many / "5.bak")
     (many / "5.png").write_text("no picture")
@@ -191,21 +191,21 @@ def test_a_failed_build_keeps_what_still_holds(many: Path, tmp_path: Path, monke
     assert (tmp_path / "bank" / "00000" / "hr.u8").stat().st_ino == first
 
 
-def test_errors_and_ends_of_workers_are_told() -> None:
+def test_errors_and_deaths_of_workers_are_reported() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         spread(int, ["1", "x"], workers=2)
     with pytest.raises(MafdnError, match="fewer --workers"):
         spread(os._exit, [3, 3], workers=2)
 
 
-def test_stopping_does_not_wait_for_the_work_begun() -> None:
+def test_stopping_does_not_wait_for_running_tasks() -> None:
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         spread(time.sleep, [0, 100], workers=2, on_done=stop)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - start < 30
 
 
 # --- bench pictures
@@ -232,7 +232,7 @@ def test_there_are_eight_orientations() -> None:
 )
 # A threshold on a distance: one picture in thousands, strongly compressed and less than half as large, is 12 bits away.
 @settings(deadline=None, max_examples=40, derandomize=True)
-def test_a_changed_picture_is_known_again_and_another_is_not(
+def test_a_changed_picture_is_recognized_and_another_is_not(
     seed: int, orientation: tuple[int, bool], size: float, contrast: float, quality: int
 ) -> None:
     picture = scene(seed)
@@ -289,7 +289,7 @@ def test_info(bank: Bank, cli: Run) -> None:
     assert "x2, x3" in out
 
 
-def test_help_and_wrong_requests(bank: Bank, photos: Path, tmp_path: Path, cli: Run) -> None:
+def test_help_and_invalid_usage(bank: Bank, photos: Path, tmp_path: Path, cli: Run) -> None:
     for command in ("build", "info", "teach"):
         assert "Example" in cli("bank", command, "--help")[1]
     new = tmp_path / "new"

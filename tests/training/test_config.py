@@ -45,7 +45,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "expected"), WRONG.items(), ids=WRONG.values())
-def test_wrong_settings_name_what_would_do(tmp_path: Path, text: str, expected: str) -> None:
+def test_invalid_settings_name_a_valid_alternative(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:

@@ -9,47 +9,20 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from mafdn.cli.train import parse_time
 from mafdn.errors import ConfigError, UsageError
-from mafdn.training.config import LossSettings, ScheduleSettings
 from mafdn.training.data.teach import teach
 from mafdn.training.data.zoom import zoom
 from mafdn.training.fork import fork_run, train_for, train_fork
 from mafdn.training.loop import train
-from mafdn.training.losses import teacher_share, training_loss
 from mafdn.training.record.averaged import averaged_network, run_card
 from mafdn.training.record.journal import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config
-from mafdn.training.schedule import learning_rate, progress
+from mafdn.training.schedule import learning_rate
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same, tiny, torchrun
 from tests.support import failed
-
-
-def test_the_teachers_share_moves_and_stays() -> None:
-    settings = LossSettings(teacher=(1.0, 0.2), teacher_until=0.5)
-    shares = [teacher_share(settings, done) for done in (0.0, 0.25, 0.5, 0.9)]
-    assert shares == pytest.approx([1.0, 0.6, 0.2, 0.2])
-    assert teacher_share(LossSettings(teacher=0.3), 0.7) == pytest.approx(0.3)
-    torch.manual_seed(0)
-    output, hr, teacher = torch.rand(3, 2, 3, 8, 8)
-    expected = 0.4 * (output - hr).abs().mean() + 0.6 * (output - teacher).abs().mean()
-    torch.testing.assert_close(training_loss(output, hr, teacher, settings, progress=0.25), expected)
-
-
-def test_the_last_part_is_squared() -> None:
-    output, hr = torch.rand(2, 2, 3, 8, 8)
-    settings = LossSettings(mse=0.1)
-    assert training_loss(output, hr, None, settings, progress=0.89) == (output - hr).abs().mean()
-    torch.testing.assert_close(training_loss(output, hr, None, settings, progress=0.9), (output - hr).square().mean())
-
-
-def test_progress_counts_from_where_a_fork_begins() -> None:
-    assert progress(ScheduleSettings(steps=100, warmup=0, decay=0), 25) == 0.25
-    assert progress(ScheduleSettings(steps=100, warmup=0, decay=0, begin=50), 75) == 0.5
-    assert progress(ScheduleSettings(steps=100, warmup=0, decay=0, begin=50), 10) == 0
 
 
 def stopped(workplace: Path, *, steps: int = 10) -> Path:
@@ -62,7 +35,7 @@ def stopped(workplace: Path, *, steps: int = 10) -> Path:
     return folder
 
 
-def test_a_fork_decays_and_leaves_the_run_alone(workplace: Path) -> None:
+def test_a_fork_decays_and_does_not_change_the_run(workplace: Path) -> None:
     run = stopped(workplace)
     before = final(run)
     folder = train_fork(run, decay=6)
@@ -76,13 +49,13 @@ def test_a_fork_decays_and_leaves_the_run_alone(workplace: Path) -> None:
     assert learning_rate(saved.schedule, 10) == pytest.approx(6 / 7)
     log = read_log(folder)
     assert [entry["step"] for entry in log] == sorted(entry["step"] for entry in log)
-    assert log[0]["step"] == 5, "the curves begin where the run began"
+    assert log[0]["step"] == 5, "the curves include those of the run"
     assert train_fork(run, decay=6) == folder, "a finished fork is opened, not made again"
     network, settings, checkpoint = averaged_network(folder)
     assert run_card(folder, network, settings, checkpoint)["samples"] == 64
 
 
-def test_a_fork_that_was_stopped_is_resumed(workplace: Path) -> None:
+def test_an_interrupted_fork_is_resumed(workplace: Path) -> None:
     run = stopped(workplace)
     whole = final(train_fork(run, workplace / "whole", decay=9))
     folder = fork_run(run, workplace / "parts", decay=9)
@@ -92,7 +65,7 @@ def test_a_fork_that_was_stopped_is_resumed(workplace: Path) -> None:
         assert same(getattr(resumed, part), getattr(whole, part)), part
 
 
-def test_what_cannot_be_forked_is_refused(workplace: Path, cli: Cli) -> None:
+def test_runs_without_a_stable_phase_cannot_be_forked(workplace: Path, cli: Cli) -> None:
     run = stopped(workplace)
     failed(cli("train", "fork", workplace / "photos"), 2, "is not the folder of a run")
     (workplace / "taken").mkdir()
@@ -107,9 +80,9 @@ def test_what_cannot_be_forked_is_refused(workplace: Path, cli: Cli) -> None:
 
 def test_a_budget_is_kept_and_prolonged(workplace: Path) -> None:
     path = config(workplace, steps=20, save_every=1000)
-    began = time.monotonic()
+    start = time.monotonic()
     folder, fork = train_for(path, 14)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - start < 20
     assert fork is not None
     stable, end = final(folder), final(fork)
     assert end.step == stable.step + 5
@@ -151,17 +124,17 @@ def test_a_run_that_decays_is_not_prolonged(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("9m", 540), ("2h30m", 9000), ("1.5h", 5400)])
-def test_times(text: str, seconds: float) -> None:
+def test_times_are_parsed(text: str, seconds: float) -> None:
     assert parse_time(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "9", "m", "-3m", "0s", "3d"])
-def test_times_that_are_none(text: str) -> None:
+def test_invalid_times_are_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="--for must be a time"):
         parse_time(text)
 
 
-def test_a_card_holds_the_chain(workplace: Path) -> None:
+def test_a_card_has_the_cards_of_all_earlier_weights(workplace: Path) -> None:
     from mafdn.networks import load_network
     from mafdn.training.record.averaged import export_run
 

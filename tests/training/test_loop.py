@@ -79,7 +79,7 @@ def test_a_finished_run_can_be_made_longer(workplace: Path) -> None:
     assert final(train(config(workplace, steps=14))).step == 14
 
 
-def test_a_run_of_another_network_is_not_continued(workplace: Path) -> None:
+def test_a_run_of_another_network_is_not_resumed(workplace: Path) -> None:
     train(config(workplace, steps=10))
     path = config(workplace, steps=20)
     path.write_text(path.read_text().replace("width = 16", "width = 18"))
@@ -138,7 +138,7 @@ def test_a_compiled_run_learns_the_same(workplace: Path) -> None:
         torch.testing.assert_close(compiled.network[name], tensor, atol=2e-4, rtol=1e-2)
 
 
-def test_another_optimizer_is_not_given_this_ones_state(workplace: Path) -> None:
+def test_a_run_with_another_optimizer_is_not_resumed(workplace: Path) -> None:
     train(config(workplace, steps=10))
     path = config(workplace, steps=20)
     path.write_text(path.read_text() + '\n[optimizer]\nname = "adam"\nlr = 1e-3\n')
@@ -146,7 +146,7 @@ def test_another_optimizer_is_not_given_this_ones_state(workplace: Path) -> None
         train(path)
 
 
-def test_the_precision_a_run_began_with_is_kept(workplace: Path) -> None:
+def test_a_resumed_run_keeps_its_precision(workplace: Path) -> None:
     train(config(workplace, steps=10))
     path = config(workplace, steps=20)
     path.write_text(path.read_text().replace('precision = "fp32"', 'precision = "auto"'))
@@ -227,7 +227,7 @@ def test_every_network_trains_and_is_exported(workplace: Path, name: str, cli: C
     assert read_header(weights)[1]["steps"] == 20
 
 
-def test_exporting_what_is_no_run_is_one_line(workplace: Path, cli: Cli) -> None:
+def test_exporting_something_else_than_a_run_is_one_line(workplace: Path, cli: Cli) -> None:
     failed(cli("export", workplace / "photos", "-o", workplace / "x.onnx"), 2, "has no checkpoint")
     failed(cli("export", workplace / "photos", "-o", workplace / "x.pth"), 2, ".safetensors")
     train(config(workplace))

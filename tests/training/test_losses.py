@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mafdn.training.config import LossSettings
-from mafdn.training.losses import training_loss
+from mafdn.training.losses import teacher_share, training_loss
 
 
 def test_losses_by_hand() -> None:
@@ -29,3 +29,21 @@ def test_the_fourier_loss_has_a_gradient() -> None:
 
 
 # --- optimizers
+
+
+def test_the_teachers_share_moves_and_stays() -> None:
+    settings = LossSettings(teacher=(1.0, 0.2), teacher_until=0.5)
+    shares = [teacher_share(settings, done) for done in (0.0, 0.25, 0.5, 0.9)]
+    assert shares == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    assert teacher_share(LossSettings(teacher=0.3), 0.7) == pytest.approx(0.3)
+    torch.manual_seed(0)
+    output, hr, teacher = torch.rand(3, 2, 3, 8, 8)
+    expected = 0.4 * (output - hr).abs().mean() + 0.6 * (output - teacher).abs().mean()
+    torch.testing.assert_close(training_loss(output, hr, teacher, settings, progress=0.25), expected)
+
+
+def test_the_last_part_is_squared() -> None:
+    output, hr = torch.rand(2, 2, 3, 8, 8)
+    settings = LossSettings(mse=0.1)
+    assert training_loss(output, hr, None, settings, progress=0.89) == (output - hr).abs().mean()
+    torch.testing.assert_close(training_loss(output, hr, None, settings, progress=0.9), (output - hr).square().mean())

@@ -36,7 +36,7 @@ def test_a_batch_depends_on_seed_step_and_place_alone(bank: Bank) -> None:
     assert not np.array_equal(whole, other.batch(5, range(4)).hr)
 
 
-def test_patches_lie_row_by_row_however_they_were_turned(bank: Bank) -> None:
+def test_patches_are_contiguous_in_every_orientation(bank: Bank) -> None:
     sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=12, seed=3)
     for step in range(16):
         batch = sampler.batch(step, [0])
@@ -76,7 +76,7 @@ def test_patches_larger_than_every_picture_are_refused(bank: Bank) -> None:
         PatchSampler(bank, [0, 1, 2], scale=3, patch=40, seed=0)
 
 
-def test_of_several_candidates_the_steepest_is_taken(bank: Bank) -> None:
+def test_the_candidate_with_the_largest_gradient_is_used(bank: Bank) -> None:
     def gradient(candidates: int, step: int) -> float:
         sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=8, seed=0, candidates=candidates)
         green = sampler.batch(step, [0]).lr[0, ..., 1].astype(int)

@@ -22,7 +22,7 @@ from mafdn.training.run import Run
 from tests.runs import config, final, same, torchrun
 
 
-def test_a_loss_that_stays_not_finite_stops_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_stays_infinite_stops_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(config(workplace, steps=10))
     before = final(workplace / "run")
     monkeypatch.setattr(
@@ -35,7 +35,7 @@ def test_a_loss_that_stays_not_finite_stops_the_run(workplace: Path, monkeypatch
 
 
 @pytest.mark.parametrize("factor", [float("nan"), 100.0])
-def test_a_spike_goes_back_to_the_last_checkpoint_and_on_with_other_patches(
+def test_after_a_spike_the_run_resumes_from_its_checkpoint_with_other_patches(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     drawn: dict[int, list[bytes]] = {}
@@ -132,7 +132,7 @@ def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_five_times_it_goes_on_each_time(workplace: Path) -> None:
+def test_a_run_killed_five_times_resumes_each_time(workplace: Path) -> None:
     """SIGKILL at random moments: the end is bit for bit that of an uninterrupted run, and no file is left over."""
     whole = final(train(config(workplace, "whole", steps=300, save_every=5)))
     path = config(workplace, "killed", steps=300, save_every=5)

@@ -44,7 +44,7 @@ def taught(bank: Bank, name: str) -> list[NDArray[np.uint8]]:
     return [np.array(opened.teacher(i, name)) for i in range(len(opened.pictures))]
 
 
-def test_a_teacher_gives_what_its_engine_gives(bank: Bank, a: Path) -> None:
+def test_a_teachers_results_are_those_of_its_engine(bank: Bank, a: Path) -> None:
     ticks: list[tuple[int, int]] = []
     teacher = teach(bank.folder, [a], name="one", on_progress=lambda *t: ticks.append(t))
     assert (teacher.scale, teacher.networks[0].file, teacher.self_ensemble) == (2, "a.onnx", False)
@@ -111,7 +111,7 @@ def test_patches_of_the_teacher_fit(bank: Bank, a: Path) -> None:
         PatchSampler(opened, [0], scale=3, patch=8, seed=0, teacher="one")
 
 
-def test_teaching_goes_on_where_it_was_killed(
+def test_a_killed_teach_command_resumes(
     photos: Path, tmp_path: Path, a: Path, b: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SHARD", 1)
@@ -152,7 +152,7 @@ def test_a_name_stands_for_one_teacher(bank: Bank, a: Path, b: Path, monkeypatch
     assert teach(bank.folder, [b, a], name="two") == teacher
 
 
-def test_networks_that_do_not_fit_are_refused(bank: Bank, a: Path, tmp_path: Path) -> None:
+def test_networks_that_do_not_match_are_rejected(bank: Bank, a: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="2 and 3"):
         teach(bank.folder, [a, tiny(tmp_path / "x3.onnx", seed=0, scale=3)], name="t")
     with pytest.raises(UsageError, match="upscales by 4"):

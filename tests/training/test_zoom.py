@@ -37,7 +37,7 @@ def test_hr_pictures_are_the_teachers_results(bank: Bank, a: Path, tmp_path: Pat
     assert len({zoomed.lr(i, 2).tobytes() for i in range(9)}) == 9
 
 
-def test_windows_come_at_full_size_and_reduced() -> None:
+def test_windows_are_taken_at_full_size_and_reduced() -> None:
     rng = np.random.default_rng(0)
     photograph = rng.integers(0, 256, (300, 200, 3), np.uint8)
     full = 0
@@ -83,7 +83,7 @@ def test_a_share_of_the_patches_is_zoomed(bank: Bank, a: Path, tmp_path: Path) -
     assert 0.2 < (drawn >= 3).mean() < 0.3
 
 
-def test_what_does_not_fit_is_refused(bank: Bank, a: Path, tmp_path: Path) -> None:
+def test_banks_that_do_not_match_are_rejected(bank: Bank, a: Path, tmp_path: Path) -> None:
     zoom(bank.folder, [a], tmp_path / "zoomed")
     with pytest.raises(ConfigError, match="zoomed pairs; choose a bank of photographs"):
         zoom(tmp_path / "zoomed", [a], tmp_path / "twice")
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_refused(bank: Bank, a: Path, tmp_path: Path) -> No
         zoom(bank.folder, [a], tmp_path / "x", smallest=0.95)
 
 
-def test_a_run_refuses_pairs_of_other_pictures_and_scales(workplace: Path, a: Path, tmp_path: Path) -> None:
+def test_a_run_rejects_pairs_of_other_pictures_and_scales(workplace: Path, a: Path, tmp_path: Path) -> None:
     path = config(workplace, steps=7)
     train(path)
     other = build_bank([workplace / "photos"], tmp_path / "two", scales=(2, 4), workers=1)

@@ -72,6 +72,3 @@ def _status(path: Path) -> tuple[int, ...]:
 def printable(path: Path | str) -> str:
     """`path` for a message: line breaks and other control characters are escaped."""
     return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in str(path))
-
-
-shown = printable  # the name before, until all callers have changed

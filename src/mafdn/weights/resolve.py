@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mafdn._support.atomic import shown
+from mafdn._support.atomic import printable
 from mafdn.errors import UsageError, WeightsError
 from mafdn.weights.header import SCALES
 from mafdn.weights.run_files import SETTINGS, is_run, newest_checkpoint_file
@@ -114,12 +114,14 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
         if is_run(path):
             return NetworkSource(name=name, kind="run", path=path)
         raise WeightsError(
-            f"{shown(path)} is not a regular file, nor the folder of a training run: no {SETTINGS} in it"
+            f"{printable(path)} is not a regular file, nor the folder of a training run: no {SETTINGS} in it"
         )
     if not path.suffix and not path.exists():
-        raise UsageError(f"unknown network {shown(name)!r}; {describe_vocabulary()}")
+        raise UsageError(f"unknown network {printable(name)!r}; {describe_vocabulary()}")
     if not path.is_file():
-        raise WeightsError(f"cannot read {shown(path)}: {'not a regular file' if path.exists() else 'no such file'}")
+        raise WeightsError(
+            f"cannot read {printable(path)}: {'not a regular file' if path.exists() else 'no such file'}"
+        )
     return NetworkSource(name=name, kind="file", path=path)
 
 
@@ -131,7 +133,7 @@ def is_pattern(network: str | os.PathLike[str]) -> bool:
 def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
     """The file that a pattern stands for at `scale`; any other path is returned unchanged."""
     if scale is None and is_pattern(network):
-        raise UsageError(f"{shown(os.fspath(network))} needs a scale; give one with --scale")
+        raise UsageError(f"{printable(os.fspath(network))} needs a scale; give one with --scale")
     return Path(os.fspath(network).replace(SCALE_FIELD, str(scale)))
 
 
