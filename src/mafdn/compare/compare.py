@@ -20,7 +20,7 @@ from mafdn.evaluation.candidates import Candidate
 from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.scoring import evaluate, label_networks
 from mafdn.export.onnx import export_onnx
-from mafdn.inference.options import EngineOptions
+from mafdn.inference import EngineOptions
 from mafdn.networks import TITLES, Count, build, count
 from mafdn.networks.architectures import training_form
 from mafdn.networks.counting import input_size

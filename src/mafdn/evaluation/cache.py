@@ -18,9 +18,9 @@ from mafdn._version import __version__
 from mafdn.errors import PictureError
 from mafdn.evaluation.benchset import Pair, PictureScore, Protocol, SetScore, finite
 from mafdn.evaluation.methods import engine_label, find_network, reproducible_options
+from mafdn.inference import EngineOptions
 from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
-from mafdn.inference.options import EngineOptions
 
 MEASURING = 4
 """Version of the measurement; raise it whenever the same files give other scores, which invalidates all entries."""

@@ -20,7 +20,7 @@ from mafdn.evaluation.benchset import (
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
 from mafdn.evaluation.methods import network_label, open_method
-from mafdn.inference.options import EngineOptions
+from mafdn.inference import EngineOptions
 from mafdn.weights.resolve import BASELINES
 
 OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
