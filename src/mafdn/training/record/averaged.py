@@ -13,6 +13,12 @@ from mafdn.weights.header import Card
 DESCRIPTIONS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
 """What a card says about the network, by architecture."""
 
+PRIVATE = {
+    "data": ("folders", "bank", "description", "teacher_description", "exclude", "zoomed"),
+    "run": ("folder", "init"),
+}
+"""Settings that a card leaves out, by table."""
+
 
 def averaged_network(run: Path) -> tuple[Network, SavedRun, Checkpoint]:
     """Load the averaged weights of a run.
@@ -69,14 +75,12 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
     Raises:
         ConfigError: The card of the run's parent cannot be read.
     """
-    local = ("folders", "bank", "description", "teacher_description", "exclude", "zoomed")
-    settings = to_json(saved.settings)
-    settings["data"] = {key: value for key, value in settings["data"].items() if key not in local}
-    settings["run"] = {key: value for key, value in settings["run"].items() if key not in ("folder", "init")}
+    settings = _public(to_json(saved.settings))
     parent = RunFolder(run).parent or {}
     chain: list[Card] = [*parent.get("chain", [])]
     if parent:
-        chain.append({key: value for key, value in parent.items() if key != "chain"})
+        stage = {key: value for key, value in parent.items() if key != "chain"}
+        chain.append(stage | {"settings": _public(stage.get("settings", {}))})
     data = saved.settings.data
     card: dict[str, Any] = {
         "network": DESCRIPTIONS[architecture(network.settings)],
@@ -96,3 +100,11 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
     if data.zoomed:
         card["zoomed_pairs"] = data.zoomed_share
     return card | ({"chain": chain} if chain else {})
+
+
+def _public(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run as JSON, without the entries that are, or may hold, paths of the training machine."""
+    return {
+        part: {key: value for key, value in table.items() if key not in PRIVATE.get(part, ())}
+        for part, table in settings.items()
+    }
