@@ -157,3 +157,12 @@ def test_a_run_killed_five_times_resumes_each_time(workplace: Path) -> None:
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert steps == sorted(steps)
     assert not list((workplace / "killed").glob("*.partial"))
+
+
+def test_memory_that_is_full_names_the_settings_to_lower(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: Run, *_: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Run, "gradients", full)
+    with pytest.raises(MafdnError, match=r"run\.batch = 4 and data\.patch = 12; lower run\.batch"):
+        train(config(workplace))

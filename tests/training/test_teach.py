@@ -218,3 +218,18 @@ def test_an_onnx_file_teaches_without_torch(bank: Bank, a: Path, tmp_path: Path)
     needy = without_torch("bank", "teach", bank.folder, "--network", own, "--name", "y")
     assert needy.returncode == 1
     assert needy.stderr == f"mafdn: exporting {own} needs onnx: pip install 'mafdn[train]'\n"
+
+
+def test_a_teacher_of_other_pictures_is_refused(bank: Bank, a: Path) -> None:
+    teach(bank.folder, [a], name="one")
+    description = bank.folder / "teachers" / "one" / "teacher.json"
+    assert json.loads(description.read_text())["bank"] == bank.fingerprint
+    description.write_text(json.dumps(json.loads(description.read_text()) | {"bank": "0" * 64}))
+    with pytest.raises(ConfigError, match="teachers/one was made from other pictures"):
+        open_bank(bank.folder)
+
+
+def test_an_unfinished_teacher_is_refused_by_name(bank: Bank) -> None:
+    (bank.folder / "teachers" / "half.partial").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"'half' of .* is unfinished"):
+        PatchSampler(bank, [0], scale=2, patch=8, seed=0, teacher="half")
