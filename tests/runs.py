@@ -1,8 +1,10 @@
 """Small training runs and teachers for tests."""
 
 import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +103,23 @@ def tiny(path: Path, *, seed: int, scale: int = 2) -> Path:
     opset = [onnx.helper.make_opsetid("", 18)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
     return path
+
+
+def train_and_kill(path: Path, folder: Path, *, seed: int, times: int = 5) -> None:
+    """Train the configuration in `path` into `folder`, killing the process at random moments; then read what is left.
+
+    Each process is killed shortly after it wrote to the log. A checkpoint must be readable after every kill.
+    """
+    rng, log = random.Random(seed), folder / "log.jsonl"
+    for _ in range(times):
+        before = log.stat().st_size if log.exists() else 0
+        process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.2))
+        finally:
+            process.kill()  # SIGKILL
+            process.wait()
+        newest_checkpoint(folder)  # raises if none can be read

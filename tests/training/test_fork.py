@@ -1,10 +1,6 @@
 """Stable phases, forks that decay, budgets of time, and schedules of the loss."""
 
 import json
-import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +17,7 @@ from mafdn.training.record.journal import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.schedule import learning_rate
 from tests.conftest import Run as Cli
-from tests.runs import config, final, same, tiny, torchrun
+from tests.runs import config, final, same, tiny, torchrun, train_and_kill
 from tests.support import failed
 
 
@@ -171,19 +167,8 @@ def test_killed_five_times_with_zoomed_pairs_and_a_schedule(workplace: Path) -> 
         return path
 
     whole = final(train(scheduled("whole")))
-    path, log = scheduled("killed"), workplace / "killed" / "log.jsonl"
-    rng = random.Random(1)
-    for _ in range(5):
-        before = log.stat().st_size if log.exists() else 0
-        process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.DEVNULL)
-        try:
-            deadline = time.monotonic() + 60
-            while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.2))
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+    path = scheduled("killed")
+    train_and_kill(path, workplace / "killed", seed=1)
     assert final(workplace / "killed").step < 200, "killed too late to show anything"
     resumed = final(train(path))
     for part in ("network", "ema", "optimizer"):

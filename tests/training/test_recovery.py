@@ -1,7 +1,6 @@
 """Runs that are stopped or killed, and losses that spike."""
 
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -16,10 +15,9 @@ from mafdn.networks import MAFDN
 from mafdn.training.data.patches import Batch, PatchSampler
 from mafdn.training.loop import train
 from mafdn.training.optimizers import Muon
-from mafdn.training.record.checkpoint import newest_checkpoint
 from mafdn.training.record.journal import Progress
 from mafdn.training.run import Run
-from tests.runs import config, final, same, torchrun
+from tests.runs import config, final, same, torchrun, train_and_kill
 
 
 def test_a_loss_that_stays_infinite_stops_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,25 +134,12 @@ def test_a_run_killed_five_times_resumes_each_time(workplace: Path) -> None:
     """SIGKILL at random moments: the end is bit for bit that of an uninterrupted run, and no file is left over."""
     whole = final(train(config(workplace, "whole", steps=300, save_every=5)))
     path = config(workplace, "killed", steps=300, save_every=5)
-    rng = random.Random(0)
-    log = workplace / "killed" / "log.jsonl"
-    for _ in range(5):
-        before = log.stat().st_size if log.exists() else 0
-        process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.DEVNULL)
-        try:
-            deadline = time.monotonic() + 60
-            while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.2))
-        finally:
-            process.kill()
-            process.wait()
-        newest_checkpoint(workplace / "killed")  # never damaged
+    train_and_kill(path, workplace / "killed", seed=0)
     assert final(workplace / "killed").step < 300, "killed too late to show anything"
     resumed = final(train(path))
     for part in ("network", "ema", "optimizer"):
         assert same(getattr(resumed, part), getattr(whole, part)), part
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    steps = [json.loads(line)["step"] for line in (workplace / "killed" / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert not list((workplace / "killed").glob("*.partial"))
 
