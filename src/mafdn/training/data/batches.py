@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mafdn.errors import ConfigError
 from mafdn.pixels import ORIENTATIONS, orient
-from mafdn.training.data.patches import TRIES, Batch, Candidates, PatchSampler
+from mafdn.training.data.patches import TRIES, Batch, Candidates, Pair, PatchSampler
 
 Tensors = tuple[Tensor, Tensor, Tensor | None]
 """LR (B, 3, p, p), HR (B, 3, sp, sp), and the teacher's result of the shape of HR or `None`: float32 in [0, 1],
@@ -68,32 +68,29 @@ class ResidentBatches:
     def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
         self._sampler, self._places, self._device = sampler, tuple(places), device
         kinds = ["lr", "hr"] + (["teacher"] if sampler.teacher else [])
-        sizes = np.array([pair.size for pair in sampler.pairs])
-        areas = sizes.prod(axis=1)
-        shared = [kind == "teacher" and pair.bank.zoomed is not None for kind in kinds for pair in sampler.pairs]
-        counts = np.concatenate([areas if kind == "lr" else areas * sampler.scale**2 for kind in kinds])
-        counts[shared] = 0
-        begins = (np.cumsum(counts) - counts).reshape(len(kinds), len(areas))
-        for row, kind in enumerate(kinds):
-            if kind == "teacher":  # the HR picture, for zoomed pairs
-                zoomed = np.array([pair.bank.zoomed is not None for pair in sampler.pairs])
-                begins[row] = np.where(zoomed, begins[kinds.index("hr")], begins[row])
-        total = int(counts.sum())
+        begins = {kind: np.zeros(len(sampler.pairs), np.int64) for kind in kinds}
+        stored: list[tuple[int, Pair, str]] = []
+        total = 0
+        for kind in kinds:
+            for index, pair in enumerate(sampler.pairs):
+                if kind == "teacher" and pair.bank.zoomed:  # the teacher made its HR picture
+                    begins[kind][index] = begins["hr"][index]
+                    continue
+                begins[kind][index] = total
+                stored.append((total, pair, kind))
+                total += math.prod(pair.size) * (1 if kind == "lr" else sampler.scale**2)
         try:
             self._pixels = torch.empty((total, 3), dtype=torch.uint8, device=device)
-            for row, kind in enumerate(kinds):
-                for index, pair in enumerate(sampler.pairs):
-                    if counts[row * len(areas) + index]:
-                        flat = np.array(getattr(pair, kind)).reshape(-1, 3)
-                        begin = int(begins[row, index])
-                        self._pixels[begin : begin + len(flat)] = torch.from_numpy(flat).to(device)
+            for begin, pair, kind in stored:
+                flat = np.array(getattr(pair, kind)).reshape(-1, 3)
+                self._pixels[begin : begin + len(flat)] = torch.from_numpy(flat).to(device)
         except torch.OutOfMemoryError:
             raise ConfigError(
                 f"the training pictures ({3 * total / 1e9:.1f} GB) do not fit into the memory of {device}; set "
                 'run.resident = "off"'
             ) from None
-        self._begins = {kind: torch.from_numpy(begins[row]).to(device) for row, kind in enumerate(kinds)}
-        self._widths = torch.from_numpy(sizes[:, 1].copy()).to(device)
+        self._begins = {kind: torch.from_numpy(offsets).to(device) for kind, offsets in begins.items()}
+        self._widths = torch.from_numpy(sampler.sizes[:, 1].copy()).to(device)
         self._grids = {side: _grids(side, device) for side in (sampler.patch, sampler.patch * sampler.scale)}
 
     def get(self, step: int, detours: int) -> Tensors:
