@@ -27,10 +27,10 @@ from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import open_picture, read_header
 from mafdn.pictures.spill import FileRows
+from mafdn.pixels.enlarge import enlarge
 from mafdn.pixels.rows import SlidingRows, pieces
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import prepare, run
-from mafdn.upscaling.recipe import enlarge
 from mafdn.weights.shipped import shipped
 
 
@@ -188,7 +188,7 @@ class Counted:
 def test_a_strong_reduction_takes_few_rows_at_a_time() -> None:
     rows = Counted(noise(20_000, 8, 3))
     picture = Picture(planes=rows, format=FORMATS["PNG"])
-    bands = list(enlarge(picture, (4, 100), network=lambda _: iter([]), scale=2))
+    bands = list(enlarge(picture.planes, (4, 100), network=lambda _: iter([]), scale=2))
     assert sum(map(len, bands)) == 100
     assert rows.most < 2000
 

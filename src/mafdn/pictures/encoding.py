@@ -50,6 +50,9 @@ class Encoder:
         report_as: The name to use in errors where `path` is a temporary file.
         options: Quality and metadata.
         limits: Their time limit ends encoding.
+
+    Attributes:
+        bits: Bits per channel of the file.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Encoder:
         limits: Limits | None = None,
     ) -> None:
         self._picture, self._path, self._kind, self._width, self._height = picture, path, kind, width, height
+        self.bits = written_bits(picture, kind)
         self._report_as, self._options, self._limits = report_as or path, options or EncodeOptions(), limits or Limits()
         self._bands: queue.Queue[Pixels | None] = queue.Queue(maxsize=1)
         self._ended = self._cancelled = False

@@ -7,9 +7,12 @@ pixels itself, such as thumbnails and gain maps, is left out.
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyvips
+
+from mafdn.pictures.picture import Picture
 
 ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
 """libvips fields of whole blocks of metadata."""
@@ -45,6 +48,27 @@ def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         kind, packet = kept[XMP]
         kept[XMP] = (kind, _with_number(packet, (b"tiff:Orientation",), 1))
     return kept
+
+
+def with_new_size(picture: Picture, *, width: int, height: int, keep_print_size: bool = False) -> Picture:
+    """Correct the sizes in the metadata of a picture that is going to be resized.
+
+    Args:
+        picture: The original.
+        width: Columns of the result.
+        height: Rows of the result.
+        keep_print_size: Raise the print resolution with the size in pixels.
+
+    Returns:
+        The picture with its pixels unchanged.
+    """
+    factors = (width / picture.width, height / picture.height) if keep_print_size else (1.0, 1.0)
+    across, down = picture.pixels_per_mm
+    return replace(
+        picture,
+        fields=resized(picture.fields, width=width, height=height, finer=factors),
+        pixels_per_mm=(across * factors[0], down * factors[1]),
+    )
 
 
 def resized(

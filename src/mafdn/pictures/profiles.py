@@ -8,14 +8,11 @@ of lookup tables alone is not converted.
 """
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
 import pyvips
-from numpy.typing import NDArray
 
-Curve = NDArray[np.float32]
-"""From signal to light, both in [0, 1], at `STEPS` points."""
+from mafdn.pixels.tone import Curve, Tone
 
 SPACES = {1: b"GRAY", 3: b"RGB "}
 """Color spaces of ICC profiles by number of channels."""
@@ -31,14 +28,6 @@ PARAMETER_COUNTS = (1, 3, 4, 5, 7)
 """Parameters of each type of parametric curve."""
 UNKNOWN_PRIMARIES, SRGB_PRIMARIES, P3_PRIMARIES = 2, 1, 12
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tone:
-    """Conversion between a profile's own tone curves and the curve of sRGB, as one table per channel over [0, 1]."""
-
-    to_display: tuple[Curve, ...]
-    from_display: tuple[Curve, ...]
 
 
 def profile_of_cicp(primaries: int, transfer: int) -> tuple[bytes | None, str | None]:

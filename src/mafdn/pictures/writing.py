@@ -12,7 +12,6 @@ from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.picture import Format
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
 """Names of files that are not yet complete."""
@@ -21,15 +20,6 @@ TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
 def temporary_name() -> str:
     """A new file name that matches `TEMPORARY`."""
     return f".{secrets.token_hex(6)}.partial"
-
-
-def check_encodable(path: Path, kind: Format, *, width: int, height: int) -> None:
-    """Raise `PictureError` if `kind` cannot store a picture of this size."""
-    if max(width, height) > kind.largest_side:
-        raise PictureError(
-            f"cannot write {printable(path)}: {width}x{height} is beyond {kind.name}'s limit of {kind.largest_side} "
-            "pixels a side; choose PNG or TIFF"
-        )
 
 
 class Reservation:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mafdn.inference import Engine, upscale, upscale_rows
 from mafdn.inference.upscale import check_array
-from mafdn.upscaling.recipe import enlarge_rows
+from mafdn.pixels.enlarge import enlarge_rows
 from mafdn.upscaling.size import Size, result_size
 
 Array = NDArray[Any]

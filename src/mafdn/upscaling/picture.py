@@ -10,18 +10,20 @@ from mafdn._support.machine import peak_mib
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine, upscale_rows
 from mafdn.inference.engines import describe
-from mafdn.pictures.encoding import Encoder, written_bits
+from mafdn.pictures.encoding import Encoder
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.metadata import resized
+from mafdn.pictures.metadata import with_new_size
 from mafdn.pictures.picture import Picture
+from mafdn.pictures.profiles import find_tone
 from mafdn.pictures.reading import PictureHeader, read_header
-from mafdn.pictures.writing import Reservation, check_encodable
+from mafdn.pictures.writing import Reservation
+from mafdn.pixels.enlarge import enlarge
+from mafdn.pixels.tone import Tone
 from mafdn.upscaling.networks import Networks
 from mafdn.upscaling.options import UpscaleOptions
-from mafdn.upscaling.output import Output, choose_format, default_target, encode_options
-from mafdn.upscaling.preflight import check_room
-from mafdn.upscaling.recipe import enlarge
+from mafdn.upscaling.output import choose_format, default_target, encode_options
+from mafdn.upscaling.preflight import check_encodable, check_room
 from mafdn.upscaling.size import result_size
 
 
@@ -68,6 +70,7 @@ class Prepared:
     new_size: tuple[int, int]
     options: UpscaleOptions
     picture: Picture
+    tone: Tone | None
     reservation: Reservation
     began: float
 
@@ -176,10 +179,11 @@ def prepare(
         raise UsageError(f"{printable(target)} is the input itself; choose another name for the result")
     limits.check_pixels(source, *new_size, what="would become")
     check_encodable(target, kind, width=new_size[0], height=new_size[1])
+    check_room(header, target, scale=scale, new_size=new_size, kind=kind, lossless=output.lossless)
     reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:
-        check_room(header, target, scale=scale, new_size=new_size, kind=kind, lossless=output.lossless)
         picture = header.decode(limits=limits, scratch=reservation.temporary.parent)
+        tone = find_tone(picture.profile, picture.colors)
     except BaseException:
         reservation.discard()
         raise
@@ -190,6 +194,7 @@ def prepare(
         new_size=new_size,
         options=options,
         picture=picture,
+        tone=tone,
         reservation=reservation,
         began=began,
     )
@@ -208,27 +213,28 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
         UsageError: If the picture is too small for the network, or the tile for its overlap. The result is removed.
     """
     started = time.perf_counter()
-    picture, new_size, options = prepared.picture, prepared.new_size, prepared.options
+    picture, options, (width, height) = prepared.picture, prepared.options, prepared.new_size
     encoder: Encoder | None = None
     waited = 0.0
     tick = _with_time_limit(on_progress, options.limits, prepared.source)
     try:
         encoder = Encoder(
-            _with_new_size(picture, new_size, options.output),
+            with_new_size(picture, width=width, height=height, keep_print_size=options.output.keep_print_size),
             prepared.reservation.temporary,
             prepared.kind,
-            width=new_size[0],
-            height=new_size[1],
+            width=width,
+            height=height,
             report_as=prepared.target,
             options=encode_options(options.output),
             limits=options.limits,
         )
         for band in enlarge(
-            picture,
-            new_size,
+            picture.planes,
+            (width, height),
             network=lambda rows: upscale_rows(engine, rows, tile=options.tile, exact=options.exact, on_progress=tick),
             scale=engine.scale,
             strength=options.strength,
+            tone=prepared.tone,
         ):
             ready = time.perf_counter()
             encoder.write(band)
@@ -246,28 +252,16 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
         target=prepared.target,
         scale=engine.scale,
         size=(picture.width, picture.height),
-        new_size=new_size,
-        bits=written_bits(picture, prepared.kind),
+        new_size=(width, height),
+        bits=encoder.bits,
         engine=describe(engine),
         network_seconds=time.perf_counter() - started - waited,
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=(*picture.notes, *_size_notes(picture, new_size, engine, options.strength)),
+        notes=(*picture.notes, *_size_notes(picture, (width, height), engine, options.strength)),
     )
     return Pending(prepared, encoder, report)
-
-
-def _with_new_size(picture: Picture, new_size: tuple[int, int], output: Output) -> Picture:
-    """Return `picture` with the sizes in its metadata corrected for the result."""
-    width, height = new_size
-    factors = (width / picture.width, height / picture.height) if output.keep_print_size else (1.0, 1.0)
-    across, down = picture.pixels_per_mm
-    return replace(
-        picture,
-        fields=resized(picture.fields, width=width, height=height, finer=factors),
-        pixels_per_mm=(across * factors[0], down * factors[1]),
-    )
 
 
 def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, strength: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether there is enough memory and disk space for a result, checked before any work."""
+"""Whether a result fits its format, memory and disk, checked before any work."""
 
 import shutil
 from pathlib import Path
@@ -14,6 +14,15 @@ LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
 """Least share of its raw bytes that an encoded picture takes; flat graphics take less, but are small anyway."""
 BANDS_IN_MEMORY = 3
 """Rows of tiles of a result in memory: one is computed, one waits and one is encoded."""
+
+
+def check_encodable(path: Path, kind: Format, *, width: int, height: int) -> None:
+    """Raise `PictureError` if `kind` cannot store a picture of this size."""
+    if max(width, height) > kind.largest_side:
+        raise PictureError(
+            f"cannot write {printable(path)}: {width}x{height} is beyond {kind.name}'s limit of {kind.largest_side} "
+            "pixels a side; choose PNG or TIFF"
+        )
 
 
 def check_room(

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn.pictures.picture import Picture, Pixels
-from mafdn.pictures.profiles import Tone, find_tone
 from mafdn.pixels.alpha import bleed_colors, snap_alpha
 from mafdn.pixels.bands import resized_rows
 from mafdn.pixels.rows import MappedRows, Rows, SlidingRows
+from mafdn.pixels.tone import Tone
 
 BAND_ROWS = 128
 """Rows that are in memory as float at a time, of the result or, for a reduction, of the picture."""
@@ -26,35 +25,33 @@ Network = Callable[[Rows], Iterator[Array]]
 
 
 def enlarge(
-    picture: Picture,
+    planes: Rows,
     size: tuple[int, int],
     *,
     network: Network,
     scale: int,
     strength: float = 1.0,
-) -> Generator[Pixels]:
-    """Enlarge a picture; colors are extended below transparent parts, and clear and opaque parts stay exactly that.
+    tone: Tone | None = None,
+) -> Iterator[Array]:
+    """Enlarge a picture, whose even number of channels means that the last one is alpha.
+
+    Colors are extended below transparent parts, and clear and opaque parts stay exactly that.
 
     Args:
-        picture: The picture.
-        size: Width and height of the result.
-        network: Enlarges rows `scale` times.
-        scale: The network's scale.
-        strength: Share of the network in the result, 0 to 1; the rest is Lanczos.
+        planes: As for `enlarge_rows`, but not float32 if there is alpha.
+        size: As for `enlarge_rows`.
+        network: As for `enlarge_rows`.
+        scale: As for `enlarge_rows`.
+        strength: As for `enlarge_rows`.
+        tone: As for `enlarge_rows`.
 
-    Yields:
-        Bands of (any, width, C), from the top, in the picture's own depth.
+    Returns:
+        As `enlarge_rows`.
     """
-    width, height = size
-    source = bleed_colors(picture.planes) if picture.transparent else picture.planes
-    tone = find_tone(picture.profile, picture.colors)
+    transparent = planes.shape[2] in (2, 4)
+    source = bleed_colors(planes) if transparent else planes
     bands = enlarge_rows(source, size, network=network, scale=scale, strength=strength, tone=tone)
-    top = 0
-    for band in bands:
-        if picture.transparent:
-            snap_alpha(band[..., -1], top, picture.planes, (height, width))
-        yield band
-        top += len(band)
+    return _snapped(bands, planes, size) if transparent else bands
 
 
 def enlarge_rows(
@@ -89,6 +86,16 @@ def enlarge_rows(
     if tone or rows.dtype != np.uint16:
         deep = MappedRows(rows, partial(_to_16_bits, tone=tone), np.uint16)
     return _resized(deep, size, network, scale, strength, partial(_from_16_bits, tone=tone, dtype=rows.dtype))
+
+
+def _snapped(bands: Iterator[Array], planes: Rows, size: tuple[int, int]) -> Generator[Array]:
+    """Yield bands whose alpha is exactly clear or opaque wherever that of `planes` is."""
+    width, height = size
+    top = 0
+    for band in bands:
+        snap_alpha(band[..., -1], top, planes, (height, width))
+        yield band
+        top += len(band)
 
 
 def _resized(

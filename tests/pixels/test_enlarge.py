@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.profiles import check_profile, find_tone
+from mafdn.pixels import enlarge as enlarging
 from mafdn.pixels import imresize
 from mafdn.pixels.alpha import bleed_colors, snap_alpha
 from mafdn.pixels.rows import Rows
-from mafdn.upscaling import recipe as enlarging
 
 
 def cubic(rows: Rows) -> Iterator[np.ndarray]:
@@ -29,8 +29,9 @@ def cubic(rows: Rows) -> Iterator[np.ndarray]:
 
 
 def enlarge(picture: Picture, size: tuple[int, int], **options: Any) -> Picture:
-    """The bands of `mafdn.upscaling.recipe.enlarge`, joined."""
-    bands = list(enlarging.enlarge(picture, size, scale=2, **options))
+    """The bands of `mafdn.pixels.enlarge.enlarge`, joined."""
+    tone = find_tone(picture.profile, picture.colors)
+    bands = list(enlarging.enlarge(picture.planes, size, scale=2, tone=tone, **options))
     return replace(picture, planes=np.concatenate(bands))
 
 
