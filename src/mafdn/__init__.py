@@ -19,6 +19,7 @@ from mafdn.errors import (
     MafdnError,
     MissingPackageError,
     PictureError,
+    UnsupportedError,
     UsageError,
     WeightsError,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Report",
     "Size",
     "Stopped",
+    "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
     "UsageError",

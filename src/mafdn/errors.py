@@ -29,6 +29,10 @@ class DamagedError(PictureError):
     """A picture file is damaged, incomplete, or not a picture of a known format."""
 
 
+class UnsupportedError(PictureError):
+    """A picture, document or film is of a format that is known, but not read."""
+
+
 class EncodeError(PictureError):
     """A codec could not write a picture; it may not say why, and a full disk is a possible cause."""
 

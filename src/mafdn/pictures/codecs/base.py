@@ -44,6 +44,16 @@ class PictureFile(ABC):
     bits: int
     """Bits per channel of the decoded pixels: 8 or 16."""
 
+    @classmethod
+    def recognizes(cls, start: bytes, path: Path) -> bool:  # noqa: ARG003
+        """Whether a file is of this format.
+
+        Args:
+            start: Its first 256 bytes, or all if it has fewer.
+            path: Its name, for formats without a signature.
+        """
+        return any(begins(start, magic) for magic in cls.format.magic)
+
     @abstractmethod
     def __init__(self, path: Path) -> None:
         """Read the header of `path`.
@@ -77,3 +87,8 @@ class PictureFile(ABC):
             OSError: From the system.
         """
         raise NotImplementedError("this format is only read")
+
+
+def begins(start: bytes, magic: bytes) -> bool:
+    """Whether `start` begins with `magic`, in which `?` stands for any byte."""
+    return len(start) >= len(magic) and all(m in (s, ord("?")) for s, m in zip(start, magic, strict=False))

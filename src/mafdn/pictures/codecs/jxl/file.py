@@ -1,0 +1,237 @@
+"""JPEG XL files. Pixels are coded by imagecodecs (libjxl), which reports and writes neither profiles nor metadata.
+
+Of colors that a header states by numbers imagecodecs gives the values themselves. Where a profile is embedded and
+pixels are stored in the codec's own space, it would give linear light in few bits and the gamut of sRGB. There the
+header is replaced by one of a wide space in 16 bits, from which the values of the profile are computed.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyvips
+
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
+from mafdn.pictures.blocks import exif_of, xmp_of
+from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.foreign.arrays import (
+    ArrayFile,
+    Decoded,
+    array_of,
+    encoder_errors,
+    over_full_range,
+    require,
+    with_three_axes,
+)
+from mafdn.pictures.codecs.jxl import header as jxl
+from mafdn.pictures.codecs.jxl.bits import BitReader
+from mafdn.pictures.codecs.jxl.color import CICP_PRIMARIES, HDR, converted, linear_srgb, profile_of, wide_profile
+from mafdn.pictures.codecs.jxl.container import (
+    SIGNATURE,
+    contained,
+    is_high_level,
+    read_codestream,
+    read_metadata,
+)
+from mafdn.pictures.codecs.jxl.header import Colors, Depth, with_explicit_fields, with_header
+from mafdn.pictures.codecs.jxl.icc import decode_icc, encode_icc
+from mafdn.pictures.metadata import ICC
+from mafdn.pictures.picture import Format, Pixels
+from mafdn.pictures.profiles import check_profile, profile_of_cicp
+
+LONGEST_HEADER = 4096
+"""Bytes of a codestream that hold its header, without a profile."""
+EFFORT = 5
+"""Encoder effort, 1 to 10; 7, libjxl's default, takes about twice the time and saves some percent."""
+
+
+class JxlFile(ArrayFile):
+    """A JPEG XL file."""
+
+    format = Format(
+        name="JPEG XL",
+        magic=(jxl.START, SIGNATURE),
+        suffixes=(".jxl",),
+        largest_side=2**30,
+        alpha=True,
+        metadata=frozenset({"ICC", "EXIF", "XMP"}),
+        bits=(8, 10, 12, 16),
+        lossy=True,
+        whole=True,
+    )
+
+    def __init__(self, path: Path) -> None:
+        require("imagecodecs", path, "is JPEG XL")
+        super().__init__(path)
+
+    def read_header(self) -> None:
+        self._header = header = jxl.read_header(read_codestream(self.path, LONGEST_HEADER))
+        self.width, self.height = header.width, header.height
+        self._alpha = next((e for e in header.extras if e.kind == jxl.ALPHA), None)
+        self.channels = (1 if header.colors.space == jxl.GREY else 3) + (self._alpha is not None)
+        self.bits = 8 if header.depth.bits <= 8 else 16
+        if any(extra.kind == jxl.BLACK for extra in header.extras):
+            raise PictureError(f"{printable(self.path)} is JPEG XL in CMYK; convert it to RGB first")
+
+    def read(self) -> Decoded:
+        codecs = require("imagecodecs", self.path, "is JPEG XL")
+        header, metadata = self._header, read_metadata(self.path)
+        notes = list(metadata.notes)
+        codestream = read_codestream(self.path)
+        profile: bytes | None = None
+        through_wide = False
+        if header.colors.icc:
+            reader = BitReader(codestream, header.end)
+            profile = decode_icc(reader)
+            through_wide = header.xyb
+            if through_wide:
+                codestream = self._in_wide_space(codestream, -(-reader.position // 8))
+        elif header.colors.transfer in HDR and header.colors.gamma is None:
+            cicp = CICP_PRIMARIES.get(header.colors.primaries, 2)
+            profile, note = profile_of_cicp(cicp, header.colors.transfer)
+            notes += [note] if note else []
+        else:
+            profile = self._stated_profile(header.colors)
+        pixels = with_three_axes(self._decoded(codecs, codestream, 16 if through_wide else header.depth.bits, notes))
+        if through_wide:
+            pixels, profile = self._in_profile(pixels, profile or b"", notes)
+        if header.animated:
+            notes.append("only the first of several frames was read")
+        bits = header.depth.bits
+        return Decoded(
+            pixels=pixels,
+            profile=profile,
+            exif=metadata.exif,
+            xmp=metadata.xmp,
+            file_bits=bits if 8 < bits < 16 and not header.depth.floating else None,
+            notes=tuple(notes),
+        )
+
+    def _stated_profile(self, colors: Colors) -> bytes | None:
+        try:
+            return profile_of(colors)
+        except ValueError as error:
+            raise PictureError(f"{printable(self.path)}: {error}; convert it to PNG with djxl first") from None
+
+    def _in_wide_space(self, codestream: bytes, frames_at: int) -> bytes:
+        """The codestream as if its colors were those of `wide_profile`, in 16 bits."""
+        grey = self._header.colors.space == jxl.GREY
+        colors = Colors(space=jxl.GREY if grey else jxl.RGB, primaries=jxl.BT2100_PRIMARIES)
+        return with_header(codestream, self._header, colors=colors, depth=Depth(bits=16), frames_at=frames_at)
+
+    def _decoded(self, codecs: Any, codestream: bytes, bits: int, notes: list[str]) -> Pixels:
+        """Decode to (H, W, C) over the full range of 8 or 16 bits, with straight alpha."""
+        values = with_three_axes(codecs.jpegxl_decode(codestream, index=0))
+        if values.dtype.kind == "f":
+            outside = bool((values < 0).any() or (values > 1).any())
+            cut = " and limited to the range from 0 to 1" if outside else ""
+            notes.append(f"its floating-point values were rounded to 16 bits{cut}")
+            clean = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
+            values = np.rint(np.clip(clean, 0, 1) * 65_535).astype(np.uint16)
+        elif values.dtype.kind != "u" or values.dtype.itemsize > 2:
+            raise PictureError(f"{printable(self.path)} has {bits} bits per channel; convert it to 16 bits first")
+        else:
+            values = over_full_range(values, bits)
+        if self._alpha is not None and self._alpha.premultiplied:
+            values = _straight(values)
+        return values[..., : self.channels]
+
+    def _in_profile(self, pixels: Pixels, profile: bytes, notes: list[str]) -> tuple[Pixels, bytes]:
+        """Pixels of the wide space in the embedded profile if that is possible, and the profile that they are in."""
+        grey = pixels.shape[2] < 3
+        colors, wide = pixels[..., : 1 if grey else 3], wide_profile(grey=grey)
+        if check_profile(profile, 1 if grey else 3):
+            notes.append("its color profile is damaged: it was replaced by BT.2020 with the curve of sRGB")
+            return pixels, wide
+        try:
+            colors = converted(colors, wide, profile)
+        except pyvips.Error:  # a profile that only describes a source
+            notes.append("its color profile was replaced by BT.2020 with the curve of sRGB")
+            return pixels, wide
+        pixels = cast(Pixels, np.concatenate([colors, pixels[..., colors.shape[2] :]], 2))
+        if self.bits == 8:
+            pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return pixels, profile
+
+    @staticmethod
+    def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
+        codecs = require("imagecodecs", path, "is JPEG XL")
+        pixels = array_of(image)
+        profile = bytes(image.get(ICC)) if image.get_typeof(ICC) else None  # pyright: ignore[reportArgumentType]
+        grey = pixels.shape[2] < 3
+        with encoder_errors(path):
+            if options.lossless or not _can_lose(pixels, profile, options.bits):
+                data = _encoded_losslessly(codecs, pixels, options.bits)
+            else:
+                quality = DEFAULT_QUALITY if options.quality is None else options.quality
+                data = _encoded(codecs, pixels, profile, quality)
+            colors = Colors(icc=profile is not None, space=jxl.GREY if grey else jxl.RGB)
+            codestream = with_explicit_fields(_codestream(data))
+            header = jxl.read_header(codestream)
+            codestream = with_header(
+                codestream,
+                header,
+                colors=colors,
+                depth=Depth(bits=options.bits),
+                frames_at=-(-header.end // 8),
+                icc_stream=encode_icc(profile) if profile is not None else None,
+            )
+        keep_exif, keep_xmp = options.keep & 1, options.keep & 2
+        file = contained(
+            codestream,
+            exif=exif_of(image) if keep_exif else None,
+            xmp=xmp_of(image) if keep_xmp else None,
+            high_level=is_high_level(data),
+        )
+        path.write_bytes(file)
+
+
+def _can_lose(pixels: Pixels, profile: bytes | None, bits: int) -> bool:
+    """Whether the encoder's interface can take these pixels for lossy coding.
+
+    It takes colors other than sRGB, and other depths, only in floating point, and then transparency, too, which few
+    programs read.
+    """
+    return pixels.shape[2] in (1, 3) or (profile is None and bits in (8, 16))
+
+
+def _encoded_losslessly(codecs: Any, pixels: Pixels, bits: int) -> bytes:
+    values = pixels >> (16 - bits) if pixels.dtype == np.uint16 and bits < 16 else pixels
+    values = np.squeeze(values, 2) if values.shape[2] == 1 else values
+    return codecs.jpegxl_encode(values, lossless=True, effort=EFFORT, bitspersample=bits)
+
+
+def _encoded(codecs: Any, pixels: Pixels, profile: bytes | None, quality: int) -> bytes:
+    """Encode with loss: 8 bits of sRGB as they are, everything else, as the encoder expects it, as linear light."""
+    values: Any = pixels
+    if profile is not None or pixels.dtype == np.uint16:
+        colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
+        values = linear_srgb(pixels[..., :colors], profile)
+        if colors < pixels.shape[2]:
+            values = np.concatenate([np.rint(values * 65_535).astype(np.uint16), pixels[..., colors:]], 2)
+    values = np.squeeze(values, 2) if values.shape[2] == 1 else values
+    return codecs.jpegxl_encode(values, level=quality, lossless=False, effort=EFFORT)
+
+
+def _codestream(data: bytes) -> bytes:
+    """The codestream of a file in memory."""
+    if data.startswith(jxl.START):
+        return data
+    place, parts = 0, b""
+    while place + 8 <= len(data):
+        size, kind = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
+        head = 16 if size == 1 else 8
+        size = int.from_bytes(data[place + 8 : place + 16]) if size == 1 else size or len(data) - place
+        if kind in (b"jxlc", b"jxlp"):
+            parts += data[place + head + (4 if kind == b"jxlp" else 0) : place + size]
+        place += size
+    return parts
+
+
+def _straight(values: Pixels) -> Pixels:
+    """Divide colors by the alpha that they were multiplied by."""
+    top = 255 if values.dtype == np.uint8 else 65_535
+    alpha = values[..., -1:].astype(np.float64)
+    colors = np.minimum(np.rint(values[..., :-1] * (top / np.maximum(alpha, 1))), top)
+    return cast(Pixels, np.concatenate([colors.astype(values.dtype), values[..., -1:]], 2))
