@@ -5,6 +5,7 @@ To add a format, write a module with a `PictureFile` subclass and add that class
 
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.codecs.foreign.bmp import BmpFile
+from mafdn.pictures.codecs.foreign.jpeg2000 import Jpeg2000File
 from mafdn.pictures.codecs.foreign.pillow import IcoFile, QoiFile, TgaFile
 from mafdn.pictures.codecs.foreign.psd import PsdFile
 from mafdn.pictures.codecs.gif import GifFile
@@ -30,6 +31,7 @@ CODECS: dict[str, type[PictureFile]] = {
         PnmFile,
         HeicFile,
         JxlFile,
+        Jpeg2000File,
         BmpFile,
         QoiFile,
         PsdFile,

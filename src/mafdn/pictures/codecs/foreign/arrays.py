@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyvips
@@ -175,3 +175,11 @@ def image_of(pixels: Pixels) -> pyvips.Image:
     """(H, W, 1 to 4) pixels as an image in grey or RGB."""
     space = space_of(grey=pixels.shape[2] < 3, deep=pixels.dtype == np.uint16)
     return pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(interpretation=space)
+
+
+def straight(values: Pixels) -> Pixels:
+    """Divide colors by the alpha that they were multiplied by."""
+    top = 255 if values.dtype == np.uint8 else 65_535
+    alpha = values[..., -1:].astype(np.float64)
+    colors = np.minimum(np.rint(values[..., :-1] * (top / np.maximum(alpha, 1))), top)
+    return cast(Pixels, np.concatenate([colors.astype(values.dtype), values[..., -1:]], 2))

@@ -22,6 +22,7 @@ from mafdn.pictures.codecs.foreign.arrays import (
     encoder_errors,
     over_full_range,
     require,
+    straight,
     with_three_axes,
 )
 from mafdn.pictures.codecs.jxl import header as jxl
@@ -134,7 +135,7 @@ class JxlFile(ArrayFile):
         else:
             values = over_full_range(values, bits)
         if self._alpha is not None and self._alpha.premultiplied:
-            values = _straight(values)
+            values = straight(values)
         return values[..., : self.channels]
 
     def _in_profile(self, pixels: Pixels, profile: bytes, notes: list[str]) -> tuple[Pixels, bytes]:
@@ -227,11 +228,3 @@ def _codestream(data: bytes) -> bytes:
             parts += data[place + head + (4 if kind == b"jxlp" else 0) : place + size]
         place += size
     return parts
-
-
-def _straight(values: Pixels) -> Pixels:
-    """Divide colors by the alpha that they were multiplied by."""
-    top = 255 if values.dtype == np.uint8 else 65_535
-    alpha = values[..., -1:].astype(np.float64)
-    colors = np.minimum(np.rint(values[..., :-1] * (top / np.maximum(alpha, 1))), top)
-    return cast(Pixels, np.concatenate([colors.astype(values.dtype), values[..., -1:]], 2))
