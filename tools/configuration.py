@@ -39,7 +39,7 @@ def _table(kind: type[Any]) -> str:
     for entry in fields(kind):
         default = "required" if entry.default is MISSING else _toml(entry.default)
         rows.append([f"`{entry.name}`", _type(hints[entry.name]), default, texts[entry.name]])
-    return markdown_table(["key", "type", "default", "meaning"], rows)
+    return markdown_table(["key", "type", "default", "description"], rows)
 
 
 def _attribute_docstrings(kind: type[Any]) -> dict[str, str]:

@@ -141,7 +141,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
             "peak memory of the process, MiB",
             peaks,
             report["network_alone_mib"],
-            "with the network open, before any picture",
+            "with the network loaded, before any picture",
         ),
         ("seconds per megapixel of the result, median", times, None, ""),
     )

@@ -67,9 +67,9 @@ def main(rounds: int) -> None:
         command = [sys.executable, "-m", "mafdn", "upscale", str(source), str(folder / "large.png"), "--overwrite"]
         states: dict[str, tuple[list[str], Callable[[], None]]] = {
             "`python -c pass`": ([sys.executable, "-c", "pass"], lambda: None),
-            "nothing cached: engines are measured": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
-            "the engine is cached, nothing compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
-            "every later start": (command, lambda: None),
+            "empty cache: engines are timed": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
+            "engine cached, graph not compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
+            "engine and graph cached": (command, lambda: None),
         }
         times: dict[str, list[tuple[float, float]]] = {what: [] for what in states}
         for _ in range(rounds):
@@ -120,11 +120,11 @@ def start_tables(measured: dict[str, Any]) -> str:
     steps = [[step["what"], f"{step['milliseconds']:.0f}"] for step in measured["steps"]]
     imports = [[f"`{part['module']}`", f"{part['milliseconds']:.0f}"] for part in measured["imports"]]
     tables = [
-        Table("a process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
-        Table("steps of every later start", ["", "ms"], steps),
+        Table("process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
+        Table("steps with engine and graph cached", ["", "ms"], steps),
         Table("imports, including their dependencies", ["", "ms"], imports),
     ]
-    note = f"Medians of {measured['starts'][0]['runs']} starts of each kind in turns.{load_note(measured)}"
+    note = f"Medians of {measured['starts'][0]['runs']} starts of each kind, in turns.{load_note(measured)}"
     return "\n\n".join([note, *(table.markdown() for table in tables)])
 
 

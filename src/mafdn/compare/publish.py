@@ -90,6 +90,6 @@ def _draw_crops(
         return ""
     draw_extremes(scores, networks, benches, protocol, output, reference=reference, network=network, labels=names)
     return (
-        f"Where {ours.name} does worst and best against {names[rival]}, the strongest of the others. Crops are where "
-        "it is most behind in the first group and most ahead in the second."
+        f"Pictures with the largest loss (first group) and gain (second group) of {ours.name} compared with "
+        f"{names[rival]}, the strongest other network, cropped where the difference is largest."
     )

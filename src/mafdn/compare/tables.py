@@ -60,13 +60,14 @@ def difference_table(differences: Sequence[Json]) -> Table:
     rows = [
         [
             d["reference"],
-            d["bench"] or "all sets",
+            d["bench"] or "all datasets",
             *(_interval(d[key], form, d["pictures"]) for key, form in (("psnr", ".2f"), ("ssim", ".4f"))),
             f"{d['improved']} of {d['pictures']}",
         ]
         for d in differences
     ]
-    return Table("", ["against", "set", "PSNR, dB (95 % interval)", "SSIM (95 % interval)", "pictures improved"], rows)
+    columns = ["baseline", "dataset", "PSNR, dB (95 % interval)", "SSIM (95 % interval)", "pictures improved"]
+    return Table("", columns, rows)
 
 
 def bench_names(rows: Iterable[Json]) -> list[str]:
