@@ -107,9 +107,8 @@ def _throughput(project: Path) -> str:
     ]
     return (
         f"{report['pictures']} pictures of {width}x{height} at x{scale}, from files to files of the same format, "
-        f""
-        f"compared with the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with {report['engine'][0]} on "
-        f"{report['machine']['cores']} cores) in the runs before and after it; medians of "
+        f"compared with the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with "
+        f"{report['engine'][0]} on {report['machine']['cores']} cores) in the runs before and after it; medians of "
         f"{len(report['rounds'])}:\n\n" + markdown_table(titles, rows)
     )
 
