@@ -257,9 +257,9 @@ def test_bench_pictures_are_left_out(many: Path, tmp_path: Path, cli: Run) -> No
     assert (code, err) == (0, "")
     lines = text.splitlines()
     assert [line.partition(" (")[0] for line in lines[:3]] == [
-        "left out: 2.png is Set/turned.png",
-        "left out: 5.png is Set/HR/mirrored.jpg",
-        "left out: 7.png is Set/half.png",
+        "excluded: 2.png is Set/turned.png",
+        "excluded: 5.png is Set/HR/mirrored.jpg",
+        "excluded: 7.png is Set/half.png",
     ]
     assert lines[3] == f"{out}: 6 pictures, 0.1 megapixels"
     bank = open_bank(out)
