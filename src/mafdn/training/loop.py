@@ -20,6 +20,7 @@ from torch import Tensor
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END
 from mafdn.training.record.journal import Journal, Progress
+from mafdn.training.record.pace import Pace
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
 from mafdn.training.workers import open_workers
@@ -93,11 +94,13 @@ def fit(
         if state.step == 0:
             run.folder.save(state.checkpoint())  # to go back to at a first spike
     losses: list[Tensor] = []
+    pace = Pace()
     stopping = interrupted = False
     try:
         with _stop_requests() as stop:
             while state.step < steps and not stopping:
                 losses.append(_step(run))
+                pace.start(state.samples)
                 done = state.step == steps
                 if workers.device.type == "cpu" or workers.world == 1 or state.step % GPU_CHECK == 0:
                     stopping = workers.any(stop.is_set() or should_stop())
@@ -107,16 +110,18 @@ def fit(
                     if not _is_healthy(run, loss, saving=saving):
                         note = _go_back(run, loss)
                         stopping = False
+                        pace.restart()
                         if journal:
                             journal.rewind(state.step)
-                            _report(run, journal, note=note)
+                            _report(run, journal, pace, note=note)
                         continue
+                    pace.update(state.samples)
                     if journal:
-                        _report(run, journal, loss=loss)
+                        _report(run, journal, pace, loss=loss)
                 if state.step % settings.validate_every == 0 or done:
                     psnr = run.validate()
                     if journal and psnr is not None:
-                        _report(run, journal, psnr=psnr)
+                        _report(run, journal, pace, psnr=psnr)
                 if saving:
                     state.attempts = 0
                     if journal:
@@ -175,16 +180,22 @@ def _go_back(run: Run, loss: float) -> str:
 
 
 def _report(
-    run: Run, journal: Journal, *, loss: float | None = None, psnr: float | None = None, note: str = ""
+    run: Run, journal: Journal, pace: Pace, *, loss: float | None = None, psnr: float | None = None, note: str = ""
 ) -> None:
     state, schedule = run.state, run.settings.schedule
+    steps = None if schedule.steps == OPEN_END else schedule.steps
+    left = None if steps is None else (steps - state.step) * run.settings.run.batch
+    rate = learning_rate(schedule, max(0, state.step - 1))
     journal.report(
         Progress(
             step=state.step,
-            steps=None if schedule.steps == OPEN_END else schedule.steps,
+            steps=steps,
             seconds=state.seconds,
             samples=state.samples,
-            rate=learning_rate(schedule, max(0, state.step - 1)),
+            rate=rate,
+            lr=tuple(optimizer.defaults["lr"] * rate for optimizer in state.optimizers),
+            pace=pace.latest,
+            seconds_left=None if left is None or pace.latest is None else left / pace.latest,
             loss=loss,
             psnr=psnr,
             note=note,
