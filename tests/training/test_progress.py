@@ -28,7 +28,7 @@ def test_the_pace_is_that_of_the_last_reports() -> None:
     assert pace.latest == pytest.approx(5.0)
 
 
-def test_a_pace_is_measured_anew_after_going_back() -> None:
+def test_the_pace_is_measured_again_after_going_back() -> None:
     now = 0.0
     pace = Pace(lambda: now)
     pace.start(400)

@@ -69,7 +69,7 @@ def train_command(
     or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
 
     With --for the run has no planned end: its learning rate stays at the peak until the remaining time is needed for
-    the decay. Then the run is saved, and a copy of it, RUN/fork-STEP, decays. The next --for prolongs the saved run.
+    the decay. Then the run is saved, and a copy of it, RUN/fork-STEP, decays. The next --for extends the saved run.
 
     \b
     Examples:
@@ -112,7 +112,7 @@ def fork_command(
 ) -> None:
     """Copy a run at its newest checkpoint and let the learning rate of the copy decay to zero.
 
-    The run itself does not change and can be prolonged. If the command is interrupted, run it again, or 'mafdn train
+    The run itself does not change and can be extended. If the command is interrupted, run it again, or 'mafdn train
     FOLDER', to resume.
 
     \b

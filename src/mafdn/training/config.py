@@ -33,30 +33,30 @@ class DataSettings:
     """The pictures, and how patches are drawn from them. Paths are relative to the TOML file."""
 
     folders: tuple[str, ...]
-    """Folders of pictures, searched recursively. Not needed any more once the bank is complete."""
+    """Folders of pictures, searched recursively. No longer needed once the bank is complete."""
     bank: str = "bank"
-    """Folder of the bank, which the first start builds from `folders`."""
+    """Folder of the bank, built from `folders` on the first start."""
     scales: tuple[int, ...] = (2, 3, 4)
-    """Reductions that the bank stores, among 2, 3 and 4."""
+    """Downscaling factors stored in the bank: any of 2, 3 and 4."""
     held_out: tuple[str, ...] = ()
-    """Patterns of file names that are used for validation and never for training, such as `gb82__*`."""
+    """File name patterns of pictures that are used for validation and never for training, such as `gb82__*`."""
     patch: int = 48
     """Side of an LR patch in pixels, at least 8."""
     min_gradient: float = 2.0
-    """Patches with a smaller mean difference of neighboring LR pixels, in 8-bit levels, are drawn again, up to four
-    times in total."""
+    """Smallest mean difference between neighboring LR pixels, in 8-bit levels; flatter patches are redrawn, up to four
+    draws in total."""
     exclude: tuple[str, ...] = ()
-    """Folders of bench sets; pictures that look like one of theirs are left out of the bank."""
+    """Folders of benchmark datasets; pictures that look like one of theirs are left out of the bank."""
     teacher: str = ""
-    """Name of a teacher in the bank, made by `mafdn bank teach`, for `loss.teacher`."""
+    """Name of a teacher in the bank, created by `mafdn bank teach`; needed by `loss.teacher`."""
     teacher_description: str = ""
     """One line about the teacher, its license and its training data, for the card of the weights."""
     zoomed: str = ""
-    """Folder of a bank of zoomed pairs, made by `mafdn bank zoom`, whose HR pictures are a teacher's results."""
+    """Folder of a bank of zoomed pairs, created by `mafdn bank zoom`, whose HR pictures are a teacher's outputs."""
     zoomed_share: float = 0.5
     """Share of the patches that are drawn from `zoomed`, in [0, 1]."""
     candidates: int = 1
-    """Hard-patch sampling: number of patches drawn for each that is used, the one with the largest gradient."""
+    """Hard-patch sampling: number of patches drawn for each one used, which is the one with the largest gradient."""
     description: str = ""
     """One line about the pictures and their licenses, for the card of the weights."""
 
@@ -66,9 +66,9 @@ class OptimizerSettings:
     """The optimizer."""
 
     name: Literal["muon", "adam", "adamw"] = "muon"
-    """`muon` for convolution kernels with Adam for the other parameters, or `adam` or `adamw` for all of them."""
+    """`muon` for convolution kernels with Adam for the other parameters, or `adam` or `adamw` for all parameters."""
     lr: float = 0.01
-    """Peak learning rate of the optimizer named; about 0.001 is usual for `adam` and `adamw`."""
+    """Peak learning rate of the chosen optimizer; about 0.001 is typical for `adam` and `adamw`."""
     small_lr: float = 1e-3
     """Peak learning rate of Adam for the parameters that `muon` does not optimize."""
     momentum: float = 0.95
@@ -76,10 +76,10 @@ class OptimizerSettings:
     betas: tuple[float, float] = (0.9, 0.99)
     """Decay rates of Adam's moments."""
     weight_decay: float = 0.0
-    """Weight decay of `adamw`: at each step every weight shrinks by this times the learning rate."""
+    """Weight decay of `adamw`: at each step every weight shrinks by this factor times the learning rate."""
     clip: float = 0.0
-    """Largest Euclidean norm of the gradient over all parameters; longer ones are shortened. 0 for no limit. Updates of
-    `muon` do not depend on the norm, those of Adam do."""
+    """Gradient clipping: largest Euclidean norm of the gradient over all parameters; 0 for no limit. Updates of `muon`
+    do not depend on the norm, those of Adam do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +87,19 @@ class LossSettings:
     """The training loss."""
 
     name: Literal["l1", "charbonnier"] = "l1"
-    """Distance of pixels: the mean absolute difference, or Charbonnier's `sqrt(d**2 + epsilon**2)`."""
+    """Pixel distance: the mean absolute difference, or Charbonnier's `sqrt(d**2 + epsilon**2)`."""
     epsilon: float = 1e-3
-    """Epsilon of `charbonnier`, where white is 1."""
+    """Epsilon of `charbonnier`, on a scale where white is 1."""
     fourier: float = 0.0
-    """Weight of the L1 distance of the orthonormal 2-D Fourier transforms, which is added to that of the pixels."""
+    """Weight of the L1 distance between orthonormal 2-D Fourier transforms, which is added to the pixel distance."""
     teacher: float | tuple[float, float] = 0.0
-    """Share of the loss, in [0, 1], that is taken against the results of `data.teacher` instead of HR (knowledge
-    distillation). Two values are the shares at the start and from `teacher_until` on, interpolated linearly (ECO, arXiv
+    """Knowledge distillation: share of the loss, in [0, 1], computed against the outputs of `data.teacher` instead of
+    HR. Two values are the shares at the start and from `teacher_until` on, interpolated linearly in between (ECO, arXiv
     2312.17526)."""
     teacher_until: float = 0.75
-    """Share of the run, in (0, 1], after which a changing teacher's share has its second value."""
+    """Fraction of the run, in (0, 1], after which the teacher's share stays at its second value."""
     mse: float = 0.0
-    """Share of the run, in [0, 1], at whose end the mean square difference replaces that of `name`."""
+    """Final fraction of the run, in [0, 1], that uses the mean squared error instead of the distance `name`."""
 
     @property
     def teacher_shares(self) -> tuple[float, float]:
@@ -112,14 +112,14 @@ class ScheduleSettings:
     """The learning rate over the run."""
 
     kind: Literal["wsd", "cosine"] = "wsd"
-    """After the warm-up, `wsd` (warm-up, stable, decay) stays at the peak rate and falls linearly to 0 over the last
-    `decay` steps; `cosine` falls to 0 from there to the end."""
+    """After the warm-up, `wsd` (warm-up, stable, decay) stays at the peak rate and decays linearly to 0 over the
+    last `decay` steps; `cosine` decays to 0 over all remaining steps."""
     steps: int = 10_000
-    """Steps in total."""
+    """Total number of steps."""
     warmup: int = 100
-    """Steps in which the rate rises to its peak."""
+    """Number of steps over which the learning rate rises to its peak."""
     decay: int = 2_000
-    """Steps of the decay of `wsd`."""
+    """Number of steps over which `wsd` decays."""
     begin: int = 0
     """Step at which the schedules of the loss begin; they end at `steps`. Set by forks."""
 
@@ -131,7 +131,7 @@ class RunSettings:
     folder: str = "run"
     """Folder of the run, for checkpoints, log and settings, relative to the TOML file."""
     init: str = ""
-    """Weights file to start from, in training or folded form, of this or another scale; random weights if empty."""
+    """Pretrained weights to start from, in training or folded form, for this or another scale; random if empty."""
     seed: int = 0
     """Seed of the initial weights and of all patches."""
     batch: int = 8
@@ -143,15 +143,15 @@ class RunSettings:
     compile: Literal["auto", "on", "off"] = "off"
     """Whether to use torch.compile; `auto` measures both at the start and keeps the faster one."""
     resident: Literal["auto", "on", "off"] = "auto"
-    """Whether all training pictures are kept in the device's memory and patches are cut there; `auto`: on a GPU."""
+    """Whether to keep all training pictures in device memory and cut patches there; `auto` does so on a GPU."""
     spike: float = 3.0
-    """A mean loss this many times its running mean makes the run go back to its last checkpoint; 0 for never."""
+    """Ratio of the loss to its running mean above which a run goes back to its last checkpoint; 0 for never."""
     log_every: int = 50
-    """Steps between two reports."""
+    """Steps between progress reports."""
     save_every: int = 250
-    """Steps between two checkpoints."""
+    """Steps between checkpoints."""
     validate_every: int = 500
-    """Steps between two validations."""
+    """Steps between validations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,14 +170,13 @@ class TrainSettings:
 def read_config(path: Path) -> TrainSettings:
     """Read the settings of a run.
 
-    A file may have `extends = "other.toml"` and then only what differs. Paths in a file are relative to it.
+    A file may contain `extends = "other.toml"` and only the keys that differ. Paths in a file are relative to it.
 
     Args:
         path: A TOML file.
 
     Returns:
-        The settings. Their paths, defaults too, are relative to the folder of `path` (of the file itself, not of a link
-        to it).
+        The settings, with all paths (defaults included) relative to the folder of `path`, or of the file it links to.
 
     Raises:
         ConfigError: The file cannot be read, or has an unknown key or an invalid value.
@@ -190,7 +189,7 @@ def build_settings(table: dict[str, Any], *, path: Path) -> TrainSettings:
 
     Args:
         table: The table.
-        path: The file it is from, for messages.
+        path: The file that it comes from, for messages.
 
     Raises:
         ConfigError: The table has an unknown key or an invalid value.
@@ -303,7 +302,7 @@ def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:
 
 
 def _check(settings: TrainSettings, path: Path) -> None:
-    """Raise `ConfigError` for values out of range or that contradict each other."""
+    """Raise `ConfigError` for values that are out of range or contradict each other."""
     data, schedule, run = settings.data, settings.schedule, settings.run
     rules = {
         "data.folders must name at least one folder": bool(data.folders),
@@ -324,9 +323,12 @@ def _check(settings: TrainSettings, path: Path) -> None:
         "optimizer.weight_decay and optimizer.clip must be at least 0": (
             min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0
         ),
-        "optimizer.weight_decay is for adamw": settings.optimizer.weight_decay == 0
-        or settings.optimizer.name == "adamw",
-        "optimizer rates must be above 0": min(settings.optimizer.lr, settings.optimizer.small_lr) > 0,
+        'optimizer.weight_decay needs optimizer.name = "adamw"': (
+            settings.optimizer.weight_decay == 0 or settings.optimizer.name == "adamw"
+        ),
+        "optimizer.lr and optimizer.small_lr must be above 0": (
+            min(settings.optimizer.lr, settings.optimizer.small_lr) > 0
+        ),
         "schedule.warmup and schedule.decay must fit into schedule.steps": (
             min(schedule.warmup, schedule.decay) >= 0
             and schedule.warmup + schedule.decay * (schedule.kind == "wsd") <= schedule.steps

@@ -35,7 +35,7 @@ class Progress:
     seconds_left: float | None = None
     """Remaining time at the current pace; `None` if it is unknown or no end is planned."""
     loss: float | None = None
-    """Mean since the last report."""
+    """Mean loss since the last report."""
     psnr: float | None = None
     """Validation PSNR in dB, if it was just measured."""
     note: str = ""
@@ -47,7 +47,7 @@ class Journal:
 
     Args:
         folder: The run's folder; it is created if necessary.
-        step: The step to resume from; later entries, of a run that was killed, are dropped.
+        step: The step to resume from; later entries, left by a killed run, are dropped.
         on_progress: Called with every report.
 
     Raises:
