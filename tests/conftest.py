@@ -29,7 +29,7 @@ SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of bench sets and training crops, which the repository does not carry."""
+    """The folder of benchmark datasets and training crops, which are not in the repository."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data in {SHARED} (or MAFDN_SHARED)")
     return SHARED
@@ -37,7 +37,7 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept is kept in a folder of the test's own, never in the user's; OpenVINO was measured to be fastest."""
+    """Use a cache folder of the test's own, never the user's, in which OpenVINO is recorded as the fastest engine."""
     monkeypatch.setenv("MAFDN_CACHE", str(tmp_path_factory.mktemp("cache")))
     for threads in (None, 1):
         trials = (Trial(engine="openvino", device="cpu", seconds=1.0),)
@@ -46,7 +46,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def peers(shared: Path) -> Path:
-    """The folder of weights that others released."""
+    """The folder of weights released by others."""
     folder = shared / "peers"
     if not folder.is_dir():
         pytest.skip(f"needs the released weights in {folder}")

@@ -17,7 +17,7 @@ from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Report
 
-if TYPE_CHECKING:  # importing it takes seconds, which processes that need it not are spared
+if TYPE_CHECKING:  # imported only for types: it takes seconds
     from torch import nn
 
 WITHOUT_TORCH = """
@@ -124,7 +124,7 @@ def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
 def watched(*arguments: object, program: str = WATCHED, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A command line in a process that may not use sockets; its last lines are the modules it imported.
 
-    With ``home``, that is the user's home folder, and what is kept is kept there, too.
+    With `home`, that is the user's home folder, and the cache is there too.
     """
     environment = {key: value for key, value in os.environ.items() if key not in UNSET}
     if home:

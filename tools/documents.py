@@ -1,7 +1,8 @@
 """Documents with figures from stored measurements; `tools.figures`, `tools.release` and `tools.quantize` update them.
 
 A document has pairs of markers, `<!-- scores: mafdn release -->` and `<!-- /scores -->`, between which the text is
-replaced by a section of `tools.sections`. Measurements are stored in `docs/results`; its README says how each is made.
+replaced by a section of `tools.sections`. Measurements are stored in `docs/results`; its README says how each one is
+made.
 """
 
 import json
@@ -27,10 +28,10 @@ SCRATCH = """
 ## Trained from scratch for the same time
 
 The fairest test of the abstract's claim that is affordable here: networks with random weights, trained on the same
-patches in the same order by the same optimizer and schedule, each for as many steps as fit into the same time on one
+patches in the same order with the same optimizer and schedule, each for as many steps as fit into the same time on one
 thread. The learning rates were chosen for MAFDN. The AFAN-style reconstruction (not the published network) diverged at
-them, three times from its last checkpoint, and was trained at 0.4 of them. This is far from a full training: it shows
-which network learns faster, not which one ends up better.
+these rates, three times from its last checkpoint, and was trained at 0.4 times the rates. This is far from a full
+training: it shows which network learns faster, not which one ends up better.
 
 <!-- from-scratch: python -m tools.figures -->
 <!-- /from-scratch -->

@@ -43,7 +43,7 @@ def weights_table(project: Path) -> str:
 
 def run_table(project: Path) -> str:
     """The training runs behind the shipped weights, from their cards: a row for each scale."""
-    columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
+    columns = ["weights", "started from", "steps", "patches per step", "hours", "precision", "held-out PSNR dB"]
     rows: list[list[str]] = []
     for scale, card in _cards(project).items():
         parent = card["started_from"].partition(",")[0] or "random"
@@ -57,7 +57,7 @@ def run_table(project: Path) -> str:
 
 
 def data_text(project: Path) -> str:
-    """The training data and licenses that the cards state, once for all scales whose cards say the same."""
+    """The training data and licenses that the cards state, once for all scales whose cards agree."""
     scales: dict[str, list[str]] = {}
     for scale, card in _cards(project).items():
         scales.setdefault(card["data"], []).append(f"x{scale}")
@@ -78,7 +78,7 @@ def _score(score: dict[str, float]) -> str:
 
 
 def _seconds(timed: dict[str, Any], scale: int, precision: str) -> str:
-    """The median of the shipped network in OpenVINO; empty when it was not measured."""
+    """The median time of the shipped network in OpenVINO; empty if it was not measured."""
     for row in timed["rows"]:
         engine = row["latency"]["engine"] or ""
         if (row["name"], row["scale"], row["precision"]) == ("mafdn", scale, precision) and "openvino" in engine:
