@@ -21,7 +21,7 @@ from tools.weights_tables import RESULTS, data_text, run_table, weights_table
 
 
 def _scores(project: Path) -> str:
-    """A row per scale and network, a column per bench set."""
+    """A row per scale and network, a column per benchmark dataset."""
     rows: list[list[str]] = []
     columns: list[str] = []
     for scale in SCALES:

@@ -202,18 +202,16 @@ def _line(state: "State") -> str:
     if state.psnr is not None:
         return f"step {state.step}: validation {state.psnr:.3f} dB"
     of = "" if state.steps is None else f" of {state.steps}"
-    return f"step {state.step}{of}  loss {state.loss:.5f}  learning rate {state.rate:.3f} of peak  {_speed(state)}"
+    rates = " / ".join(f"{lr:.1e}" for lr in state.lr)
+    return f"step {state.step}{of}  loss {state.loss:.5f}  lr {rates}  {_speed(state)}".rstrip()
 
 
 def _speed(state: "State") -> str:
-    """Format patches per second and the remaining time."""
-    if not state.step:
+    """Format the current patches per second and the remaining time, as far as they are known."""
+    if state.pace is None:
         return ""
-    speed = f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s"
-    if state.steps is None:
-        return speed
-    left = state.seconds / state.step * (state.steps - state.step)
-    return f"{speed}  {left / 3600:.1f} h left"
+    speed = f"{state.pace:.1f} patches/s"
+    return speed if state.seconds_left is None else f"{speed}  {state.seconds_left / 3600:.1f} h left"
 
 
 def _profile(config: Path, *, as_json: bool) -> None:
