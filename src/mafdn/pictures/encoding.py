@@ -210,7 +210,13 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions) -> Sav
     has_exif = any(field.startswith("exif-") for field in picture.fields)
     if not has_exif and np.allclose(picture.pixels_per_mm, DEFAULT_PIXELS_PER_MM, rtol=1e-3):
         keep &= ~KEEP_EXIF  # or libvips would invent a block with the default resolution
-    return SaveOptions(quality=options.quality, lossless=options.lossless, bits=written_bits(picture, kind), keep=keep)
+    return SaveOptions(
+        quality=options.quality,
+        lossless=options.lossless,
+        bits=written_bits(picture, kind),
+        keep=keep,
+        chunks=() if options.strip else picture.chunks,
+    )
 
 
 def _losses(picture: Picture, kind: Format, *, strip: bool) -> list[str]:

@@ -1,5 +1,7 @@
 """Picture formats and decoded pictures as data; reading and writing them is elsewhere."""
 
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +54,20 @@ class Format:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PngChunk:
+    """One chunk of a PNG file."""
+
+    kind: bytes
+    """Four letters."""
+    data: bytes
+
+    def encoded(self) -> bytes:
+        """The chunk as it is stored: length, kind, data and checksum."""
+        check = zlib.crc32(self.kind + self.data)
+        return struct.pack(">I", len(self.data)) + self.kind + self.data + struct.pack(">I", check)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A decoded picture, upright, in its own color space and depth."""
 
@@ -68,6 +84,8 @@ class Picture:
     """Print resolution (horizontal, vertical) as stated in the file."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     """Other metadata (EXIF, XMP, IPTC) by libvips field name: GType and value."""
+    chunks: tuple[PngChunk, ...] = ()
+    """Chunks of a PNG file that are copied into the result if that is PNG, too; texts above all."""
     file_bits: int | None = None
     """Bits per channel in the file if neither 8 nor 16 (10 or 12 in AVIF); the pixels span 16 bits regardless."""
     notes: tuple[str, ...] = ()

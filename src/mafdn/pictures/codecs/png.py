@@ -5,10 +5,12 @@ import struct
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
 from mafdn.pictures.codecs.base import SaveOptions
+from mafdn.pictures.codecs.png_chunks import save_with_chunks
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import file_name
 from mafdn.pictures.picture import Format
@@ -52,7 +54,11 @@ class PngFile(VipsFile):
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        image.pngsave(file_name(path), compression=COMPRESSION, filter=FILTER_AVERAGE, keep=options.keep)
+        settings: dict[str, Any] = {"compression": COMPRESSION, "filter": FILTER_AVERAGE, "keep": options.keep}
+        if options.chunks:
+            save_with_chunks(image, path, options.chunks, **settings)
+        else:
+            image.pngsave(file_name(path), **settings)
 
 
 def read_chunks(path: Path) -> dict[bytes, bytes]:
