@@ -30,7 +30,7 @@ class Format:
     alpha: bool
     """Whether its encoder stores transparency."""
     metadata: frozenset[str]
-    """Which of ICC, EXIF, XMP and IPTC its encoder writes completely (libvips truncates IPTC in TIFF)."""
+    """Which of ICC, EXIF, XMP and IPTC its encoder writes."""
     bits: tuple[int, ...] = (8, 16)
     """Bits per channel its encoder writes, ascending; empty for a format that is only read."""
     lossless: bool = True
@@ -90,6 +90,8 @@ class Picture:
     """Bits per channel in the file if neither 8 nor 16 (10 or 12 in AVIF); the pixels span 16 bits regardless."""
     notes: tuple[str, ...] = ()
     """What was lost or changed while reading, one sentence each."""
+    lost_metadata: tuple[str, ...] = ()
+    """Which metadata were lost while reading, one sentence each; noted unless metadata are to be left out."""
 
     @property
     def colors(self) -> int:

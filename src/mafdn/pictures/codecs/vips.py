@@ -72,6 +72,7 @@ class VipsFile(PictureFile):
             fields=self.fields(image),
             file_bits=file_bits,
             notes=tuple(notes + conversions),
+            lost_metadata=tuple(self.lost_metadata()),
         )
 
     def load(self, *, access: str = "random") -> pyvips.Image:
@@ -115,6 +116,10 @@ class VipsFile(PictureFile):
     def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:  # noqa: ARG002
         """The profile for colors that the file describes without one, and a note on what is ignored."""
         return None, None
+
+    def lost_metadata(self) -> list[str]:
+        """Notes on metadata that are not read."""
+        return []
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
