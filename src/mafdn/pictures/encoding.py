@@ -16,6 +16,7 @@ from mafdn.errors import PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
+from mafdn.pictures.fitting import fit_metadata
 from mafdn.pictures.libvips import codec_errors, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
@@ -131,7 +132,7 @@ class Encoder:
             yield band
 
     def _encode(self) -> tuple[str, ...]:
-        picture, kind, options = self._picture, self._kind, self._options
+        picture, kind, options = fit_metadata(self._picture, self._kind), self._kind, self._options
         feed = Feed(self._received(), (self._height, self._width, picture.planes.shape[2]), picture.planes.dtype)
         with codec_errors(self._report_as, writing=True), contextlib.closing(feed):
             image, notes = _converted(picture, feed.image, kind)
@@ -216,6 +217,7 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions) -> Sav
         bits=written_bits(picture, kind),
         keep=keep,
         chunks=() if options.strip else picture.chunks,
+        comments=() if options.strip else picture.comments,
     )
 
 
