@@ -16,6 +16,7 @@ from mafdn.errors import PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
+from mafdn.pictures.fitting import fit_metadata
 from mafdn.pictures.libvips import codec_errors, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
@@ -131,7 +132,7 @@ class Encoder:
             yield band
 
     def _encode(self) -> tuple[str, ...]:
-        picture, kind, options = self._picture, self._kind, self._options
+        picture, kind, options = fit_metadata(self._picture, self._kind), self._kind, self._options
         feed = Feed(self._received(), (self._height, self._width, picture.planes.shape[2]), picture.planes.dtype)
         with codec_errors(self._report_as, writing=True), contextlib.closing(feed):
             image, notes = _converted(picture, feed.image, kind)
@@ -210,11 +211,21 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions) -> Sav
     has_exif = any(field.startswith("exif-") for field in picture.fields)
     if not has_exif and np.allclose(picture.pixels_per_mm, DEFAULT_PIXELS_PER_MM, rtol=1e-3):
         keep &= ~KEEP_EXIF  # or libvips would invent a block with the default resolution
-    return SaveOptions(quality=options.quality, lossless=options.lossless, bits=written_bits(picture, kind), keep=keep)
+    return SaveOptions(
+        quality=options.quality,
+        lossless=options.lossless,
+        bits=written_bits(picture, kind),
+        keep=keep,
+        chunks=() if options.strip else picture.chunks,
+        comments=() if options.strip else picture.comments,
+    )
 
 
 def _losses(picture: Picture, kind: Format, *, strip: bool) -> list[str]:
     """Notes on what is lost in the file itself: colors, and metadata that the format is written without."""
     losses = [*kind.always_loses, *(kind.alpha_loses if picture.transparent else ())]
-    blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
+    if strip:
+        return losses
+    losses += picture.lost_metadata
+    blocks = [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
     return losses + [f"{kind.name} files are written without {block}: it was left out" for block in blocks]

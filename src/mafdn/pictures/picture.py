@@ -1,5 +1,7 @@
 """Picture formats and decoded pictures as data; reading and writing them is elsewhere."""
 
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +30,7 @@ class Format:
     alpha: bool
     """Whether its encoder stores transparency."""
     metadata: frozenset[str]
-    """Which of ICC, EXIF, XMP and IPTC its encoder writes completely (libvips truncates IPTC in TIFF)."""
+    """Which of ICC, EXIF, XMP and IPTC its encoder writes."""
     bits: tuple[int, ...] = (8, 16)
     """Bits per channel its encoder writes, ascending; empty for a format that is only read."""
     lossless: bool = True
@@ -52,6 +54,22 @@ class Format:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PngChunk:
+    """One chunk of a PNG file."""
+
+    kind: bytes
+    """Four letters."""
+    data: bytes
+    after_pixels: bool = False
+    """Whether it belongs after the pixels."""
+
+    def encoded(self) -> bytes:
+        """The chunk as it is stored: length, kind, data and checksum."""
+        check = zlib.crc32(self.kind + self.data)
+        return struct.pack(">I", len(self.data)) + self.kind + self.data + struct.pack(">I", check)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A decoded picture, upright, in its own color space and depth."""
 
@@ -68,10 +86,16 @@ class Picture:
     """Print resolution (horizontal, vertical) as stated in the file."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     """Other metadata (EXIF, XMP, IPTC) by libvips field name: GType and value."""
+    chunks: tuple[PngChunk, ...] = ()
+    """Chunks of a PNG file that are copied into the result if that is PNG, too; texts above all."""
+    comments: tuple[bytes, ...] = ()
+    """Comments of a JPEG or GIF file, in an encoding that is not stated."""
     file_bits: int | None = None
     """Bits per channel in the file if neither 8 nor 16 (10 or 12 in AVIF); the pixels span 16 bits regardless."""
     notes: tuple[str, ...] = ()
     """What was lost or changed while reading, one sentence each."""
+    lost_metadata: tuple[str, ...] = ()
+    """Which metadata were lost while reading, one sentence each; noted unless metadata are to be left out."""
 
     @property
     def colors(self) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyvips
 
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.picture import Format, Picture, PngChunk
 
 DEFAULT_QUALITY = 95
 """Encoder quality, 1 to 100, unless chosen."""
@@ -26,6 +26,10 @@ class SaveOptions:
     """Bits per channel to write, one of `Format.bits`."""
     keep: int
     """Flags (`VipsForeignKeep`) of the metadata to write."""
+    chunks: tuple[PngChunk, ...] = ()
+    """Chunks to write into a PNG file, directly after its header or after its pixels."""
+    comments: tuple[bytes, ...] = ()
+    """Comments to write into a JPEG or GIF file."""
 
 
 class PictureFile(ABC):

@@ -3,16 +3,19 @@
 import io
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
 from mafdn.pictures.codecs.base import SaveOptions
+from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import file_name
-from mafdn.pictures.picture import Format
-from mafdn.pictures.profiles import SRGB_PRIMARIES, profile_of_cicp
+from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, SRGB_PRIMARIES, profile_of_cicp
 
 COMPRESSION = 2
 """Deflate level, 0 to 9; with the filter "average" files are smaller than at 6 without, in half the time."""
@@ -47,12 +50,29 @@ class PngFile(VipsFile):
         control = self._chunks.get(b"acTL", b"")
         return int.from_bytes(control[:4]) if len(control) == 8 else 1, "frames"
 
+    @cached_property
+    def _metadata(self) -> PngMetadata:
+        return read_metadata(self.path)
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        return (image.copy(xres=1, yres=1) if self._metadata.shape_only else image), None  # 1: nothing is stated
+
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, chunks=self._metadata.chunks, lost_metadata=self._metadata.lost)
+
     def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
+        profile = self._metadata.profile  # libvips does not report one that is damaged or for other channels
+        if profile is not None and b"cICP" not in self._chunks:
+            return (profile, None) if profile else (None, f"{DAMAGED_PROFILE}: {PROFILE_IGNORED}")
         return profile_of_chunks(self._chunks, grey=grey)
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        image.pngsave(file_name(path), compression=COMPRESSION, filter=FILTER_AVERAGE, keep=options.keep)
+        settings: dict[str, Any] = {"compression": COMPRESSION, "filter": FILTER_AVERAGE, "keep": options.keep}
+        if options.chunks:
+            save_with_chunks(image, path, options.chunks, **settings)
+        else:
+            image.pngsave(file_name(path), **settings)
 
 
 def read_chunks(path: Path) -> dict[bytes, bytes]:
