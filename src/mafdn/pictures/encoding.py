@@ -275,5 +275,8 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions, *, hal
 def _losses(picture: Picture, kind: Format, *, strip: bool) -> list[str]:
     """Notes on what is lost in the file itself: colors, and metadata that the format is written without."""
     losses = [*kind.always_loses, *(kind.alpha_loses if picture.transparent else ())]
-    blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
+    if strip:
+        return losses
+    losses += picture.lost_metadata
+    blocks = [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
     return losses + [f"{kind.name} files are written without {block}: it was left out" for block in blocks]

@@ -32,7 +32,7 @@ class Format:
     alpha: bool
     """Whether its encoder stores transparency."""
     metadata: frozenset[str]
-    """Which of ICC, EXIF, XMP and IPTC its encoder writes completely (libvips truncates IPTC in TIFF)."""
+    """Which of ICC, EXIF, XMP and IPTC its encoder writes."""
     bits: tuple[int, ...] = (8, 16)
     """Bits per channel its encoder writes, ascending; empty for a format that is only read."""
     float_bits: tuple[int, ...] = ()
@@ -121,6 +121,8 @@ class Picture:
     16, 24 or 64 for floating-point numbers."""
     notes: tuple[str, ...] = ()
     """What was lost or changed while reading, one sentence each."""
+    lost_metadata: tuple[str, ...] = ()
+    """Which metadata were lost while reading, one sentence each; noted unless metadata are to be left out."""
 
     @property
     def colors(self) -> int:

@@ -2,31 +2,33 @@
 
 import struct
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyvips
 
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.tiff_directory import (
-    ASCII,
     BITS,
     EXTRA_SAMPLES,
     FLOAT,
     PHOTOMETRIC,
     PREMULTIPLIED,
     SAMPLE_FORMAT,
-    TEXT_TAGS,
     WHITE_IS_ZERO,
     check_directory,
     parse_directory,
     read_directory,
 )
+from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
-from mafdn.pictures.libvips import file_name
-from mafdn.pictures.metadata import EXIF
+from mafdn.pictures.libvips import damaged, field_of, file_name
+from mafdn.pictures.metadata import IPTC
 from mafdn.pictures.picture import Format
 
+DESCRIPTION = "image-description"
+"""libvips's field of the text that TIFF stores as ImageDescription."""
 BIG = 2**31
 """Bytes of pixels above which a file is written as BigTIFF and in tiles."""
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
@@ -43,7 +45,7 @@ class TiffFile(VipsFile):
         suffixes=(".tif", ".tiff"),
         largest_side=2**31 - 1,
         alpha=True,
-        metadata=frozenset({"ICC", "XMP"}),
+        metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
         float_bits=(16, 32),
     )
     loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
@@ -59,8 +61,6 @@ class TiffFile(VipsFile):
 
     def notes(self, image: pyvips.Image) -> list[str]:
         notes = super().notes(image)
-        if self.directory.metadata_directories:
-            notes.append(f"its {' and '.join(self.directory.metadata_directories)} data were left out")
         if self.directory.tiled and self.directory.absent_tiles:
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
@@ -84,12 +84,28 @@ class TiffFile(VipsFile):
         return self.directory.extra_is_alpha
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
-        return super().fields(image) | exif_of_texts(self.directory.texts)
+        fields = {name: field for name, field in super().fields(image).items() if name != IPTC}
+        if is_stale(str(fields.get(DESCRIPTION, ("", ""))[1]).encode()):
+            del fields[DESCRIPTION]
+        return fields | self._metadata[0]
+
+    def lost_metadata(self) -> list[str]:
+        return self._metadata[1]
+
+    @cached_property
+    def _metadata(self) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
+        try:
+            return read_metadata(self.path)
+        except ValueError as error:
+            raise damaged(self.path, str(error)) from None
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         big = image.width * image.height * image.bands * SAMPLE_BYTES[image.format] > BIG
-        image.tiffsave(
+        pixels = image.copy()
+        if field_of(image, IPTC, None):
+            pixels.remove(IPTC)  # which libvips would write cut off
+        pixels.tiffsave(
             file_name(path),
             compression="deflate",
             predictor="float" if image.format == "float" else "none" if options.half else "horizontal",
@@ -101,6 +117,7 @@ class TiffFile(VipsFile):
         )
         if options.half:
             declare_floats(path)
+        write_metadata(path, image)
 
 
 def declare_floats(path: Path) -> None:
@@ -110,26 +127,3 @@ def declare_floats(path: Path) -> None:
         count = len(directory.numbers[SAMPLE_FORMAT])
         file.seek(directory.places[SAMPLE_FORMAT])
         file.write(struct.pack(f"{directory.order}{count}H", *[FLOAT] * count))
-
-
-def exif_of_texts(texts: Mapping[int, bytes]) -> dict[str, tuple[Any, Any]]:
-    """Convert texts of a TIFF directory, by tag, to EXIF.
-
-    Returns:
-        Fields as in `Picture.fields`: the EXIF block, and the entries that libvips reads from it.
-    """
-    texts = {tag: texts[tag].rstrip(b"\0") + b"\0" for tag in TEXT_TAGS if texts.get(tag, b"").strip(b"\0")}
-    if not texts:
-        return {}
-    table, values, place = b"", b"", 8 + 2 + 12 * len(texts) + 4
-    for tag, text in texts.items():
-        held = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", place + len(values))
-        values += text if len(text) > 4 else b""
-        table += struct.pack("<HHI", tag, ASCII, len(text)) + held
-    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(texts)) + table + bytes(4) + values
-    carrier = pyvips.Image.black(1, 1).copy()  # the only way to have libvips parse a block
-    carrier.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, block))
-    carrier = pyvips.Image.jpegload_buffer(carrier.jpegsave_buffer())
-    names = [f"exif-ifd0-{TEXT_TAGS[tag]}" for tag in texts]
-    read = {name: (carrier.get_typeof(name), carrier.get(name)) for name in names if carrier.get_typeof(name)}
-    return {EXIF: (pyvips.GValue.blob_type, block), **read}

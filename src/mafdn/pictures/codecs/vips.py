@@ -81,6 +81,7 @@ class VipsFile(PictureFile):
             fields=self.fields(image),
             file_bits=file_bits,
             notes=tuple(notes + conversions),
+            lost_metadata=tuple(self.lost_metadata()),
         )
 
     def load(self, *, access: str = "random") -> pyvips.Image:
@@ -124,6 +125,10 @@ class VipsFile(PictureFile):
     def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
         """The profile for colors that the file describes without one, and a note on what is ignored."""
         return profile_of_points(self.code_points, grey=grey)
+
+    def lost_metadata(self) -> list[str]:
+        """Notes on metadata that are not read."""
+        return []
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
