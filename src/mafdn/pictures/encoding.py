@@ -17,6 +17,7 @@ from mafdn.errors import EncodeError, PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
+from mafdn.pictures.fitting import fit_metadata
 from mafdn.pictures.floats import FloatBands
 from mafdn.pictures.libvips import codec_errors, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
@@ -136,7 +137,7 @@ class Encoder:
             yield band
 
     def _encode(self) -> tuple[str, ...]:
-        picture, kind, options = self._picture, self._kind, self._options
+        picture, kind, options = fit_metadata(self._picture, self._kind), self._kind, self._options
         check_colors(self._report_as, picture.code_points, kind)
         bands, floats = self._received(), FloatBands(picture, kind) if picture.floating else None
         shape = (self._height, self._width, picture.planes.shape[2])
@@ -267,6 +268,7 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions, *, hal
         bits=written_bits(picture, kind),
         keep=keep,
         chunks=() if options.strip else picture.chunks,
+        comments=() if options.strip else picture.comments,
         half=half,
         code_points=picture.code_points if kind.code_points else None,
     )

@@ -66,6 +66,8 @@ class PngChunk:
     kind: bytes
     """Four letters."""
     data: bytes
+    after_pixels: bool = False
+    """Whether it belongs after the pixels."""
 
     def encoded(self) -> bytes:
         """The chunk as it is stored: length, kind, data and checksum."""
@@ -116,6 +118,8 @@ class Picture:
     """Other metadata (EXIF, XMP, IPTC) by libvips field name: GType and value."""
     chunks: tuple[PngChunk, ...] = ()
     """Chunks of a PNG file that are copied into the result if that is PNG, too; texts above all."""
+    comments: tuple[bytes, ...] = ()
+    """Comments of a JPEG or GIF file, in an encoding that is not stated."""
     file_bits: int | None = None
     """Bits per channel in the file if not those of `planes`: 10 or 12 in AVIF, whose pixels span 16 bits regardless;
     16, 24 or 64 for floating-point numbers."""

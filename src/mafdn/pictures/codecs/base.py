@@ -27,7 +27,9 @@ class SaveOptions:
     keep: int
     """Flags (`VipsForeignKeep`) of the metadata to write."""
     chunks: tuple[PngChunk, ...] = ()
-    """Chunks to write into a PNG file directly after its header."""
+    """Chunks to write into a PNG file, directly after its header or after its pixels."""
+    comments: tuple[bytes, ...] = ()
+    """Comments to write into a JPEG or GIF file."""
     half: bool = False
     """Whether 16-bit values are the bits of float16, which libvips does not know."""
     code_points: CodePoints | None = None

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import pyvips
 
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.png_chunks import save_with_chunks
+from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import file_name
-from mafdn.pictures.picture import CodePoints, Format, PngChunk
-from mafdn.pictures.profiles import distinct_colors
+from mafdn.pictures.picture import CodePoints, Format, Picture, PngChunk
+from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, distinct_colors
 
 COMPRESSION = 2
 """Deflate level, 0 to 9; with the filter "average" files are smaller than at 6 without, in half the time."""
@@ -54,9 +55,22 @@ class PngFile(VipsFile):
         control = self._chunks.get(b"acTL", b"")
         return int.from_bytes(control[:4]) if len(control) == 8 else 1, "frames"
 
+    @cached_property
+    def _metadata(self) -> PngMetadata:
+        return read_metadata(self.path)
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        return (image.copy(xres=1, yres=1) if self._metadata.shape_only else image), None  # 1: nothing is stated
+
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, chunks=self._metadata.chunks, lost_metadata=self._metadata.lost)
+
     def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
         if points_of_chunks(self._chunks):
             return super().stated_profile(grey=grey)
+        profile = self._metadata.profile  # libvips does not report one that is damaged or for other channels
+        if profile is not None:
+            return (profile, None) if profile else (None, f"{DAMAGED_PROFILE}: {PROFILE_IGNORED.format('sRGB')}")
         ignored = ignored_colors(self._chunks, grey=grey)
         return None, f"its colors ({' and '.join(ignored)}, no profile) were taken as sRGB" if ignored else None
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_m
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name
 from mafdn.pictures.metadata import IPTC
-from mafdn.pictures.picture import Format
+from mafdn.pictures.picture import Format, Picture
 
 DESCRIPTION = "image-description"
 """libvips's field of the text that TIFF stores as ImageDescription."""
@@ -89,8 +90,8 @@ class TiffFile(VipsFile):
             del fields[DESCRIPTION]
         return fields | self._metadata[0]
 
-    def lost_metadata(self) -> list[str]:
-        return self._metadata[1]
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, lost_metadata=tuple(self._metadata[1]))
 
     @cached_property
     def _metadata(self) -> tuple[dict[str, tuple[Any, Any]], list[str]]:

@@ -120,6 +120,13 @@ def read_table(file: BinaryIO, layout: Layout, place: int) -> list[RawEntry]:
     return entries
 
 
+def next_pointer_place(file: BinaryIO, layout: Layout, place: int) -> int:
+    """Where the directory at `place` says where the next one is; raises `ValueError` beyond the end of the file."""
+    counter = struct.calcsize(layout.counter)
+    count = struct.unpack(layout.counter, read_part(file, place, counter))[0]
+    return place + counter + count * (4 + 2 * layout.inline)
+
+
 def read_entry(file: BinaryIO, layout: Layout, raw: RawEntry, *, subdirectories: tuple[int, ...] = ()) -> Entry:
     """Read the values of an entry, and the directory that it points to if its tag is among `subdirectories`.
 
@@ -204,8 +211,7 @@ def extend_directory(file: BinaryIO, layout: Layout, pointer_place: int, added: 
     """
     place = read_pointer(file, layout, pointer_place)
     table = read_table(file, layout, place)
-    size = struct.calcsize(layout.counter) + len(table) * (4 + 2 * layout.inline)
-    after = read_pointer(file, layout, place + size)
+    after = read_pointer(file, layout, next_pointer_place(file, layout, place))
     kept = [raw for raw in table if raw.tag not in added]
     end = file.seek(0, os.SEEK_END)
     new = end + end % 2

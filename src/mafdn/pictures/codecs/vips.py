@@ -15,7 +15,7 @@ from mafdn.pictures.libvips import PIXEL_TYPES, damaged, field_of, file_name, sp
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
-from mafdn.pictures.profiles import check_profile, profile_of_points
+from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile, profile_of_points
 from mafdn.pictures.spill import spill
 from mafdn.pixels.rows import Rows
 
@@ -66,13 +66,15 @@ class VipsFile(PictureFile):
         if profile is None:
             profile, note = self.stated_profile(grey=colors == 1)
             conversions += [note] if note else []
+        if profile is not None and colors == 1:
+            profile = grey_profile(profile) or profile
         problem = check_profile(profile, colors) if profile is not None else None
         if problem:
             profile = None
-            conversions.append(f"{problem}: it was ignored, the picture taken as {'linear' if floating else 'sRGB'}")
+            conversions.append(f"{problem}: {PROFILE_IGNORED.format('linear' if floating else 'sRGB')}")
         if floating and profile is None and not problem:
             conversions.append(assumption(grey=colors == 1))
-        return Picture(
+        picture = Picture(
             planes=planes,
             format=self.format,
             profile=profile,
@@ -81,8 +83,8 @@ class VipsFile(PictureFile):
             fields=self.fields(image),
             file_bits=file_bits,
             notes=tuple(notes + conversions),
-            lost_metadata=tuple(self.lost_metadata()),
         )
+        return self.complete(picture)
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         """Open the file with this format's loader, header only.
@@ -126,13 +128,13 @@ class VipsFile(PictureFile):
         """The profile for colors that the file describes without one, and a note on what is ignored."""
         return profile_of_points(self.code_points, grey=grey)
 
-    def lost_metadata(self) -> list[str]:
-        """Notes on metadata that are not read."""
-        return []
-
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
         return read_fields(image)
+
+    def complete(self, picture: Picture) -> Picture:
+        """Add metadata that libvips does not report."""
+        return picture
 
 
 def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
