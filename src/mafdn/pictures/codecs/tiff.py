@@ -9,6 +9,7 @@ from typing import Any
 
 import pyvips
 
+from mafdn.pictures.codecs import tiff_other
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.tiff_directory import (
     BITS,
@@ -56,6 +57,10 @@ class TiffFile(VipsFile):
         check_directory(path, self.directory)
         super().__init__(path)
 
+    def load(self, *, access: str = "random") -> pyvips.Image:
+        reason = self.directory.needs_tifffile
+        return tiff_other.open_header(self.path, reason) if reason else super().load(access=access)
+
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
         return "warning" if self.directory.tiled and not self.directory.absent_tiles else "error"
@@ -68,10 +73,13 @@ class TiffFile(VipsFile):
         return notes
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        reason = self.directory.needs_tifffile
+        if reason:
+            image = tiff_other.with_pixels(image, self.path, reason)
         if image.format != "float":
             return image, None
         bits = self.directory.first(BITS)
-        if image.interpretation in GREY_SPACES:  # libvips takes white to be at that of integers
+        if image.interpretation in GREY_SPACES and not reason:  # libvips takes white to be at that of integers
             if self.directory.first(EXTRA_SAMPLES) == PREMULTIPLIED and image.bands == 2:
                 space, white = image.interpretation, 65_535 if image.interpretation == "grey16" else 255
                 image = (image * [1 / white, 1]).cast("float").copy(interpretation=space)

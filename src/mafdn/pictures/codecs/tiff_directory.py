@@ -81,6 +81,16 @@ class Directory:
         return self.first(SAMPLE_FORMAT) == FLOAT
 
     @property
+    def needs_tifffile(self) -> str | None:
+        """What libvips cannot read of the pixels, or reads wrongly; `None` if there is nothing."""
+        bits, separate = self.first(BITS), self.first(PLANAR) == SEPARATE and self.first(SAMPLES) > 1
+        if self.floating and bits in (24, 64):
+            return f"floating-point numbers of {bits} bits"
+        if self.floating and bits == 16 and separate:
+            return "floating-point numbers of 16 bits in separate planes"
+        return "tiles in separate planes" if separate and self.tiled else None
+
+    @property
     def unknown_space(self) -> str | None:
         """Name of the color space if libvips decodes it wrongly or not at all, else `None`."""
         space = self.first(PHOTOMETRIC)
@@ -162,8 +172,8 @@ def check_directory(path: Path, directory: Directory) -> None:
     """Raise `PictureError` for an unsupported color space and `DamagedError` for tiles outside the file."""
     if directory.unknown_space:
         raise PictureError(f"{printable(path)} is a TIFF in {directory.unknown_space}; convert it to RGB first")
-    if directory.tiled and not directory.complete:
-        raise damaged(path, "some of its tiles are missing")
+    if (directory.tiled or directory.needs_tifffile) and not directory.complete:
+        raise damaged(path, f"some of its {'tiles' if directory.tiled else 'strips'} are missing")
 
 
 def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | None:
