@@ -10,12 +10,12 @@ from mafdn._support.machine import peak_mib
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine, upscale_rows
 from mafdn.inference.engines import describe
-from mafdn.pictures.encoding import Encoder
+from mafdn.pictures.encoding import Encoder, check_colors
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import with_new_size
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.profiles import find_tone
+from mafdn.pictures.profiles import picture_tone
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.writing import Reservation
 from mafdn.pixels.enlarge import enlarge
@@ -179,11 +179,12 @@ def prepare(
         raise UsageError(f"{printable(target)} is the input itself; choose another name for the result")
     limits.check_pixels(source, *new_size, what="would become")
     check_encodable(target, kind, width=new_size[0], height=new_size[1])
+    check_colors(target, header.code_points, kind)
     check_room(header, target, scale=scale, new_size=new_size, kind=kind, lossless=output.lossless)
     reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:
         picture = header.decode(limits=limits, scratch=reservation.temporary.parent)
-        tone = find_tone(picture.profile, picture.colors)
+        tone = picture_tone(picture)
     except BaseException:
         reservation.discard()
         raise

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyvips
 
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture, PngChunk
+from mafdn.pictures.picture import CodePoints, Format, Picture, PngChunk
 
 DEFAULT_QUALITY = 95
 """Encoder quality, 1 to 100, unless chosen."""
@@ -23,13 +23,17 @@ class SaveOptions:
     lossless: bool
     """Preserve every pixel exactly; `quality` is then ignored."""
     bits: int
-    """Bits per channel to write, one of `Format.bits`."""
+    """Bits per channel to write, one of `Format.bits` or `Format.float_bits`."""
     keep: int
     """Flags (`VipsForeignKeep`) of the metadata to write."""
     chunks: tuple[PngChunk, ...] = ()
     """Chunks to write into a PNG file, directly after its header or after its pixels."""
     comments: tuple[bytes, ...] = ()
     """Comments to write into a JPEG or GIF file."""
+    half: bool = False
+    """Whether 16-bit values are the bits of float16, which libvips does not know."""
+    code_points: CodePoints | None = None
+    """Colors to state by number."""
 
 
 class PictureFile(ABC):
@@ -46,7 +50,9 @@ class PictureFile(ABC):
     channels: int
     """Channels as stored in the file."""
     bits: int
-    """Bits per channel of the decoded pixels: 8 or 16."""
+    """Bits per channel of the decoded pixels: 8 or 16, or 32 for floating-point numbers."""
+    code_points: CodePoints | None = None
+    """The colors that the file states by number, if they are not those of sRGB."""
 
     @abstractmethod
     def __init__(self, path: Path) -> None:

@@ -1,5 +1,7 @@
 """TIFF files."""
 
+import struct
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -7,10 +9,22 @@ from typing import Any
 
 import pyvips
 
+from mafdn.pictures.codecs import tiff_other
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.tiff_directory import check_directory, read_directory
+from mafdn.pictures.codecs.tiff_directory import (
+    BITS,
+    EXTRA_SAMPLES,
+    FLOAT,
+    PHOTOMETRIC,
+    PREMULTIPLIED,
+    SAMPLE_FORMAT,
+    WHITE_IS_ZERO,
+    check_directory,
+    parse_directory,
+    read_directory,
+)
 from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
-from mafdn.pictures.codecs.vips import VipsFile
+from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name
 from mafdn.pictures.metadata import IPTC
 from mafdn.pictures.picture import Format, Picture
@@ -19,6 +33,9 @@ DESCRIPTION = "image-description"
 """libvips's field of the text that TIFF stores as ImageDescription."""
 BIG = 2**31
 """Bytes of pixels above which a file is written as BigTIFF and in tiles."""
+SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
+FLOAT32 = 32
+"""Bits of the floating-point numbers that pixels are held as."""
 
 
 class TiffFile(VipsFile):
@@ -31,6 +48,7 @@ class TiffFile(VipsFile):
         largest_side=2**31 - 1,
         alpha=True,
         metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
+        float_bits=(16, 32),
     )
     loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
 
@@ -38,6 +56,10 @@ class TiffFile(VipsFile):
         self.directory = read_directory(path)
         check_directory(path, self.directory)
         super().__init__(path)
+
+    def load(self, *, access: str = "random") -> pyvips.Image:
+        reason = self.directory.needs_tifffile
+        return tiff_other.open_header(self.path, reason) if reason else super().load(access=access)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -49,6 +71,23 @@ class TiffFile(VipsFile):
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
         return notes
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        reason = self.directory.needs_tifffile
+        if reason:
+            image = tiff_other.with_pixels(image, self.path, reason)
+        if image.format != "float":
+            return image, None
+        bits = self.directory.first(BITS)
+        if image.interpretation in GREY_SPACES and not reason:  # libvips takes white to be at that of integers
+            if self.directory.first(EXTRA_SAMPLES) == PREMULTIPLIED and image.bands == 2:
+                space, white = image.interpretation, 65_535 if image.interpretation == "grey16" else 255
+                image = (image * [1 / white, 1]).cast("float").copy(interpretation=space)
+            if self.directory.first(PHOTOMETRIC) == WHITE_IS_ZERO:
+                space, others = image.interpretation, image.bands - 1
+                image = (image * [-1.0, *[1.0] * others] + [1.0, *[0.0] * others]).cast("float")
+                image = image.copy(interpretation=space)
+        return image, bits if bits != FLOAT32 else None
 
     def extra_is_alpha(self) -> bool:
         return self.directory.extra_is_alpha
@@ -71,18 +110,29 @@ class TiffFile(VipsFile):
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        big = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) > BIG
+        big = image.width * image.height * image.bands * SAMPLE_BYTES[image.format] > BIG
         pixels = image.copy()
         if field_of(image, IPTC, None):
             pixels.remove(IPTC)  # which libvips would write cut off
         pixels.tiffsave(
             file_name(path),
             compression="deflate",
-            predictor="horizontal",
+            predictor="float" if image.format == "float" else "none" if options.half else "horizontal",
             bigtiff=big,
             tile=big,
             tile_width=256,
             tile_height=256,
             keep=options.keep,
         )
+        if options.half:
+            declare_floats(path)
         write_metadata(path, image)
+
+
+def declare_floats(path: Path) -> None:
+    """Declare the samples of a file, stored as integers, to be floating-point numbers of the same bits."""
+    with path.open("rb+") as file:
+        directory = parse_directory(file)
+        count = len(directory.numbers[SAMPLE_FORMAT])
+        file.seek(directory.places[SAMPLE_FORMAT])
+        file.write(struct.pack(f"{directory.order}{count}H", *[FLOAT] * count))
