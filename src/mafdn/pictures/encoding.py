@@ -16,6 +16,7 @@ from mafdn.errors import PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
+from mafdn.pictures.fitting import fit_metadata
 from mafdn.pictures.libvips import codec_errors, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
@@ -139,7 +140,7 @@ class Encoder:
             yield band
 
     def _encode(self) -> tuple[str, ...]:
-        picture, kind, options = self._picture, self._kind, self._options
+        picture, kind, options = fit_metadata(self._picture, self._kind), self._kind, self._options
         height = self._height * (len(self._timing.durations) if self._timing else 1)
         feed = Feed(self._received(), (height, self._width, picture.planes.shape[2]), picture.planes.dtype)
         with codec_errors(self._report_as, writing=True), contextlib.closing(feed):
@@ -237,11 +238,15 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions) -> Sav
         keep=keep,
         chunks=() if options.strip else picture.chunks,
         big=options.big,
+        comments=() if options.strip else picture.comments,
     )
 
 
 def _losses(picture: Picture, kind: Format, *, strip: bool) -> list[str]:
     """Notes on what is lost in the file itself: colors, and metadata that the format is written without."""
     losses = [*kind.always_loses, *(kind.alpha_loses if picture.transparent else ())]
-    blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
+    if strip:
+        return losses
+    losses += picture.lost_metadata
+    blocks = [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
     return losses + [f"{kind.name} files are written without {block}: it was left out" for block in blocks]

@@ -30,7 +30,7 @@ class Format:
     alpha: bool
     """Whether its encoder stores transparency."""
     metadata: frozenset[str]
-    """Which of ICC, EXIF, XMP and IPTC its encoder writes completely (libvips truncates IPTC in TIFF)."""
+    """Which of ICC, EXIF, XMP and IPTC its encoder writes."""
     bits: tuple[int, ...] = (8, 16)
     """Bits per channel its encoder writes, ascending; empty for a format that is only read."""
     lossless: bool = True
@@ -60,6 +60,8 @@ class PngChunk:
     kind: bytes
     """Four letters."""
     data: bytes
+    after_pixels: bool = False
+    """Whether it belongs after the pixels."""
 
     def encoded(self) -> bytes:
         """The chunk as it is stored: length, kind, data and checksum."""
@@ -86,14 +88,16 @@ class Picture:
     """Other metadata (EXIF, XMP, IPTC) by libvips field name: GType and value."""
     chunks: tuple[PngChunk, ...] = ()
     """Chunks of a PNG file that are copied into the result if that is PNG, too; texts above all."""
+    comments: tuple[bytes, ...] = ()
+    """Comments of a JPEG or GIF file, in an encoding that is not stated."""
     file_bits: int | None = None
     """Bits per channel in the file if neither 8 nor 16 (10 or 12 in AVIF); the pixels span 16 bits regardless."""
-    page_name: bytes | None = None
-    """Name of a page of a TIFF file."""
     page_number: tuple[int, int] | None = None
     """Number of a page of a TIFF file, from 0, and of all pages (0 if unknown), as stated in the file."""
     notes: tuple[str, ...] = ()
     """What was lost or changed while reading, one sentence each."""
+    lost_metadata: tuple[str, ...] = ()
+    """Which metadata were lost while reading, one sentence each; noted unless metadata are to be left out."""
 
     @property
     def colors(self) -> int:

@@ -26,6 +26,8 @@ STEPS = 65_536
 """Points of a tone curve."""
 PARAMETER_COUNTS = (1, 3, 4, 5, 7)
 """Parameters of each type of parametric curve."""
+DAMAGED_PROFILE = "its color profile is damaged"
+PROFILE_IGNORED = "it was ignored, the picture taken as sRGB"
 UNKNOWN_PRIMARIES, SRGB_PRIMARIES, P3_PRIMARIES = 2, 1, 12
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
@@ -54,7 +56,7 @@ def check_profile(profile: bytes, channels: int) -> str | None:
     try:
         tags = _tags(profile)
     except (struct.error, ValueError):
-        return "its color profile is damaged"
+        return DAMAGED_PROFILE
     if profile[12:16] not in CLASSES or profile[20:24] not in (b"XYZ ", b"Lab "):
         return "its color profile is not one of a picture"
     if profile[16:20] != SPACES[channels]:
@@ -68,8 +70,32 @@ def check_profile(profile: bytes, channels: int) -> str | None:
             if name in tags:
                 _curve(tags[name])
     except (struct.error, ValueError):
-        return "its color profile is damaged"
+        return DAMAGED_PROFILE
     return None
+
+
+def grey_profile(profile: bytes) -> bytes | None:
+    """Convert an RGB profile to one for a grey picture, in which some programs embed it.
+
+    Equal values of red, green and blue are neutral, so that only the tone curve matters.
+
+    Returns:
+        A profile with the same tone curve; `None` if `profile` is not of that kind.
+    """
+    if check_profile(profile, 3) is not None:
+        return None
+    tags = _tags(profile)
+    curves = [_curve(tags[name]) for name in CURVE_TAGS[3] if name in tags]
+    if len(curves) < 3 or not all(np.array_equal(curve, curves[0]) for curve in curves):
+        return None
+    kept = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt") if name in tags} | {b"kTRC": tags[b"rTRC"]}
+    table, data, place = struct.pack(">I", len(kept)), b"", 132 + 12 * len(kept)
+    for name, tag in kept.items():
+        table += struct.pack(">4sII", name, place + len(data), len(tag))
+        data += tag + bytes(-len(tag) % 4)
+    head = bytearray(profile[:128])
+    head[:4], head[16:20], head[84:100] = struct.pack(">I", place + len(data)), SPACES[1], bytes(16)
+    return bytes(head) + table + data
 
 
 def find_tone(profile: bytes | None, channels: int) -> Tone | None:

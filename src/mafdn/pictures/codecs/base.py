@@ -30,7 +30,9 @@ class SaveOptions:
     keep: int
     """Flags (`VipsForeignKeep`) of the metadata to write."""
     chunks: tuple[PngChunk, ...] = ()
-    """Chunks to write into a PNG file directly after its header."""
+    """Chunks to write into a PNG file, directly after its header or after its pixels."""
+    comments: tuple[bytes, ...] = ()
+    """Comments to write into a JPEG or GIF file."""
     big: bool = False
     """Write BigTIFF whatever the size."""
 

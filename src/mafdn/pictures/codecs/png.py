@@ -16,12 +16,12 @@ from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.png_chunks import save_with_chunks
+from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Format, Picture, Pixels
-from mafdn.pictures.profiles import SRGB_PRIMARIES, profile_of_cicp
+from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, SRGB_PRIMARIES, profile_of_cicp
 from mafdn.pictures.sequences.apng import Apng, read_apng
 from mafdn.pictures.sequences.sequence import MOST_PICTURES, Sequence, frames_of
 from mafdn.pictures.spill import keep_bands
@@ -107,7 +107,20 @@ class PngFile(VipsFile):
             limits.check_time(self.path)
             yield frame if orientation == 1 else _turned(frame, orientation)
 
+    @cached_property
+    def _metadata(self) -> PngMetadata:
+        return read_metadata(self.path)
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        return (image.copy(xres=1, yres=1) if self._metadata.shape_only else image), None  # 1: nothing is stated
+
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, chunks=self._metadata.chunks, lost_metadata=self._metadata.lost)
+
     def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
+        profile = self._metadata.profile  # libvips does not report one that is damaged or for other channels
+        if profile is not None and b"cICP" not in self._chunks:
+            return (profile, None) if profile else (None, f"{DAMAGED_PROFILE}: {PROFILE_IGNORED}")
         return profile_of_chunks(self._chunks, grey=grey)
 
     @staticmethod

@@ -1,36 +1,29 @@
 """TIFF files."""
 
-import struct
-from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import pyvips
 
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.tiff_directory import (
-    ASCII,
-    NONE,
-    PAGE_NAME,
-    PAGE_NUMBER,
-    TEXT_TAGS,
-    check_directory,
-    read_directory,
-)
+from mafdn.pictures.codecs.tiff_directory import NONE, PAGE_NUMBER, check_directory, read_directory
+from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
 from mafdn.pictures.codecs.tiff_pages import Pages, is_copy, read_pages
 from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.libvips import codec_errors, damaged, file_name
+from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.metadata import EXIF
+from mafdn.pictures.metadata import IPTC
 from mafdn.pictures.picture import Format, Picture
 from mafdn.pictures.sequences.sequence import Sequence
 
+DESCRIPTION = "image-description"
+"""libvips's field of the text that TIFF stores as ImageDescription."""
 BIG = 2**31
 """Bytes of pixels above which a file is written as BigTIFF and in tiles."""
 
@@ -44,7 +37,7 @@ class TiffFile(VipsFile):
         suffixes=(".tif", ".tiff"),
         largest_side=2**31 - 1,
         alpha=True,
-        metadata=frozenset({"ICC", "XMP"}),
+        metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
         several="pages",
     )
     loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
@@ -78,6 +71,7 @@ class TiffFile(VipsFile):
         check_number(self.path, number, len(self._pages.directories))
         self.page, self.directory = self._pages.directories[number - 1]
         self._chosen = True
+        vars(self).pop("_metadata", None)  # which is that of another page
         self._open()
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:  # noqa: ARG002
@@ -99,13 +93,8 @@ class TiffFile(VipsFile):
                 picture = page.decode(limits, spill_folder=spill_folder)
         except PictureError as error:
             raise type(error)(f"{error}, page {number + 1}", errno=error.errno) from None
-        directory = page.directory
-        stated = directory.numbers.get(PAGE_NUMBER, NONE).tolist()
-        return replace(
-            picture,
-            page_name=directory.texts.get(PAGE_NAME),
-            page_number=(stated[0], stated[1]) if len(stated) == 2 else None,
-        )
+        stated = page.directory.numbers.get(PAGE_NUMBER, NONE).tolist()
+        return replace(picture, page_number=(stated[0], stated[1]) if len(stated) == 2 else None)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -117,8 +106,6 @@ class TiffFile(VipsFile):
         if copies and not self._chosen:
             what = "copy or mask was" if copies == 1 else "copies or masks were"
             notes.append(f"{copies} reduced {what} left out")
-        if self.directory.metadata_directories:
-            notes.append(f"its {' and '.join(self.directory.metadata_directories)} data were left out")
         if self.directory.tiled and self.directory.absent_tiles:
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
@@ -128,12 +115,28 @@ class TiffFile(VipsFile):
         return self.directory.extra_is_alpha
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
-        return super().fields(image) | exif_of_texts(self.directory.texts)
+        fields = {name: field for name, field in super().fields(image).items() if name != IPTC}
+        if is_stale(str(fields.get(DESCRIPTION, ("", ""))[1]).encode()):
+            del fields[DESCRIPTION]
+        return fields | self._metadata[0]
+
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, lost_metadata=tuple(self._metadata[1]))
+
+    @cached_property
+    def _metadata(self) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
+        try:
+            return read_metadata(self.path, page=self.page)
+        except ValueError as error:
+            raise damaged(self.path, str(error)) from None
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         big = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) > BIG
-        image.tiffsave(
+        pixels = image.copy()
+        if field_of(image, IPTC, None):
+            pixels.remove(IPTC)  # which libvips would write cut off
+        pixels.tiffsave(
             file_name(path),
             compression="deflate",
             predictor="horizontal",
@@ -143,26 +146,4 @@ class TiffFile(VipsFile):
             tile_height=256,
             keep=options.keep,
         )
-
-
-def exif_of_texts(texts: Mapping[int, bytes]) -> dict[str, tuple[Any, Any]]:
-    """Convert texts of a TIFF directory, by tag, to EXIF.
-
-    Returns:
-        Fields as in `Picture.fields`: the EXIF block, and the entries that libvips reads from it.
-    """
-    texts = {tag: texts[tag].rstrip(b"\0") + b"\0" for tag in TEXT_TAGS if texts.get(tag, b"").strip(b"\0")}
-    if not texts:
-        return {}
-    table, values, place = b"", b"", 8 + 2 + 12 * len(texts) + 4
-    for tag, text in texts.items():
-        held = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", place + len(values))
-        values += text if len(text) > 4 else b""
-        table += struct.pack("<HHI", tag, ASCII, len(text)) + held
-    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(texts)) + table + bytes(4) + values
-    carrier = pyvips.Image.black(1, 1).copy()  # the only way to have libvips parse a block
-    carrier.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, block))
-    carrier = pyvips.Image.jpegload_buffer(carrier.jpegsave_buffer())
-    names = [f"exif-ifd0-{TEXT_TAGS[tag]}" for tag in texts]
-    read = {name: (carrier.get_typeof(name), carrier.get(name)) for name in names if carrier.get_typeof(name)}
-    return {EXIF: (pyvips.GValue.blob_type, block), **read}
+        write_metadata(path, image)

@@ -19,20 +19,15 @@ from mafdn.errors import PictureError
 from mafdn.pictures.libvips import damaged
 
 # Tags.
-SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NAME, PAGE_NUMBER = 254, 256, 257, 274, 285, 297
+SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 256, 257, 274, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
-EXIF, GPS = 34_665, 34_853
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
-TEXT_TAGS = {271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist", 33_432: "Copyright"}
-"""Texts that TIFF stores in the directory itself and other formats in EXIF, with the same numbers and these names."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
 PAGE_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
-NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {EXIF, GPS, STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
-BYTE_TAGS = frozenset({MP_ENTRIES, PAGE_NAME, *TEXT_TAGS})
-METADATA_DIRECTORIES = {EXIF: "EXIF", GPS: "GPS"}
-"""Tags of directories that hold metadata."""
+NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
@@ -102,11 +97,6 @@ class Directory:
         if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
             return "8-bit CIELab"
         return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
-
-    @property
-    def metadata_directories(self) -> list[str]:
-        """Names of the metadata stored in separate directories."""
-        return [name for tag, name in METADATA_DIRECTORIES.items() if self.first(tag) > 0]
 
     @property
     def absent_tiles(self) -> int:

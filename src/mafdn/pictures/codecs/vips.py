@@ -15,7 +15,7 @@ from mafdn.pictures.libvips import damaged, field_of, file_name, space_of, stop_
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
-from mafdn.pictures.profiles import check_profile
+from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile
 from mafdn.pictures.spill import spill
 from mafdn.pixels.rows import Rows
 
@@ -68,11 +68,13 @@ class VipsFile(PictureFile):
         if profile is None:
             profile, note = self.stated_profile(grey=colors == 1)
             conversions += [note] if note else []
+        if profile is not None and colors == 1:
+            profile = grey_profile(profile) or profile
         problem = check_profile(profile, colors) if profile is not None else None
         if problem:
             profile = None
-            conversions.append(f"{problem}: it was ignored, the picture taken as sRGB")
-        return Picture(
+            conversions.append(f"{problem}: {PROFILE_IGNORED}")
+        picture = Picture(
             planes=planes,
             format=self.format,
             profile=profile,
@@ -81,6 +83,7 @@ class VipsFile(PictureFile):
             file_bits=file_bits,
             notes=tuple(notes + conversions),
         )
+        return self.complete(picture)
 
     @property
     def _loaded(self) -> int:
@@ -140,6 +143,10 @@ class VipsFile(PictureFile):
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
         return read_fields(image)
+
+    def complete(self, picture: Picture) -> Picture:
+        """Add metadata that libvips does not report."""
+        return picture
 
 
 def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:

@@ -16,8 +16,8 @@ from mafdn.pictures.picture import Picture
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a value by type."""
-ASCII, SHORT, LONG, LONG8 = 2, 3, 4, 16
-SUBFILE, PAGE_NAME, PAGE_NUMBER = 254, 285, 297
+SHORT, LONG, LONG8 = 3, 4, 16
+SUBFILE, PAGE_NUMBER = 254, 297
 PIXEL_OFFSETS = (273, 324)
 """Tags with the offsets of strips and tiles."""
 DIRECTORY_OFFSETS = (330, 34_665, 34_853, 40_965)
@@ -54,8 +54,6 @@ class TiffJoiner:
         page = _Part(self._file, start)
         entries = page.moved(page.first)
         entries = page.with_values(entries, {SUBFILE: (LONG, [PAGE]), PAGE_NUMBER: (SHORT, self._numbers(picture))})
-        if picture.page_name is not None:
-            entries = page.with_text(entries, PAGE_NAME, picture.page_name)
         place, link = page.append_directory(entries)
         page.write_offset(self._link or page.head_link, place)
         self._link = link
@@ -103,12 +101,6 @@ class _Part:
             for tag, (kind, numbers) in values.items()
         ]
         return [entry for entry in entries if entry[0] not in values] + added
-
-    def with_text(self, entries: list[Entry], tag: int, text: bytes) -> list[Entry]:
-        """The entries with one of text added or replaced."""
-        text = text.rstrip(b"\0") + b"\0"
-        value = text.ljust(self._inline, b"\0") if len(text) <= self._inline else self._offset(self._append(text))
-        return [*(entry for entry in entries if entry[0] != tag), (tag, ASCII, len(text), value)]
 
     def write_offset(self, place: int, offset: int) -> None:
         """Store an offset at `place`."""
