@@ -10,12 +10,14 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.libvips import codec_errors
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture, Pixels
+from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels
 from mafdn.pictures.sequences.sequence import Sequence
 from mafdn.pictures.spill import LARGE
 
@@ -37,7 +39,9 @@ class PictureHeader:
     channels: int
     """Channels as stored in the file."""
     bits: int
-    """Bits per channel of the decoded pixels: 8 or 16."""
+    """Bits per channel of the decoded pixels: 8 or 16, or 32 for floating-point numbers."""
+    code_points: CodePoints | None
+    """The colors that the file states by number, if they are not those of sRGB."""
     file: PictureFile = field(repr=False, compare=False)
 
     @property
@@ -62,8 +66,9 @@ class PictureHeader:
     def decode(self, *, limits: Limits | None = None, scratch: Path | None = None) -> Picture:
         """Decode the picture, upright and complete.
 
-        Orientation is applied and its tag dropped. 8 and 16 bits, grey and color, alpha, ICC profile and metadata are
-        kept. CMYK and Lab become sRGB, with a note. Of several pictures the chosen one is read, by default the first.
+        Orientation is applied and its tag dropped. 8 and 16 bits and floating-point numbers, grey and color, alpha, ICC
+        profile, colors by number and metadata are kept. CMYK and Lab become sRGB, with a note. Of several
+        pictures the chosen one is read, by default the first.
 
         Args:
             limits: Their time limit ends decoding.
@@ -114,6 +119,7 @@ def read_header(path: Path, *, limits: Limits | None = None, number: int | None 
         height=file.height,
         channels=file.channels,
         bits=file.bits,
+        code_points=file.code_points,
         file=file,
     )
 
@@ -124,9 +130,21 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
     return read_header(path, limits=limits).decode(limits=limits, scratch=scratch)
 
 
+def read_color(path: Path) -> Pixels:
+    """Read the (H, W, 1 or 3) color channels of a picture of 8 or 16 bits.
+
+    Raises:
+        PictureError: The picture cannot be read, or has floating-point numbers.
+    """
+    picture = open_picture(path)
+    if picture.floating:
+        raise PictureError(f"{printable(path)} has floating-point numbers; convert it to 8 or 16 bits first")
+    return picture.color
+
+
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated."""
-    return as_rgb8(open_picture(path).color)
+    """Read a picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated; errors as `read_color`."""
+    return as_rgb8(read_color(path))
 
 
 def as_rgb8(color: Pixels) -> NDArray[np.uint8]:

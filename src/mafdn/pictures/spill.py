@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.libvips import disk_error
+from mafdn.pictures.libvips import PIXEL_TYPES, disk_error
 from mafdn.pixels.rows import Rows
 
 LARGE = 64 * 2**20
@@ -80,7 +80,7 @@ def keep_bands(
 
 
 def spill(image: pyvips.Image, folder: Path) -> FileRows:
-    """Decode `image` (uchar or ushort) into a temporary file in `folder`.
+    """Decode `image` (uchar, ushort or float) into a temporary file in `folder`.
 
     Where the system allows, the file has no name. It disappears with the process, however that ends.
 
@@ -100,5 +100,4 @@ def spill(image: pyvips.Image, folder: Path) -> FileRows:
         if number:
             raise OSError(number, os.strerror(number)) from None
         raise
-    dtype = np.dtype(np.uint8 if image.format == "uchar" else np.uint16)
-    return FileRows(file, (image.height, image.width, image.bands), dtype)
+    return FileRows(file, (image.height, image.width, image.bands), np.dtype(PIXEL_TYPES[image.format]))

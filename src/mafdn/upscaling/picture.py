@@ -11,7 +11,7 @@ from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine
 from mafdn.inference.engines import describe
 from mafdn.pictures.codecs.tiff import BIG
-from mafdn.pictures.encoding import EncodeOptions
+from mafdn.pictures.encoding import EncodeOptions, check_colors
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import PictureHeader, read_header
@@ -183,6 +183,7 @@ def prepare(
         raise UsageError(f"{printable(target)} is the input itself; choose another name for the result")
     for width, height in set(sizes.after):
         check_encodable(target, kind, width=width, height=height)
+    check_colors(target, header.code_points, kind)
     check_room(header, target, scale=scale, sizes=sizes, kind=kind, lossless=output.lossless)
     reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:

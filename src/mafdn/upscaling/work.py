@@ -9,7 +9,7 @@ from mafdn.errors import DamagedError
 from mafdn.inference import Engine, upscale_rows
 from mafdn.pictures.metadata import with_new_size
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.profiles import find_tone
+from mafdn.pictures.profiles import picture_tone
 from mafdn.pictures.sequences.encoder import SequenceEncoder
 from mafdn.pictures.sequences.sequence import Sequence
 from mafdn.pixels.enlarge import enlarge
@@ -82,7 +82,7 @@ def _enlarge(
         ),
         scale=engine.scale,
         strength=options.strength,
-        tone=find_tone(picture.profile, picture.colors),
+        tone=picture_tone(picture),
     ):
         ready = time.perf_counter()
         encoder.write(band)

@@ -10,7 +10,7 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture, PngChunk
+from mafdn.pictures.picture import CodePoints, Format, Picture, PngChunk
 from mafdn.pictures.sequences.sequence import Sequence, single
 
 DEFAULT_QUALITY = 95
@@ -26,7 +26,7 @@ class SaveOptions:
     lossless: bool
     """Preserve every pixel exactly; `quality` is then ignored."""
     bits: int
-    """Bits per channel to write, one of `Format.bits`."""
+    """Bits per channel to write, one of `Format.bits` or `Format.float_bits`."""
     keep: int
     """Flags (`VipsForeignKeep`) of the metadata to write."""
     chunks: tuple[PngChunk, ...] = ()
@@ -35,6 +35,10 @@ class SaveOptions:
     """Comments to write into a JPEG or GIF file."""
     big: bool = False
     """Write BigTIFF whatever the size."""
+    half: bool = False
+    """Whether 16-bit values are the bits of float16, which libvips does not know."""
+    code_points: CodePoints | None = None
+    """Colors to state by number."""
 
 
 class PictureFile(ABC):
@@ -52,7 +56,9 @@ class PictureFile(ABC):
     channels: int
     """Channels as stored in the file."""
     bits: int
-    """Bits per channel of the decoded pixels: 8 or 16."""
+    """Bits per channel of the decoded pixels: 8 or 16, or 32 for floating-point numbers."""
+    code_points: CodePoints | None = None
+    """The colors that the file states by number, if they are not those of sRGB."""
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:

@@ -20,8 +20,8 @@ from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_wi
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture, Pixels
-from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, SRGB_PRIMARIES, profile_of_cicp
+from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels, PngChunk
+from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, distinct_colors
 from mafdn.pictures.sequences.apng import Apng, read_apng
 from mafdn.pictures.sequences.sequence import MOST_PICTURES, Sequence, frames_of
 from mafdn.pictures.spill import keep_bands
@@ -49,11 +49,15 @@ class PngFile(VipsFile):
         alpha=True,
         metadata=frozenset({"ICC", "EXIF", "XMP"}),
         several="frames",
+        code_points=True,
     )
     loader, loader_class = "pngload_source", "VipsForeignLoadPng"
-
     _frame: int | None = None
     """Number of the chosen frame of an animation, from 0."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.code_points = distinct_colors(points_of_chunks(self._chunks))
 
     @cached_property
     def _chunks(self) -> Mapping[bytes, bytes]:
@@ -118,16 +122,20 @@ class PngFile(VipsFile):
         return replace(picture, chunks=self._metadata.chunks, lost_metadata=self._metadata.lost)
 
     def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
+        if points_of_chunks(self._chunks):
+            return super().stated_profile(grey=grey)
         profile = self._metadata.profile  # libvips does not report one that is damaged or for other channels
-        if profile is not None and b"cICP" not in self._chunks:
-            return (profile, None) if profile else (None, f"{DAMAGED_PROFILE}: {PROFILE_IGNORED}")
-        return profile_of_chunks(self._chunks, grey=grey)
+        if profile is not None:
+            return (profile, None) if profile else (None, f"{DAMAGED_PROFILE}: {PROFILE_IGNORED.format('sRGB')}")
+        ignored = ignored_colors(self._chunks, grey=grey)
+        return None, f"its colors ({' and '.join(ignored)}, no profile) were taken as sRGB" if ignored else None
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         settings: dict[str, Any] = {"compression": COMPRESSION, "filter": FILTER_AVERAGE, "keep": options.keep}
-        if options.chunks:
-            save_with_chunks(image, path, options.chunks, **settings)
+        chunks = options.chunks + chunks_of_points(options.code_points)
+        if chunks:
+            save_with_chunks(image, path, chunks, **settings)
         else:
             image.pngsave(file_name(path), **settings)
 
@@ -156,16 +164,37 @@ def read_chunks(path: Path) -> dict[bytes, bytes]:
     return chunks
 
 
-def profile_of_chunks(chunks: Mapping[bytes, bytes], *, grey: bool) -> tuple[bytes | None, str | None]:
-    """The profile for the colors that a PNG file without one states, and a note on what is ignored.
+def points_of_chunks(chunks: Mapping[bytes, bytes]) -> CodePoints | None:
+    """The colors that chunks state by number; `None` if they do not."""
+    numbers, display, levels = (chunks.get(kind, b"") for kind in (b"cICP", b"mDCV", b"cLLI"))
+    if len(numbers) != 4:
+        return None
+    return CodePoints(
+        primaries=numbers[0],
+        transfer=numbers[1],
+        full_range=numbers[3] != 0,
+        mastering=struct.unpack(">8H2I", display) if len(display) == 24 else None,
+        light_levels=struct.unpack(">2I", levels) if len(levels) == 8 else None,
+    )
 
-    `None` for the profile means sRGB.
-    """
-    code_points = chunks.get(b"cICP", b"")
-    if len(code_points) == 4:
-        return profile_of_cicp(SRGB_PRIMARIES if grey else code_points[0], code_points[1])
+
+def chunks_of_points(points: CodePoints | None) -> tuple[PngChunk, ...]:
+    """The chunks that state these colors."""
+    if points is None:
+        return ()
+    numbers = bytes([points.primaries, points.transfer, 0, points.full_range])
+    chunks = [PngChunk(kind=b"cICP", data=numbers)]
+    if points.mastering is not None:
+        chunks.append(PngChunk(kind=b"mDCV", data=struct.pack(">8H2I", *points.mastering)))
+    if points.light_levels is not None:
+        chunks.append(PngChunk(kind=b"cLLI", data=struct.pack(">2I", *points.light_levels)))
+    return tuple(chunks)
+
+
+def ignored_colors(chunks: Mapping[bytes, bytes], *, grey: bool) -> list[str]:
+    """The kinds of chunks that state other colors than sRGB's in a way that is not supported."""
     if b"sRGB" in chunks or b"iCCP" in chunks:
-        return None, None
+        return []
     gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     ignored: list[str] = []
     if len(gamma) == 4 and not _near(int.from_bytes(gamma), GAMMA, 0.02):
@@ -173,7 +202,7 @@ def profile_of_chunks(chunks: Mapping[bytes, bytes], *, grey: bool) -> tuple[byt
     if len(points) == 32 and not grey:
         stated = zip(struct.unpack(">8I", points), CHROMATICITIES, strict=True)
         ignored += [] if all(_near(value, usual, 0.01) for value, usual in stated) else ["cHRM"]
-    return None, f"its colors ({' and '.join(ignored)}, no profile) were taken as sRGB" if ignored else None
+    return ignored
 
 
 def _near(value: int, usual: int, tolerance: float) -> bool:

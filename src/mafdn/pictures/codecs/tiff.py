@@ -1,5 +1,7 @@
 """TIFF files."""
 
+import struct
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
@@ -12,10 +14,23 @@ import pyvips
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.tiff_directory import NONE, PAGE_NUMBER, check_directory, read_directory
+from mafdn.pictures.codecs.tiff_directory import (
+    BITS,
+    EXTRA_SAMPLES,
+    FLOAT,
+    NONE,
+    PAGE_NUMBER,
+    PHOTOMETRIC,
+    PREMULTIPLIED,
+    SAMPLE_FORMAT,
+    WHITE_IS_ZERO,
+    check_directory,
+    parse_directory,
+    read_directory,
+)
 from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
 from mafdn.pictures.codecs.tiff_pages import Pages, is_copy, read_pages
-from mafdn.pictures.codecs.vips import VipsFile
+from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import IPTC
@@ -26,6 +41,9 @@ DESCRIPTION = "image-description"
 """libvips's field of the text that TIFF stores as ImageDescription."""
 BIG = 2**31
 """Bytes of pixels above which a file is written as BigTIFF and in tiles."""
+SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
+FLOAT32 = 32
+"""Bits of the floating-point numbers that pixels are held as."""
 
 
 class TiffFile(VipsFile):
@@ -39,6 +57,7 @@ class TiffFile(VipsFile):
         alpha=True,
         metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
         several="pages",
+        float_bits=(16, 32),
     )
     loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
     page = 0
@@ -111,6 +130,20 @@ class TiffFile(VipsFile):
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
         return notes
 
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        if image.format != "float":
+            return image, None
+        bits = self.directory.first(BITS)
+        if image.interpretation in GREY_SPACES:  # libvips takes white to be at that of integers
+            if self.directory.first(EXTRA_SAMPLES) == PREMULTIPLIED and image.bands == 2:
+                space, white = image.interpretation, 65_535 if image.interpretation == "grey16" else 255
+                image = (image * [1 / white, 1]).cast("float").copy(interpretation=space)
+            if self.directory.first(PHOTOMETRIC) == WHITE_IS_ZERO:
+                space, others = image.interpretation, image.bands - 1
+                image = (image * [-1.0, *[1.0] * others] + [1.0, *[0.0] * others]).cast("float")
+                image = image.copy(interpretation=space)
+        return image, bits if bits != FLOAT32 else None
+
     def extra_is_alpha(self) -> bool:
         return self.directory.extra_is_alpha
 
@@ -132,18 +165,29 @@ class TiffFile(VipsFile):
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        big = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) > BIG
+        big = image.width * image.height * image.bands * SAMPLE_BYTES[image.format] > BIG
         pixels = image.copy()
         if field_of(image, IPTC, None):
             pixels.remove(IPTC)  # which libvips would write cut off
         pixels.tiffsave(
             file_name(path),
             compression="deflate",
-            predictor="horizontal",
+            predictor="float" if image.format == "float" else "none" if options.half else "horizontal",
             bigtiff=big or options.big,
             tile=big,
             tile_width=256,
             tile_height=256,
             keep=options.keep,
         )
+        if options.half:
+            declare_floats(path)
         write_metadata(path, image)
+
+
+def declare_floats(path: Path) -> None:
+    """Declare the samples of a file, stored as integers, to be floating-point numbers of the same bits."""
+    with path.open("rb+") as file:
+        directory = parse_directory(file)
+        count = len(directory.numbers[SAMPLE_FORMAT])
+        file.seek(directory.places[SAMPLE_FORMAT])
+        file.write(struct.pack(f"{directory.order}{count}H", *[FLOAT] * count))

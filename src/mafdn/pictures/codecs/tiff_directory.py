@@ -21,15 +21,18 @@ from mafdn.pictures.libvips import damaged
 # Tags.
 SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 256, 257, 274, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
+PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
-PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
+PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
 PAGE_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
 NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
 BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
+WHITE_IS_ZERO, PREMULTIPLIED, SEPARATE, FLOAT = 0, 1, 2, 3
+"""Of PhotometricInterpretation, ExtraSamples, PlanarConfiguration and SampleFormat."""
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
 DECODED_TO_RGB = (6, 7, 33_003, 33_005)
@@ -57,6 +60,8 @@ class Directory:
     """Entries of unsigned integers."""
     texts: Mapping[int, bytes]
     """Entries of bytes."""
+    places: Mapping[int, int]
+    """Where in the file the values of `numbers` are."""
     order: str
     """Byte order as in `struct`: `<` or `>`."""
     size: int
@@ -86,6 +91,11 @@ class Directory:
     def extra_is_alpha(self) -> bool:
         """Whether the first sample beyond the colors is declared as alpha."""
         return self.first(EXTRA_SAMPLES) in (1, 2)
+
+    @property
+    def floating(self) -> bool:
+        """Whether the samples are floating-point numbers."""
+        return self.first(SAMPLE_FORMAT) == FLOAT
 
     @property
     def unknown_space(self) -> str | None:
@@ -150,6 +160,7 @@ def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
     table = _part(file, place + counted, count * entry)
     numbers: dict[int, NDArray[np.uint64]] = {}
     texts: dict[int, bytes] = {}
+    places: dict[int, int] = {}
     for number in range(count):
         tag, kind, length = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", table, number * entry)
         inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
@@ -160,6 +171,8 @@ def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
             data = _value(file, inline, length * dtype.itemsize, order)
             if data is not None:
                 numbers[tag] = np.frombuffer(data, dtype).astype(np.uint64)
+                own = place + counted + number * entry + (12 if big else 8)
+                places[tag] = own if len(data) <= len(inline) else _pointer(inline, order)
         elif tag in BYTE_TAGS and tag not in texts and kind in (ASCII, UNDEFINED) and length <= LONGEST_TEXT:
             data = _value(file, inline, length, order)
             if data is not None:
@@ -169,6 +182,7 @@ def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
     return Directory(
         numbers=numbers,
         texts=texts,
+        places=places,
         order=order,
         size=size,
         place=place,
@@ -188,11 +202,15 @@ def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | No
     """The bytes of an entry, stored inline or elsewhere; `None` if they reach beyond the file."""
     if length <= len(inline):
         return inline[:length]
-    place = struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
     try:
-        return _part(file, place, length)
+        return _part(file, _pointer(inline, order), length)
     except ValueError:
         return None
+
+
+def _pointer(inline: bytes, order: str) -> int:
+    """Where the value of an entry is stored, if not in the entry."""
+    return struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
 
 
 def _part(file: BinaryIO, place: int, length: int) -> bytes:

@@ -11,17 +11,18 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.base import PictureFile
-from mafdn.pictures.libvips import damaged, field_of, file_name, space_of, stop_at_limit
+from mafdn.pictures.floats import assumption, cleaned_floats
+from mafdn.pictures.libvips import PIXEL_TYPES, damaged, field_of, file_name, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
-from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile
+from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile, profile_of_points
 from mafdn.pictures.spill import spill
 from mafdn.pixels.rows import Rows
 
-PIXEL_TYPES = ("uchar", "ushort")
-"""libvips band formats of the pixels that are supported."""
-GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb")
+GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb", "scrgb")
+DEPTHS: Mapping[object, int] = {"uchar": 8, "char": 8, "float": 32}
+"""Bits per channel of decoded pixels by libvips band format; 16 for others."""
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -42,7 +43,7 @@ class VipsFile(PictureFile):
         """Read the header of the chosen picture."""
         image = self.load()
         self.width, self.height, self.channels = int(image.width), int(image.height), int(image.bands)
-        self.bits = 8 if image.format in ("uchar", "char") else 16
+        self.bits = DEPTHS.get(image.format, 16)
         if field_of(image, "orientation", 1) in QUARTER_TURNS:
             self.width, self.height = self.height, self.width
         self._image: pyvips.Image | None = image
@@ -64,6 +65,10 @@ class VipsFile(PictureFile):
             notes.append(f"of {image.bands} channels only {first} read")
             image = image.extract_band(0, n=kept)
         planes = _read_pixels(self.path, image, limits, spill_folder)
+        floating = planes.dtype.kind == "f"
+        if floating:
+            planes, cleaned = cleaned_floats(planes, transparent=image.bands > colors)
+            notes += cleaned
         profile = field_of(image, ICC, None)
         if profile is None:
             profile, note = self.stated_profile(grey=colors == 1)
@@ -73,11 +78,14 @@ class VipsFile(PictureFile):
         problem = check_profile(profile, colors) if profile is not None else None
         if problem:
             profile = None
-            conversions.append(f"{problem}: {PROFILE_IGNORED}")
+            conversions.append(f"{problem}: {PROFILE_IGNORED.format('linear' if floating else 'sRGB')}")
+        if floating and profile is None and not problem:
+            conversions.append(assumption(grey=colors == 1))
         picture = Picture(
             planes=planes,
             format=self.format,
             profile=profile,
+            code_points=self.code_points,
             pixels_per_mm=_resolution(image),
             fields=self.fields(image),
             file_bits=file_bits,
@@ -136,9 +144,9 @@ class VipsFile(PictureFile):
         """Whether the first channel beyond the colors is transparency."""
         return True
 
-    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:  # noqa: ARG002
+    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
         """The profile for colors that the file describes without one, and a note on what is ignored."""
-        return None, None
+        return profile_of_points(self.code_points, grey=grey)
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
@@ -168,10 +176,11 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
 
 
 def _read_pixels(path: Path, image: pyvips.Image, limits: Limits, spill_folder: Path | None) -> Rows:
-    """Decode to (H, W, bands) uint8 or uint16, in memory or in a file in `spill_folder`."""
+    """Decode to (H, W, bands) uint8, uint16 or float32, in memory or in a file in `spill_folder`."""
     if image.format not in PIXEL_TYPES:
         raise PictureError(
-            f"{printable(path)} has {image.format} pixels; 8 and 16 bit integers are supported, convert it first"
+            f"{printable(path)} has {image.format} pixels; integers of 8 and 16 bits and floating-point numbers are "
+            "supported, convert it first"
         )
     if limits.seconds is not None:
         image = image.copy()
