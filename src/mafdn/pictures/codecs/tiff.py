@@ -118,7 +118,7 @@ class TiffFile(VipsFile):
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         reason = self.directory.needs_tifffile
-        return tiff_other.open_header(self.path, reason) if reason else super().load(access=access)
+        return tiff_other.open_header(self.path, reason, page=self.page) if reason else super().load(access=access)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -138,7 +138,7 @@ class TiffFile(VipsFile):
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
         if reason:
-            image = tiff_other.with_pixels(image, self.path, reason)
+            image = tiff_other.with_pixels(image, self.path, reason, page=self.page)
         if image.format != "float":
             return image, None
         bits = self.directory.first(BITS)
