@@ -1,17 +1,16 @@
 """EXIF and XMP as blocks of bytes, for codecs other than libvips's own."""
 
 import struct
-import zlib
 from typing import Any, cast
 
 import pyvips
 
-from mafdn.pictures.metadata import EXIF, XMP, read_fields
+from mafdn.pictures.metadata import XMP, fields_of_exif, read_fields
 
 EXIF_START = b"Exif\0\0"
 """What libvips, as in JPEG, puts before an EXIF block."""
-PNG_SIGNATURE, PNG_HEADER = 8, 33
-"""Bytes before the first chunk of a PNG file, and before the second."""
+PNG_SIGNATURE = 8
+"""Bytes before the first chunk of a PNG file."""
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 EXIF_DIRECTORY, WIDTH_TAG, HEIGHT_TAG = 0x8769, 0xA002, 0xA003
 """EXIF tags: the directory that states the picture's size, and that size."""
@@ -26,18 +25,13 @@ def fields_of_blocks(*, exif: bytes | None = None, xmp: bytes | None = None) -> 
         exif: A TIFF structure, with or without `Exif` before it; an invalid one is left out.
         xmp: A packet of XMP.
     """
-    image = pyvips.Image.black(1, 1)
     block = exif.removeprefix(EXIF_START) if exif else b""
-    if block[:4] in TIFF_STARTS:
-        plain = bytes(image.pngsave_buffer())
-        chunk = b"eXIf" + block  # the only way to have libvips parse a block
-        chunk = struct.pack(">I", len(block)) + chunk + struct.pack(">I", zlib.crc32(chunk))
-        image = pyvips.Image.pngload_buffer(plain[:PNG_HEADER] + chunk + plain[PNG_HEADER:]).copy()
-        image.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, EXIF_START + block))
+    fields = fields_of_exif(EXIF_START + block) if block[:4] in TIFF_STARTS else {}
     if xmp:
-        image = image.copy()
+        image = pyvips.Image.black(1, 1).copy()
         image.set_type(pyvips.GValue.blob_type, XMP, cast(Any, xmp))
-    return read_fields(image)
+        fields |= read_fields(image)
+    return fields
 
 
 def exif_of(image: pyvips.Image) -> bytes | None:

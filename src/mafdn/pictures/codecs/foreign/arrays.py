@@ -13,15 +13,17 @@ from typing import Any, cast
 
 import numpy as np
 import pyvips
+from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import EncodeError, MissingPackageError, PictureError
 from mafdn.pictures.blocks import fields_of_blocks
 from mafdn.pictures.codecs.base import PictureFile
+from mafdn.pictures.floats import cleaned_floats
 from mafdn.pictures.libvips import NOT_DAMAGE, damaged, space_of
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture, Pixels
-from mafdn.pictures.profiles import check_profile
+from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile
 from mafdn.pictures.spill import spill
 
 DECODER_ERRORS: tuple[type[Exception], ...] = (
@@ -38,7 +40,7 @@ class Decoded:
     """What a decoder gives."""
 
     pixels: Pixels
-    """(H, W, 1 to 4) upright, over the full range of uint8 or uint16: grey or RGB, then alpha if present."""
+    """(H, W, 1 to 4) upright: grey or RGB, then alpha if present. uint8 or uint16 over the full range, or float32."""
     profile: bytes | None = None
     pixels_per_mm: tuple[float, float] = DEFAULT_PIXELS_PER_MM
     exif: bytes | None = None
@@ -81,15 +83,23 @@ class ArrayFile(PictureFile):
         pixels = np.ascontiguousarray(decoded.pixels)
         if pixels.shape[:2] != (self.height, self.width):
             raise damaged(self.path, "its sizes disagree")
-        profile, notes = decoded.profile, list(decoded.notes)
-        problem = check_profile(profile, COLORS_OF_CHANNELS[pixels.shape[2] - 1]) if profile else None
+        profile, notes, colors = decoded.profile, list(decoded.notes), COLORS_OF_CHANNELS[pixels.shape[2] - 1]
+        floating = pixels.dtype.kind == "f"
+        if floating:
+            cleaned, changes = cleaned_floats(pixels, transparent=pixels.shape[2] > colors)
+            pixels = np.ascontiguousarray(cleaned[:])
+            notes += changes
+        if profile and colors == 1:
+            profile = grey_profile(profile) or profile
+        problem = check_profile(profile, colors) if profile else None
         if problem:
             profile = None
-            notes.append(f"{problem}: it was ignored, the picture taken as sRGB")
+            notes.append(f"{problem}: {PROFILE_IGNORED.format('linear' if floating else 'sRGB')}")
         return Picture(
             planes=spill(pyvips.Image.new_from_array(pixels), spill_folder) if spill_folder else pixels,
             format=self.format,
             profile=profile or None,
+            code_points=self.code_points,
             pixels_per_mm=decoded.pixels_per_mm,
             fields=fields_of_blocks(exif=decoded.exif, xmp=decoded.xmp),
             file_bits=decoded.file_bits,
@@ -145,7 +155,7 @@ def require(package: str, path: Path, what: str) -> Any:
         raise MissingPackageError(needed) from None
 
 
-def over_full_range(values: Pixels, bits: int) -> Pixels:
+def over_full_range(values: NDArray[Any], bits: int) -> Pixels:
     """Stretch values of `bits` bits to uint8 (up to 8 bits) or uint16, so that white is its largest value."""
     full, top = (255 if bits <= 8 else 65_535), 2**bits - 1
     if top == full:
@@ -154,7 +164,7 @@ def over_full_range(values: Pixels, bits: int) -> Pixels:
     return wide.astype(np.uint8 if full == 255 else np.uint16)
 
 
-def with_three_axes(pixels: Pixels) -> Pixels:
+def with_three_axes(pixels: NDArray[Any]) -> NDArray[Any]:
     """(H, W) as (H, W, 1); others unchanged."""
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
@@ -179,7 +189,10 @@ def image_of(pixels: Pixels) -> pyvips.Image:
 
 def straight(values: Pixels) -> Pixels:
     """Divide colors by the alpha that they were multiplied by."""
-    top = 255 if values.dtype == np.uint8 else 65_535
+    top = {"f": 1.0}.get(values.dtype.kind, 255.0 if values.dtype.itemsize == 1 else 65_535.0)
     alpha = values[..., -1:].astype(np.float64)
-    colors = np.minimum(np.rint(values[..., :-1] * (top / np.maximum(alpha, 1))), top)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        colors = np.where(alpha > 0, values[..., :-1] * (top / alpha), 0)
+    if values.dtype.kind != "f":
+        colors = np.minimum(np.rint(colors), top)
     return cast(Pixels, np.concatenate([colors.astype(values.dtype), values[..., -1:]], 2))

@@ -9,7 +9,7 @@ import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyvips
@@ -255,6 +255,6 @@ def _encoded(pixels: Pixels) -> bytes:
 def _encoded_deep(path: Path, pixels: Pixels, bits: int) -> bytes:
     """A lossless codestream of 10 to 16 bits."""
     codecs = require("imagecodecs", path, f"is JPEG 2000 with {bits} bits per channel")
-    values: Any = pixels >> (16 - bits)
+    values: Any = cast(Any, pixels) >> (16 - bits)
     values = np.squeeze(values, 2) if values.shape[2] == 1 else values
     return codecs.jpeg2k_encode(values, codecformat="j2k", reversible=True, bitspersample=bits)

@@ -79,11 +79,13 @@ class BitWriter:
         self.write(BitReader(data, start).peek(end - start), end - start)
 
     def enum(self, value: int) -> None:
-        """Append a value, up to 17, of an enumeration."""
+        """Append a value of an enumeration."""
         if value < 2:
             self.write(value, 2)
-        else:
+        elif value < 18:
             self.write(2 | (value - 2) << 2, 6)
+        else:
+            self.write(3 | (value - 18) << 2, 8)
 
     @property
     def bits(self) -> tuple[int, int]:

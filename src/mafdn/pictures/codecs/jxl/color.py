@@ -11,35 +11,19 @@ from numpy.typing import NDArray
 from mafdn.pictures.codecs.foreign.arrays import array_of, image_of
 from mafdn.pictures.codecs.jxl import header as jxl
 from mafdn.pictures.codecs.jxl.header import Colors
-from mafdn.pictures.made_profiles import (
-    BT709_CURVE,
-    BT709_PRIMARIES,
-    BT2020_PRIMARIES,
-    D65,
-    LINEAR,
-    P3_PRIMARIES,
-    SRGB_CURVE,
-    XY,
-    grey_profile,
-    matrix_profile,
-)
+from mafdn.pictures.icc import D65, DCI, PRIMARIES, SRGB_CURVE, E, Points, profile_of_curve, profile_of_primaries
 from mafdn.pictures.metadata import ICC
 
-WHITES: dict[int, XY] = {jxl.D65: D65, jxl.EQUAL_ENERGY: (1 / 3, 1 / 3), jxl.DCI_WHITE: (0.314, 0.351)}
-PRIMARIES = {
-    jxl.SRGB_PRIMARIES: BT709_PRIMARIES,
-    jxl.BT2100_PRIMARIES: BT2020_PRIMARIES,
-    jxl.P3_PRIMARIES: P3_PRIMARIES,
-}
+WHITES: dict[int, tuple[float, float]] = {jxl.D65: D65, jxl.EQUAL_ENERGY: E, jxl.DCI_WHITE: DCI}
+CICP_PRIMARIES = {jxl.SRGB_PRIMARIES: 1, jxl.BT2100_PRIMARIES: 9, jxl.P3_PRIMARIES: 12}
+"""Numbers of the primaries, with a D65 white, in ITU-T H.273; those of transfer functions are the same there."""
 CURVES: dict[int, tuple[float, ...]] = {
-    jxl.BT709: BT709_CURVE,
-    jxl.LINEAR: LINEAR,
+    jxl.BT709: SRGB_CURVE,  # as for other formats: shown by the curve of sRGB
+    jxl.LINEAR: (1.0,),
     jxl.SRGB: SRGB_CURVE,
     jxl.DCI: (2.6,),
 }
-CICP_PRIMARIES = {jxl.SRGB_PRIMARIES: 1, jxl.BT2100_PRIMARIES: 9, jxl.P3_PRIMARIES: 12}
-"""Numbers of the primaries in ITU-T H.273."""
-HDR = (jxl.PQ, jxl.HLG)
+NAMES = {jxl.SRGB_PRIMARIES: "BT.709", jxl.BT2100_PRIMARIES: "BT.2020", jxl.P3_PRIMARIES: "Display P3"}
 WIDE_NAME = "BT.2020 with the curve of sRGB"
 TO_SRGB = np.array(
     [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]]
@@ -47,8 +31,15 @@ TO_SRGB = np.array(
 """Linear light from BT.2020 to sRGB (ITU-R BT.2407)."""
 
 
-def profile_of(colors: Colors) -> bytes | None:
-    """The ICC profile for colors that a header states by numbers, other than HDR; `None` for sRGB.
+def profile_of(colors: Colors, *, explicit: bool = False) -> bytes | None:
+    """The ICC profile for colors that a header states by numbers, other than HDR.
+
+    Args:
+        colors: The colors.
+        explicit: Whether sRGB is to have a profile, too.
+
+    Returns:
+        The profile, or `None` for sRGB.
 
     Raises:
         ValueError: They are unknown or impossible.
@@ -57,23 +48,23 @@ def profile_of(colors: Colors) -> bytes | None:
     white = colors.white_xy if colors.white == jxl.CUSTOM else WHITES.get(colors.white)
     if curve is None or white is None or colors.space not in (jxl.RGB, jxl.GREY):
         raise ValueError("its colors are unknown")
-    usual = curve == SRGB_CURVE and white == D65
+    usual = curve == SRGB_CURVE and white == D65 and not explicit
     if colors.space == jxl.GREY:
-        return None if usual else grey_profile(curve, white=white, name="Grey of JPEG XL")
-    points = PRIMARIES.get(colors.primaries) if colors.primaries != jxl.CUSTOM else colors.primaries_xy
-    if points is None or len(points) != 3:
+        return None if usual else profile_of_curve(curve, name="Grey of JPEG XL")
+    number = CICP_PRIMARIES.get(colors.primaries)
+    points: Points | None = colors.primaries_xy if number is None else PRIMARIES[number][:3]
+    if points is None:
         raise ValueError("its colors are unknown")
-    if usual and points == BT709_PRIMARIES:
+    if usual and number == 1:
         return None
-    names = {BT709_PRIMARIES: "BT.709", BT2020_PRIMARIES: "BT.2020", P3_PRIMARIES: "Display P3"}
-    return matrix_profile((points[0], points[1], points[2]), curve, white=white, name=names.get(points, "JPEG XL"))
+    return profile_of_primaries((*points, white), curve, name=NAMES.get(colors.primaries, "Colors of JPEG XL"))
 
 
 def wide_profile(*, grey: bool) -> bytes:
     """The profile that other profiles are converted through."""
     if grey:
-        return grey_profile(SRGB_CURVE, name="Grey with the curve of sRGB")
-    return matrix_profile(BT2020_PRIMARIES, SRGB_CURVE, name=WIDE_NAME)
+        return profile_of_curve(SRGB_CURVE, name="Grey with the curve of sRGB")
+    return profile_of_primaries(PRIMARIES[9], SRGB_CURVE, name=WIDE_NAME)
 
 
 def converted(pixels: NDArray[Any], source: bytes, target: bytes) -> NDArray[np.uint16]:

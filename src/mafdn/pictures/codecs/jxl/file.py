@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import pyvips
+from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
@@ -27,7 +28,7 @@ from mafdn.pictures.codecs.foreign.arrays import (
 )
 from mafdn.pictures.codecs.jxl import header as jxl
 from mafdn.pictures.codecs.jxl.bits import BitReader
-from mafdn.pictures.codecs.jxl.color import CICP_PRIMARIES, HDR, converted, linear_srgb, profile_of, wide_profile
+from mafdn.pictures.codecs.jxl.color import CICP_PRIMARIES, converted, linear_srgb, profile_of, wide_profile
 from mafdn.pictures.codecs.jxl.container import (
     SIGNATURE,
     contained,
@@ -38,11 +39,13 @@ from mafdn.pictures.codecs.jxl.container import (
 from mafdn.pictures.codecs.jxl.header import Colors, Depth, with_explicit_fields, with_header
 from mafdn.pictures.codecs.jxl.icc import decode_icc, encode_icc
 from mafdn.pictures.metadata import ICC
-from mafdn.pictures.picture import Format, Pixels
-from mafdn.pictures.profiles import check_profile, profile_of_cicp
+from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Format, Pixels
+from mafdn.pictures.profiles import check_profile
 
 LONGEST_HEADER = 4096
 """Bytes of a codestream that hold its header, without a profile."""
+BRIGHTEST = {jxl.PQ: 10_000.0, jxl.HLG: 1_000.0}
+"""Luminance in cd/m2 of the highest value by HDR transfer function."""
 EFFORT = 5
 """Encoder effort, 1 to 10; 7, libjxl's default, takes about twice the time and saves some percent."""
 
@@ -58,6 +61,8 @@ class JxlFile(ArrayFile):
         alpha=True,
         metadata=frozenset({"ICC", "EXIF", "XMP"}),
         bits=(8, 10, 12, 16),
+        float_bits=(16, 32),
+        code_points=True,
         lossy=True,
         whole=True,
     )
@@ -71,9 +76,18 @@ class JxlFile(ArrayFile):
         self.width, self.height = header.width, header.height
         self._alpha = next((e for e in header.extras if e.kind == jxl.ALPHA), None)
         self.channels = (1 if header.colors.space == jxl.GREY else 3) + (self._alpha is not None)
-        self.bits = 8 if header.depth.bits <= 8 else 16
+        self._through_wide = header.colors.icc and header.xyb
+        self._floating = header.depth.floating and not self._through_wide
+        self.bits = 32 if self._floating else 8 if header.depth.bits <= 8 else 16
+        colors = header.colors
+        if not colors.icc and colors.gamma is None and colors.transfer in HDR_TRANSFERS:
+            self.code_points = CodePoints(primaries=CICP_PRIMARIES.get(colors.primaries, 2), transfer=colors.transfer)
         if any(extra.kind == jxl.BLACK for extra in header.extras):
             raise PictureError(f"{printable(self.path)} is JPEG XL in CMYK; convert it to RGB first")
+        if header.depth.bits > 16 and not header.depth.floating:
+            raise PictureError(
+                f"{printable(self.path)} has {header.depth.bits} bits per channel; convert it to 16 bits first"
+            )
 
     def read(self) -> Decoded:
         codecs = require("imagecodecs", self.path, "is JPEG XL")
@@ -81,21 +95,15 @@ class JxlFile(ArrayFile):
         notes = list(metadata.notes)
         codestream = read_codestream(self.path)
         profile: bytes | None = None
-        through_wide = False
         if header.colors.icc:
             reader = BitReader(codestream, header.end)
             profile = decode_icc(reader)
-            through_wide = header.xyb
-            if through_wide:
+            if self._through_wide:
                 codestream = self._in_wide_space(codestream, -(-reader.position // 8))
-        elif header.colors.transfer in HDR and header.colors.gamma is None:
-            cicp = CICP_PRIMARIES.get(header.colors.primaries, 2)
-            profile, note = profile_of_cicp(cicp, header.colors.transfer)
-            notes += [note] if note else []
-        else:
+        elif self.code_points is None:
             profile = self._stated_profile(header.colors)
-        pixels = with_three_axes(self._decoded(codecs, codestream, 16 if through_wide else header.depth.bits, notes))
-        if through_wide:
+        pixels = self._decoded(codecs, codestream)
+        if self._through_wide:
             pixels, profile = self._in_profile(pixels, profile or b"", notes)
         if header.animated:
             notes.append("only the first of several frames was read")
@@ -105,13 +113,13 @@ class JxlFile(ArrayFile):
             profile=profile,
             exif=metadata.exif,
             xmp=metadata.xmp,
-            file_bits=bits if 8 < bits < 16 and not header.depth.floating else None,
+            file_bits=bits if bits not in (8, 16, 32) or (self._floating and bits == 16) else None,
             notes=tuple(notes),
         )
 
     def _stated_profile(self, colors: Colors) -> bytes | None:
         try:
-            return profile_of(colors)
+            return profile_of(colors, explicit=self._floating)
         except ValueError as error:
             raise PictureError(f"{printable(self.path)}: {error}; convert it to PNG with djxl first") from None
 
@@ -121,19 +129,13 @@ class JxlFile(ArrayFile):
         colors = Colors(space=jxl.GREY if grey else jxl.RGB, primaries=jxl.BT2100_PRIMARIES)
         return with_header(codestream, self._header, colors=colors, depth=Depth(bits=16), frames_at=frames_at)
 
-    def _decoded(self, codecs: Any, codestream: bytes, bits: int, notes: list[str]) -> Pixels:
-        """Decode to (H, W, C) over the full range of 8 or 16 bits, with straight alpha."""
+    def _decoded(self, codecs: Any, codestream: bytes) -> Pixels:
+        """Decode to (H, W, C) as in `Decoded.pixels`."""
         values = with_three_axes(codecs.jpegxl_decode(codestream, index=0))
-        if values.dtype.kind == "f":
-            outside = bool((values < 0).any() or (values > 1).any())
-            cut = " and limited to the range from 0 to 1" if outside else ""
-            notes.append(f"its floating-point values were rounded to 16 bits{cut}")
-            clean = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
-            values = np.rint(np.clip(clean, 0, 1) * 65_535).astype(np.uint16)
-        elif values.dtype.kind != "u" or values.dtype.itemsize > 2:
-            raise PictureError(f"{printable(self.path)} has {bits} bits per channel; convert it to 16 bits first")
+        if self._floating:
+            values = values.astype(np.float32)
         else:
-            values = over_full_range(values, bits)
+            values = over_full_range(values, 16 if self._through_wide else self._header.depth.bits)
         if self._alpha is not None and self._alpha.premultiplied:
             values = straight(values)
         return values[..., : self.channels]
@@ -151,6 +153,8 @@ class JxlFile(ArrayFile):
             notes.append("its color profile was replaced by BT.2020 with the curve of sRGB")
             return pixels, wide
         pixels = cast(Pixels, np.concatenate([colors, pixels[..., colors.shape[2] :]], 2))
+        if self._header.depth.floating:
+            notes.append("its floating-point values were rounded to 16 bits")
         if self.bits == 8:
             pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         return pixels, profile
@@ -158,25 +162,27 @@ class JxlFile(ArrayFile):
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         codecs = require("imagecodecs", path, "is JPEG XL")
-        pixels = array_of(image)
+        pixels: Any = array_of(image)
+        pixels = pixels.view(np.float16) if options.half else pixels
         profile = bytes(image.get(ICC)) if image.get_typeof(ICC) else None  # pyright: ignore[reportArgumentType]
-        grey = pixels.shape[2] < 3
+        floating = pixels.dtype.kind == "f"
+        colors = _colors_to_state(options, profile, grey=pixels.shape[2] < 3, floating=floating)
         with encoder_errors(path):
-            if options.lossless or not _can_lose(pixels, profile, options.bits):
+            if options.lossless or not _can_lose(pixels, colors, options.bits):
                 data = _encoded_losslessly(codecs, pixels, options.bits)
             else:
                 quality = DEFAULT_QUALITY if options.quality is None else options.quality
                 data = _encoded(codecs, pixels, profile, quality)
-            colors = Colors(icc=profile is not None, space=jxl.GREY if grey else jxl.RGB)
             codestream = with_explicit_fields(_codestream(data))
             header = jxl.read_header(codestream)
             codestream = with_header(
                 codestream,
                 header,
                 colors=colors,
-                depth=Depth(bits=options.bits),
+                depth=None if floating else Depth(bits=options.bits),
                 frames_at=-(-header.end // 8),
-                icc_stream=encode_icc(profile) if profile is not None else None,
+                icc_stream=encode_icc(profile) if colors.icc and profile else None,
+                brightest=BRIGHTEST.get(colors.transfer),
             )
         keep_exif, keep_xmp = options.keep & 1, options.keep & 2
         file = contained(
@@ -188,16 +194,29 @@ class JxlFile(ArrayFile):
         path.write_bytes(file)
 
 
-def _can_lose(pixels: Pixels, profile: bytes | None, bits: int) -> bool:
+def _colors_to_state(options: SaveOptions, profile: bytes | None, *, grey: bool, floating: bool) -> Colors:
+    """The colors of a picture that is saved."""
+    space, points = jxl.GREY if grey else jxl.RGB, options.code_points
+    if points is not None and points.hdr:
+        numbers = {number: own for own, number in CICP_PRIMARIES.items()}
+        if points.primaries not in numbers:
+            raise ValueError(f"HDR with primaries {points.primaries} of H.273; choose PNG or AVIF")
+        return Colors(space=space, primaries=numbers[points.primaries], transfer=points.transfer)
+    return Colors(icc=profile is not None, space=space, transfer=jxl.LINEAR if floating else jxl.SRGB)
+
+
+def _can_lose(pixels: NDArray[Any], colors: Colors, bits: int) -> bool:
     """Whether the encoder's interface can take these pixels for lossy coding.
 
     It takes colors other than sRGB, and other depths, only in floating point, and then transparency, too, which few
-    programs read.
+    programs read. Floating-point numbers and HDR are beyond it.
     """
-    return pixels.shape[2] in (1, 3) or (profile is None and bits in (8, 16))
+    if pixels.dtype.kind == "f" or colors.transfer in HDR_TRANSFERS:
+        return False
+    return pixels.shape[2] in (1, 3) or (not colors.icc and bits in (8, 16))
 
 
-def _encoded_losslessly(codecs: Any, pixels: Pixels, bits: int) -> bytes:
+def _encoded_losslessly(codecs: Any, pixels: NDArray[Any], bits: int) -> bytes:
     values = pixels >> (16 - bits) if pixels.dtype == np.uint16 and bits < 16 else pixels
     values = np.squeeze(values, 2) if values.shape[2] == 1 else values
     return codecs.jpegxl_encode(values, lossless=True, effort=EFFORT, bitspersample=bits)

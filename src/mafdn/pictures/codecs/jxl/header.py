@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+
 from mafdn.pictures.codecs.jxl.bits import BitReader, BitWriter
 
 START = b"\xff\x0a"
@@ -129,7 +131,14 @@ def read_header(data: bytes) -> Header:
 
 
 def with_header(
-    data: bytes, header: Header, *, colors: Colors, depth: Depth, frames_at: int, icc_stream: BitWriter | None = None
+    data: bytes,
+    header: Header,
+    *,
+    colors: Colors,
+    depth: Depth | None,
+    frames_at: int,
+    icc_stream: BitWriter | None = None,
+    brightest: float | None = None,
 ) -> bytes:
     """The codestream with another statement of colors and depth; frames are copied.
 
@@ -140,17 +149,23 @@ def with_header(
         data: The codestream.
         header: Its header, which must not be all-default.
         colors: The new colors: an ICC profile, or RGB or grey with a D65 white and a transfer function.
-        depth: The new depth, in integers.
+        depth: The new depth, in integers; `None` for no change.
         frames_at: Byte at which the frames begin.
         icc_stream: The encoded profile if `colors` has one.
+        brightest: Luminance in cd/m2 that is the highest of an HDR picture; only for a header without details.
     """
     writer = BitWriter()
-    writer.copy(data, 8 * len(START), header.depth_at[0])
-    writer.write(0, 1)
-    if depth.bits in (8, 10, 12):
-        writer.write((8, 10, 12).index(depth.bits), 2)
+    if brightest is None:
+        writer.copy(data, 8 * len(START), header.depth_at[0])
     else:
-        writer.write(3 | (depth.bits - 1) << 2, 8)
+        writer.copy(data, 8 * len(START), header.depth_at[0] - 1)
+        writer.write(1, 7)  # details: upright, no other size, preview or animation
+    if depth is None:
+        writer.copy(data, *header.depth_at)
+    elif depth.bits in (8, 10, 12):
+        writer.write((8, 10, 12).index(depth.bits) << 1, 3)
+    else:
+        writer.write(3 << 1 | (depth.bits - 1) << 3, 9)
     writer.copy(data, header.depth_at[1], header.colors_at[0])
     writer.write(0, 1)
     writer.write(int(colors.icc), 1)
@@ -162,6 +177,10 @@ def with_header(
         writer.write(0, 1)
         writer.enum(colors.transfer)
         writer.enum(RELATIVE_INTENT)
+    if brightest is not None:
+        writer.write(0, 1)
+        writer.write(int(np.float16(brightest).view(np.uint16)), 16)
+        writer.write(0, 16 + 1 + 16)  # the darkest, absolute, and no linear part
     writer.copy(data, header.colors_at[1], header.end)
     if icc_stream is not None:
         stream, bits = icc_stream.bits
