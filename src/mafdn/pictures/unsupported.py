@@ -29,6 +29,8 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xabKTX ", f"a KTX texture; {AS_PNG}"),
     (0, b"\x13\xab\xa1\x5c", f"an ASTC texture; {AS_PNG}"),
     (0, b"II\xbc\x01", f"JPEG XR; {AS_TIFF}"),
+    (0, b"\xff\xd8\xff\xf7", f"a JPEG-LS picture; {AS_TIFF}"),
+    (0, b"\xff\xd8\xff\xe8\0 SPIFF", f"a JPEG-LS picture; {AS_TIFF}"),
     (0, b"BPG\xfb", f"a BPG picture; {AS_PNG}"),
     (0, b"FLIF", f"a FLIF picture; {AS_PNG}"),
     (0, b"\x8aMNG\r\n\x1a\n", f"an MNG animation; {AS_PNG}"),
