@@ -11,9 +11,10 @@ from typing import Any
 import pyvips
 
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks
+from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks, xmp_chunk
 from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.libvips import file_name
+from mafdn.pictures.libvips import field_of, file_name
+from mafdn.pictures.metadata import XMP
 from mafdn.pictures.picture import Format, Picture
 from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, SRGB_PRIMARIES, profile_of_cicp
 
@@ -69,8 +70,13 @@ class PngFile(VipsFile):
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         settings: dict[str, Any] = {"compression": COMPRESSION, "filter": FILTER_AVERAGE, "keep": options.keep}
-        if options.chunks:
-            save_with_chunks(image, path, options.chunks, **settings)
+        chunks, packet = options.chunks, field_of(image, XMP, None)
+        if packet:
+            image = image.copy()
+            image.remove(XMP)
+            chunks = (*chunks, xmp_chunk(packet))
+        if chunks:
+            save_with_chunks(image, path, chunks, **settings)
         else:
             image.pngsave(file_name(path), **settings)
 
