@@ -106,7 +106,7 @@ def read_segments(path: Path) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
             if 0 < application < 16 and not begin.startswith(READ_ELSEWHERE):
                 names = [name for mark, name in LOST_SEGMENTS.items() if begin.startswith(mark)]
                 lost[names[0] if names else f"APP{application}"] = None
-    return tuple(comments), (f"its {' and '.join(lost)} data were left out",) if lost else ()
+    return tuple(comments), (f"its {', '.join(lost)} data were left out",) if lost else ()
 
 
 def _with_comments(head: bytearray, comments: Sequence[bytes]) -> bytes | None:

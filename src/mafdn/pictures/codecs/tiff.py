@@ -11,8 +11,8 @@ from typing import Any
 
 import pyvips
 
-from mafdn.pictures.codecs import tiff_other
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import tiff_other
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.tiff_directory import (
