@@ -255,6 +255,16 @@ def test_noise_for_chunks_does_no_harm(
         assert bool(fitted.chunks) == (kind is PNG)
 
 
+def test_a_note_on_odd_texts_is_short(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.png", (b"tEXt", b"\0no keyword"), (b"tEXt", b"x" * 100_000), (b"tEXt", b"a\nb\0text"))
+    _, notes = upscaled(source, "webp")
+    names = f"one without a keyword, {'x' * 79}, a\\nb"
+    assert notes == (f"WebP files are written without these texts: {names}",)
+    many = [(b"tEXt", b"key %d\0text" % number) for number in range(9)]
+    _, notes = upscaled(make(tmp_path / "many.png", *many), "webp")
+    assert notes == ("WebP files are written without these texts: key 0, key 1, key 2, key 3, key 4 and 4 more",)
+
+
 def exif_of(path: Path) -> dict[int, Any]:
     with Image.open(path) as image:
         exif = image.getexif()

@@ -8,7 +8,7 @@ from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn.pictures.codecs.tiff_entries import ASCII, EXIF, LONG, UNDEFINED, Entry, build_exif, parse_exif
-from mafdn.pictures.metadata import BLOCKS, IPTC, XMP, fields_of_exif
+from mafdn.pictures.metadata import BLOCKS, IPTC, XMP, fields_of_exif, listed
 from mafdn.pictures.metadata import EXIF as EXIF_FIELD
 from mafdn.pictures.picture import Format, Picture, PngChunk
 
@@ -26,14 +26,14 @@ EXIF_OF_KEYWORD = {
     "parameters": USER_COMMENT,
 }
 """EXIF tags by keyword of a PNG text; `parameters` is where image generators put theirs."""
+LONGEST_KEYWORD = 79
+"""Characters of a keyword in a note, which is what PNG allows."""
 LONGEST_TEXT = 1 << 20
 """Bytes in a decompressed text that is carried into EXIF."""
 LONGEST_IN_JPEG = {XMP: 65_502, IPTC: 65_533}
 """Most bytes in a block of metadata in JPEG, from which libvips leaves out longer ones without a word."""
 LONGEST_EXIF = 64_500
 """Most bytes in an EXIF block in formats other than TIFF; libvips adds to it, cuts off the rest after 65,534 bytes."""
-MOST_NAMES = 5
-"""Keywords in a note."""
 
 
 def fit_metadata(picture: Picture, kind: Format) -> Picture:
@@ -75,12 +75,10 @@ def _with_texts(picture: Picture, kind: Format, chunks: Sequence[PngChunk], comm
         picture = replace(picture, fields=fields)
         lost += [keyword for tag, (keyword, _) in exif.items() if tag in refused]
     if lost:
-        names = list(dict.fromkeys(printable(name) for name in lost))
-        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
-        picture = _with_loss(picture, f"{kind.name} files are written without these texts: {shown}")
+        names = list(dict.fromkeys(printable(name[:LONGEST_KEYWORD]) or "one without a keyword" for name in lost))
+        picture = _with_loss(picture, f"{kind.name} files are written without these texts: {listed(names)}")
     if others:
-        what = ", ".join(others)
-        picture = _with_loss(picture, f"{kind.name} files are written without PNG's {what} data")
+        picture = _with_loss(picture, f"{kind.name} files are written without PNG's {listed(others)} data")
     return replace(picture, comments=tuple(kept))
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import pyvips
 
 from mafdn.pictures.codecs.inserting import save_edited
+from mafdn.pictures.metadata import listed
 from mafdn.pictures.picture import PngChunk
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -81,7 +82,7 @@ class _Scan:
 
     def result(self) -> PngMetadata:
         """What was found."""
-        lost = [f"its {', '.join(self._lost)} data were left out"] if self._lost else []
+        lost = [f"its {listed(list(self._lost))} data were left out"] if self._lost else []
         if self._long:
             lost.append(f"chunks that are too long were left out ({self._long})")
         if self._damaged:
