@@ -140,9 +140,9 @@ WRONG: dict[str, tuple[Callable[[State], object], str]] = {
     ),
     "a checkpoint": (lambda s: {"state_dict": s, "epoch": 3}, "'state_dict' is dict"),
     "a name that is no text": (lambda s: {**s, 3: torch.zeros(1)}, "3 is Tensor"),
-    "empty": (lambda _: {}, "no table of tensors"),
-    "a list": (lambda s: list(s.values()), "no table of tensors"),
-    "something else": (lambda _: {"a": torch.zeros(3)}, "no known network"),
+    "empty": (lambda _: {}, "does not contain a state dict"),
+    "a list": (lambda s: list(s.values()), "does not contain a state dict"),
+    "something else": (lambda _: {"a": torch.zeros(3)}, "does not contain a known network"),
 }
 
 

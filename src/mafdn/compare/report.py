@@ -74,7 +74,7 @@ def draw_plots(comparison: Json, folder: Path) -> list[Path]:
 
 
 def points(comparison: Json, scale: int, cost: str) -> dict[str, list[Point]]:
-    """The points of the plots against `cost`, by bench set; sets without a measured point are left out."""
+    """The points of the plots against `cost`, by benchmark dataset; sets without a measured point are left out."""
     rows = [row for row in comparison["rows"] if row["scale"] == scale]
     panels: dict[str, list[Point]] = {}
     for bench in bench_names(rows):
