@@ -12,7 +12,6 @@ from typing import Any
 import pyvips
 
 from mafdn.errors import PictureError
-from mafdn.pictures.codecs import tiff_other
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.tiff_directory import (
@@ -30,6 +29,7 @@ from mafdn.pictures.codecs.tiff_directory import (
     read_directory,
 )
 from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
+from mafdn.pictures.codecs.tiff_other import open_header, with_pixels
 from mafdn.pictures.codecs.tiff_pages import Pages, is_copy, read_pages
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
@@ -118,7 +118,7 @@ class TiffFile(VipsFile):
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         reason = self.directory.needs_tifffile
-        return tiff_other.open_header(self.path, reason, page=self.page) if reason else super().load(access=access)
+        return open_header(self.path, reason, page=self.page) if reason else super().load(access=access)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -138,7 +138,7 @@ class TiffFile(VipsFile):
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
         if reason:
-            image = tiff_other.with_pixels(image, self.path, reason, page=self.page)
+            image = with_pixels(image, self.path, reason, page=self.page)
         if image.format != "float":
             return image, None
         bits = self.directory.first(BITS)
