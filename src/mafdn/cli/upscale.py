@@ -121,7 +121,8 @@ def upscale_command(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff, avif, gif or ppm (default: from the result's name, else that of the input).",
+            help="jpeg, png, webp, tiff, avif, gif, ppm, jxl, jp2, bmp, qoi or tga (default: from the result's name, else "
+            "that of the input).",
             rich_help_panel=FORMAT,
         ),
     ] = None,

@@ -13,8 +13,10 @@ __all__ = ["FORMATS", "SUFFIXES", "Format", "format_called", "format_of_name", "
 
 SUFFIXES = frozenset(suffix for f in FORMATS.values() for suffix in f.suffixes)
 """File name endings of all formats, in lower case."""
-WRITABLE = {f.name.lower(): f for f in FORMATS.values() if f.bits}
-"""Formats that can be written, by lower-case name."""
+WRITABLE = {f.suffixes[0][1:] if " " in f.name else f.name.lower(): f for f in FORMATS.values() if f.bits}
+"""Formats that can be written, by the name that `format_called` and the command line know them by."""
+OTHER_NAMES = {name: f for f in WRITABLE.values() for name in (f.name.lower(), *(end[1:] for end in f.suffixes))}
+"""Further names that are understood: with spaces, and file name endings."""
 
 
 def sniff(path: Path) -> Format:
@@ -61,7 +63,8 @@ def format_of_name(path: Path) -> Format:
 
 
 def format_called(name: str) -> Format:
-    """The format of this name (`jpeg`, `png` and so on, in any case); raises `UsageError` for others."""
-    if name.lower() not in WRITABLE:
+    """The format of this name (`jpeg`, `png` and so on, or `jpg`, in any case); raises `UsageError` for others."""
+    found = WRITABLE.get(name.lower()) or OTHER_NAMES.get(name.lower())
+    if found is None:
         raise UsageError(f"unknown format {name!r}; choose from {', '.join(WRITABLE)}")
-    return WRITABLE[name.lower()]
+    return found

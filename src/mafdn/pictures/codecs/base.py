@@ -113,6 +113,10 @@ class PictureFile(ABC):
         """Decode all pictures: frames at once, pages when their turn comes; arguments and errors as for `decode`."""
         return single(self.decode(limits, spill_folder=spill_folder))
 
+    @classmethod
+    def check_encoder(cls, path: Path, bits: int) -> None:  # noqa: ARG003
+        """Raise `MissingPackageError` if an optional encoder is needed to write `path` and not installed."""
+
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         """Encode `image`, which has a depth and channels that the format stores, to `path`.

@@ -16,10 +16,11 @@ from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks
+from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks, xmp_chunk
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.limits import Limits
+from mafdn.pictures.metadata import XMP
 from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels, PngChunk
 from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, distinct_colors
 from mafdn.pictures.sequences.apng import Apng, read_apng
@@ -133,7 +134,11 @@ class PngFile(VipsFile):
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         settings: dict[str, Any] = {"compression": COMPRESSION, "filter": FILTER_AVERAGE, "keep": options.keep}
-        chunks = options.chunks + chunks_of_points(options.code_points)
+        chunks, packet = options.chunks + chunks_of_points(options.code_points), field_of(image, XMP, None)
+        if packet:
+            image = image.copy()
+            image.remove(XMP)
+            chunks = (*chunks, xmp_chunk(packet))
         if chunks:
             save_with_chunks(image, path, chunks, **settings)
         else:

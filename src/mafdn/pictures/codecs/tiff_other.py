@@ -115,7 +115,7 @@ def _opened(path: Path, reason: str) -> Generator[Any]:
         raise
     except Exception as error:  # decoders raise all kinds
         cause = " ".join(str(error).split()) or type(error).__name__
-        if NOT_DAMAGE.search(cause):
+        if NOT_DAMAGE.search(cause) or cause.startswith("COMPRESSION."):
             name = f"{printable(path)} is a TIFF with {reason}"
             raise PictureError(f"{name}, which is not supported ({cause}); convert it first") from None
         raise damaged(path, cause) from None

@@ -1,18 +1,41 @@
-"""The timing of GIF animations, which libvips does not report reliably, from the blocks of the file."""
+"""The timing of GIF animations and their comments, which libvips does not report, from the blocks of the file."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
+from mafdn.errors import DamagedError
 from mafdn.pictures.libvips import damaged
 from mafdn.pictures.sequences.sequence import Timing
 
 EXTENSION, IMAGE, TRAILER = b"\x21", b"\x2c", b"\x3b"
 """First bytes of blocks."""
-CONTROL, APPLICATION = b"\xf9", b"\xff"
+CONTROL, APPLICATION, COMMENT = b"\xf9", b"\xff", b"\xfe"
 """Second bytes of extensions."""
 LOOPERS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 """Application extensions that say how often the animation is repeated."""
+
+LONGEST_COMMENTS = 1 << 20
+"""Bytes of comments that are read."""
+
+
+def read_gif_comments(path: Path) -> tuple[bytes, ...]:
+    """The comments of a GIF file, as far as its blocks are intact; raises `OSError`."""
+    comments: list[bytes] = []
+    with path.open("rb") as file, suppress(DamagedError):
+        _skip_table(file, _exactly(file, 13, path)[10])
+        while (kind := file.read(1)) not in (b"", TRAILER):
+            if kind == EXTENSION:
+                if _exactly(file, 1, path) == COMMENT:
+                    comments.append(_content(file, path, most=LONGEST_COMMENTS - sum(map(len, comments))))
+                else:
+                    _skip_blocks(file, path)
+            elif kind == IMAGE:
+                _skip_table(file, _exactly(file, 9, path)[8])
+                _exactly(file, 1, path)
+                _skip_blocks(file, path)
+    return tuple(comments)
 
 
 def read_gif_timing(path: Path) -> Timing:
@@ -61,13 +84,13 @@ def _skip_table(file: BinaryIO, flags: int) -> None:
         file.seek(3 * 2 ** ((flags & 7) + 1), 1)
 
 
-def _content(file: BinaryIO, path: Path) -> bytes:
-    """The first bytes of an extension's content, as many as are needed here."""
-    content = b""
+def _content(file: BinaryIO, path: Path, *, most: int = 32) -> bytes:
+    """The first `most` bytes of an extension's content, to the end of a block."""
+    content = bytearray()
     while size := _exactly(file, 1, path)[0]:
         block = _exactly(file, size, path)
-        content += block if len(content) < 32 else b""
-    return content
+        content += block if len(content) < most else b""
+    return bytes(content)
 
 
 def _skip_blocks(file: BinaryIO, path: Path) -> None:

@@ -135,6 +135,11 @@ class Jpeg2000File(ArrayFile):
             notes=tuple(notes),
         )
 
+    @classmethod
+    def check_encoder(cls, path: Path, bits: int) -> None:
+        if bits > 8:
+            require("imagecodecs", path, f"is JPEG 2000 with {bits} bits per channel")
+
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         pixels = array_of(image)

@@ -159,6 +159,10 @@ class JxlFile(ArrayFile):
             pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         return pixels, profile
 
+    @classmethod
+    def check_encoder(cls, path: Path, bits: int) -> None:  # noqa: ARG003
+        require("imagecodecs", path, "is JPEG XL")
+
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         codecs = require("imagecodecs", path, "is JPEG XL")
