@@ -67,9 +67,9 @@ def profile_of_primaries(points: Points, curve: tuple[float, ...], *, name: str)
     Raises:
         ValueError: The chromaticities do not span a gamut.
     """
-    if len(points) != 4 or any(not 1e-4 < y < 2 and (x, y) != (0, 0) for x, y in points) or _area(points) < 1e-4:
+    if len(points) != 4 or any(not 5e-5 < y < 2 and (x, y) != (0, 0) for x, y in points) or _area(points) < 1e-4:
         raise ValueError("the primaries of its colors are invalid")
-    colors, adaptation = _matrices(points)
+    colors, adaptation = matrices(points)
     tags = _common_tags(name)
     tags[b"chad"] = b"sf32" + bytes(4) + _fixed(*adaptation.ravel())
     for letter, column in zip(b"rgb", colors.T, strict=True):
@@ -97,7 +97,7 @@ def _parametric(curve: tuple[float, ...]) -> bytes:
     return b"para" + bytes(4) + struct.pack(">HH", 0 if len(curve) == 1 else 3, 0) + _fixed(*curve)
 
 
-def _matrices(points: Points) -> tuple[Matrix, Matrix]:
+def matrices(points: Points) -> tuple[Matrix, Matrix]:
     """From RGB to XYZ adapted to D50, and from XYZ under the picture's white to XYZ under D50."""
     *colors, white = (np.array([x, y, 1 - x - y]) for x, y in points)
     columns, white = np.stack(colors, axis=1), white / white[1]

@@ -18,8 +18,8 @@ class Output:
     """How results are written.
 
     Args:
-        format: `jpeg`, `png`, `webp`, `tiff`, `avif`, `gif`, `ppm`, `jxl`, `jp2`, `bmp`, `qoi` or `tga` (default: from the
-            result's name, else that of the input).
+        format: `jpeg`, `png`, `webp`, `tiff`, `avif`, `gif`, `ppm`, `jxl`, `jp2`, `bmp`, `qoi` or `tga` (default: from
+            the result's name, else that of the input).
         quality: 1 to 100 for JPEG, WebP, AVIF and JPEG XL (default: 95).
         lossless: Write lossless WebP, AVIF or JPEG XL.
         strip_metadata: Remove EXIF, XMP, IPTC and text; the color profile is kept.

@@ -113,8 +113,8 @@ class PictureFile(ABC):
         """Decode all pictures: frames at once, pages when their turn comes; arguments and errors as for `decode`."""
         return single(self.decode(limits, spill_folder=spill_folder))
 
-    @classmethod
-    def check_encoder(cls, path: Path, bits: int) -> None:  # noqa: ARG003
+    @classmethod  # noqa: B027 - most need nothing
+    def check_encoder(cls, path: Path, bits: int) -> None:
         """Raise `MissingPackageError` if an optional encoder is needed to write `path` and not installed."""
 
     @staticmethod

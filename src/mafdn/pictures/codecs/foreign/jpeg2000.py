@@ -232,19 +232,19 @@ def _header_box(pixels: Pixels, bits: int, profile: bytes | None, pixels_per_mm:
         definitions = [(number, 0, number + 1) for number in range(colors)] + [(colors, 1, 0)]
         parts.append(box(b"cdef", struct.pack(">H", channels) + b"".join(struct.pack(">3H", *d) for d in definitions)))
     if not np.allclose(pixels_per_mm, DEFAULT_PIXELS_PER_MM, rtol=1e-3):
-        across, down = (_decimal(value * 1000) for value in pixels_per_mm)
-        parts.append(box(b"res ", box(b"resc", struct.pack(">4Hbb", down[0], 1, across[0], 1, down[1], across[1]))))
+        across, down = (_fraction(value * 1000) for value in pixels_per_mm)
+        stated = struct.pack(">4Hbb", *down[:2], *across[:2], down[2], across[2])
+        parts.append(box(b"res ", box(b"resc", stated)))
     return box(b"jp2h", b"".join(parts))
 
 
-def _decimal(value: float) -> tuple[int, int]:
-    """A positive number as an integer of at most 16 bits and a power of ten."""
+def _fraction(value: float) -> tuple[int, int, int]:
+    """A positive number as numerator and denominator of at most 16 bits and a power of ten, which is not negative."""
     power = 0
     while round(value) > 65_535:
         value, power = value / 10, power + 1
-    while round(value) < 6553 and power > -9:
-        value, power = value * 10, power - 1
-    return max(1, round(value)), power
+    below = next(n for n in (10_000, 1000, 100, 10, 1) if round(value * n) <= 65_535)
+    return max(1, round(value * below)), below, power
 
 
 def _encoded(pixels: Pixels) -> bytes:

@@ -105,7 +105,7 @@ class IcoFile(ArrayFile):
 
     format = Format(
         name="ICO",
-        magic=tuple(bytes((0, 0, kind, 0)) + b"?\0????\0" for kind in (1, 2)),
+        magic=(),
         suffixes=(".ico", ".cur"),
         largest_side=0,
         alpha=True,

@@ -6,6 +6,7 @@ Written after the standard's description. Profiles are small, so clarity comes b
 from dataclasses import dataclass
 
 from mafdn.pictures.codecs.jxl.bits import BitReader
+from mafdn.pictures.codecs.jxl.prefix import PREFIX_BITS, PrefixCode, match
 
 TABLE_BITS = 12
 TOTAL = 1 << TABLE_BITS
@@ -31,11 +32,6 @@ LOG_COUNTS = {
 """Logarithms of frequencies by number of bits and bits of their code."""
 REPEAT = 13
 """The code that repeats the frequency before it."""
-LENGTH_ORDER = (1, 2, 3, 4, 0, 5, 17, 6, 16, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-"""Order in which the lengths of the codes for code lengths are stored."""
-LENGTH_CODES = {(2, 0): 0, (2, 1): 4, (2, 2): 3, (3, 3): 2, (4, 7): 1, (4, 15): 5}
-"""These lengths by number of bits and bits of their code."""
-PREFIX_BITS = 15
 
 
 @dataclass(frozen=True)
@@ -66,18 +62,6 @@ class IntegerCode:
         lowest = token & ((1 << self.low) - 1)
         highest = token >> self.low & ((1 << self.high) - 1) | 1 << self.high
         return (highest << count | reader.read(count)) << self.low | lowest
-
-
-class PrefixCode:
-    """A prefix code as in Brotli."""
-
-    def __init__(self, reader: BitReader, size: int) -> None:
-        lengths = _prefix_lengths(reader, size) if size > 1 else {0: 0}
-        self._symbols = canonical(lengths)
-
-    def decode(self, reader: BitReader) -> int:
-        """The next symbol."""
-        return match(reader, self._symbols)
 
 
 class Distribution:
@@ -172,28 +156,6 @@ class EntropyDecoder:
         symbol, state = self._distributions[cluster].decode(self._state)
         self._state = state if state >= 1 << 16 else state << 16 | self._reader.read(16)
         return symbol
-
-
-def canonical(lengths: dict[int, int]) -> dict[tuple[int, int], int]:
-    """Symbols by length and bits (first bit lowest) of their codes, from the lengths of a canonical prefix code."""
-    symbols: dict[tuple[int, int], int] = {}
-    code = last = 0
-    for symbol, length in sorted(lengths.items(), key=lambda item: (item[1], item[0])):
-        code <<= length - last
-        symbols[length, int(f"{code:0{length}b}"[::-1], 2) if length else 0] = symbol
-        code, last = code + 1, length
-    return symbols
-
-
-def match(reader: BitReader, symbols: dict[tuple[int, int], int]) -> int:
-    """Read one symbol of a prefix code."""
-    bits = reader.peek(PREFIX_BITS)
-    for length in range(PREFIX_BITS + 1):
-        symbol = symbols.get((length, bits & ((1 << length) - 1)))
-        if symbol is not None:
-            reader.read(length)
-            return symbol
-    raise ValueError("a prefix code is invalid")
 
 
 def _short(reader: BitReader, bits: int) -> int:
@@ -294,59 +256,3 @@ def _alias_table(counts: list[int], entry: int) -> tuple[list[int], list[int], l
             over.append(full)
     offsets = [0 if cut == entry else offset - cut for cut, offset in zip(cutoffs, offsets, strict=True)]
     return cutoffs, symbols, offsets
-
-
-def _prefix_lengths(reader: BitReader, size: int) -> dict[int, int]:
-    """Lengths of the codes of the symbols that have one."""
-    skipped = reader.read(2)
-    if skipped == 1:
-        return _simple_lengths(reader, size)
-    lengths: dict[int, int] = {}
-    space = 32
-    for symbol in LENGTH_ORDER[skipped:]:
-        length = match(reader, LENGTH_CODES)
-        if length:
-            lengths[symbol] = length
-            space -= 32 >> length
-        if space <= 0:
-            break
-    if len(lengths) != 1 and space:
-        raise ValueError("a prefix code is invalid")
-    codes = canonical(lengths if len(lengths) > 1 else dict.fromkeys(lengths, 0))
-    return _read_lengths(reader, codes, size)
-
-
-def _read_lengths(reader: BitReader, codes: dict[tuple[int, int], int], size: int) -> dict[int, int]:
-    """Lengths of the codes of `size` symbols, themselves stored in a prefix code."""
-    found: list[int] = []
-    last, repeats, repeated, space = 8, 0, 0, 1 << PREFIX_BITS
-    while len(found) < size and space > 0:
-        length = match(reader, codes)
-        if length < 16:
-            repeats = 0
-            found.append(length)
-            last = length or last
-            space -= (1 << PREFIX_BITS) >> length if length else 0
-            continue
-        new = last if length == 16 else 0
-        repeats = repeats if new == repeated else 0
-        repeated, before = new, repeats
-        repeats = ((repeats - 2) << (length - 14) if repeats else 0) + reader.read(length - 14) + 3
-        found += [repeated] * (repeats - before)
-        space -= (repeats - before) << (PREFIX_BITS - repeated) if repeated else 0
-    if space or len(found) > size:
-        raise ValueError("a prefix code is invalid")
-    return {symbol: length for symbol, length in enumerate(found) if length}
-
-
-def _simple_lengths(reader: BitReader, size: int) -> dict[int, int]:
-    """Lengths of the codes of one to four symbols."""
-    bits = (size - 1).bit_length()
-    symbols = [0] * (reader.read(2) + 1)
-    symbols = [reader.read(bits) for _ in symbols]
-    if len(set(symbols)) < len(symbols) or max(symbols) >= size:
-        raise ValueError("a prefix code is invalid")
-    lengths = [[0], [1, 1], [1, 2, 2], [2, 2, 2, 2]][len(symbols) - 1]
-    if len(symbols) == 4 and reader.flag():
-        lengths = [1, 2, 3, 3]
-    return dict(zip(symbols, lengths, strict=True))

@@ -28,7 +28,14 @@ from mafdn.pictures.codecs.foreign.arrays import (
 )
 from mafdn.pictures.codecs.jxl import header as jxl
 from mafdn.pictures.codecs.jxl.bits import BitReader
-from mafdn.pictures.codecs.jxl.color import CICP_PRIMARIES, converted, linear_srgb, profile_of, wide_profile
+from mafdn.pictures.codecs.jxl.color import (
+    CICP_PRIMARIES,
+    WIDE_COLORS,
+    converted,
+    linear_srgb,
+    profile_of,
+    wide_profile,
+)
 from mafdn.pictures.codecs.jxl.container import (
     SIGNATURE,
     contained,
@@ -126,7 +133,7 @@ class JxlFile(ArrayFile):
     def _in_wide_space(self, codestream: bytes, frames_at: int) -> bytes:
         """The codestream as if its colors were those of `wide_profile`, in 16 bits."""
         grey = self._header.colors.space == jxl.GREY
-        colors = Colors(space=jxl.GREY if grey else jxl.RGB, primaries=jxl.BT2100_PRIMARIES)
+        colors = Colors(space=jxl.GREY) if grey else WIDE_COLORS
         return with_header(codestream, self._header, colors=colors, depth=Depth(bits=16), frames_at=frames_at)
 
     def _decoded(self, codecs: Any, codestream: bytes) -> Pixels:
@@ -145,12 +152,12 @@ class JxlFile(ArrayFile):
         grey = pixels.shape[2] < 3
         colors, wide = pixels[..., : 1 if grey else 3], wide_profile(grey=grey)
         if check_profile(profile, 1 if grey else 3):
-            notes.append("its color profile is damaged: it was replaced by BT.2020 with the curve of sRGB")
+            notes.append("its color profile is damaged: it was replaced by ROMM RGB with the curve of sRGB")
             return pixels, wide
         try:
             colors = converted(colors, wide, profile)
         except pyvips.Error:  # a profile that only describes a source
-            notes.append("its color profile was replaced by BT.2020 with the curve of sRGB")
+            notes.append("its color profile was replaced by ROMM RGB with the curve of sRGB")
             return pixels, wide
         pixels = cast(Pixels, np.concatenate([colors, pixels[..., colors.shape[2] :]], 2))
         if self._header.depth.floating:

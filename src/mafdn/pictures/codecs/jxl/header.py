@@ -9,6 +9,7 @@ from mafdn.pictures.codecs.jxl.bits import BitReader, BitWriter
 
 START = b"\xff\x0a"
 SIDES = ((9, 1), (13, 1), (18, 1), (30, 1))
+COORDINATES = ((19, 0), (19, 524_288), (20, 1_048_576), (21, 2_097_152))
 RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height, by a code of three bits from 1 on."""
 RGB, GREY, XYB = 0, 1, 2
@@ -174,6 +175,9 @@ def with_header(
         writer.enum(D65)
         if colors.space == RGB:
             writer.enum(colors.primaries)
+            for x, y in colors.primaries_xy or ():
+                _write_number(writer, x)
+                _write_number(writer, y)
         writer.write(0, 1)
         writer.enum(colors.transfer)
         writer.enum(RELATIVE_INTENT)
@@ -186,6 +190,14 @@ def with_header(
         stream, bits = icc_stream.bits
         writer.write(stream, bits)
     return START + writer.to_bytes() + data[frames_at:]
+
+
+def _write_number(writer: BitWriter, value: float) -> None:
+    """A coordinate from 0 to 2 as `_chromaticity` reads it."""
+    stored = 2 * round(value * 1e6)
+    choice = sum(stored >= offset for _, offset in COORDINATES[1:])
+    bits, offset = COORDINATES[choice]
+    writer.write(choice | (stored - offset) << 2, 2 + bits)
 
 
 def with_explicit_fields(data: bytes) -> bytes:
@@ -290,6 +302,6 @@ def _colors(reader: BitReader) -> Colors:
 def _chromaticity(reader: BitReader) -> tuple[float, float]:
     values: list[float] = []
     for _ in range(2):
-        stored = reader.choose((19, 0), (19, 524_288), (20, 1_048_576), (21, 2_097_152))
+        stored = reader.choose(*COORDINATES)
         values.append((-(stored + 1) // 2 if stored & 1 else stored // 2) / 1e6)
     return cast("tuple[float, float]", tuple(values))

@@ -6,7 +6,7 @@ from mafdn.pictures.codecs.jxl.bits import BitReader, BitWriter
 from mafdn.pictures.codecs.jxl.entropy import EntropyDecoder
 
 CONTEXTS = 41
-LONGEST = 1 << 22
+LONGEST = 1 << 21
 """Bytes of a profile; those with large tables have some hundred thousand."""
 HEADER = 128
 INSERT, SHUFFLE_2, SHUFFLE_4, PREDICT, XYZ, FIRST_TYPE = 1, 2, 3, 4, 10, 16
