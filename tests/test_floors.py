@@ -37,8 +37,6 @@ FOREIGN = {  # packages only these parts may import
     "PIL": {"pictures"},
     "imagecodecs": {"pictures"},
     "tifffile": {"pictures"},
-    "imagecodecs": {"pictures"},
-    "tifffile": {"pictures"},
     "openvino": {"inference", "bench"},
     "onnxruntime": {"inference"},
     "typer": {"cli"},

@@ -190,7 +190,8 @@ def upscale_file(
         report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))
 
     Args:
-        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF or PPM, and HEIC with the extra `heic`.
+        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF, PPM, JPEG 2000, BMP, TGA, QOI, ICO or PSD; JPEG XL with
+            the extra `formats`, HEIC with `heic`.
         target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source).
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import ImageCms
+from PIL import Image, ImageCms
 
 from mafdn.pictures.reading import open_picture
 from mafdn.pixels import imresize

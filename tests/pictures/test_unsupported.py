@@ -9,10 +9,10 @@ import tifffile
 from PIL import Image
 
 from mafdn.errors import DamagedError, MissingPackageError, PictureError, UnsupportedError
+from mafdn.pictures.codecs.foreign.unsupported import RAW_SUFFIXES, SIGNATURES, unsupported_kind
 from mafdn.pictures.formats import FORMATS, sniff
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.pictures.unsupported import RAW_SUFFIXES, SIGNATURES, unsupported_kind
 from tests.support import Repeat, upscale_file
 
 EXAMPLES = {

@@ -6,8 +6,8 @@ from pathlib import Path
 from mafdn._support.atomic import printable
 from mafdn.errors import DamagedError, PictureError, UnsupportedError, UsageError
 from mafdn.pictures.codecs import CODECS, FORMATS
+from mafdn.pictures.codecs.foreign.unsupported import LONGEST, claimed_kind, unsupported_kind
 from mafdn.pictures.picture import Format
-from mafdn.pictures.unsupported import LONGEST, claimed_kind, unsupported_kind
 
 __all__ = ["FORMATS", "SUFFIXES", "Format", "format_called", "format_of_name", "sniff"]
 

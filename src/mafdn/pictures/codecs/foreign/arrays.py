@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import EncodeError, MissingPackageError, PictureError
-from mafdn.pictures.blocks import fields_of_blocks
 from mafdn.pictures.codecs.base import PictureFile
+from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
 from mafdn.pictures.floats import cleaned_floats
 from mafdn.pictures.libvips import NOT_DAMAGE, damaged, space_of
 from mafdn.pictures.limits import Limits

@@ -16,7 +16,6 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.blocks import exif_of, xmp_of
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
@@ -28,6 +27,7 @@ from mafdn.pictures.codecs.foreign.arrays import (
     straight,
     with_three_axes,
 )
+from mafdn.pictures.codecs.foreign.blocks import exif_of, xmp_of
 from mafdn.pictures.codecs.foreign.boxes import Box, box, boxes
 from mafdn.pictures.codecs.foreign.pillow import array_of_pillow
 from mafdn.pictures.metadata import ICC

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.blocks import fields_of_blocks
 from mafdn.pictures.codecs.foreign.arrays import decoder_errors
+from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
 from mafdn.pictures.codecs.foreign.wrapped import directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged

@@ -15,7 +15,7 @@ SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 FILE_TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
 HIGH_LEVEL = box(b"jxll", b"\x0a")
 """States that decoding needs more than the basic level."""
-LONGEST_METADATA = 1 << 26
+LONGEST_METADATA = 1 << 24
 EXIF, XMP = b"Exif", b"xml "
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.blocks import exif_of, xmp_of
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
@@ -26,6 +25,7 @@ from mafdn.pictures.codecs.foreign.arrays import (
     straight,
     with_three_axes,
 )
+from mafdn.pictures.codecs.foreign.blocks import exif_of, xmp_of
 from mafdn.pictures.codecs.jxl import header as jxl
 from mafdn.pictures.codecs.jxl.bits import BitReader
 from mafdn.pictures.codecs.jxl.color import (
