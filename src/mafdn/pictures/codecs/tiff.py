@@ -9,7 +9,6 @@ from typing import Any
 
 import pyvips
 
-from mafdn.pictures.codecs import tiff_other
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.tiff_directory import (
     BITS,
@@ -24,6 +23,7 @@ from mafdn.pictures.codecs.tiff_directory import (
     read_directory,
 )
 from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
+from mafdn.pictures.codecs.tiff_other import open_header, with_pixels
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name
 from mafdn.pictures.metadata import IPTC
@@ -59,7 +59,7 @@ class TiffFile(VipsFile):
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         reason = self.directory.needs_tifffile
-        return tiff_other.open_header(self.path, reason) if reason else super().load(access=access)
+        return open_header(self.path, reason) if reason else super().load(access=access)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -75,7 +75,7 @@ class TiffFile(VipsFile):
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
         if reason:
-            image = tiff_other.with_pixels(image, self.path, reason)
+            image = with_pixels(image, self.path, reason)
         if image.format != "float":
             return image, None
         bits = self.directory.first(BITS)
