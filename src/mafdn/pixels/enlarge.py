@@ -19,7 +19,7 @@ from mafdn.pixels.tone import Tone
 BAND_ROWS = 128
 """Rows that are in memory as float at a time, of the result or, for a reduction, of the picture."""
 EXCESS_KERNEL = "bicubic"
-"""Kernel for what lies outside of the network's range: around a very bright pixel, Lanczos would leave a bright ring."""
+"""Kernel for what lies outside of the network's range; Lanczos would leave a bright ring around a very bright pixel."""
 WHITE_16 = 65_535.0
 """The value of white in 16 bits."""
 Array = NDArray[Any]
