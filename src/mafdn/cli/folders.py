@@ -1,4 +1,4 @@
-"""The progress and outcome of `mafdn upscale` for several pictures."""
+"""Progress and results of `mafdn upscale` for several pictures."""
 
 import json
 import os
@@ -18,19 +18,19 @@ from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderRepo
 from mafdn.upscaling.folder.run import Stopped
 
 FAILURES_LISTED = 30
-"""Most failures that are printed; a report has all."""
+"""Maximum number of failures to print; a report file lists all."""
 ESTIMATE_SECONDS = 120.0
-"""Seconds of a run over which the remaining time is estimated."""
+"""Length, in seconds, of the period from which the remaining time is estimated."""
 
 Tick = Callable[[FolderProgress], None]
 
 
 def is_one_picture(inputs: Sequence[str]) -> bool:
-    """Whether the inputs are one picture, or one and the name of its result.
+    """Whether the inputs are a single picture, optionally followed by the name of its result.
 
     Raises:
-        UsageError: For a picture and a folder, which could be two inputs or an input and an output, and for an empty
-            name.
+        UsageError: If they are a picture and a folder, which could be two inputs or an input and an output, or a name
+            is empty.
     """
     for text in inputs:
         as_path("INPUT", text)
@@ -44,12 +44,12 @@ def is_one_picture(inputs: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOutput:
-    """Where the outcome of a run over several pictures is shown.
+    """How to show the progress and the report of a run over several pictures.
 
     Args:
         inputs: The inputs, as typed.
         report_file: JSON file for the report.
-        dry_run: Whether nothing is written but the report.
+        dry_run: Whether nothing but the report is written.
         quiet: Whether to print nothing but errors.
         as_json: Whether to print JSON instead of text.
     """
@@ -65,10 +65,10 @@ class FolderOutput:
 
         Raises:
             MafdnError: If a picture failed or the run ended early.
-            Stopped: At Ctrl-C.
+            Stopped: On Ctrl-C.
         """
         if self.report_file is not None and not self.report_file.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {printable(self.report_file)}: there is no such folder")
+            raise UsageError(f"cannot write {printable(self.report_file)}: no such folder")
         try:
             with _progress(quiet=self.quiet or self.as_json) as tick:
                 report = upscale(tick)
@@ -81,7 +81,7 @@ class FolderOutput:
         self._show(report)
         counts, total = report.counts, len(report.items)
         if report.stopped:
-            left = f"{counts['left']} of {total} pictures are left"
+            left = f"{counts['left']} of {total} pictures remain"
             raise MafdnError(f"{report.stopped}; {left}: run the same command again to resume")
         if counts["failed"]:
             raise MafdnError(f"{counts['failed']} of {total} pictures failed")
@@ -97,7 +97,7 @@ class FolderOutput:
 
 
 def _is_glob(text: str) -> bool:
-    """Whether a glob pattern is meant; a name with only brackets that matches nothing is that of a missing file."""
+    """Whether `text` is a glob pattern; one with brackets only that matches nothing is taken for a missing file."""
     wildcards = WILDCARDS & set(text)
     if not wildcards or os.path.lexists(text):
         return False
@@ -105,7 +105,7 @@ def _is_glob(text: str) -> bool:
 
 
 def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) -> None:
-    """Print a summary, and every failure with its reason."""
+    """Print a summary and the failures with their reasons."""
     if dry_run:
         for item in report.with_status("left"):
             typer.echo(f"{printable(item.source)} -> {printable(item.target or '')} ({item.reason})")
@@ -118,7 +118,7 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
             typer.echo(f"and {len(report.failed) - FAILURES_LISTED} more; --report FILE lists all")
     counts = report.counts
     parts = [f"{counts['left']} to upscale"] if dry_run else [f"{counts['done']} upscaled"]
-    parts += [f"{counts['left']} left"] if counts["left"] and not dry_run else []
+    parts += [f"{counts['left']} remaining"] if counts["left"] and not dry_run else []
     parts += [f"{counts['kept']} up to date"] if counts["kept"] else []
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
     where = printable(report.folder) if report.folder else ", ".join(printable(text) for text in inputs[:3])
@@ -138,7 +138,7 @@ def _name(item: FolderItem) -> str:
 
 
 def _reason(item: FolderItem) -> str:
-    """Return the reason without the name it starts with, which has a column of its own."""
+    """Return the reason without the file name at its start, which has its own column."""
     return (item.reason or "").removeprefix(f"{printable(item.source)} ")
 
 
@@ -146,8 +146,8 @@ def _reason(item: FolderItem) -> str:
 def _progress(*, quiet: bool) -> Generator[Tick]:
     """Show a progress bar over all pictures on stderr, if that is a terminal.
 
-    Progress is counted in pixels of results, from which the remaining time is estimated. The function that is yielded
-    also raises `KeyboardInterrupt` once the command is to stop.
+    Progress is measured in output pixels, from which the remaining time is estimated. The function that is yielded
+    also raises `KeyboardInterrupt` once a stop has been requested.
     """
     with progress_bar(quiet=quiet, pace=ESTIMATE_SECONDS) as bar:
         if bar is None:

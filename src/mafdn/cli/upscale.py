@@ -35,6 +35,15 @@ def _option_text(text: str) -> str:
     return text
 
 
+def _frame_number(text: str) -> int:
+    """Parse the number of a frame or page."""
+    if text == "first":
+        return 1
+    if not (text.isascii() and text.isdigit() and int(text[:7]) > 0):
+        raise typer.BadParameter(f"{text!r} is neither a number from 1 nor first")
+    return int(text[:7])
+
+
 def upscale_command(
     inputs: Annotated[
         list[str],
@@ -137,6 +146,18 @@ def upscale_command(
             "--keep-print-size", help="Raise the print resolution with the size in pixels.", rich_help_panel=FORMAT
         ),
     ] = False,
+    frame: Annotated[
+        int | None,
+        typer.Option(
+            "--frame",
+            "--page",
+            metavar="N",
+            parser=_frame_number,
+            help="Only this frame of an animation or page of a TIFF: a number from 1, or first (default: all, if the "
+            "format of the result holds them).",
+            rich_help_panel=FORMAT,
+        ),
+    ] = None,
     network: Annotated[
         str,
         typer.Option(
@@ -233,6 +254,7 @@ def upscale_command(
         overwrite=overwrite,
         tile=tile,
         exact=exact,
+        frame=frame,
     )
     block_other_loaders()
     several = output_dir is not None or recursive or pattern is not None or redo or dry_run or report_file is not None

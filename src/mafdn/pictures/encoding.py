@@ -24,10 +24,13 @@ from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, CodePoints, Format, Picture, Pixels
 from mafdn.pictures.profiles import picture_tone
+from mafdn.pictures.sequences.sequence import Timing
 from mafdn.pixels.rows import pieces
 
 KEEP_EXIF, KEEP_PROFILE, KEEP_ALL = 1, 8, 31
 """libvips flags (`VipsForeignKeep`)."""
+MOST_HUNDREDTHS, MOST_PLAYS = 65_535, 65_536
+"""Longest duration of a GIF frame in hundredths of a second, and the most plays of a GIF animation."""
 FEW_BITS = 12
 """Bits per channel up to which steps in dark areas are visible if values are proportional to light."""
 
@@ -42,6 +45,8 @@ class EncodeOptions:
     """Preserve every pixel in WebP and AVIF; overrides `quality`."""
     strip: bool = False
     """Leave out metadata, except for the color profile."""
+    big: bool = False
+    """Write BigTIFF whatever the size."""
 
 
 class Encoder:
@@ -56,6 +61,7 @@ class Encoder:
         report_as: The name to use in errors where `path` is a temporary file.
         options: Quality and metadata.
         limits: Their time limit ends encoding.
+        timing: For an animation, whose frames are written one after the other, the timing of all of them.
 
     Attributes:
         bits: Bits per channel of the file.
@@ -72,7 +78,9 @@ class Encoder:
         report_as: Path | None = None,
         options: EncodeOptions | None = None,
         limits: Limits | None = None,
+        timing: Timing | None = None,
     ) -> None:
+        self._timing = timing
         self._picture, self._path, self._kind, self._width, self._height = picture, path, kind, width, height
         self.bits = written_bits(picture, kind)
         self._report_as, self._options, self._limits = report_as or path, options or EncodeOptions(), limits or Limits()
@@ -140,11 +148,14 @@ class Encoder:
         picture, kind, options = fit_metadata(self._picture, self._kind), self._kind, self._options
         check_colors(self._report_as, picture.code_points, kind)
         bands, floats = self._received(), FloatBands(picture, kind) if picture.floating else None
-        shape = (self._height, self._width, picture.planes.shape[2])
+        height = self._height * (len(self._timing.durations) if self._timing else 1)
+        shape = (height, self._width, picture.planes.shape[2])
         stored = map(floats.convert, bands) if floats else bands
         feed = Feed(stored, shape, floats.dtype if floats else picture.planes.dtype)
         with codec_errors(self._report_as, writing=True), contextlib.closing(feed):
             image, notes = _converted(picture, feed.image, kind)
+            if self._timing:
+                notes += _set_timing(image, self._timing, self._height)
             for field, (gtype, value) in picture.fields.items():
                 block = BLOCKS.get(field, "EXIF" if field.startswith("exif-") else None)
                 if not options.strip and (block is None or block in kind.metadata):
@@ -242,6 +253,15 @@ def _converted(picture: Picture, image: pyvips.Image, kind: Format) -> tuple[pyv
     return image.copy(), notes
 
 
+def _set_timing(image: pyvips.Image, timing: Timing, height: int) -> list[str]:
+    """Make `image` an animation of frames of this height, for GIF; returns notes on what that changed."""
+    durations, exact = timing.ticks(100, most=MOST_HUNDREDTHS)
+    image.set_type(pyvips.GValue.gint_type, "page-height", height)
+    image.set_type(pyvips.GValue.array_int_type, "delay", [10 * duration for duration in durations])
+    image.set_type(pyvips.GValue.gint_type, "loop", min(timing.plays, MOST_PLAYS))
+    return [] if exact else ["GIF stores durations in hundredths of a second: they were rounded"]
+
+
 def _is_stated_by_number(picture: Picture, kind: Format) -> bool:
     return kind.code_points and picture.code_points is not None
 
@@ -268,6 +288,7 @@ def _save_options(picture: Picture, kind: Format, options: EncodeOptions, *, hal
         bits=written_bits(picture, kind),
         keep=keep,
         chunks=() if options.strip else picture.chunks,
+        big=options.big,
         comments=() if options.strip else picture.comments,
         half=half,
         code_points=picture.code_points if kind.code_points else None,

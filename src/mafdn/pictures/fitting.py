@@ -1,5 +1,6 @@
 """Fitting metadata to the format of a file: texts and comments change their form, and blocks may be too long."""
 
+import contextlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn.pictures.codecs.tiff_entries import ASCII, EXIF, LONG, UNDEFINED, Entry, build_exif, parse_exif
-from mafdn.pictures.metadata import BLOCKS, IPTC, XMP, fields_of_exif
+from mafdn.pictures.metadata import BLOCKS, IPTC, XMP, fields_of_exif, listed
 from mafdn.pictures.metadata import EXIF as EXIF_FIELD
 from mafdn.pictures.picture import Format, Picture, PngChunk
 
@@ -25,14 +26,14 @@ EXIF_OF_KEYWORD = {
     "parameters": USER_COMMENT,
 }
 """EXIF tags by keyword of a PNG text; `parameters` is where image generators put theirs."""
+LONGEST_KEYWORD = 79
+"""Characters of a keyword in a note, which is what PNG allows."""
 LONGEST_TEXT = 1 << 20
 """Bytes in a decompressed text that is carried into EXIF."""
-LONGEST_IN_JPEG = {EXIF_FIELD: 64_500, XMP: 65_502, IPTC: 65_533}
-"""Most bytes in a block of metadata; libvips leaves out longer ones without a word, and adds to EXIF."""
-LONG_DESCRIPTION, EXIF_DESCRIPTION = "image-description", "exif-ifd0-ImageDescription"
-"""libvips's fields for ImageDescription in TIFF and in EXIF."""
-MOST_NAMES = 5
-"""Keywords in a note."""
+LONGEST_IN_JPEG = {XMP: 65_502, IPTC: 65_533}
+"""Most bytes in a block of metadata in JPEG, from which libvips leaves out longer ones without a word."""
+LONGEST_EXIF = 64_500
+"""Most bytes in an EXIF block in formats other than TIFF; libvips adds to it, cuts off the rest after 65,534 bytes."""
 
 
 def fit_metadata(picture: Picture, kind: Format) -> Picture:
@@ -42,10 +43,7 @@ def fit_metadata(picture: Picture, kind: Format) -> Picture:
         The picture with other fields, chunks and comments, and notes in `lost_metadata` on what the format cannot hold.
         Blocks that the format does not have at all stay.
     """
-    picture = _without_long_blocks(picture, kind) if kind.name == "JPEG" else picture
-    field = picture.fields.get(LONG_DESCRIPTION)
-    if field and kind.name != "TIFF" and (EXIF_DESCRIPTION not in picture.fields or "EXIF" not in kind.metadata):
-        picture = _with_loss(picture, f"{kind.name} files are written without its description: it was left out")
+    picture = picture if kind.name == "TIFF" else _without_long_blocks(picture, kind)
     if kind.name == "PNG":
         comments = tuple(_chunk_of_text(COMMENT, _decoded(comment)) for comment in picture.comments)
         return replace(picture, chunks=(*picture.chunks, *comments), comments=())
@@ -77,12 +75,10 @@ def _with_texts(picture: Picture, kind: Format, chunks: Sequence[PngChunk], comm
         picture = replace(picture, fields=fields)
         lost += [keyword for tag, (keyword, _) in exif.items() if tag in refused]
     if lost:
-        names = list(dict.fromkeys(printable(name) for name in lost))
-        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
-        picture = _with_loss(picture, f"{kind.name} files are written without these texts: {shown}")
+        names = list(dict.fromkeys(printable(name[:LONGEST_KEYWORD]) or "one without a keyword" for name in lost))
+        picture = _with_loss(picture, f"{kind.name} files are written without these texts: {listed(names)}")
     if others:
-        what = " and ".join(others)
-        picture = _with_loss(picture, f"{kind.name} files are written without {what} data: they were left out")
+        picture = _with_loss(picture, f"{kind.name} files are written without PNG's {listed(others)} data")
     return replace(picture, comments=tuple(kept))
 
 
@@ -108,16 +104,14 @@ def _fields_with(picture: Picture, texts: dict[int, str]) -> tuple[dict[str, tup
 
 
 def _without_long_blocks(picture: Picture, kind: Format) -> Picture:
-    """The picture without blocks of metadata that are too long for JPEG, with notes."""
-    for name, most in LONGEST_IN_JPEG.items():
+    """The picture without blocks of metadata that are too long for a format other than TIFF, with notes."""
+    limits = {EXIF_FIELD: LONGEST_EXIF} | (LONGEST_IN_JPEG if kind.name == "JPEG" else {})
+    for name, most in limits.items():
         block = picture.fields.get(name, (None, b""))[1]
         if len(block) > most and name == EXIF_FIELD:
-            try:  # a thumbnail is not written
-                entries, order = parse_exif(block)
-                block = build_exif(entries, order=order)
-            except ValueError:
-                continue
-        if len(block) > most:
+            with contextlib.suppress(ValueError):  # from a block that is invalid
+                block = build_exif(parse_exif(block)[0])  # without its thumbnail, which is not written
+        if len(block) > most and BLOCKS[name] in kind.metadata:
             own = "exif-" if name == EXIF_FIELD else name
             fields = {field: value for field, value in picture.fields.items() if not field.startswith(own)}
             note = f"its {BLOCKS[name]} data are too long for {kind.name}: they were left out"

@@ -7,7 +7,7 @@ pixels itself, such as thumbnails and gain maps, is left out.
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +49,11 @@ def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         kind, packet = kept[XMP]
         kept[XMP] = (kind, _with_number(packet, (b"tiff:Orientation",), 1))
     return kept
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Join names for a note; of many, only the first `most` are named."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def fields_of_exif(block: bytes) -> dict[str, tuple[Any, Any]]:

@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,8 @@ class Format:
     """Whether its codec holds all pixels in memory at once; the others read and write rows."""
     raw: bool = False
     """Whether its pixels are stored uncompressed: they are read from the file itself, a band at a time."""
-    animated: bool = False
-    """Whether several pictures in one file are frames of an animation, not pages."""
+    several: Literal["frames", "pages"] | None = None
+    """What the pictures are if a file holds several and all of them are read and written."""
     always_loses: tuple[str, ...] = ()
     """Notes on what every picture loses in this format."""
     alpha_loses: tuple[str, ...] = ()
@@ -123,6 +123,8 @@ class Picture:
     file_bits: int | None = None
     """Bits per channel in the file if not those of `planes`: 10 or 12 in AVIF, whose pixels span 16 bits regardless;
     16, 24 or 64 for floating-point numbers."""
+    page_number: tuple[int, int] | None = None
+    """Number of a page of a TIFF file, from 0, and of all pages (0 if unknown), as stated in the file."""
     notes: tuple[str, ...] = ()
     """What was lost or changed while reading, one sentence each."""
     lost_metadata: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from mafdn.pictures.formats import sniff
 from mafdn.pictures.libvips import codec_errors
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels
+from mafdn.pictures.sequences.sequence import Sequence
 from mafdn.pictures.spill import LARGE
 
 
@@ -44,9 +45,18 @@ class PictureHeader:
     file: PictureFile = field(repr=False, compare=False)
 
     @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of every picture that `decode_all` reads: frames and pages."""
+        return self.file.sizes
+
+    @property
     def pixel_bytes(self) -> int:
         """Size of the decoded pixels in bytes."""
-        return self.width * self.height * self.channels * self.bits // 8
+        return self.bytes_of(self.width * self.height)
+
+    def bytes_of(self, pixels: int) -> int:
+        """Size of this many decoded pixels in bytes."""
+        return pixels * self.channels * self.bits // 8
 
     @property
     def spills_to_disk(self) -> bool:
@@ -57,8 +67,8 @@ class PictureHeader:
         """Decode the picture, upright and complete.
 
         Orientation is applied and its tag dropped. 8 and 16 bits and floating-point numbers, grey and color, alpha, ICC
-        profile, colors by number and metadata are kept. CMYK and Lab become sRGB, with a note. Of an animation the
-        first frame is read.
+        profile, colors by number and metadata are kept. CMYK and Lab become sRGB, with a note. Of several
+        pictures the chosen one is read, by default the first.
 
         Args:
             limits: Their time limit ends decoding.
@@ -71,13 +81,23 @@ class PictureHeader:
         with codec_errors(self.path):
             return self.file.decode(limits or Limits(), spill_folder=scratch if self.spills_to_disk else None)
 
+    def decode_all(self, *, limits: Limits | None = None, scratch: Path | None = None) -> Sequence:
+        """Decode all frames of an animation, each complete, or pages; a file of one picture is a sequence of one.
 
-def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
+        Frames are decoded now, pages when their turn comes. Arguments and errors are those of `decode`.
+        """
+        spills = self.bytes_of(sum(width * height for width, height in self.sizes)) > LARGE and not self.format.raw
+        with codec_errors(self.path):
+            return self.file.decode_all(limits or Limits(), spill_folder=scratch if spills else None)
+
+
+def read_header(path: Path, *, limits: Limits | None = None, number: int | None = None) -> PictureHeader:
     """Open a picture file of any known format and read its header; nothing is decoded.
 
     Args:
         path: The file; its name and ending do not matter.
         limits: Refuse files and pictures beyond these.
+        number: Which frame or page `decode` reads, from 1 (default: the first, with a note if there are others).
 
     Raises:
         DamagedError: The file is of no known format, or its header is damaged.
@@ -89,6 +109,8 @@ def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
     limits.check_file(path)
     with codec_errors(path):
         file = CODECS[known.name](path)
+        if number is not None:
+            file.choose(number)
     limits.check_pixels(path, file.width, file.height)
     return PictureHeader(
         path=path,

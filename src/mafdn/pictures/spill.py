@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.libvips import PIXEL_TYPES, disk_error
+from mafdn.pixels.rows import Rows
 
 LARGE = 64 * 2**20
 """Bytes of pixels above which a picture is kept in a file."""
@@ -48,6 +50,33 @@ class FileRows:
             name = self._file.name if isinstance(self._file.name, str) else "the temporary file of pixels"
             raise PictureError(f"{printable(name)} was truncated while it was read; try again")
         return values.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
+
+
+def keep_bands(
+    bands: Iterable[NDArray[Any]], shape: tuple[int, int, int], dtype: np.dtype[Any], folder: Path | None
+) -> Rows:
+    """Keep bands as rows: in memory, or in a temporary file like that of `spill`.
+
+    Args:
+        bands: Consecutive rows, (any, W, C), from the top; each is needed only until the next one.
+        shape: (H, W, C) of all of them.
+        dtype: Their type.
+        folder: Folder for the file; `None` for memory.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if folder is None:
+        return np.concatenate([band.copy() for band in bands])
+    file = tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".partial")  # noqa: SIM115
+    try:
+        for band in bands:
+            file.write(np.ascontiguousarray(band).data)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return FileRows(file, shape, dtype)
 
 
 def spill(image: pyvips.Image, folder: Path) -> FileRows:

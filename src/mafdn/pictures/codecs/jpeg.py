@@ -14,6 +14,7 @@ from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.codecs.tiff_directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import file_name
+from mafdn.pictures.metadata import listed
 from mafdn.pictures.picture import Format, Picture
 
 MOST_SEGMENTS = 10_000
@@ -106,7 +107,7 @@ def read_segments(path: Path) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
             if 0 < application < 16 and not begin.startswith(READ_ELSEWHERE):
                 names = [name for mark, name in LOST_SEGMENTS.items() if begin.startswith(mark)]
                 lost[names[0] if names else f"APP{application}"] = None
-    return tuple(comments), (f"its {' and '.join(lost)} data were left out",) if lost else ()
+    return tuple(comments), (f"its {listed(list(lost))} data were left out",) if lost else ()
 
 
 def _with_comments(head: bytearray, comments: Sequence[bytes]) -> bytes | None:

@@ -2,20 +2,30 @@
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyvips
 
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
+from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks
+from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks, xmp_chunk
 from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.libvips import file_name
-from mafdn.pictures.picture import CodePoints, Format, Picture, PngChunk
+from mafdn.pictures.libvips import field_of, file_name
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.metadata import XMP
+from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels, PngChunk
 from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, distinct_colors
+from mafdn.pictures.sequences.apng import Apng, read_apng
+from mafdn.pictures.sequences.sequence import MOST_PICTURES, Sequence, frames_of
+from mafdn.pictures.spill import keep_bands
 
 COMPRESSION = 2
 """Deflate level, 0 to 9; with the filter "average" files are smaller than at 6 without, in half the time."""
@@ -35,13 +45,16 @@ class PngFile(VipsFile):
     format = Format(
         name="PNG",
         magic=(b"\x89PNG\r\n\x1a\n",),
-        suffixes=(".png",),
+        suffixes=(".png", ".apng"),
         largest_side=2**31 - 1,
         alpha=True,
         metadata=frozenset({"ICC", "EXIF", "XMP"}),
+        several="frames",
         code_points=True,
     )
     loader, loader_class = "pngload_source", "VipsForeignLoadPng"
+    _frame: int | None = None
+    """Number of the chosen frame of an animation, from 0."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -51,9 +64,53 @@ class PngFile(VipsFile):
     def _chunks(self) -> Mapping[bytes, bytes]:
         return read_chunks(self.path)
 
-    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:  # noqa: ARG002
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        return ((self.width, self.height),) * self._count
+
+    @property
+    def _count(self) -> int:
+        """Number of frames as the file states it."""
         control = self._chunks.get(b"acTL", b"")
-        return int.from_bytes(control[:4]) if len(control) == 8 else 1, "frames"
+        stated = int.from_bytes(control[:4]) if len(control) == 8 else 1
+        return min(max(1, stated), MOST_PICTURES + 1)
+
+    def choose(self, number: int) -> None:
+        check_number(self.path, number, self._count)
+        self._frame = number - 1
+
+    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:  # noqa: ARG002
+        return (self._count if self._frame is None else 1), "frames"
+
+    def decode(self, limits: Limits, *, spill_folder: Path | None) -> Picture:
+        picture = super().decode(limits, spill_folder=spill_folder)
+        if self._frame is None or self._count == 1:
+            return picture
+        frame = next(islice(self._composed(read_apng(self.path), limits), self._frame, None))
+        return replace(picture, planes=frame.copy())
+
+    def decode_all(self, limits: Limits, *, spill_folder: Path | None) -> Sequence:
+        if self._count == 1:
+            return super().decode_all(limits, spill_folder=spill_folder)
+        self._frame = 0
+        first, apng = self.decode(limits, spill_folder=None), read_apng(self.path)
+        if apng.still_apart:
+            note = "its picture for viewers without animation was left out: they show the first frame"
+            first = replace(first, notes=(*first.notes, note))
+        shape = (self._count * first.height, first.width, first.planes.shape[2])
+        try:
+            planes = keep_bands(self._composed(apng, limits), shape, first.planes.dtype, spill_folder)
+        except OSError as error:
+            what = f"cannot put the pixels of {printable(self.path)} into {printable(spill_folder or self.path)}"
+            raise PictureError.from_os_error(what, error) from None
+        return frames_of(replace(first, planes=planes), self._count, apng.timing)
+
+    def _composed(self, apng: Apng, limits: Limits) -> Iterator[Pixels]:
+        """The frames, upright; each is only valid until the next one."""
+        orientation = int(field_of(self.load(), "orientation", 1))
+        for frame in apng.compose():
+            limits.check_time(self.path)
+            yield frame if orientation == 1 else _turned(frame, orientation)
 
     @cached_property
     def _metadata(self) -> PngMetadata:
@@ -77,11 +134,23 @@ class PngFile(VipsFile):
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         settings: dict[str, Any] = {"compression": COMPRESSION, "filter": FILTER_AVERAGE, "keep": options.keep}
-        chunks = options.chunks + chunks_of_points(options.code_points)
+        chunks, packet = options.chunks + chunks_of_points(options.code_points), field_of(image, XMP, None)
+        if packet:
+            image = image.copy()
+            image.remove(XMP)
+            chunks = (*chunks, xmp_chunk(packet))
         if chunks:
             save_with_chunks(image, path, chunks, **settings)
         else:
             image.pngsave(file_name(path), **settings)
+
+
+def _turned(frame: Pixels, orientation: int) -> Pixels:
+    """The frame turned as this EXIF orientation demands."""
+    image = pyvips.Image.new_from_array(frame).copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    image = image.autorot()
+    return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
 
 
 def read_chunks(path: Path) -> dict[bytes, bytes]:

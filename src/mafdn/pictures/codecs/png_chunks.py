@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import pyvips
 
 from mafdn.pictures.codecs.inserting import save_edited
+from mafdn.pictures.metadata import listed
 from mafdn.pictures.picture import PngChunk
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -81,11 +82,11 @@ class _Scan:
 
     def result(self) -> PngMetadata:
         """What was found."""
-        lost = [f"its {' and '.join(self._lost)} data were left out"] if self._lost else []
+        lost = [f"its {listed(list(self._lost))} data were left out"] if self._lost else []
         if self._long:
-            lost.append(f"{self._long} of its chunks are too long: they were left out")
+            lost.append(f"chunks that are too long were left out ({self._long})")
         if self._damaged:
-            lost.append(f"{self._damaged} of its chunks are damaged: they were left out")
+            lost.append(f"chunks that are damaged were left out ({self._damaged})")
         return PngMetadata(
             chunks=tuple(self._copied), lost=tuple(lost), profile=self._profile, shape_only=self._shape_only
         )
@@ -136,11 +137,16 @@ class _Scan:
                 if any(bits < depth for bits in data):
                     self._lost["sBIT"] = None
             case _:
-                if kind != b"iTXt" or not data.startswith(XMP_KEYWORD):
+                if kind not in TEXT_KINDS or not data.startswith(XMP_KEYWORD):
                     self._add(kind, data)
 
     def _add(self, kind: bytes, data: bytes) -> None:
         self._copied.append(PngChunk(kind=kind, data=data, after_pixels=self._after))
+
+
+def xmp_chunk(packet: bytes) -> PngChunk:
+    """The chunk for an XMP packet as the specification of XMP wants it; libvips would write a compressed `zTXt`."""
+    return PngChunk(kind=b"iTXt", data=XMP_KEYWORD + bytes(4) + packet)
 
 
 def background_chunk(data: bytes, header: bytes, palette: bytes) -> bytes | None:

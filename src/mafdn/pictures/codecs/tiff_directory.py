@@ -19,13 +19,15 @@ from mafdn.errors import PictureError
 from mafdn.pictures.libvips import damaged
 
 # Tags.
+SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 256, 257, 274, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
-NUMBER_TAGS = PIXEL_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+PAGE_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
+NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
 BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
@@ -64,6 +66,21 @@ class Directory:
     """Byte order as in `struct`: `<` or `>`."""
     size: int
     """Size of the file in bytes."""
+    place: int
+    """Byte at which the directory begins."""
+    next_place: int
+    """Byte at which the next directory begins; 0 if this is the last one."""
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height after the orientation is applied."""
+        width, height = self.first(WIDTH), self.first(HEIGHT)
+        return (height, width) if self.first(ORIENTATION) in (5, 6, 7, 8) else (width, height)
+
+    @property
+    def subfile_kind(self) -> int:
+        """The bits of NewSubfileType."""
+        return max(0, self.first(SUBFILE))
 
     @property
     def tiled(self) -> bool:
@@ -135,12 +152,17 @@ def read_directory(path: Path) -> Directory:
             raise damaged(path, str(error)) from None
 
 
-def parse_directory(file: BinaryIO) -> Directory:
-    """Parse the first directory in `file`; raises `ValueError` with the reason if it is invalid."""
+def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
+    """Parse the directory at byte `place` of `file`, by default the first one.
+
+    Raises:
+        ValueError: With the reason if it is invalid.
+    """
     size = file.seek(0, os.SEEK_END)
     order = "<" if _part(file, 0, 2) == b"II" else ">"
     big = struct.unpack(f"{order}H", _part(file, 2, 2)) == (43,)
-    place = struct.unpack(f"{order}{'Q' if big else 'I'}", _part(file, 8 if big else 4, 8 if big else 4))[0]
+    if place is None:
+        place = int(struct.unpack(f"{order}{'Q' if big else 'I'}", _part(file, 8 if big else 4, 8 if big else 4))[0])
     counted, entry = (8, 20) if big else (2, 12)
     count = struct.unpack(f"{order}{'Q' if big else 'H'}", _part(file, place, counted))[0]
     if not 0 < count <= MOST_ENTRIES:
@@ -165,7 +187,17 @@ def parse_directory(file: BinaryIO) -> Directory:
             data = _value(file, inline, length, order)
             if data is not None:
                 texts[tag] = data
-    return Directory(numbers=numbers, texts=texts, places=places, order=order, size=size)
+    file.seek(place + counted + count * entry)
+    following = file.read(8 if big else 4)  # cut off, it ends the chain as 0 does
+    return Directory(
+        numbers=numbers,
+        texts=texts,
+        places=places,
+        order=order,
+        size=size,
+        place=place,
+        next_place=int.from_bytes(following, "little" if order == "<" else "big"),
+    )
 
 
 def check_directory(path: Path, directory: Directory) -> None:

@@ -28,7 +28,7 @@ from mafdn.pictures.codecs.tiff_entries import (
 from mafdn.pictures.libvips import field_of
 from mafdn.pictures.metadata import EXIF as EXIF_FIELD
 from mafdn.pictures.metadata import IPTC as IPTC_FIELD
-from mafdn.pictures.metadata import fields_of_exif
+from mafdn.pictures.metadata import fields_of_exif, listed
 from mafdn.pictures.photoshop import block_of_tiff, parts_for_tiff
 
 DESCRIPTION, IPTC, PHOTOSHOP = 270, 33_723, 34_377
@@ -155,7 +155,7 @@ def _read_photoshop(file: BinaryIO, layout: Layout, table: Sequence[RawEntry]) -
 def _losses(tags: set[int]) -> list[str]:
     lost = [name for name, known in KNOWN_LOSSES.items() if tags.intersection(known)]
     named = READ_ELSEWHERE.union(PIXEL_TAGS, *KNOWN_LOSSES.values())
-    others = ", ".join(str(tag) for tag in sorted(tags - named))
+    others = listed([str(tag) for tag in sorted(tags - named)])
     notes = [f"its {' and '.join(lost)} data were left out"] if lost else []
     return notes + ([f"its other metadata (tags {others}) were left out"] if others else [])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,9 +32,15 @@ class VipsFile(PictureFile):
 
     loader: ClassVar[str]
     """The libvips operation that reads this format from a source."""
+    which: Mapping[str, int] = MappingProxyType({})
+    """The loader's arguments `page` (from 0) or `n` (-1 for all, one below the other); none for the first picture."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        """Read the header of the chosen picture."""
         image = self.load()
         self.width, self.height, self.channels = int(image.width), int(image.height), int(image.bands)
         self.bits = DEPTHS.get(image.format, 16)
@@ -48,8 +55,8 @@ class VipsFile(PictureFile):
             image = self.load(access="sequential")
         notes = self.notes(image)
         image, file_bits = self.prepare_pixels(image)
-        image, conversions = _as_grey_or_rgb(image.autorot())
-        if (image.width, image.height) != (self.width, self.height):
+        image, conversions = _as_grey_or_rgb(self._upright(image))
+        if (image.width, image.height) != (self.width, self.height * self._loaded):
             raise damaged(self.path, "its sizes disagree")
         colors = 1 if image.interpretation in GREY_SPACES else 3
         if image.bands > colors + 1:
@@ -86,13 +93,26 @@ class VipsFile(PictureFile):
         )
         return self.complete(picture)
 
+    @property
+    def _loaded(self) -> int:
+        """How many pictures are decoded, one below the other."""
+        return len(self.sizes) if self.which.get("n") == -1 else 1
+
+    def _upright(self, image: pyvips.Image) -> pyvips.Image:
+        """The image with each of its pictures turned upright."""
+        if self._loaded == 1 or field_of(image, "orientation", 1) == 1:
+            return image.autorot()
+        high = image.height // self._loaded
+        parts = [image.crop(0, i * high, image.width, high).autorot() for i in range(self._loaded)]
+        return pyvips.Image.arrayjoin(parts, across=1)
+
     def load(self, *, access: str = "random") -> pyvips.Image:
         """Open the file with this format's loader, header only.
 
         `access="sequential"` decodes while rows are pulled in file order, once.
         """
         source = pyvips.Source.new_from_file(file_name(self.path))
-        return getattr(pyvips.Image, self.loader)(source, fail_on=self.fail_on(), access=access)
+        return getattr(pyvips.Image, self.loader)(source, fail_on=self.fail_on(), access=access, **self.which)
 
     def fail_on(self) -> str:
         """The least severe problem on which libvips gives up decoding."""
@@ -100,14 +120,14 @@ class VipsFile(PictureFile):
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
         """How many pictures the file holds, and of which kind: frames, pages or pictures."""
-        frames = self.format.animated or image.get_typeof("delay")
+        frames = self.format.several == "frames" or image.get_typeof("delay")
         return int(field_of(image, "n-pages", 1)), "frames" if frames else "pages"
 
     def notes(self, image: pyvips.Image) -> list[str]:
         """What is lost of this file, as far as its header shows."""
         notes: list[str] = []
         count, kind = self.count_pictures(image)
-        if count > 1:
+        if count > 1 and not self.which:
             notes.append(f"only the first of {count} {kind} was read")
         bits = int(field_of(image, "bits-per-sample", 8))
         if bits < 8 and not field_of(image, "palette", 0):

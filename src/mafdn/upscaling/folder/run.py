@@ -138,4 +138,5 @@ def _settings(options: UpscaleOptions, folder_options: FolderOptions, size: Size
         "redo": folder_options.redo,
         "tile": options.tile,
         "exact": options.exact,
+        "frame": options.frame,
     }
