@@ -280,3 +280,29 @@ def test_hidden_colors_of_float_pictures_leave_no_fringe(tmp_path: Path) -> None
     assert np.abs(result[visible][:, :3] - [3, 0.2, 0.1]).max() < 0.05
     assert result[0, 0, 3] == 0
     assert result[34, 34, 3] == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_every_page_of_floats_is_kept(tmp_path: Path, dtype: str) -> None:
+    pages = [SOFT[..., :3] * factor for factor in (0.5, 1, 2)]
+    with tifffile.TiffWriter(tmp_path / "in.tif") as writer:
+        for page in pages:
+            cast(Any, writer).write(page.astype(dtype), photometric="rgb", iccprofile=SRGB, compression="deflate")
+    report = upscale_file(tmp_path / "in.tif", tmp_path / "out.tif", engine=Repeat())
+    with tifffile.TiffFile(report.target) as file:
+        assert len(file.pages) == 3
+        for before, after in zip(pages, file.pages, strict=True):
+            assert cast(Any, after).dtype == np.dtype("float16" if dtype == "float16" else "float32")
+            assert cast(Any, after).iccprofile == SRGB
+            result = after.asarray()[::2, ::2].astype(np.float64)
+            assert result.mean() == pytest.approx(float(before.mean()), abs=0.02)
+            middle = before.max() <= 1
+            assert not middle or np.abs(result - before).max() < 2e-3
+
+
+def test_a_float_page_can_be_chosen(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "in.tif") as writer:
+        for level in (0.25, 0.75):
+            cast(Any, writer).write(np.full((16, 16), level), photometric="minisblack")
+    report = upscale_file(tmp_path / "in.tif", tmp_path / "out.tif", engine=Repeat(), frame=2)
+    np.testing.assert_allclose(read(report), 0.75, rtol=1e-6)

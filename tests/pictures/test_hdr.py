@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.heif_boxes import read_colors, state_colors
 from mafdn.pictures.icc import GAMMAS, LIKE_SRGB, PRIMARIES, make_profile
-from mafdn.pictures.picture import CodePoints
+from mafdn.pictures.picture import CodePoints, PngChunk
 from mafdn.pictures.profiles import check_profile, find_tone
 from mafdn.pictures.reading import open_picture
 from mafdn.pixels import imresize
@@ -352,3 +352,21 @@ def test_a_gain_map_of_heif_is_noted(tmp_path: Path) -> None:
     assert content.count(second) == 1
     source.write_bytes(content.replace(second, second[:-4] + b"tmap"))
     assert open_picture(source).notes == ("its HDR gain map was left out",)
+
+
+def test_an_hdr_animation_stays_hdr(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((16, 16, 3), level, np.uint8)) for level in (40, 200)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:], duration=100)
+    content = buffer.getvalue()
+    source = tmp_path / "in.png"
+    source.write_bytes(content[:33] + PngChunk(kind=b"cICP", data=bytes([*HLG, 0, 1])).encoded() + content[33:])
+    report = upscale_file(source, tmp_path / "out.png", engine=Repeat())
+    assert cicp(report.target) == (*HLG, 1)
+    with Image.open(report.target) as result:
+        assert cast(Any, result).n_frames == 2
+        for level, number in ((40, 0), (200, 1)):
+            result.seek(number)
+            assert (np.asarray(result.convert("RGB")) == level).all()
+    with pytest.raises(PictureError, match="HDR"):
+        upscale_file(source, tmp_path / "out.webp", engine=Repeat())
