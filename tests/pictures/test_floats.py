@@ -306,3 +306,15 @@ def test_a_float_page_can_be_chosen(tmp_path: Path) -> None:
             cast(Any, writer).write(np.full((16, 16), level), photometric="minisblack")
     report = upscale_file(tmp_path / "in.tif", tmp_path / "out.tif", engine=Repeat(), frame=2)
     np.testing.assert_allclose(read(report), 0.75, rtol=1e-6)
+
+
+def test_large_float_pictures_pass_through_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.dstack([SOFT[..., :3] * 3 - 1, SOFT[..., 3:]]).astype(np.float32)
+    pixels[3, 3], pixels[5, :9, 3] = np.nan, 0
+    source = write(tmp_path / "in.tif", pixels)
+    whole = upscale_file(source, tmp_path / "whole.tif", engine=Repeat(), size=1.5)
+    monkeypatch.setattr("mafdn.pictures.reading.LARGE", 1000)
+    assert read_header(source).spills_to_disk
+    spilled = upscale_file(source, tmp_path / "spilled.tif", engine=Repeat(), size=1.5)
+    assert np.array_equal(read(spilled), read(whole))
+    assert spilled.notes == whole.notes

@@ -143,7 +143,10 @@ def _colors(meta: bytes) -> HeifColors:
     points: tuple[int, int] | None = None
     mastering: tuple[int, ...] | None = None
     levels: tuple[int, int] | None = None
-    for box in _properties_of(meta, tree):
+    stated = list(_properties_of(meta, tree))
+    if all(box.kind != b"colr" for box in stated) and b"ipco" in tree:  # some state it for the tiles of a grid only
+        stated += itertools.islice(boxes(meta, tree[b"ipco"].content, tree[b"ipco"].end), MOST_BOXES)
+    for box in stated:
         if box.kind == b"colr" and meta[box.content : box.content + 4] == b"nclx":
             points = struct.unpack_from(">HH", meta, box.content + 4)
         elif box.kind == b"mdcv" and box.end - box.content >= 24:
