@@ -98,6 +98,20 @@ def cicp(path: Path) -> tuple[int, int, int]:
     return *struct.unpack_from(">HH", box, 4), box[10] >> 7
 
 
+def stream_colors(path: Path) -> tuple[int, int]:
+    """Primaries and transfer in the AV1 stream of an AVIF file, as libavif's kind of stream has them."""
+    content = path.read_bytes()
+    media = next((start, end) for kind, start, end in boxes(content, 0, len(content)) if kind == b"mdat")
+    header = content.index(b"\x0a", media[0])  # the unit with the sequence header, of a few bytes
+    bits = "".join(f"{byte:08b}" for byte in content[header + 2 : header + 2 + content[header + 1]])
+    assert bits[4] == "1", "a reduced header, as pictures have it"
+    wide, high = int(bits[10:14], 2) + 1, int(bits[14:18], 2) + 1
+    place = 18 + wide + high + 3 + 3
+    place += 1 + (int(bits[:3], 2) == 2 and bits[place] == "1") + (int(bits[:3], 2) != 1)
+    assert bits[place] == "1", "they are stated"
+    return int(bits[place + 1 : place + 9], 2), int(bits[place + 9 : place + 17], 2)
+
+
 def hdr_png(path: Path, numbers: tuple[int, int], *, bits: int = 16, channels: int = 3, full: int = 1) -> Path:
     display = struct.pack(">8H2I", *MASTERING)
     stated = (b"cICP", bytes([*numbers, 0, full])), (b"mDCV", display), (b"cLLI", struct.pack(">2I", *LEVELS))
@@ -155,6 +169,8 @@ def test_hdr_avif_stays_hdr(tmp_path: Path, numbers: tuple[int, int], bits: int,
     report = upscale_file(source, tmp_path / "out.avif", engine=Repeat(), output=Output(lossless=lossless))
     assert (report.bits, report.notes) == (bits, ())
     assert cicp(report.target) == (*numbers, 1)
+    assert stream_colors(source) == numbers
+    assert stream_colors(report.target) == ((1, 13) if lossless else numbers), "with RGB, the syntax would differ"
     before, after = twice(pixels_of(source)), pixels_of(report.target)
     assert np.abs(before - after).max() <= (0 if lossless else 0.02)
     assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() * 255 < 0.5
@@ -318,6 +334,15 @@ def test_unknown_colors_by_number_are_carried_and_noted_elsewhere(tmp_path: Path
     assert cicp(report.target) == (9, 10, 1)
     jpeg = upscale_file(source, tmp_path / "out.jpg", engine=Repeat())
     assert jpeg.notes == ("its colors (primaries 9, transfer 10 of H.273, no profile) were taken as sRGB",)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_colors_that_only_the_av1_stream_states(tmp_path: Path, bits: int) -> None:
+    path = hdr_avif(tmp_path / "in.avif", HLG, bits=bits)
+    content = path.read_bytes()
+    assert content.count(b"colrnclx") == 1
+    path.write_bytes(content.replace(b"colrnclx", b"freenclx"))
+    assert read_colors(path).code_points == CodePoints(primaries=9, transfer=18)
 
 
 # --- damage
