@@ -1,6 +1,7 @@
 """Pictures of floating-point numbers: their colors and their values survive."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +10,10 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from mafdn.errors import DamagedError, MissingPackageError
-from mafdn.pictures.reading import open_picture, read_header
+import mafdn
+from mafdn.errors import DamagedError, MissingPackageError, PictureError
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.reading import open_picture, read_header, read_rgb8
 from mafdn.pixels import imresize
 from mafdn.upscaling.picture import Report
 from tests.support import Repeat, upscale_file
@@ -318,3 +321,41 @@ def test_large_float_pictures_pass_through_a_file(tmp_path: Path, monkeypatch: p
     spilled = upscale_file(source, tmp_path / "spilled.tif", engine=Repeat(), size=1.5)
     assert np.array_equal(read(spilled), read(whole))
     assert spilled.notes == whole.notes
+
+
+def test_a_float_picture_is_no_array_in_0_to_1(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.tif", SOFT[..., :3].astype(np.float32))
+    with pytest.raises(PictureError, match=r"in\.tif has floating-point numbers; use mafdn\.upscale_file"):
+        mafdn.upscale(source)
+    with pytest.raises(PictureError, match=r"in\.tif has floating-point numbers; convert"):
+        read_rgb8(source)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_damaged_float_files_are_pictures_or_one_line(
+    tmp_path: Path, dtype: str, separate: bool, tile: tuple[int, int] | None
+) -> None:
+    pixels = SOFT[..., :3].astype(dtype)
+    options: dict[str, Any] = {"compression": "deflate", "predictor": True, "tile": tile}
+    stored = np.moveaxis(pixels, 2, 0) if separate else pixels
+    source = write(
+        tmp_path / "in.tif", stored, photometric="rgb", planarconfig="separate" if separate else "contig", **options
+    )
+    content, errors = source.read_bytes(), list[str]()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        changed = bytearray(content)
+        for place in rng.integers(0, len(content) if seed % 2 else 500, 3):
+            changed[place] = int(rng.integers(256))
+        source.write_bytes(changed)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                planes = open_picture(source, limits=Limits(pixels=100_000)).planes[:]
+            assert planes.dtype != np.float32 or np.isfinite(planes).all()
+        except PictureError as error:
+            errors.append(str(error))
+    assert errors
+    assert all("\n" not in error and "in.tif" in error for error in errors)
