@@ -218,7 +218,8 @@ def test_formats_that_cannot_state_hdr_are_refused(
 ) -> None:
     source = hdr_png(tmp_path / "in.png", numbers)
     engine = Repeat()
-    with pytest.raises(PictureError, match=rf"{name}.* cannot state that the picture is HDR \({called}\).*PNG or AVIF"):
+    message = rf"{name}.* cannot state that the picture is HDR \({called}\).*PNG, AVIF or JPEG XL"
+    with pytest.raises(PictureError, match=message):
         upscale_file(source, tmp_path / name, engine=engine)
     assert not engine.shapes, "before any work"
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]

@@ -67,7 +67,7 @@ def profile_of_primaries(points: Points, curve: tuple[float, ...], *, name: str)
     Raises:
         ValueError: The chromaticities do not span a gamut.
     """
-    if len(points) != 4 or any(not 5e-5 < y < 2 and (x, y) != (0, 0) for x, y in points) or _area(points) < 1e-4:
+    if len(points) != 4 or points[3][1] < 1e-4 or _area(points) < 1e-4:
         raise ValueError("the primaries of its colors are invalid")
     colors, adaptation = matrices(points)
     tags = _common_tags(name)
