@@ -33,6 +33,7 @@ def test_the_surface_is_what_is_exported() -> None:
         "EncodeError",
         "Engine",
         "EngineOptions",
+        "FolderEstimate",
         "FolderItem",
         "FolderProgress",
         "FolderReport",

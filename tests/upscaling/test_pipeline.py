@@ -80,6 +80,6 @@ def test_ctrl_c_keeps_what_is_done(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(Stopped) as caught:
         upscale(album, out, recursive=True, on_progress=stop)
-    assert caught.value.report.counts == {"done": 1, "kept": 0, "failed": 0, "left": 3}
+    assert caught.value.report.counts == {"done": 1, "kept": 0, "failed": 0, "left": 3, "skipped": 0}
     assert set(names(out)) == {"a_x2.png"}
-    assert upscale(album, out, recursive=True).counts == {"done": 3, "kept": 1, "failed": 0, "left": 0}
+    assert upscale(album, out, recursive=True).counts == {"done": 3, "kept": 1, "failed": 0, "left": 0, "skipped": 0}

@@ -7,6 +7,20 @@ from mafdn._support.atomic import FileSnapshot
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.output import Output
 
+RESULT_PIXEL = 1 / 64
+"""Work per pixel of a result (resizing, encoding), as a share of that per pixel of the network's input."""
+
+
+def work_of(size: tuple[int, int], new_size: tuple[int, int]) -> float:
+    """Return the work for a picture of this size, in pixels of the network's input.
+
+    The time of a network depends on the pixels of its input, hardly on its scale. A result that is not larger on any
+    side is made without a network.
+    """
+    (width, height), (new_width, new_height) = size, new_size
+    through_network = new_width > width or new_height > height
+    return width * height * (1.0 if through_network else RESULT_PIXEL) + new_width * new_height * RESULT_PIXEL
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -44,6 +58,11 @@ class Job:
     def pixels(self) -> int:
         """Area of the result."""
         return self.new_size[0] * self.new_size[1]
+
+    @property
+    def work(self) -> float:
+        """What its time is proportional to, in pixels of the network's input."""
+        return work_of(self.size, self.new_size)
 
     def item(self, **changes: object) -> FolderItem:
         """Return the outcome of this picture, with `changes` to its fields; it starts as not reached."""

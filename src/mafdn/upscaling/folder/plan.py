@@ -15,8 +15,9 @@ from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.folder.report import FolderItem
+from mafdn.upscaling.folder.selection import is_older, ordered
 from mafdn.upscaling.networks import NetworkSet
-from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
 from mafdn.upscaling.size import Size, result_size
 
@@ -31,8 +32,8 @@ class Plan:
     """The pictures of a run.
 
     Args:
-        jobs: Pictures to upscale.
-        finished: Pictures that are kept or have failed already.
+        jobs: Pictures to upscale, in the order of the work.
+        finished: Pictures that are kept, skipped or have failed already.
         not_pictures: Number of files that are not pictures.
         earlier_results: Number of files that were skipped as results of earlier runs.
     """
@@ -52,6 +53,8 @@ class _Inspected:
     new_size: tuple[int, int]
     kind: Format
     output: Output
+    skipped: str | None
+    """Why it is not upscaled, if so."""
 
 
 def make_plan(
@@ -62,7 +65,7 @@ def make_plan(
     *,
     size: Size,
     pattern: Pattern,
-    redo: bool = False,
+    selection: FolderOptions,
     on_check: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
 ) -> Plan:
     """Read all headers, name all results, and compare existing results with the manifest.
@@ -74,7 +77,7 @@ def make_plan(
         options: How pictures are upscaled.
         size: Size of the results.
         pattern: Pattern for their names.
-        redo: Whether to re-create results that are up to date.
+        selection: Which pictures are upscaled, and in which order.
         on_check: Called as `on_check(name, done, total)` for each file, and again before its result is checked.
 
     Raises:
@@ -90,9 +93,11 @@ def make_plan(
             if _is_not_a_picture(source):
                 not_pictures += 1
             else:
-                inspected.append(_inspect(source, options, size, pattern))
+                inspected.append(_inspect(source, options, size, pattern, selection))
         except MafdnError as error:
-            finished.append(FolderItem(source=source.path, status="failed", reason=str(error)))
+            old = _is_too_old(source, selection)
+            reason = old or str(error)
+            finished.append(FolderItem(source=source.path, status="skipped" if old else "failed", reason=reason))
     requests = {one.source.path: _name_request(one, size, pattern, manifests.folder) for one in inspected}
     results = _earlier_results(found, requests, manifests)
     pictures = [one for one in inspected if place(one.source.path) not in results]
@@ -102,6 +107,9 @@ def make_plan(
     for number, one in enumerate(pictures):
         path, target = one.source.path, targets[one.source.path]
         on_check(path.name, steps - len(pictures) + number, steps)
+        if one.skipped:  # it has a name all the same, so that names do not depend on what is skipped
+            finished.append(FolderItem(source=path, status="skipped", reason=one.skipped, size=one.size))
+            continue
         scale = networks.scale_for(size, *one.size)
         job = Job(
             source=path,
@@ -114,13 +122,13 @@ def make_plan(
             weights=networks.digest(scale),
             home=manifests.home_of(one.source),
         )
-        decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=redo)
+        decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=selection.redo)
         if isinstance(decision, Job):
             jobs.append(decision)
         else:
             finished.append(decision)
     return Plan(
-        jobs=tuple(jobs),
+        jobs=tuple(ordered(jobs, selection.order)),
         finished=tuple(finished),
         not_pictures=not_pictures,
         earlier_results=len(inspected) - len(pictures),
@@ -139,18 +147,31 @@ def _is_not_a_picture(source: Source) -> bool:
     return ending in RAW
 
 
-def _inspect(source: Source, options: UpscaleOptions, size: Size, pattern: Pattern) -> _Inspected:
+def _is_too_old(source: Source, selection: FolderOptions) -> str | None:
+    """Return why a file is skipped if it was not modified since the time of the options."""
+    if selection.since is None or not is_older(source.path, selection.since):
+        return None
+    return f"not modified since {selection.since.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _inspect(
+    source: Source, options: UpscaleOptions, size: Size, pattern: Pattern, selection: FolderOptions
+) -> _Inspected:
     """Read a picture's header and derive size and format of its result; raises `MafdnError`."""
     header = read_header(source.path, limits=options.limits)
     old_size = (header.width, header.height)
     new_size = result_size(size, *old_size)
-    options.limits.check_pixels(source.path, *new_size, what="would become")
+    largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)
+    if largest is not None and max(old_size) > largest:
+        skipped = skipped or f"larger than {largest} pixels on its longest side"
+    if not skipped:
+        options.limits.check_pixels(source.path, *new_size, what="would become")
     # The quality only applies to those of many pictures whose format has one.
     without_quality = replace(options.output, quality=None)
     name = None if pattern.format_for(None) is None else Path(pattern.text)
     kind = choose_format(header, name, without_quality)
     output = options.output if kind.lossy else without_quality
-    return _Inspected(source=source, size=old_size, new_size=new_size, kind=kind, output=output)
+    return _Inspected(source=source, size=old_size, new_size=new_size, kind=kind, output=output, skipped=skipped)
 
 
 def _name_request(one: _Inspected, size: Size, pattern: Pattern, folder: Path | None) -> NameRequest:
