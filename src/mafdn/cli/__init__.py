@@ -82,7 +82,8 @@ def main() -> None:
         signal.signal(number, _stop)
     code = run()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - it may be closed
+            sys.stdout.flush()
     except OSError as error:
         code = _no_output(error)
     sys.exit(code)

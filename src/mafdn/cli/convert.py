@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, show_json
+from mafdn.cli.output import Json, output_file, show_json
 from mafdn.cli.training_extra import training_extra
 
 
@@ -14,7 +14,9 @@ def convert_command(
     source: Annotated[Path, typer.Argument(metavar="PTH", help="A .pth file with the state dict of a known network.")],
     target: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The weights file (default: PTH ending in .safetensors)."),
+        typer.Option(
+            "--output", "-o", metavar="FILE_OR_FOLDER", help="The weights file (default: PTH ending in .safetensors)."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -37,7 +39,7 @@ def convert_command(
     kind = resolve(source).kind
     if kind != "file":
         raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only .pth files are converted")
-    target = target or source.with_suffix(".safetensors")
+    target = output_file(target, source.with_suffix(".safetensors"))
     if target.suffix != ".safetensors":
         raise UsageError(f"a weights file must end in .safetensors; {target} does not")
     if target.exists() and not overwrite:

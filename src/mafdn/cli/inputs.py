@@ -20,7 +20,7 @@ STANDARD = "-"
 """Name of standard input and output."""
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 """Quotes that are pasted around a path, with their counterparts."""
-FILE_URI = re.compile(r"(?i)file:(?://(?:localhost)?)?(?=/)")
+FILE_URI = re.compile(r"(?i)file:(?://(?:localhost)?(?=/)|(?=/(?!/)))")
 """How the URI of a local file begins, before its path."""
 
 

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -108,6 +109,13 @@ def stages(*, quiet: bool) -> Generator[Callable[[str, int, int], None]]:
             bars[stage](done, total)
 
         yield report
+
+
+def output_file(output: Path | None, default: Path) -> Path:
+    """Return the file that `--output` means: a folder that exists gets a file with the name of the default."""
+    if output is None:
+        return default
+    return output / default.name if output.is_dir() else output
 
 
 def check_stop() -> None:

@@ -116,21 +116,21 @@ def upscale_all(
         for home in sorted(manifests.unfinished - homes.keys()):
             with suppress(MafdnError), manifests.manifest(home):  # which cleans up; another run may be working there
                 pass
-    on_start(report(planned=planned))
-    for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
-        on_item(item)
-    if folder_options.dry_run:
-        estimate = forecast(plan.jobs, networks, options) if plan.jobs else None
-        return replace(report(planned=planned), estimate=estimate)
-    if not plan.jobs:
-        return report()
     try:
+        on_start(report(planned=planned))
+        for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
+            on_item(item)
+        if folder_options.dry_run:
+            estimate = forecast(plan.jobs, networks, options) if plan.jobs else None
+            return replace(report(planned=planned), estimate=estimate)
         with ExitStack() as stack:
             for manifest in homes.values():
                 stack.enter_context(manifest)
             pipeline.run()
     except KeyboardInterrupt:
-        raise Stopped(report("stopped by hand")) from None
+        known = {item.source for item in pipeline.items}
+        left = [item for item in planned if item.source not in known]  # all of them if it had not begun
+        raise Stopped(report("stopped by hand", planned=left)) from None
     return report(pipeline.stopped)
 
 
