@@ -208,6 +208,12 @@ def test_damaged_pictures_do_not_disturb_the_estimate(album: Path, tmp_path: Pat
     estimate = upscale(album, tmp_path / "out", dry_run=True).estimate
     assert estimate
     assert estimate.seconds
+    for name in ("a.png", "d.png"):  # now no picture of this format can be measured
+        (album / name).write_bytes(data[: len(data) // 2])
+    estimate = upscale(album, tmp_path / "out", dry_run=True).estimate
+    assert estimate
+    assert estimate.seconds
+    assert estimate.basis.endswith("a part of one of the pictures")
 
 
 def test_sampling_ends_in_time(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ SAMPLES = 3
 """Pictures that are sampled of each kind: those with the same network and format of the result."""
 MOST_SECONDS = 10.0
 """Time after which no further picture is sampled."""
+_Kind = tuple[int, str]
+"""Scale of the network, and ending of the result."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,23 @@ def forecast(jobs: Sequence[Job], networks: NetworkSet, options: UpscaleOptions)
         options: How pictures are upscaled.
     """
     pixels, free = sum(job.pixels for job in jobs), _free_bytes(jobs)
-    kinds: defaultdict[tuple[int, str], list[Job]] = defaultdict(list)
+    kinds: defaultdict[_Kind, list[Job]] = defaultdict(list)
     for job in jobs:
         kinds[job.scale, job.target.suffix.lower()].append(job)
     began = time.monotonic()
-    samples: dict[tuple[int, str], list[_Sample]] = {}
+    samples: dict[_Kind, list[_Sample]] = {}
     problem = "nothing to measure"
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
-        for kind, members in kinds.items():
-            for job in _typical(members):
-                if time.monotonic() - began > MOST_SECONDS:
-                    break
-                try:
-                    samples.setdefault(kind, []).append(_measure(job, networks, options, Path(folder)))
-                except (MafdnError, OSError, MemoryError) as error:
-                    problem = str(error) or type(error).__name__
+        measure = _Measurement(networks, options, Path(folder))
+        for kind, job in _in_turns({kind: _typical(members) for kind, members in kinds.items()}):
+            if time.monotonic() - began > MOST_SECONDS:
+                break
+            try:
+                sample = measure(job)
+            except (MafdnError, OSError, MemoryError) as error:
+                problem = str(error) or type(error).__name__
+            else:
+                samples.setdefault(kind, []).append(sample)
     known = [sample for several in samples.values() for sample in several]
     if not known:
         return FolderEstimate(pixels=pixels, free_bytes=free, basis=f"no estimate: {problem}")
@@ -92,28 +96,47 @@ def _typical(jobs: Sequence[Job]) -> list[Job]:
     return [jobs[len(jobs) * (2 * number + 1) // (2 * count)] for number in range(count)]
 
 
-def _measure(job: Job, networks: NetworkSet, options: UpscaleOptions, folder: Path) -> _Sample:
-    """Upscale the middle of a picture; raises what upscaling it would raise."""
-    picture = read_header(job.source, limits=options.limits).decode(limits=options.limits, scratch=folder)
-    part, target = folder / "part.tif", folder / f"result{job.target.suffix}"
-    save_picture(_middle(picture), part, format_called("tiff"))
-    width = max(1, round(min(SIDE, job.size[0]) * job.new_size[0] / job.size[0]))
-    options = replace(
-        options, size=Size(width=width), output=replace(job.output, strip_metadata=True), overwrite=True, exact=False
-    )
-    engine = networks.engine(job.scale)
+def _in_turns(kinds: Mapping[_Kind, Sequence[Job]]) -> list[tuple[_Kind, Job]]:
+    """Return the first job of every kind, then the second ones, and so on, so that no kind is left out in the end."""
+    return [(kind, jobs[turn]) for turn in range(SAMPLES) for kind, jobs in kinds.items() if turn < len(jobs)]
 
-    def upscale() -> Report:
-        return run(prepare(read_header(part), target, scale=job.scale, options=options), engine).finish()
 
-    upscale()  # a first picture of its size takes longer: graphs are compiled
-    report = upscale()
-    return _Sample(
-        work=work_of(report.size, report.new_size),
-        seconds=report.network_seconds,
-        pixels=report.new_size[0] * report.new_size[1],
-        bytes=target.stat().st_size,
-    )
+class _Measurement:
+    """Upscales the middle of pictures, in a temporary folder."""
+
+    def __init__(self, networks: NetworkSet, options: UpscaleOptions, folder: Path) -> None:
+        self._networks, self._options, self._folder = networks, options, folder
+        self._ready: set[tuple[int, tuple[int, int]]] = set()
+        """Scales and sizes for which graphs were compiled."""
+
+    def __call__(self, job: Job) -> _Sample:
+        """Upscale the middle of a picture; raises what upscaling it would raise."""
+        limits, folder = self._options.limits, self._folder
+        picture = read_header(job.source, limits=limits).decode(limits=limits, scratch=folder)
+        save_picture(_middle(picture), folder / "part.tif", format_called("tiff"))
+        report = self._upscale(job)
+        if (job.scale, report.size) not in self._ready:  # that took longer than the next one of this size
+            self._ready.add((job.scale, report.size))
+            report = self._upscale(job)
+        return _Sample(
+            work=work_of(report.size, report.new_size),
+            seconds=report.network_seconds,
+            pixels=report.new_size[0] * report.new_size[1],
+            bytes=report.target.stat().st_size,
+        )
+
+    def _upscale(self, job: Job) -> Report:
+        width = max(1, round(min(SIDE, job.size[0]) * job.new_size[0] / job.size[0]))
+        options = replace(
+            self._options,
+            size=Size(width=width),
+            output=replace(job.output, strip_metadata=True),
+            overwrite=True,
+            exact=False,
+        )
+        header, target = read_header(self._folder / "part.tif"), self._folder / f"result{job.target.suffix}"
+        prepared = prepare(header, target, scale=job.scale, options=options)
+        return run(prepared, self._networks.engine(job.scale)).finish()
 
 
 def _middle(picture: Picture) -> Picture:
