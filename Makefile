@@ -16,7 +16,7 @@ lint:  ## Check style, formatting and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 
-format:  ## Format the code and apply the safe fixes of the linter
+format:  ## Format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -26,11 +26,11 @@ types:  ## Check types in src, tests and tools
 test:  ## Run the default test suite
 	$(BIN)/pytest
 
-slow:  ## Run the slow tests, among them the published figures of released weights
+slow:  ## Run the slow tests, including the published scores of released weights
 	$(BIN)/pytest -m slow
 
-coverage:  ## Run the default suite and fail below the coverage that pyproject.toml requires
+coverage:  ## Run the default test suite and enforce the minimum coverage set in pyproject.toml
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
-figures:  ## Write the figures in README.md and docs again from the stored measurements
+figures:  ## Update the figures in README.md and docs from the stored measurements
 	$(BIN)/python -m tools.figures

@@ -1,4 +1,4 @@
-"""Fixtures: where the shared data lies, small pictures, and the command line run in this process."""
+"""Fixtures: shared data, small pictures, and the command line run in this process."""
 
 import os
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from mafdn.inference.engines.choice import Choice, Trial, remember
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
 
-# Tests run in as many processes as there are cores: torch, which reads this when it is imported, is to take one core of
-# each, and so are the processes that tests start.
+# Tests run in as many processes as there are cores, so torch, which reads this variable on import, must use one core in
+# each of them and in the processes that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# How long an example takes says how busy the machine is.
+# The time that an example takes depends on the load of the machine.
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
 
@@ -29,7 +29,7 @@ SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of bench sets and training crops, which the repository does not carry."""
+    """The folder of benchmark datasets and training crops, which are not in the repository."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data in {SHARED} (or MAFDN_SHARED)")
     return SHARED
@@ -37,7 +37,7 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept is kept in a folder of the test's own, never in the user's; OpenVINO was measured to be fastest."""
+    """Give every test its own cache folder, in which OpenVINO is recorded as the fastest engine."""
     monkeypatch.setenv("MAFDN_CACHE", str(tmp_path_factory.mktemp("cache")))
     for threads in (None, 1):
         trials = (Trial(engine="openvino", device="cpu", seconds=1.0),)
@@ -46,7 +46,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def peers(shared: Path) -> Path:
-    """The folder of weights that others released."""
+    """The folder of weights released by other authors."""
     folder = shared / "peers"
     if not folder.is_dir():
         pytest.skip(f"needs the released weights in {folder}")
@@ -55,9 +55,9 @@ def peers(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small x2 network whose blocks do much (weights of three times the usual size) as ONNX, weights beside it.
+    """A small x2 network as ONNX with its weights file beside it; its blocks have a large effect (weights times three).
 
-    It is made once for all processes that run tests.
+    It is created once for all test processes.
     """
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -87,7 +87,7 @@ def _export(path: Path) -> None:
 
 @pytest.fixture
 def picture() -> NDArray[np.uint8]:
-    """A smooth (24, 32, 3) picture with an edge in it."""
+    """A smooth (24, 32, 3) picture with an edge."""
     y, x = np.mgrid[:24, :32]
     return np.stack([x * 7, y * 10, 255 * (x > y)], axis=2).astype(np.uint8)
 
@@ -101,7 +101,7 @@ def png(tmp_path: Path, picture: NDArray[np.uint8]) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of three pictures, one of them further down; a resize of them clips nothing."""
+    """A folder of three pictures, one in a subfolder; resizing them clips no values."""
     folder = tmp_path / "photos"
     (folder / "deeper").mkdir(parents=True)
     for i, (name, size) in enumerate({"0.png": (50, 61), "1.png": (48, 48), "deeper/2.png": (75, 40)}.items()):
@@ -112,7 +112,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bank(photos: Path, tmp_path: Path) -> Bank:
-    """The bank of ``photos`` for x2 and x3."""
+    """The bank of `photos` for x2 and x3."""
     return build_bank([photos], tmp_path / "bank", scales=(2, 3), workers=1)
 
 
@@ -134,7 +134,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder with two training pictures and a held-out one in photos/."""
+    """A folder with two training pictures and a validation picture in photos/."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for i, name in enumerate(("a.png", "b.png", "held.png")):

@@ -106,7 +106,7 @@ def tiny(path: Path, *, seed: int, scale: int = 2) -> Path:
 
 
 def train_and_kill(path: Path, folder: Path, *, seed: int, times: int = 5) -> None:
-    """Train the configuration in `path` into `folder`, killing the process at random moments; then read what is left.
+    """Train the configuration in `path` into `folder`, killing the process at random moments.
 
     Each process is killed shortly after it wrote to the log. A checkpoint must be readable after every kill.
     """

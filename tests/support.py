@@ -1,4 +1,4 @@
-"""What several test modules use."""
+"""Helpers shared by several test modules."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Report
 
-if TYPE_CHECKING:  # importing it takes seconds, which processes that need it not are spared
+if TYPE_CHECKING:  # importing it takes seconds, and not all test processes need it
     from torch import nn
 
 WITHOUT_TORCH = """
@@ -47,14 +47,14 @@ print(*sorted(sys.modules), sep="\\n")
 sys.exit(code)
 """
 UNSET = {"CI", "PYTEST_CURRENT_TEST", "ORT_DISABLE_TELEMETRY"}
-"""Variables that switch telemetry off: one is set in this process by ``import mafdn``."""
+"""Variables that turn telemetry off; `import mafdn` sets one of them in this process."""
 
 
 Module = TypeVar("Module", bound="nn.Module")
 
 
 class Repeat:
-    """An engine whose result is known: every pixel repeated ``scale`` times."""
+    """An engine with a known result: every pixel is repeated `scale` times along each axis."""
 
     name, version, device, precision = "repeat", "0", "cpu", "fp32"
 
@@ -88,7 +88,7 @@ def upscale_file(
 
 
 def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
-    """A small picture of noise, in the format of its name."""
+    """Write a small picture of noise, in the format of its extension."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     pyvips.Image.new_from_array(noise, interpretation="srgb").write_to_file(str(path))
@@ -96,7 +96,7 @@ def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
 
 
 def shaken(network: Module) -> Module:
-    """The network with every parameter moved, so that D is no longer zero."""
+    """Perturb every parameter of a network, so that D is no longer zero."""
     import torch
 
     with torch.no_grad():
@@ -106,7 +106,7 @@ def shaken(network: Module) -> Module:
 
 
 def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
-    """A command line ended with this exit code and one line of error, in which these words are."""
+    """Assert that a command failed with this exit code and a one-line error that contains these words."""
     assert result[0] == code, result
     assert result[1] == ""
     assert result[2].startswith("mafdn: ")
@@ -122,9 +122,9 @@ def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def watched(*arguments: object, program: str = WATCHED, home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A command line in a process that may not use sockets; its last lines are the modules it imported.
+    """Run a command in a process that may not use sockets; its last output lines are the imported modules.
 
-    With ``home``, that is the user's home folder, and what is kept is kept there, too.
+    With `home`, that is the user's home folder, which then also contains the caches.
     """
     environment = {key: value for key, value in os.environ.items() if key not in UNSET}
     if home:
@@ -136,7 +136,7 @@ def watched(*arguments: object, program: str = WATCHED, home: Path | None = None
 
 
 def soft_batch(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A picture of soft spots as engines take it, (1, 3, H, W) in [0, 1]."""
+    """Draw a picture of soft spots in the layout of engines, (1, 3, H, W) in [0, 1]."""
     spots = np.random.default_rng(seed).random((-(-height // 4), -(-width // 4), 3))
     picture = imresize(spots, shape=(height, width)).clip(0, 1)
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)

@@ -1,4 +1,4 @@
-"""The Python interface: what is exported, which network is chosen, and what is refused."""
+"""The Python interface: its exports, the choice of a network, and invalid arguments."""
 
 import inspect
 import json
@@ -23,10 +23,10 @@ from tests.support import Repeat
 ONE_THREAD = EngineOptions(threads=1)
 
 
-# --- the surface
+# --- exports
 
 
-def test_the_surface_is_what_is_exported() -> None:
+def test_the_exported_names() -> None:
     assert sorted(mafdn.__all__) == [
         "ConfigError",
         "DamagedError",
@@ -59,7 +59,7 @@ def test_the_surface_is_what_is_exported() -> None:
 
 
 def functions_of(value: Any) -> Iterator[Any]:
-    """A public function, or those of a class, its constructor included."""
+    """Yield a public function, or the public methods of a class and its constructor."""
     if inspect.isfunction(value):
         yield value
     elif inspect.isclass(value):
@@ -70,7 +70,7 @@ def functions_of(value: Any) -> Iterator[Any]:
 
 
 def classes_in(hint: Any) -> Iterator[type]:
-    """This package's classes in a type, down to those it is made of."""
+    """Yield the classes of this package in a type hint, including nested ones."""
     for part in typing.get_args(hint):
         for inner in part if isinstance(part, list) else [part]:
             yield from classes_in(inner)
@@ -106,7 +106,7 @@ def test_every_field_is_documented(kind: Any) -> None:
 # --- arrays
 
 
-def test_arrays_and_paths_give_the_same(png: Path, picture: np.ndarray) -> None:
+def test_arrays_and_paths_give_equal_results(png: Path, picture: np.ndarray) -> None:
     upscaler = mafdn.load("x4", engine=ONE_THREAD)
     from_array = upscaler.upscale(picture)
     assert from_array.shape == (96, 128, 3)
@@ -128,7 +128,7 @@ def test_depths_agree(picture: np.ndarray) -> None:
     assert np.abs(unit - sixteen).max() < 0.01
 
 
-def test_gray_equals_its_color_twin(picture: np.ndarray) -> None:
+def test_gray_equals_the_same_picture_in_rgb(picture: np.ndarray) -> None:
     upscaler = mafdn.load("x4", engine=ONE_THREAD)
     grey = picture[..., 0]
     twin = upscaler.upscale(np.stack([grey] * 3, 2)).astype(float).mean(2)
@@ -137,7 +137,7 @@ def test_gray_equals_its_color_twin(picture: np.ndarray) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 2), (20, 30, 3)])
-def test_arrays_of_every_kind_get_any_size(dtype: type, shape: tuple[int, ...]) -> None:
+def test_arrays_of_every_type_are_upscaled_to_any_size(dtype: type, shape: tuple[int, ...]) -> None:
     top = 1 if dtype is np.float32 else np.iinfo(dtype).max
     picture = (np.linspace(0.1, 0.9, int(np.prod(shape))).reshape(shape) * top).astype(dtype)
     for scale in (2, 2.5, 5, 0.5):
@@ -150,7 +150,7 @@ def test_arrays_of_every_kind_get_any_size(dtype: type, shape: tuple[int, ...]) 
 # --- the choice of a network
 
 
-def test_the_network_is_the_nearest_as_for_the_command(cli: Run, png: Path, picture: np.ndarray) -> None:
+def test_the_nearest_network_is_chosen_as_by_the_command(cli: Run, png: Path, picture: np.ndarray) -> None:
     report = mafdn.upscale_file(png, size=2, engine=ONE_THREAD)
     assert (report.scale, report.new_size, report.target.name) == (2, (64, 48), "small_x2.png")
     twice = mafdn.load("x2", engine=ONE_THREAD).upscale(picture)
@@ -167,7 +167,7 @@ def test_the_network_is_the_nearest_as_for_the_command(cli: Run, png: Path, pict
     assert mafdn.load("x4", engine=ONE_THREAD).upscale_file(png, png.with_name("x4.png"), size=2).scale == 4
 
 
-def test_without_a_size_it_is_that_of_the_network(png: Path, exported: Path) -> None:
+def test_the_default_size_is_the_scale_of_the_network(png: Path, exported: Path) -> None:
     assert mafdn.upscale_file(png, network="auto").new_size == (128, 96)
     assert mafdn.upscale_file(png, network="x3").new_size == (96, 72)
     assert mafdn.upscale_file(png, network=exported).new_size == (64, 48)
@@ -189,7 +189,7 @@ def test_networks_by_file(exported: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("network", ["x2", "FILE"])
-def test_the_command_takes_any_network_for_folders_too(
+def test_the_command_accepts_any_network_for_folders_too(
     cli: Run, png: Path, tmp_path: Path, exported: Path, network: str
 ) -> None:
     name = exported if network == "FILE" else network
@@ -248,16 +248,16 @@ def test_an_empty_name_is_refused(cli: Run, png: Path, tmp_path: Path, monkeypat
     ):
         code, out, err = cli("upscale", *words)
         assert (code, out, err.count("\n")) == (2, "", 1), words
-        assert "is empty" in err, words
+        assert "is an empty string" in err, words
     for inputs in ("", ["small.png", ""]):
-        with pytest.raises(UsageError, match="is empty"):
+        with pytest.raises(UsageError, match="is an empty string"):
             mafdn.upscale_folder(inputs)
-    with pytest.raises(UsageError, match="is empty"):
+    with pytest.raises(UsageError, match="is an empty string"):
         mafdn.upscale_folder(png, "")
     for upscale in (mafdn.Upscaler(Repeat()).upscale_file, mafdn.upscale_file):
-        with pytest.raises(UsageError, match="is empty"):
+        with pytest.raises(UsageError, match="is an empty string"):
             upscale("")
-        with pytest.raises(UsageError, match="is empty"):
+        with pytest.raises(UsageError, match="is an empty string"):
             upscale(png, "")
     assert list(tmp_path.iterdir()) == [png]
 
@@ -273,11 +273,11 @@ def test_other_values_are_refused_as_pictures(picture: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"size": "2"}, "size is a mafdn.Size, not the str '2'"),
+        ({"size": "2"}, "size must be a mafdn.Size, not the str '2'"),
         ({"size": 0}, "scale must be above 0"),
-        ({"size": True}, "size is a mafdn.Size"),
-        ({"options": "png"}, "options is a mafdn.UpscaleOptions, not the str 'png'"),
-        ({"options": UpscaleOptions(size=2), "size": 3}, "once"),
+        ({"size": True}, "size must be a mafdn.Size"),
+        ({"options": "png"}, "options must be a mafdn.UpscaleOptions, not the str 'png'"),
+        ({"options": UpscaleOptions(size=2), "size": 3}, "twice"),
     ],
 )
 def test_arguments_of_another_type_are_refused(png: Path, wrong: dict[str, Any], message: str) -> None:
@@ -290,11 +290,11 @@ def test_arguments_of_another_type_are_refused(png: Path, wrong: dict[str, Any],
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"output": "png"}, "output is a mafdn.Output, not the str 'png'"),
-        ({"limits": 10**9}, "limits is a mafdn.Limits"),
-        ({"strength": "a"}, "strength is a number, not the str 'a'"),
-        ({"strength": float("nan")}, "strength nan is not between 0 and 1"),
-        ({"strength": True}, "strength is a number"),
+        ({"output": "png"}, "output must be a mafdn.Output, not the str 'png'"),
+        ({"limits": 10**9}, "limits must be a mafdn.Limits"),
+        ({"strength": "a"}, "strength must be a number, not the str 'a'"),
+        ({"strength": float("nan")}, "strength must be between 0 and 1, not nan"),
+        ({"strength": True}, "strength must be a number"),
         ({"tile": "a"}, "tile"),
         ({"size": (3, 4)}, "size"),
     ],
@@ -304,14 +304,14 @@ def test_options_of_another_type_are_refused(wrong: dict[str, Any], message: str
         UpscaleOptions(**wrong)
 
 
-def test_a_number_as_a_size_is_a_factor() -> None:
+def test_a_number_as_the_size_is_a_scale_factor() -> None:
     assert UpscaleOptions(size=2).size == Size(scale=2)
     assert UpscaleOptions(size=np.float32(1.5)).size == Size(scale=1.5)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("inputs", [None, 5, [5], b"in", [None]])
 def test_inputs_of_another_type_are_refused(inputs: Any) -> None:
-    with pytest.raises(UsageError, match="an input is a path, not the"):
+    with pytest.raises(UsageError, match="an input must be a path, not the"):
         mafdn.upscale_folder(inputs)
 
 
@@ -348,15 +348,15 @@ def test_invalid_engine_options_are_refused(wrong: dict[str, Any]) -> None:
         EngineOptions(**wrong)
 
 
-def test_an_engine_is_chosen_by_its_options(png: Path) -> None:
+def test_engine_options_select_the_engine(png: Path) -> None:
     wrong: Any = "onnxruntime"
     for call in (mafdn.load, lambda engine: mafdn.upscale_folder(png, engine=engine)):
-        with pytest.raises(UsageError, match=r"engine is a mafdn\.EngineOptions, not the str"):
+        with pytest.raises(UsageError, match=r"engine must be a mafdn\.EngineOptions, not the str"):
             call(engine=wrong)
     assert mafdn.load("x2", engine=EngineOptions(engine=wrong)).engine.name == wrong
 
 
-def test_the_averaged_weights_of_a_training_run(cli: Run, png: Path, tmp_path: Path) -> None:
+def test_a_training_run_is_opened_with_its_averaged_weights(cli: Run, png: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     with pytest.raises(WeightsError, match="nor the folder of a training run"):

@@ -34,6 +34,8 @@ FOREIGN = {  # packages only these parts may import
     "matplotlib": {"training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
     "pi_heif": {"pictures"},
+    "imagecodecs": {"pictures"},
+    "tifffile": {"pictures"},
     "openvino": {"inference", "bench"},
     "onnxruntime": {"inference"},
     "typer": {"cli"},

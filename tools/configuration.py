@@ -1,4 +1,4 @@
-"""The reference of training settings in docs/configuration.md, made from the dataclasses and their docstrings."""
+"""The reference of training settings in docs/configuration.md, generated from dataclasses and their docstrings."""
 
 import ast
 import inspect
@@ -11,11 +11,11 @@ from mafdn.networks.architectures import ARCHITECTURES
 from mafdn.training.config import TrainSettings
 
 NAMES: dict[type[Any], str] = {str: "string", int: "integer", float: "number"}
-"""What types are called in TOML."""
+"""Names of the types in TOML."""
 
 
 def settings_tables() -> str:
-    """Return a heading and a Markdown table for each table of a configuration, but that of the network."""
+    """Return a heading and a Markdown table for each table of a configuration except `[network]`."""
     hints = get_type_hints(TrainSettings)
     parts: list[str] = []
     for entry in fields(TrainSettings):
@@ -39,7 +39,7 @@ def _table(kind: type[Any]) -> str:
     for entry in fields(kind):
         default = "required" if entry.default is MISSING else _toml(entry.default)
         rows.append([f"`{entry.name}`", _type(hints[entry.name]), default, texts[entry.name]])
-    return markdown_table(["key", "type", "default", "meaning"], rows)
+    return markdown_table(["key", "type", "default", "description"], rows)
 
 
 def _attribute_docstrings(kind: type[Any]) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _type(hint: Any) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Format a default as TOML does; empty strings and lists as such."""
+    """Format a default value in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -26,11 +26,12 @@ BENCHMARKS = Path("docs", "benchmarks.md")
 SCRATCH = """
 ## Trained from scratch for the same time
 
-The fairest test of the abstract's claim that is affordable here: networks with random weights, trained on the same
-patches in the same order by the same optimizer and schedule, each for as many steps as fit into the same time on one
-thread. The learning rates were chosen for MAFDN. The AFAN-style reconstruction (not the published network) diverged at
-them, three times from its last checkpoint, and was trained at 0.4 of them. This is far from a full training: it shows
-which network learns faster, not which one ends up better.
+This is the fairest test of the abstract's claim that was affordable: networks with random weights are trained on the
+same patches in the same order, with the same optimizer and schedule, each for as many steps as fit into the same time
+on one thread. The learning rates were chosen for MAFDN. With them, the AFAN-style reconstruction (not the published
+network) diverged, even after three restarts from its last checkpoint, and was therefore trained with 0.4 times these
+rates. The runs are much shorter than a full training: they show which network learns faster, not which one performs
+better in the end.
 
 <!-- from-scratch: python -m tools.figures -->
 <!-- /from-scratch -->

@@ -3,8 +3,8 @@
     python -m tools.gates BENCH PHOTO... > docs/results/gates.json
 
 BENCH is a folder with Set5, Set14 and B100. A further set is one sheet of B100's pictures side by side, which resembles
-none of its parts; another one is made of the photographs, reduced by the scale. PSNR by the field's protocol. Needs
-torch.
+none of its parts; another one consists of the photographs, reduced by the scale. PSNR follows the standard protocol.
+Needs torch.
 """
 
 import json
@@ -138,7 +138,7 @@ def patchwise(scale: int, lr: Pixels, *, local: bool) -> np.ndarray:
 
 
 def pooled(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The mean over every window, first by columns and then by rows, which is twenty times as fast as at once."""
+    """The mean over every window, along columns and then along rows: twenty times as fast as both at once."""
     return F.avg_pool2d(F.avg_pool2d(x, (size[0], 1), 1), (1, size[1]), 1)
 
 

@@ -8,9 +8,9 @@ from mafdn.bench.cases import OURS
 from mafdn.evaluation.tables import Table
 
 FASTER_THAN_TORCH = 2.2
-"""fp32 in OpenVINO against torch, both on the CPU."""
+"""Speed of fp32 in OpenVINO relative to torch, both on the CPU."""
 INT8_FASTER = 2.0
-"""int8 against fp32, both in OpenVINO on the CPU."""
+"""Speed of int8 relative to fp32, both in OpenVINO on the CPU."""
 SHARE_OF_CEILING = 0.7
 """Rate of fp32 in OpenVINO as a share of the ceiling."""
 
@@ -30,7 +30,7 @@ class Goal:
 
 
 def goals(measured: Mapping[str, Any]) -> list[Goal]:
-    """The goals that a measurement allows to check, scale by scale, by the fastest runs.
+    """The goals that a measurement covers, scale by scale, judged by the fastest runs.
 
     Args:
         measured: The JSON of `mafdn bench`.

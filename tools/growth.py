@@ -3,11 +3,11 @@
     python -m tools.growth PHOTO -o docs/results/growth.json
     python -m tools.growth --plot docs/growth.png
 
-For every size a source is made from PHOTO and upscaled from PNG to PNG by a process of its own, whose peak memory and
-time are stored. Sizes up to 16 megapixels take turns several times, and each process upscales them twice; the second
-time counts, without one-time costs (reading the graph, allocating memory). Larger sizes are run once. Every result is
-decoded completely, and its mean color is compared with that of the source. The memory of a process that has opened the
-network, without any picture, is stored too.
+For every size a source is made from PHOTO and upscaled from PNG to PNG in its own process, whose peak memory and time
+are stored. Sizes up to 16 megapixels take turns several times, and each process upscales them twice; only the second
+time counts, which excludes one-time costs (reading the graph, allocating memory). Larger sizes are run once. Every
+result is decoded completely, and its mean color is compared with that of the source. The memory of a process that has
+only opened the network is stored too.
 """
 
 import argparse
@@ -141,7 +141,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
             "peak memory of the process, MiB",
             peaks,
             report["network_alone_mib"],
-            "with the network open, before any picture",
+            "with the network loaded, before any picture",
         ),
         ("seconds per megapixel of the result, median", times, None, ""),
     )

@@ -2,8 +2,8 @@
 
     python -m tools.int8_layers BANK BENCH SCALE > docs/results/int8-layers.json
 
-One part is removed from those that stay in float, or added to them. BENCH is a folder with Set5, Set14 and B100; the
-first pictures of every set are measured.
+Each variant removes one part from those that stay in float, or adds one. BENCH is a folder with Set5, Set14 and B100;
+the first pictures of every set are measured.
 """
 
 import json

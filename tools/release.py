@@ -2,8 +2,8 @@
 
     python -m tools.release RUN [--bench SET ...]
 
-As `mafdn release`, into `weights/`. The scores of every picture and the log are stored in `docs/results`, the curves in
-`docs`, and the figures in README.md and docs are updated.
+Like `mafdn release`, but into `weights/`. The scores of every picture and the log are stored in `docs/results`, the
+curves in `docs`, and the figures in README.md and docs are updated.
 """
 
 import argparse

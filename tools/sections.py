@@ -21,7 +21,7 @@ from tools.weights_tables import RESULTS, data_text, run_table, weights_table
 
 
 def _scores(project: Path) -> str:
-    """A row per scale and network, a column per bench set."""
+    """A row per scale and network, a column per benchmark dataset."""
     rows: list[list[str]] = []
     columns: list[str] = []
     for scale in SCALES:
@@ -66,8 +66,8 @@ def _from_scratch(project: Path) -> str:
     hours = ", ".join(f"{row['name']} {row['hours']:.2f} h" for row in report["rows"])
     return (
         f"Budget: {report['minutes']:.0f} minutes each on one thread, converted to steps by timing them in turns. The "
-        f"runs then shared the machine with other work and took longer: {hours} on average. PSNR on held-out pictures, "
-        f"at x4:\n\n{_comparison(project, 'from-scratch')}\n\n"
+        f"runs then shared the machine with other work and took longer: {hours} on average. Held-out PSNR at x4:\n\n"
+        f"{_comparison(project, 'from-scratch')}\n\n"
         "![Loss and held-out PSNR of all runs against steps and hours](from-scratch.png)"
     )
 
@@ -82,8 +82,8 @@ def _speed(project: Path) -> str:
     parts = [
         markdown_table(titles, rows),
         f"The whole loop processed {loop['loop']:.1f} patches per second in {loop['processes']} processes ({batch}), "
-        f"{100 * loop['share']:.0f} % of the {loop['bare']:.1f} of forward and backward alone in the same run. Time of "
-        "the operators of a step, in milliseconds:",
+        f"{100 * loop['share']:.0f} % of the {loop['bare']:.1f} of forward and backward passes alone in the same run. "
+        "Time spent in the operators of a step, in milliseconds:",
     ]
     columns = [
         {o["name"]: o["milliseconds"] for o in s[which]} for s in steps for which in ("plain_operators", "operators")
@@ -100,15 +100,15 @@ def _throughput(project: Path) -> str:
     """Throughput of a folder against that of the network alone."""
     report = json.loads((project / RESULTS / "throughput.json").read_text("utf-8"))
     (width, height), scale = report["size"], report["scale"]
-    titles = ["files", "share of the network's throughput", "the same per CPU second", "network waited"]
+    titles = ["files", "share of the network's throughput", "share by CPU time", "network waiting for encoder"]
     rows = [
         [kind, *(f"{100 * m[key]:.1f} %" for key in ("throughput", "processor_share")), f"{m['waited_seconds']:.2f} s"]
         for kind, m in report["medians"].items()
     ]
     return (
-        f"{report['pictures']} pictures of {width}x{height} at x{scale}, files to files in the same format, compared "
-        f"with the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with {report['engine'][0]} on "
-        f"{report['machine']['cores']} cores) in the runs before and after; medians of "
+        f"{report['pictures']} pictures of {width}x{height} at x{scale}, from files to files of the same format, "
+        f"compared with the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with "
+        f"{report['engine'][0]} on {report['machine']['cores']} cores) in the runs before and after it; medians of "
         f"{len(report['rounds'])}:\n\n" + markdown_table(titles, rows)
     )
 
@@ -138,7 +138,7 @@ def _halo(project: Path) -> str:
         [str(errors[0]["halo"]), *(f"{error[kind]:.1g}" for error in errors for kind in ("largest", "mean"))]
         for errors in zip(*(h["errors"] for h in halos), strict=True)
     ]
-    return markdown_table(["pixels from a cut", *titles], rows)
+    return markdown_table(["pixels from the cut", *titles], rows)
 
 
 def _int8(project: Path) -> str:
@@ -209,8 +209,8 @@ def _growth(project: Path) -> str:
     ]
     return (
         f"{markdown_table(['megapixels', 'size', 'peak memory, MiB', 'seconds per megapixel'], rows)}\n\n"
-        f"All are within {100 * (max(times) / middle - 1):.0f} % of {middle:.3f} s. With the network open, before any "
-        f"picture, a process uses {report['network_alone_mib']:,.0f} MiB."
+        f"All times are within {100 * (max(times) / middle - 1):.0f} % of {middle:.3f} s per megapixel. A process "
+        f"that has loaded the network but no picture uses {report['network_alone_mib']:,.0f} MiB."
     )
 
 

@@ -2,7 +2,7 @@
 
     python -m tools.start [ROUNDS] > docs/results/start.json
 
-Every start is a process of its own; the kinds of start take turns. They differ in what is cached: nothing, the measured
+Every start is a separate process; the kinds of start take turns. They differ in what is cached: nothing, the measured
 engine, or also the compiled graph.
 """
 
@@ -30,9 +30,9 @@ from mafdn.bench.timing import soft_picture
 from mafdn.evaluation.tables import Table
 
 SIDE = 128
-"""Of the picture, in pixels."""
+"""Side of the picture in pixels."""
 MODULES = ("mafdn.cli", "mafdn.api", "typer", "rich.console", "numpy", "pyvips", "openvino")
-"""Modules whose imports are timed, each with all that it imports."""
+"""Modules whose imports are timed, each including everything it imports."""
 STEPS = """
 import json, sys, time
 marks = [time.perf_counter()]
@@ -55,7 +55,7 @@ upscaler.upscale_file(sys.argv[1], sys.argv[2])
 mark("upscale the file: decode, run, encode, write")
 print(json.dumps(steps))
 """
-"""A program that prints the milliseconds of every step of a start."""
+"""A program that prints the milliseconds that every step of a start takes."""
 
 
 def main(rounds: int) -> None:
@@ -67,9 +67,9 @@ def main(rounds: int) -> None:
         command = [sys.executable, "-m", "mafdn", "upscale", str(source), str(folder / "large.png"), "--overwrite"]
         states: dict[str, tuple[list[str], Callable[[], None]]] = {
             "`python -c pass`": ([sys.executable, "-c", "pass"], lambda: None),
-            "nothing cached: engines are measured": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
-            "the engine is cached, nothing compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
-            "every later start": (command, lambda: None),
+            "empty cache: engines are timed": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
+            "engine cached, graph not compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
+            "engine and graph cached": (command, lambda: None),
         }
         times: dict[str, list[tuple[float, float]]] = {what: [] for what in states}
         for _ in range(rounds):
@@ -120,11 +120,11 @@ def start_tables(measured: dict[str, Any]) -> str:
     steps = [[step["what"], f"{step['milliseconds']:.0f}"] for step in measured["steps"]]
     imports = [[f"`{part['module']}`", f"{part['milliseconds']:.0f}"] for part in measured["imports"]]
     tables = [
-        Table("a process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
-        Table("steps of every later start", ["", "ms"], steps),
+        Table("process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
+        Table("steps with engine and graph cached", ["", "ms"], steps),
         Table("imports, including their dependencies", ["", "ms"], imports),
     ]
-    note = f"Medians of {measured['starts'][0]['runs']} starts of each kind in turns.{load_note(measured)}"
+    note = f"Medians of {measured['starts'][0]['runs']} starts of each kind, in turns.{load_note(measured)}"
     return "\n\n".join([note, *(table.markdown() for table in tables)])
 
 
@@ -139,7 +139,7 @@ def timed(line: list[str], cache: Path) -> tuple[float, float]:
 
 
 def cumulative(log: str) -> dict[str, float]:
-    """Milliseconds of every import, with all that it imports, from the output of `python -X importtime`."""
+    """Milliseconds of every import, including everything it imports, from the output of `python -X importtime`."""
     found = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)$", log, re.MULTILINE)
     return {module: int(microseconds) / 1000 for microseconds, module in found}
 

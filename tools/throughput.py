@@ -1,11 +1,11 @@
-"""Measure the overhead of a folder beyond its network: files to files against arrays to arrays, in turns.
+"""Measure the overhead of upscaling a folder: files to files compared with the network alone on arrays, in turns.
 
     python -m tools.throughput FOLDER > docs/results/throughput.json
 
-Six crops of 480x320 pixels are taken from the photographs in FOLDER, as JPEG, as PNG, and half of each. One engine runs
-everything. Each round runs the three folders, and the network alone on the decoded pictures before, between and after
-them. A folder is compared with the two runs next to it, by elapsed time and by CPU time, which other load on the
-machine hardly affects.
+Six crops of 480x320 pixels are taken from the photographs in FOLDER and saved as JPEG, as PNG, and half of each. One
+engine runs everything. Each round runs the three folders, and the network alone on the decoded pictures before, between
+and after them. A folder is compared with the two runs next to it, by elapsed time and by CPU time, which other load on
+the machine hardly affects.
 """
 
 import json

@@ -43,7 +43,7 @@ def weights_table(project: Path) -> str:
 
 def run_table(project: Path) -> str:
     """The training runs behind the shipped weights, from their cards: a row for each scale."""
-    columns = ["weights", "started from", "steps", "patches a step", "hours", "precision", "held-out PSNR dB"]
+    columns = ["weights", "started from", "steps", "batch size", "hours", "precision", "held-out PSNR dB"]
     rows: list[list[str]] = []
     for scale, card in _cards(project).items():
         parent = card["started_from"].partition(",")[0] or "random"
@@ -57,11 +57,15 @@ def run_table(project: Path) -> str:
 
 
 def data_text(project: Path) -> str:
-    """The training data and licenses that the cards state, once for all scales whose cards say the same."""
+    """The training data, licenses and teachers stated in the cards; scales with the same data share a paragraph."""
     scales: dict[str, list[str]] = {}
     for scale, card in _cards(project).items():
         scales.setdefault(card["data"], []).append(f"x{scale}")
-    return "\n\n".join(f"**{', '.join(names)}**: {data}" for data, names in scales.items())
+        if card.get("teacher"):
+            scales.setdefault(
+                f"the targets of the last run were the outputs of a teacher: {card['teacher']}.", []
+            ).append(f"x{scale}")
+    return "\n\n".join(f"**{', '.join(names)}**: {text}" for text, names in scales.items())
 
 
 def _cards(project: Path) -> dict[int, dict[str, Any]]:

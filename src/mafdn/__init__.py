@@ -1,10 +1,20 @@
-"""MAFDN: lightweight image super-resolution on a plain CPU.
+"""MAFDN: lightweight image super-resolution on ordinary CPUs.
 
->>> import mafdn
->>> larger = mafdn.upscale(image, scale=2)  # an array  # doctest: +SKIP
->>> report = mafdn.upscale_file("photo.jpg")  # photo_x4.jpg  # doctest: +SKIP
->>> report = mafdn.upscale_folder("photos", "large", recursive=True)  # doctest: +SKIP
->>> upscaler = mafdn.load("x4")  # a network for many arrays  # doctest: +SKIP
+Upscale an array, a file, or a folder:
+
+    import mafdn
+
+    larger = mafdn.upscale(image, scale=2)  # returns an array
+    report = mafdn.upscale_file("photo.jpg")  # writes photo_x4.jpg
+    report = mafdn.upscale_folder("photos", "large", recursive=True)
+
+Load a network once for many arrays:
+
+    upscaler = mafdn.load("x4")
+    larger = upscaler.upscale(image)
+
+`EngineOptions` selects the engine, device, precision and threads; `UpscaleOptions` holds all other settings, with
+`Size`, `Output` and `Limits` in it. All errors are subclasses of `MafdnError`.
 
 The network is a reconstruction from the abstract of Zhang et al. 2024 (doi 10.1155/2024/3255233).
 """

@@ -1,5 +1,7 @@
 """The public functions: upscale arrays, files and folders."""
 
+from __future__ import annotations  # so that `help` shows the names of types instead of their definitions
+
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, BinaryIO, overload
@@ -25,7 +27,11 @@ Progress = Callable[[int, int], None]
 
 
 class Upscaler:
-    """A loaded network, for upscaling several arrays or files; created by `load`."""
+    """A loaded network, for upscaling several arrays or files; created by `load`.
+
+    Attributes:
+        engine: The engine that runs the network.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -64,11 +70,11 @@ class Upscaler:
         exact: bool = False,
         on_progress: Progress | None = None,
     ) -> Any:
-        """Upscale an array with this network.
+        """Upscale an array, an image of Pillow, or the pixels of a picture file, with this network.
 
         Args:
             image: As for `mafdn.upscale`.
-            scale: Factor of the result (default: that of the network). Another one is reached by Lanczos.
+            scale: Scale factor (default: the network's scale); other factors are reached by resizing with Lanczos.
             tile: As for `mafdn.upscale`.
             exact: As for `mafdn.upscale`.
             on_progress: As for `mafdn.upscale`.
@@ -77,7 +83,7 @@ class Upscaler:
             As `mafdn.upscale`.
 
         Raises:
-            MafdnError: As `mafdn.upscale`.
+            MafdnError: As for `mafdn.upscale`.
         """
         return upscale_any(
             SingleNetwork(self.engine),
@@ -102,28 +108,29 @@ class Upscaler:
         Args:
             source: As for `mafdn.upscale_file`.
             target: As for `mafdn.upscale_file`.
-            size: Size of the result; a number is a factor (default: that of the network). Another one is reached by
-                Lanczos.
+            size: Size of the result as a `Size`, or a scale factor (default: the network's scale); other sizes are
+                reached by resizing with Lanczos.
             options: As for `mafdn.upscale_file`.
             on_progress: As for `mafdn.upscale_file`.
 
         Returns:
-            What was done.
+            A report with paths, sizes, engine, times and notes.
 
         Raises:
-            MafdnError: As `mafdn.upscale_file`.
+            MafdnError: As for `mafdn.upscale_file`.
         """
         return upscale_any_file(SingleNetwork(self.engine), source, target, with_size(options, size), on_progress)
 
 
 def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Upscaler:
-    """Load a network, to upscale several arrays or files with it.
+    """Load a network for upscaling several arrays or files.
 
-    >>> upscaler = mafdn.load("x2", engine=mafdn.EngineOptions(threads=4))  # doctest: +SKIP
-    >>> larger = upscaler.upscale(image)  # doctest: +SKIP
+    Example:
+        upscaler = mafdn.load("x2", engine=mafdn.EngineOptions(threads=4))
+        larger = upscaler.upscale(image)
 
     Args:
-        network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4 here), the path of an `.onnx`,
+        network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4), the path of an `.onnx`,
             `.safetensors` or `.pth` file, or the folder of a training run. Weights files and training runs need torch.
         engine: Engine, device, precision and threads (default: `EngineOptions()`).
 
@@ -131,8 +138,8 @@ def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Up
         The loaded network.
 
     Raises:
-        UsageError: For an unknown network, or a device or precision that is not available.
-        WeightsError: For a missing or unusable file.
+        UsageError: If the network is unknown, or the device or precision is not available.
+        WeightsError: If the file is missing or unusable.
         MissingPackageError: If the engine is not installed.
     """
     networks = network_set(network, engine)
@@ -173,16 +180,17 @@ def upscale(
 ) -> Any:
     """Upscale an array, an image of Pillow, or the pixels of a picture file.
 
-    The network is opened for each call: use `load` for many arrays, and `upscale_folder` for many files.
+    Every call loads the network: use `load` for many arrays, and `upscale_folder` for many files.
 
-    >>> larger = mafdn.upscale(image, scale=2)  # doctest: +SKIP
+    Example:
+        larger = mafdn.upscale(image, scale=2)
 
     Args:
         image: An (H, W) or (H, W, C) array of uint8, uint16, or float32 in [0, 1], a `PIL.Image.Image`, or the path of
-            a picture file. Channels are 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha, not premultiplied. Images of
-            mode `1` become gray, those with a palette or a transparent color RGB, LA or RGBA; CMYK and others must be
-            converted.
-        scale: Factor, any positive number (default: the network's, 4 for the shipped ones).
+            a picture file. C is 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha); alpha is not premultiplied.
+            Images of mode `1` become gray, those with a palette or a transparent color RGB, LA or RGBA; CMYK and others
+            must be converted first.
+        scale: Scale factor, any positive number (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `scale`, or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`).
         tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
@@ -194,10 +202,10 @@ def upscale(
         other information.
 
     Raises:
-        UsageError: For an array of another type, shape or range, an image of another mode, an unknown network, and
-            options that do not fit.
-        PictureError: For a file that cannot be read.
-        WeightsError: For a missing or unusable network file.
+        UsageError: If the type, shape or range of the array or the mode of the image is unsupported, the network is
+            unknown, or an option is invalid.
+        PictureError: If the file cannot be read.
+        WeightsError: If the network file is missing or unusable.
         MissingPackageError: If the engine is not installed.
     """
     size = None if scale is None else Size(scale=scale)
@@ -214,31 +222,31 @@ def upscale_file(
     options: UpscaleOptions | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
-    """Upscale a picture file; metadata, color profile, transparency and depth are kept.
+    """Upscale a picture file; metadata, color profile, transparency and bit depth are kept.
 
-    The result appears complete or not at all, and nothing is overwritten unless `options` say so.
+    The result is written atomically. An existing file is only overwritten if `options.overwrite` is set.
 
-    >>> report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))  # doctest: +SKIP
+    Example:
+        report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))
 
     Args:
-        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF or PPM, and HEIC with the extra `heic`. A binary
-            stream is read to its end first.
-        target: Path of the result, whose ending chooses the format (default: `NAME_x4.EXT` beside the source), or a
-            binary stream, which is written in the format of `options`, by default that of the source.
-        size: Size of the result as a `Size`, or a number, which is a factor (default: the network's scale, 4 for the
-            shipped ones).
+        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF or PPM, and HEIC with the extra `heic`. A binary stream is
+            read to its end first.
+        target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source). A
+            binary stream is written in the format of `options` (default: the format of the source).
+        size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`).
-        options: How it is upscaled and written (default: `UpscaleOptions()`).
+        options: All other settings, such as the output format and limits (default: `UpscaleOptions()`).
         on_progress: Called as `on_progress(done, total)` after every tile.
 
     Returns:
-        What was done.
+        A report with paths, sizes, engine, times and notes.
 
     Raises:
-        PictureError: If the picture cannot be read, exceeds a limit, or the result cannot be written.
-        UsageError: For options that do not fit each other or the picture, and for an unknown network.
-        WeightsError: For a missing or unusable network file.
+        PictureError: If the picture cannot be read or exceeds a limit, or the result cannot be written.
+        UsageError: If the network is unknown, or options are invalid, incompatible, or unsuitable for the picture.
+        WeightsError: If the network file is missing or unusable.
         MissingPackageError: If the engine, or the decoder for HEIC, is not installed.
     """
     options = with_size(options, size)
@@ -265,19 +273,21 @@ def upscale_folder(
     on_start: Callable[[FolderReport], None] | None = None,
     on_item: Callable[[FolderItem], None] | None = None,
 ) -> FolderReport:
-    """Upscale all pictures of folders, files and glob patterns.
+    """Upscale many pictures: folders, files and glob patterns.
 
-    Results of an earlier call with the same settings are kept if they are intact. Other existing files are never
-    replaced unless `options` say so, but reported. A picture that fails is reported too, and the others are upscaled.
+    Intact results of an earlier call with the same settings are kept. Other existing files are only overwritten if
+    `options.overwrite` is set; otherwise they are reported as failures. If a picture fails, it is reported and the
+    others are still upscaled.
 
-    >>> report = mafdn.upscale_folder("photos", "large", recursive=True)  # doctest: +SKIP
+    Example:
+        report = mafdn.upscale_folder("photos", "large", recursive=True)
 
     Args:
         inputs: One or several folders, files, or glob patterns.
         folder: Folder for the results (default: next to each picture).
-        recursive: Enter subfolders, whose structure is kept.
-        pattern: Names of results, from `{stem}`, `{scale}`, `{width}`, `{height}` and `{ext}` (default:
-            `{stem}_x{scale}{ext}`). Names that collide are made unique.
+        recursive: Include subfolders; the results keep their structure.
+        pattern: File names of the results, made of `{stem}`, `{scale}`, `{width}`, `{height}` and `{ext}` (default:
+            `{stem}_x{scale}{ext}`). Colliding names are made unique.
         redo: Re-create results that are already up to date.
         dry_run: Only report what would be done, with an estimate of the time and the disk space, which is measured on
             parts of a few pictures.
@@ -290,20 +300,20 @@ def upscale_folder(
         size: As for `upscale_file`.
         network: As for `upscale_file`.
         engine: As for `upscale_file`.
-        options: As for `upscale_file`; limits are for each picture.
+        options: As for `upscale_file`; limits apply to each picture.
         on_progress: Called for every file that is checked and after every tile.
         on_start: Called once with the plan, when all files have been checked: what is to be upscaled is `left`.
         on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
 
     Returns:
-        What became of every picture.
+        A report with the outcome of every picture.
 
     Raises:
-        Stopped: At Ctrl-C; a `KeyboardInterrupt` with the report so far.
-        PictureError: If there is no picture.
-        UsageError: For options that do not fit each other, and for an unknown network.
-        WeightsError: For a missing or unusable network file.
-        MafdnError: If another run is working in the folder of the results.
+        Stopped: On Ctrl-C; a `KeyboardInterrupt` that holds the report so far.
+        PictureError: If no picture is found.
+        UsageError: If the network is unknown, or options are invalid or incompatible.
+        WeightsError: If the network file is missing or unusable.
+        MafdnError: If another run is writing to the same output folder.
     """
     options = with_size(options, size)
     folder_options = FolderOptions(

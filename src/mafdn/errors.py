@@ -1,4 +1,7 @@
-"""The errors of this package; each message is one line that says what was wrong, with which file, and what to do."""
+"""Errors raised by this package.
+
+Each message is one line: what is wrong, with which file, and what to do about it.
+"""
 
 from typing import Self
 
@@ -7,8 +10,8 @@ class MafdnError(Exception):
     """Base class of all errors that are raised on purpose.
 
     Attributes:
-        errno: Error number if the operating system caused the error, else `None`. Code decides by the class and this
-            number, never by the message.
+        errno: Error number if the operating system caused the error, else `None`. To tell errors apart, use the class
+            and this number, not the message.
     """
 
     def __init__(self, message: str = "", *, errno: int | None = None) -> None:
@@ -17,7 +20,7 @@ class MafdnError(Exception):
 
     @classmethod
     def from_os_error(cls, what: str, error: OSError) -> Self:
-        """Create an error that says `what` failed and for which system error."""
+        """Create an error from an `OSError`; `what` is the start of the message, such as "cannot write FILE"."""
         return cls(f"{what}: {error.strerror or error}", errno=error.errno)
 
 
@@ -30,11 +33,11 @@ class DamagedError(PictureError):
 
 
 class EncodeError(PictureError):
-    """A codec could not write a picture; it may not say why, and a full disk is a possible cause."""
+    """A picture could not be encoded or written; the codec may not report the cause, such as a full disk."""
 
 
 class WeightsError(MafdnError):
-    """A weights or ONNX file is missing, damaged, or not a known network."""
+    """A weights or ONNX file is missing, damaged, or does not contain a known network."""
 
 
 class ConfigError(MafdnError):
@@ -42,8 +45,8 @@ class ConfigError(MafdnError):
 
 
 class UsageError(MafdnError):
-    """Invalid usage: an argument, or a combination of arguments, that no file could make valid."""
+    """An argument or a combination of arguments is invalid."""
 
 
 class MissingPackageError(MafdnError):
-    """An optional dependency is needed and not installed; the message names the extra that installs it."""
+    """A required optional package is not installed; the message says how to install it."""

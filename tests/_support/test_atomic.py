@@ -1,4 +1,4 @@
-"""Atomic replacement of files, snapshots, and file names in messages."""
+"""Atomic replacement of files, snapshots, and escaped file names."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from mafdn._support.atomic import FileSnapshot, printable, replacing, sha256
 
 
-def test_a_file_is_replaced_only_by_a_complete_one(tmp_path: Path) -> None:
+def test_a_file_is_only_replaced_by_a_complete_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(KeyError), replacing(path) as temporary:

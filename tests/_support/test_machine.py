@@ -1,4 +1,4 @@
-"""What is reported about the machine."""
+"""The description of the machine."""
 
 import os
 
@@ -12,6 +12,6 @@ def test_the_machine_is_described() -> None:
     assert here.processor
     assert 1 <= here.cores <= (os.cpu_count() or 1)
     before = peak_mib() or 0
-    ballast = np.ones(round((before + 50) * 2**20 / 8))  # more than this process ever held
+    ballast = np.ones(round((before + 50) * 2**20 / 8))  # more than the process has used so far
     assert (peak_mib() or 0) > before + 40
     del ballast

@@ -1,4 +1,4 @@
-"""What `mafdn bench` measures: every way in turns, shares of ceilings, goals, layers and documents."""
+"""What `mafdn bench` measures: every case in turns, shares of ceilings, goals, layers and documents."""
 
 import json
 from functools import partial
@@ -32,7 +32,7 @@ def test_multiply_adds_are_those_that_torch_counts(scale: int) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_ceiling_is_nothing_but_convolutions(precision: str) -> None:
+def test_a_ceiling_has_only_convolutions(precision: str) -> None:
     open_convolutions(width=8, size=(6, 10), precision=precision, threads=1)()
     assert convolution_macs(8, (6, 10)) == 26 * 9 * 64 * 60
 
@@ -75,7 +75,7 @@ def test_bench(small: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert json.loads(report.with_suffix(".json").read_text()) == measured
 
 
-def test_what_cannot_be_timed_is_one_line(small: Path, cli: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_timed_gives_a_one_line_error(small: Path, cli: Run, tmp_path: Path) -> None:
     for arguments, code, word in (
         (("--network", tmp_path / "no.onnx"), 1, "no.onnx"),
         (("--network", small, "--scale", 4), 2, "upscales by 2"),

@@ -1,4 +1,4 @@
-"""Time in turns, and memory of each process."""
+"""Time measured in turns, and memory of each process."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from mafdn.inference.options import EngineOptions
 from mafdn.weights.shipped import shipped
 
 
-def test_time_is_measured_in_turns_and_memory_apart(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_measured_in_turns_and_memory_per_process(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = exported, shipped(4, ".onnx")
     seen: list[tuple[int, int]] = []
     asked: list[str] = []
@@ -55,7 +55,7 @@ def test_a_network_that_cannot_be_timed_is_reported(exported: Path, tmp_path: Pa
             (child,) = (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _is_worker(int(p.name)))
             os.kill(child, signal.SIGKILL)
 
-    with pytest.raises(MafdnError, match="was ended"):
+    with pytest.raises(MafdnError, match="ended unexpectedly"):
         measure_latency({"small": exported}, size=(8, 8), on_progress=kill)
 
 

@@ -1,4 +1,4 @@
-"""The command line: output, exit codes, one line for every error, and no torch for upscaling."""
+"""The command line: output, exit codes, one-line errors, and upscaling without torch."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
         *(f"{s} options" for s in ["File", "Batch", "Size", "Format", "Network", "Engine", "Limit", "Other"]),
     ]
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE)
-    assert len(options) == len(set(options)) == 37
+    assert len(options) == len(set(options)) == 38
     assert [line for line in cli("info", "--help")[1].splitlines() if line.endswith("ptions:")] == ["Options:"]
 
 
@@ -48,7 +48,7 @@ def test_upscale(cli: Run, png: Path) -> None:
     assert open_picture(png.with_name("small_x4.png")).width == 128
 
 
-def test_upscale_reports_to_programs(cli: Run, png: Path) -> None:
+def test_upscale_prints_a_json_report(cli: Run, png: Path) -> None:
     target = png.with_name("out.webp")
     code, out, err = cli("upscale", png, target, "--json", "--tile", 96, "--threads", 1)
     assert (code, err) == (0, "")
@@ -62,7 +62,7 @@ def test_quiet_prints_nothing(cli: Run, png: Path) -> None:
     assert cli("upscale", png, "--quiet", "--engine", "onnxruntime") == (0, "", "")
 
 
-def test_wrong_inputs_are_one_line_and_leave_nothing(cli: Run, tmp_path: Path, png: Path) -> None:
+def test_invalid_inputs_print_one_line_and_leave_no_files(cli: Run, tmp_path: Path, png: Path) -> None:
     text = tmp_path / "text.png"
     text.write_text("just words")
     empty = tmp_path / "empty.jpg"
@@ -85,8 +85,8 @@ def test_wrong_inputs_are_one_line_and_leave_nothing(cli: Run, tmp_path: Path, p
     assert text.read_text() == "just words"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no name may hold them there")
-def test_the_name_of_a_result_may_contain_brackets(cli: Run, png: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="invalid in file names on Windows")
+def test_result_names_may_contain_brackets(cli: Run, png: Path) -> None:
     assert cli("upscale", png, png.with_name("br [1].png"), "-q", "--scale", 1)[0] == 0
     assert open_picture(png.with_name("br [1].png")).width == 32
     failed(cli("upscale", png, png.with_name("no [1].txt")), 2, "no [1].txt", "format")
@@ -107,12 +107,12 @@ def test_control_characters_in_names_are_escaped(cli: Run, png: Path) -> None:
     assert "\x1b" not in cli("upscale", png, "--scale", "\x1b[2J")[2]
 
 
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder where nobody, root included, may write")
-def test_an_unwritable_folder_is_one_line(cli: Run, png: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to")
+def test_an_unwritable_folder_prints_one_line(cli: Run, png: Path) -> None:
     failed(cli("upscale", png, "/proc/out.png"), 1, "cannot write /proc/out.png")
 
 
-def test_invalid_options_are_one_line(cli: Run, png: Path, tmp_path: Path) -> None:
+def test_invalid_options_print_one_line(cli: Run, png: Path, tmp_path: Path) -> None:
     failed(cli("upscale"), 2, "INPUT")
     failed(cli("upscale", png, "--scale", 0), 2, "scale", "0")
     failed(cli("upscale", png, "--scale", 2, "--width", 90), 2, "exactly one size", "scale, width")
@@ -127,12 +127,12 @@ def test_invalid_options_are_one_line(cli: Run, png: Path, tmp_path: Path) -> No
     failed(cli("upscale", png, "--tile", 10), 2, "--tile", "96")
     failed(cli("sharpen"), 2, "sharpen")
     failed(cli("count", "--network", "vdsr"), 2, "vdsr")
-    failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no bench set")
+    failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no benchmark dataset")
     failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "no.toml")
     failed(cli("export", tmp_path / "no.safetensors"), 1, "no.safetensors")
 
 
-def test_bugs_are_one_line_too(cli: Run, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_errors_print_one_line(cli: Run, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a\nb")
 
@@ -181,7 +181,7 @@ def test_info(cli: Run) -> None:
 
 @pytest.fixture
 def pair(shared: Path, tmp_path: Path) -> Path:
-    """A bench set of the two smallest pictures of Set5."""
+    """A benchmark dataset of the two smallest pictures of Set5."""
     for folder in ("HR", "LRbicx4"):
         (tmp_path / "Pair" / folder).mkdir(parents=True)
         for name in ("butterfly", "woman"):
@@ -209,7 +209,7 @@ def test_evaluate_the_shipped_weights(cli: Run, shared: Path) -> None:
     assert card["scores"]["Set5"]["psnr"] == pytest.approx(mafdn["mean"]["psnr"], abs=1e-3)
 
 
-def test_evaluate_weights_in_torch_and_onnx_alike(cli: Run, pair: Path) -> None:
+def test_evaluate_scores_weights_and_onnx_files_alike(cli: Run, pair: Path) -> None:
     files = [shipped(4, suffix) for suffix in (".safetensors", ".onnx")]
     code, out, _ = cli("evaluate", "--bench", pair, "--network", files[0], "--json")
     assert code == 0
@@ -218,7 +218,7 @@ def test_evaluate_weights_in_torch_and_onnx_alike(cli: Run, pair: Path) -> None:
     assert a["mean"]["psnr"] == pytest.approx(b["mean"]["psnr"], abs=1e-3)
 
 
-def test_evaluate_keeps_networks_of_one_name_apart(cli: Run, pair: Path) -> None:
+def test_evaluate_distinguishes_files_of_the_same_name(cli: Run, pair: Path) -> None:
     files = [shipped(4, suffix) for suffix in (".safetensors", ".onnx")]
     out = cli("evaluate", "--bench", pair, "--network", files[0], "--network", files[1], "--json")[1]
     assert [s["network"] for s in json.loads(out)["scores"]] == ["bicubic", "mafdn-x4", str(files[1])]
@@ -233,7 +233,7 @@ def test_evaluate_by_name(cli: Run, pair: Path) -> None:
     failed(cli("evaluate", "--bench", pair, "--network", "vdsr"), 2, "vdsr", "lanczos")
 
 
-def test_evaluate_makes_missing_reductions(cli: Run, pair: Path) -> None:
+def test_evaluate_creates_missing_lr_pictures(cli: Run, pair: Path) -> None:
     code, out, _ = cli("evaluate", "--bench", pair / "HR", "--json")
     assert code == 0
     whole = json.loads(cli("evaluate", "--bench", pair, "--json")[1])
@@ -247,7 +247,7 @@ def test_evaluate_shows_a_table(cli: Run, shared: Path) -> None:
         assert word in out
 
 
-def test_evaluate_refuses_another_scale(cli: Run, shared: Path) -> None:
+def test_evaluate_refuses_a_network_of_another_scale(cli: Run, shared: Path) -> None:
     bench = shared / "data" / "bench" / "Set5"
     for suffix in (".onnx", ".safetensors"):
         result = cli("evaluate", "--bench", bench, "--scale", 2, "--network", shipped(4, suffix))
@@ -280,7 +280,7 @@ def test_upscaling_needs_no_torch(png: Path) -> None:
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a bash line in which `mafdn` is this package; output is buffered, as usual in a pipe."""
+    """Run a bash command in which `mafdn` is this package; output is buffered, as usual in a pipe."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     line = command.replace("mafdn ", f"{sys.executable} -m mafdn ", 1)
     return subprocess.run(
@@ -294,12 +294,12 @@ def test_a_closed_pipe_prints_no_message() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_output_is_one_line() -> None:
+def test_an_unwritable_output_prints_one_line() -> None:
     done = shell("mafdn info > /dev/full")
     assert (done.returncode, done.stderr) == (1, "mafdn: cannot write the output: No space left on device\n")
 
 
-def test_a_name_that_is_not_valid_text(png: Path) -> None:
+def test_a_file_name_that_is_not_valid_unicode(png: Path) -> None:
     source = os.fsdecode(os.fsencode(png.parent) + b"/bad\xff.png")
     os.rename(png, source)  # noqa: PTH104 - the name is the point
     done = shell(f"mafdn upscale {shlex.quote(str(png.parent))}/bad$'\\xff'.png")
@@ -307,7 +307,7 @@ def test_a_name_that_is_not_valid_text(png: Path) -> None:
     assert open_picture(Path(os.fsdecode(os.fsencode(png.parent) + b"/bad\xff_x4.png"))).width == 128
 
 
-def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
+def test_sigterm_leaves_no_files(tmp_path: Path) -> None:
     import pyvips
 
     source = tmp_path / "large.png"

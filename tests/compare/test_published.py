@@ -32,7 +32,7 @@ def test_every_published_figure_has_a_source() -> None:
         "x = \xff",
     ],
 )
-def test_a_wrong_table_of_published_figures_is_one_line(text: str, tmp_path: Path) -> None:
+def test_an_invalid_table_of_published_figures_gives_a_one_line_error(text: str, tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError) as caught:

@@ -21,7 +21,7 @@ SMALL = MAFDNSettings(width=8, blocks=1)
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Path:
-    """A set of two soft pictures, so small that networks take no time."""
+    """A dataset of two soft pictures, so small that networks take hardly any time."""
     folder = tmp_path / "Little"
     folder.mkdir()
     for i, name in enumerate(("one.png", "two.png")):
@@ -102,10 +102,10 @@ def test_without_sets_and_rounds_only_costs_are_compared(cli: Run) -> None:
     assert (code, "694,404" in out, "published" in out) == (0, True, True)
 
 
-def test_what_cannot_be_compared_is_one_line(weights: Path, tmp_path: Path, cli: Run) -> None:
-    failed(cli("compare", "--bench", tmp_path / "no", "--rounds", 0), 2, "no bench set")
+def test_what_cannot_be_compared_gives_a_one_line_error(weights: Path, tmp_path: Path, cli: Run) -> None:
+    failed(cli("compare", "--bench", tmp_path / "no", "--rounds", 0), 2, "no benchmark dataset")
     failed(cli("compare", "--network", "vdsr"), 2, "vdsr")
-    failed(cli("compare", "--network", weights, "--scale", 2), 2, "none of the scales")
+    failed(cli("compare", "--network", weights, "--scale", 2), 2, "none of the requested scales")
     failed(cli("compare", "--report", tmp_path / "x.txt"), 2, ".md")
     failed(cli("compare", "--report", tmp_path / "no" / "x.md"), 2, "there is no folder")
     (tmp_path / "taken").touch()
@@ -115,8 +115,8 @@ def test_what_cannot_be_compared_is_one_line(weights: Path, tmp_path: Path, cli:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the exporter
-def test_a_file_of_another_exporter_measures_the_same(peers: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # from the exporter
+def test_a_file_from_another_exporter_measures_the_same(peers: Path, tmp_path: Path) -> None:
     """Static batch, other names, another opset, no simplification, constants left unfolded."""
     network = load_pth(peers / "IMDN_x4.pth").fold()
     other = tmp_path / "elsewhere.onnx"

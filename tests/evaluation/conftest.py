@@ -1,4 +1,4 @@
-"""Small bench sets and networks."""
+"""Small benchmark datasets and networks."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def noise(seed: int, height: int = 40, width: int = 48, channels: int = 3) -> ND
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Path:
-    """A set of three pictures, the third of them grey."""
+    """A dataset of three pictures, the third of them grayscale."""
     folder = tmp_path / "Small"
     for number, name in enumerate(("a", "b", "c")):
         write_picture(folder / f"{name}.png", noise(number, channels=1 if name == "c" else 3))

@@ -24,7 +24,7 @@ X2 = Protocol(scale=2)
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The networks that are opened during the test."""
+    """The networks opened during the test."""
     log: list[str] = []
     open_method = methods.open_method
 
@@ -56,7 +56,7 @@ def test_nothing_is_measured_twice(bench: Path, network: Path, opened: list[str]
     assert opened == [], "a set is known by its bytes"
 
 
-def test_whatever_changes_scores_makes_them_new(
+def test_anything_that_changes_scores_invalidates_them(
     bench: Path, network: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ["bicubic", str(network)]

@@ -52,9 +52,9 @@ def test_candidates_are_names_files_and_patterns(weights: Path, tmp_path: Path) 
     assert [c.file is not None for c in found[:4]] == [False, True, False, True]
     assert [c.measurable for c in found[:4]] == [True, True, False, True]
     assert [c.ours for c in found[:4]] == [False, True, False, False]
-    with pytest.raises(UsageError, match="none of the scales asked for"):
+    with pytest.raises(UsageError, match="none of the requested scales"):
         find_candidates([str(weights)], [2, 3])
-    with pytest.raises(UsageError, match="none of the scales asked for"):
+    with pytest.raises(UsageError, match="none of the requested scales"):
         find_candidates([str(tmp_path / "no{scale}.pth")], [2, 3])
     with pytest.raises(UsageError, match="unknown network 'vdsr'"):
         find_candidates(["vdsr"], [4])
@@ -62,7 +62,7 @@ def test_candidates_are_names_files_and_patterns(weights: Path, tmp_path: Path) 
         find_candidates([str(tmp_path / "no.safetensors")], [4])
 
 
-def test_a_file_is_compared_once_and_files_of_one_name_are_told_apart(
+def test_a_file_is_compared_once_and_equal_names_are_disambiguated(
     weights: Path, exported: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sub").mkdir()
@@ -88,7 +88,7 @@ def test_an_exported_file_is_counted_by_its_header(exported: Path) -> None:
 @pytest.mark.parametrize(
     "lie", [{"width": 10}, {"scale": 2}, {"width": 10**9}, {"width": "8"}, {"unknown": 1}, {"architecture": "vdsr"}]
 )
-def test_a_header_that_lies_is_not_believed(lie: dict[str, object], exported: Path, tmp_path: Path) -> None:
+def test_a_wrong_header_is_ignored(lie: dict[str, object], exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "lie.onnx"
     model = onnx.load(exported)
     settings = asdict(SMALL)

@@ -47,7 +47,7 @@ def test_csv(cli: Run, bench: Path, tmp_path: Path) -> None:
 def test_results_are_saved(cli: Run, bench: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", "lanczos")
     assert cli(*arguments)[0] == 0
-    assert cli(*arguments, "--save", tmp_path / "out")[0] == 0  # also when the scores are known
+    assert cli(*arguments, "--save", tmp_path / "out")[0] == 0  # even if the scores are cached
     names = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     assert names == [f"{n}/Small/x2/{p}.png" for n in ("bicubic", "lanczos") for p in ("a", "b", "c")]
     lr = imresize(read_rgb8(bench / "a.png"), 0.5)
@@ -103,7 +103,7 @@ def test_a_strip_of_a_run(cli: Run, bench: Path, tmp_path: Path) -> None:
     failed(cli(*arguments), 2, "on any picture")
 
 
-def test_targets_that_would_cost_a_file_are_refused(cli: Run, tmp_path: Path) -> None:
+def test_targets_with_another_suffix_are_refused(cli: Run, tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(b"precious")
     failed(cli("evaluate", "--bench", tmp_path, "--csv", weights), 2, ".csv")

@@ -59,7 +59,7 @@ def test_networks_are_compared_with_the_first(cli: Run, bench: Path, tmp_path: P
     write_picture(other / "flat.png", np.full((40, 48, 3), 7, np.uint8))
     arguments = ("evaluate", "--bench", bench, "--bench", other, "-s", 2)
     _, out, _ = cli(*arguments, "--network", "lanczos", "--network", "bicubic")
-    for words in ("paired difference from lanczos", "all sets", "of 3", "left out: flat"):
+    for words in ("paired difference from lanczos", "all datasets", "of 3", "restored them perfectly: flat"):
         assert words in out
     report = json.loads(cli(*arguments, "--network", "lanczos", "--json")[1])
     assert [(d["network"], d["reference"]) for d in report["differences"]] == [("lanczos", "bicubic")] * 3

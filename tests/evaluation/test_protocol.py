@@ -1,4 +1,4 @@
-"""The protocol of `mafdn evaluate`: channels, self-ensemble, LR pictures, and one line for every invalid request."""
+"""The protocol of `mafdn evaluate`: channels, self-ensemble, LR pictures, and one-line errors for invalid requests."""
 
 import json
 from pathlib import Path
@@ -46,11 +46,11 @@ def test_rgb_is_measured_on_request(cli: Run, bench: Path) -> None:
     assert report["scores"][0]["pictures"][0]["psnr"] == pytest.approx(expected)
 
 
-def test_grey_pictures_are_measured_as_rgb_and_named(cli: Run, bench: Path) -> None:
+def test_grayscale_pictures_are_measured_as_rgb_and_named(cli: Run, bench: Path) -> None:
     arguments = ("evaluate", "--bench", bench, "--scale", 2, "--network", "lanczos")
     code, _, err = cli(*arguments)
     assert code == 0
-    assert err == "note: grey pictures were measured as RGB with three equal channels: Small/c\n"
+    assert err == "note: grayscale pictures were measured as RGB with three equal channels: Small/c\n"
     first = cli(*arguments, "--json")
     assert first[2] == ""
     assert json.loads(first[1])["notes"] == [err.removeprefix("note: ").strip()]
@@ -61,7 +61,7 @@ def test_grey_pictures_are_measured_as_rgb_and_named(cli: Run, bench: Path) -> N
 
 
 class Crooked:
-    """An engine whose results depend on flips: they grow to the right and downwards."""
+    """An engine whose results depend on flips: they increase to the right and downwards."""
 
     name, version, device, precision, scale = "crooked", "0", "cpu", "fp32", 2
     stencil: Stencil | None = None
@@ -74,14 +74,14 @@ class Crooked:
 
 def test_self_ensemble_is_the_mean_of_eight() -> None:
     lr = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    # Flips turn what grows into what falls: along an axis of n the mean is that of its middle. Half of the eight
-    # turn a quarter, and lay the slope of rows along columns.
+    # A flip reverses the slope, so along an axis the mean of both is the value in its middle. Half of the eight
+    # orientations rotate by a quarter turn, which puts the slope of rows along columns.
     middle = 0.5 * (0.01 * 13 / 2 + 0.02 * 9 / 2) + 0.5 * (0.01 * 9 / 2 + 0.02 * 13 / 2) - 0.3
     expected = np.clip(lr.repeat(2, 0).repeat(2, 1) / 255 + middle, 0, 1) * 255
     assert np.abs(ensemble(Crooked(), lr) - expected).max() <= 0.5 + 1e-3
 
 
-def test_self_ensemble_concerns_networks_alone(cli: Run, bench: Path, network: Path) -> None:
+def test_self_ensemble_affects_networks_only(cli: Run, bench: Path, network: Path) -> None:
     arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", network, "--network", "lanczos", "--json")
     plain = json.loads(cli(*arguments)[1])["scores"]
     plus = json.loads(cli(*arguments, "--self-ensemble")[1])["scores"]
@@ -103,7 +103,7 @@ def test_lr_pictures_are_found_by_name(bench: Path, tmp_path: Path, name: str) -
     assert all((picture.lr <= 128).all() for picture in read_bench(bench, 2))
 
 
-def test_wrong_lr_pictures_are_one_line(cli: Run, bench: Path, tmp_path: Path) -> None:
+def test_wrong_lr_pictures_give_a_one_line_error(cli: Run, bench: Path, tmp_path: Path) -> None:
     low = tmp_path / "low"
     for name in ("a", "b"):
         write_picture(low / f"{name}.png", noise(0, 16, 24))
@@ -112,17 +112,17 @@ def test_wrong_lr_pictures_are_one_line(cli: Run, bench: Path, tmp_path: Path) -
     failed(cli(*arguments, low), 1, low, "no LR picture for", bench / "c.png", "cx2")
     write_picture(low / "cx2.png", noise(0, 16, 24))
     failed(cli(*arguments, low), 1, low / "a.png", "24x16", "48x40", bench / "a.png")
-    failed(cli(*arguments, low, "--bench", tmp_path), 2, "one bench set")
+    failed(cli(*arguments, low, "--bench", tmp_path), 2, "one benchmark dataset")
     low.rename(bench / "LRbicx2")
     failed(cli(*arguments[:-1]), 1, bench / "LRbicx2" / "a.png", "24x16")
 
 
-def test_wrong_requests_are_one_line(cli: Run, bench: Path, network: Path, tmp_path: Path) -> None:
+def test_wrong_requests_give_a_one_line_error(cli: Run, bench: Path, network: Path, tmp_path: Path) -> None:
     def ask(*arguments: object) -> tuple[int, str, str]:
         return cli("evaluate", "--bench", bench, *arguments)
 
     (tmp_path / "empty").mkdir()
-    failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no bench set", tmp_path / "no")
+    failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no benchmark dataset", tmp_path / "no")
     failed(cli("evaluate", "--bench", tmp_path / "empty"), 2, "no pictures", tmp_path / "empty")
     failed(ask("--bench", bench), 2, "twice")
     failed(ask("--network", "vdsr"), 2, "unknown network 'vdsr'")

@@ -1,4 +1,4 @@
-"""The cache on disk, and the compiled graphs in it."""
+"""The cache on disk and the compiled graphs in it."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +50,7 @@ def test_the_least_recently_used_entries_are_removed(tmp_path: Path) -> None:
         keep(path, bytes(100 - DIGEST), limit=300)
         os.utime(path, (1000 + number, 1000 + number))
         if number == 2:
-            load_kept(tmp_path / "0.blob")  # used just now
+            load_kept(tmp_path / "0.blob")  # now the most recently used
     assert {path.name for path in tmp_path.iterdir()} == {"0.blob", "4.blob", "5.blob"}
     (tmp_path / "old.partial").touch()
     os.utime(tmp_path / "old.partial", (0, 0))
@@ -87,7 +87,7 @@ def test_a_second_process_compiles_nothing(small: Path, monkeypatch: pytest.Monk
     assert again.stencil.run(x, again.stencil.gates(x)).tobytes() == given.tobytes()
 
 
-def test_graphs_of_other_weights_and_shapes_are_not_used(small: Path, tmp_path: Path) -> None:
+def test_graphs_of_other_weights_and_shapes_are_not_reused(small: Path, tmp_path: Path) -> None:
     x = noise(1, 3, 18, 20)
     path = tmp_path / "net.onnx"
     path.write_bytes(small.read_bytes())
@@ -95,7 +95,7 @@ def test_graphs_of_other_weights_and_shapes_are_not_used(small: Path, tmp_path: 
     model = onnx.load(small)
     weights = next(t for t in model.graph.initializer if len(t.dims) == 4)
     weights.raw_data = (2 * np.frombuffer(weights.raw_data, np.float32)).tobytes()
-    onnx.save(model, path)  # other weights under the same name
+    onnx.save(model, path)  # other weights in a file of the same name
     assert np.abs(OpenVINOEngine(path).run(x) - before).max() > AGREED
     count = len(blobs())
     OpenVINOEngine(path).run(noise(1, 3, 20, 18))
@@ -137,5 +137,5 @@ def test_an_unusable_cache_is_not_an_error(small: Path, tmp_path: Path, monkeypa
     monkeypatch.setenv("MAFDN_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(registry, "shipped_scales", lambda: ())
     x = noise(1, 3, 18, 20)
-    assert open_engine(small).run(x).shape == (1, 3, 36, 40)  # measured, compiled, and nothing kept
+    assert open_engine(small).run(x).shape == (1, 3, 36, 40)  # measured and compiled, but not cached
     assert not keep(tmp_path / "file" / "a.blob", b"", limit=1)

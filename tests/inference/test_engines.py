@@ -1,4 +1,4 @@
-"""Engines: their common interface, what they refuse, and how one is chosen."""
+"""Engines: their common interface, invalid options, and the choice of an engine."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def with_header(source: Path, target: Path, **entries: object) -> Path:
 
 
 @pytest.mark.parametrize("name", ENGINE_NAMES)
-def test_every_engine_keeps_the_protocol(name: str, small: Path) -> None:
+def test_every_engine_implements_the_protocol(name: str, small: Path) -> None:
     engine, reference = (
         open_engine(small, EngineOptions(engine=name, threads=1)),
         open_engine(small, EngineOptions(engine="onnxruntime")),
@@ -71,7 +71,7 @@ def test_every_engine_keeps_the_protocol(name: str, small: Path) -> None:
 @pytest.mark.parametrize("kind", [OpenVINOEngine, TorchEngine])
 def test_half_precision_is_close_and_reported(kind: type[OpenVINOEngine] | type[TorchEngine], small: Path) -> None:
     if "bf16" not in kind.devices()["cpu"]:
-        pytest.skip("this processor has none")
+        pytest.skip("this processor does not support bf16")
     x = noise(1, 3, 24, 24)
     engine = open_engine(small, EngineOptions(engine=kind.name, precision="bf16"))
     assert engine.precision == "bf16"
@@ -90,7 +90,7 @@ def test_an_int8_file_is_found_and_checked(small: Path, tmp_path: Path) -> None:
     with_header(small, tmp_path / "net-int8.onnx", precision="int8", source_sha256=sha256(path))
     for name in ("auto", *ENGINES):
         assert open_engine(path, EngineOptions(engine=name, precision="int8")).precision == "int8"
-    assert open_engine(tmp_path / "net-int8.onnx").precision == "int8"  # whatever is asked for, it is one
+    assert open_engine(tmp_path / "net-int8.onnx").precision == "int8"  # whatever precision is requested
     with_header(small, tmp_path / "net-int8.onnx", source_sha256=sha256(path))
     with pytest.raises(WeightsError, match="not an int8 model"):
         open_engine(path, EngineOptions(engine="openvino", precision="int8"))
@@ -132,7 +132,7 @@ def test_auto_precision_is_int8_only_where_it_is_much_faster(
         ({"engine": "tpu"}, UsageError, "torch"),
     ],
 )
-def test_unavailable_options_are_one_line(
+def test_unavailable_options_give_a_one_line_error(
     asked: dict[str, Any], kind: type[MafdnError], words: str, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "shipped_scales", lambda: ())  # the small network is quicker to measure
@@ -143,7 +143,7 @@ def test_unavailable_options_are_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_the_names_are_those_of_all_engines() -> None:
+def test_the_list_of_names_has_every_engine() -> None:
     assert (*ENGINES, TorchEngine.name) == ENGINE_NAMES
 
 
@@ -189,7 +189,7 @@ def test_the_fastest_is_chosen_if_clearly_faster() -> None:
         Trial(engine="openvino", device="gpu", problem="no driver"),
     )
     assert choice.best() == ("onnxruntime", "cuda")
-    assert choice.best(EngineOptions(device="cpu")) == ("openvino", "cpu")  # three percent are chance
+    assert choice.best(EngineOptions(device="cpu")) == ("openvino", "cpu")  # a difference of three percent may be noise
     assert choice.best(EngineOptions(engine="openvino")) == ("openvino", "cpu")
     assert choice.best(EngineOptions(engine="openvino", device="gpu")) is None
 
@@ -236,7 +236,7 @@ def test_info_shows_the_choice(cli: Run) -> None:
         ("openvino", "cpu", "int8"),
         ("openvino", "cpu", "fp32"),
     }
-    assert report["choice"]["when"] == ""  # as the tests' own cache has it
+    assert report["choice"]["when"] == ""  # as in the cache that the tests prepare
     report = json.loads(cli("info", "--probe", "--json")[1])
     assert report["choice"]["network"] == "mafdn-x4.onnx"
     seconds = {t["engine"]: t["seconds"] for t in report["choice"]["trials"] if t["device"] == "cpu"}

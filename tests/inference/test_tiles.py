@@ -1,4 +1,4 @@
-"""Tiles that equal the whole picture: gates, receptive radius, and any tiling."""
+"""Tiles that equal the whole picture: gates, receptive radius and tilings."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pictures.reading import read_rgb8
 from mafdn.weights.shipped import shipped
 
-SMALL = MAFDNSettings(scale=2, width=8, blocks=2)  # as in the fixture ``exported``
+SMALL = MAFDNSettings(scale=2, width=8, blocks=2)  # as in the fixture `exported`
 TOLERANCE = 1e-4
 
 
@@ -73,7 +73,7 @@ def test_only_stencils_have_gates() -> None:
     assert not any(is_gated(build(made)) for made in (AFANSettings(), DDistillSettings()))
 
 
-def test_given_gates_replace_own_ones() -> None:
+def test_supplied_gates_replace_computed_ones() -> None:
     torch.manual_seed(0)
     network = build(SMALL)
     gated, x = Gated(network), torch.rand(2, 3, 12, 14)
@@ -84,10 +84,10 @@ def test_given_gates_replace_own_ones() -> None:
         _, both = gated(x, torch.full(gated.shape, torch.nan))  # two windows of one picture
         assert not torch.allclose(own, both)
         assert gated(x, own)[1].equal(own)
-        torch.testing.assert_close(network(x[:1]), one)  # nothing stays behind in the network
+        torch.testing.assert_close(network(x[:1]), one)  # the network itself is unchanged
 
 
-def test_influence_falls_to_nothing_at_the_radius() -> None:
+def test_influence_vanishes_at_the_radius() -> None:
     torch.manual_seed(0)
     changes = influence(build(SMALL), torch.rand(1, 3, 36, 36), 15)
     assert len(changes) == 16
@@ -95,12 +95,12 @@ def test_influence_falls_to_nothing_at_the_radius() -> None:
     assert changes[15] < 1e-14
 
 
-# --- the sample
+# --- the sampled windows
 
 
 @given(st.integers(1, 200_000), st.integers(1, 200_000))
 @settings(deadline=None)
-def test_the_sample_is_bounded_and_inside_the_picture(height: int, width: int) -> None:
+def test_windows_are_bounded_and_inside_the_picture(height: int, width: int) -> None:
     windows = sample_windows(height, width)
     pixels = len(windows.tops) * len(windows.lefts) * windows.height * windows.width
     if windows.all:
@@ -118,7 +118,7 @@ def test_the_sample_is_bounded_and_inside_the_picture(height: int, width: int) -
 
 @given(st.data())
 @settings(deadline=None, max_examples=25)
-def test_any_tiling_equals_the_whole(engines: dict[str, Engine], data: st.DataObject) -> None:
+def test_any_tiling_equals_the_whole_picture(engines: dict[str, Engine], data: st.DataObject) -> None:
     height, width = data.draw(st.tuples(st.integers(1, 220), st.integers(1, 220)))
     tile = data.draw(st.integers(60, 140))
     engine, other = (engines[data.draw(st.sampled_from(list(ENGINES)))] for _ in range(2))
@@ -131,13 +131,13 @@ def test_any_tiling_equals_the_whole(engines: dict[str, Engine], data: st.DataOb
 
 @given(st.data())
 @settings(deadline=None, max_examples=25)
-def test_any_part_with_its_radius_equals_that_part_of_the_whole(
+def test_a_crop_extended_by_the_radius_equals_that_part_of_the_whole(
     engines: dict[str, Engine], data: st.DataObject
 ) -> None:
     stencil = stencil_of(engines[data.draw(st.sampled_from(list(ENGINES)))])
     size = data.draw(st.tuples(st.integers(1, 90), st.integers(1, 90)))
     x = noise(1, 3, *size, seed=size[0])
-    gates = stencil.gates(noise(3, 3, 20, 20))  # any gates will do
+    gates = stencil.gates(noise(3, 3, 20, 20))  # arbitrary gates
     inner: list[slice] = []
     outer: list[slice] = []
     for length in size:
@@ -154,7 +154,7 @@ def test_any_part_with_its_radius_equals_that_part_of_the_whole(
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("shape", [(600, 700), (1, 300_000), (530, 530)])
-def test_a_large_picture_is_the_same_in_all_tiles(
+def test_a_large_picture_is_the_same_with_every_tile_size(
     engines: dict[str, Engine], name: str, shape: tuple[int, int]
 ) -> None:
     picture = np.broadcast_to(noise(*shape), (*shape,))
@@ -189,11 +189,11 @@ def test_alpha_has_its_own_gates(engines: dict[str, Engine]) -> None:
     assert np.array_equal(tiled[..., :3], upscale(engines["openvino"], picture[..., :3], tile=96, exact=True))
 
 
-# --- the weights that ship
+# --- shipped weights
 
 
 @pytest.mark.parametrize("scale", [2, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (3, 4))])
-def test_the_default_halo_loses_nothing_on_photographs(shared: Path, scale: int) -> None:
+def test_the_default_halo_is_exact_on_photographs(shared: Path, scale: int) -> None:
     picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:200, :200] / np.float32(255)
     engine = open_engine(shipped(scale, ".onnx"))
     stencil = stencil_of(engine)
@@ -247,7 +247,7 @@ def test_tiles_of_a_file_without_a_stencil_fade(exported: Path, tmp_path: Path) 
     "stencil",
     [3, [], {"radius": 9}, {"radius": 9, "halo": 10}, {"radius": 10**9, "halo": 5}, {"radius": "9", "halo": 5}],
 )
-def test_a_damaged_header_is_one_line(exported: Path, tmp_path: Path, stencil: object) -> None:
+def test_a_damaged_header_is_refused(exported: Path, tmp_path: Path, stencil: object) -> None:
     path = without_stencil(exported, tmp_path / "n.onnx", stencil=stencil)
     for name in ENGINES:
         with pytest.raises(WeightsError, match="damaged mafdn header"):

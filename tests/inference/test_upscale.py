@@ -48,7 +48,7 @@ def test_tiles_cover_an_axis_and_their_weights_sum_to_one(length: int, tiling: T
 
 @given(st.integers(1, 230), st.integers(1, 230), st.sampled_from([1, 2, 3, 4]), st.sampled_from([2, 3]))
 @settings(deadline=None, max_examples=60)
-def test_tiles_join_into_the_whole(height: int, width: int, channels: int, scale: int) -> None:
+def test_joined_tiles_equal_the_whole_picture(height: int, width: int, channels: int, scale: int) -> None:
     picture = np.random.default_rng(height).integers(0, 65_536, (height, width, channels), np.uint16)
     engine = Repeat(scale)
     result = upscale(engine, picture, tile=96)
@@ -71,7 +71,7 @@ def test_small_pictures_are_not_cut() -> None:
     assert [len(axis) for axis in plan(1000, 100, tiling)] == [11, 1]
 
 
-def test_tiles_are_no_larger_than_need_be() -> None:
+def test_tiles_are_no_larger_than_necessary() -> None:
     rows, _ = plan(600, 1000, Tiling(tile=512, margin=16))
     assert [(row.start, row.size) for row in rows] == [(0, 320), (280, 320)]
 
@@ -84,7 +84,7 @@ def test_invalid_tilings_are_refused(tile: int, margin: int) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 2), (5, 7, 3), (5, 7, 4)])
-def test_type_and_channels_stay(dtype: type, shape: tuple[int, ...]) -> None:
+def test_type_and_channels_are_kept(dtype: type, shape: tuple[int, ...]) -> None:
     top = 1 if dtype is np.float32 else np.iinfo(dtype).max
     picture = (np.random.default_rng(0).random(shape) * top).astype(dtype)
     result = upscale(Repeat(), picture)
@@ -92,7 +92,7 @@ def test_type_and_channels_stay(dtype: type, shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(result, picture.repeat(2, 0).repeat(2, 1), rtol=1e-6)
 
 
-def test_a_constant_alpha_stays_constant_at_no_cost() -> None:
+def test_a_constant_alpha_is_not_run_through_the_network() -> None:
     picture = np.full((6, 6, 4), 255, np.uint8)
     picture[..., :3] = np.random.default_rng(0).integers(0, 256, (6, 6, 3))
     ticks: list[tuple[int, int]] = []
@@ -114,7 +114,7 @@ def test_a_constant_alpha_stays_constant_at_no_cost() -> None:
         np.array([[-1.1, 1]], np.float32),
     ],
 )
-def test_other_arrays_are_refused(bad: np.ndarray) -> None:
+def test_unsupported_arrays_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(UsageError):
         upscale(Repeat(), bad)
 
@@ -137,7 +137,7 @@ def test_results_are_clipped_and_rounded() -> None:
     assert upscale(Overshoot(), picture)[0].tolist() == [0, 0, 130, 130, 255, 255]
 
 
-# --- engines, with the weights that ship
+# --- engines with shipped weights
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -149,7 +149,7 @@ def test_engines_agree(name: str) -> None:
     assert np.abs(engine.run(x) - open_engine(shipped(4, ".onnx")).run(x)).max() < 1e-4
 
 
-def test_unusable_files_are_one_line(tmp_path: Path) -> None:
+def test_unusable_files_give_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no network")
     (tmp_path / "empty.onnx").write_bytes(b"")
     (tmp_path / "half.onnx").write_bytes(shipped(4, ".onnx").read_bytes()[:100_000])

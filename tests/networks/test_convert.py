@@ -42,14 +42,14 @@ def check_figures(peers: Path, name: str, benches: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_released_weights_measure_what_was_published_on_set5(peers: Path, name: str) -> None:
+def test_released_weights_reach_the_published_scores_on_set5(peers: Path, name: str) -> None:
     check_figures(peers, name, ("Set5",))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_released_weights_measure_what_was_published(peers: Path, name: str) -> None:
+def test_released_weights_reach_the_published_scores(peers: Path, name: str) -> None:
     check_figures(peers, name, ("Set14", "B100"))
 
 
@@ -84,7 +84,7 @@ def test_an_exported_peer_measures_the_same(peers: Path, name: str, cli: Run, tm
 
 @pytest.fixture(scope="session")
 def imdn() -> State:
-    """A state dict as IMDN's authors name it, of random numbers."""
+    """A state dict of random numbers with the names of IMDN's authors."""
     generator = torch.Generator().manual_seed(0)
     shapes = _expected(IMDNSettings(scale=3))
     return {name: 0.1 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[Callable[[State], object], str]] = {
     "missing": (lambda s: changed(s, IMDB3__c2__bias=None), "lacks the tensor IMDB3.c2.bias"),
     "extra": (lambda s: changed(s, IMDB7__c1__bias=torch.zeros(64)), "an unexpected tensor: IMDB7.c1.bias"),
     "misshapen": (lambda s: changed(s, LR_conv__bias=torch.zeros(32)), "its tensor LR_conv.bias is (32,), not (64,)"),
-    "not finite": (lambda s: changed(s, LR_conv__bias=torch.full((64,), torch.nan)), "LR_conv.bias holds values"),
+    "not finite": (lambda s: changed(s, LR_conv__bias=torch.full((64,), torch.nan)), "LR_conv.bias has values"),
     "complex": (lambda s: changed(s, LR_conv__bias=torch.zeros(64, dtype=torch.cfloat)), "LR_conv.bias is not a plain"),
     "sparse": (lambda s: changed(s, LR_conv__bias=torch.ones(64).to_sparse()), "LR_conv.bias is not a plain"),
     "meta": (lambda s: changed(s, LR_conv__bias=torch.zeros(64, device="meta")), "LR_conv.bias is not a plain"),
@@ -140,9 +140,9 @@ WRONG: dict[str, tuple[Callable[[State], object], str]] = {
     ),
     "a checkpoint": (lambda s: {"state_dict": s, "epoch": 3}, "'state_dict' is dict"),
     "a name that is no text": (lambda s: {**s, 3: torch.zeros(1)}, "3 is Tensor"),
-    "empty": (lambda _: {}, "no table of tensors"),
-    "a list": (lambda s: list(s.values()), "no table of tensors"),
-    "something else": (lambda _: {"a": torch.zeros(3)}, "no known network"),
+    "empty": (lambda _: {}, "does not contain a state dict"),
+    "a list": (lambda s: list(s.values()), "does not contain a state dict"),
+    "something else": (lambda _: {"a": torch.zeros(3)}, "does not contain a known network"),
 }
 
 
@@ -172,7 +172,7 @@ def test_a_malicious_pickle_does_nothing(zipped: bool, cli: Run, tmp_path: Path)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_damaged_files_are_one_line(imdn: State, cli: Run, tmp_path: Path) -> None:
+def test_damaged_files_give_a_one_line_error(imdn: State, cli: Run, tmp_path: Path) -> None:
     buffers = [io.BytesIO(), io.BytesIO()]
     for buffer, zipped in zip(buffers, (True, False), strict=True):
         torch.save(imdn, buffer, _use_new_zipfile_serialization=zipped)
@@ -207,7 +207,7 @@ def test_a_file_larger_than_any_network_is_not_read(tmp_path: Path) -> None:
         load_pth(path)
 
 
-def test_convert_replaces_nothing_unasked(imdn: State, cli: Run, tmp_path: Path) -> None:
+def test_convert_does_not_overwrite_by_default(imdn: State, cli: Run, tmp_path: Path) -> None:
     source, target = tmp_path / "peer.pth", tmp_path / "peer.safetensors"
     torch.save(imdn, source)
     assert cli("convert", source) == (0, f"{target}: IMDN x3\n", "")

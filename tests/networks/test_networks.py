@@ -1,4 +1,4 @@
-"""DO-Conv, the parts, the network, folding and counting."""
+"""DO-Conv, the building blocks, the network, folding and counting."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_do_conv_refuses_to_lose_rank() -> None:
 
 
 @pytest.mark.parametrize("make", [PixelAttention, ContrastChannelAttention, lambda _: SpatialAttention()])
-def test_attention_gates_between_nothing_and_everything(make: Callable[[int], nn.Module]) -> None:
+def test_attention_gates_are_between_0_and_1(make: Callable[[int], nn.Module]) -> None:
     x = torch.rand(2, 20, 12, 10) + 0.1
     y = make(20)(x)
     assert y.shape == x.shape
@@ -105,7 +105,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def with_gradients(network: nn.Module, x: torch.Tensor, *, bf16: bool = False) -> dict[str, torch.Tensor]:
-    """The output, and the gradient of a loss by every parameter; the parameters of a plain network go by our names."""
+    """The output, and the gradient of a loss by every parameter; named as in MAFDN for a plain network too."""
     network.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = network(x)
@@ -157,7 +157,7 @@ def test_channels_in_a_tie_share_the_gradient_of_the_maximum() -> None:
     assert (x.grad == 1 / 1024).all()
 
 
-def test_one_activation_is_as_good_as_four() -> None:
+def test_one_activation_equals_four() -> None:
     parts = [torch.randn(2, n, 3, 3) for n in (1, 2)]
     expected = torch.cat([nn.functional.leaky_relu(part, 0.05) for part in parts], dim=1)
     assert torch.equal(activated(parts, 0.05), expected)

@@ -165,7 +165,7 @@ def test_a_network_comes_back_from_its_file_alone(settings: Settings, tmp_path: 
 @pytest.mark.parametrize(
     "change", [{"width": 10**9}, {"width": 512, "blocks": 64}, {"blocks": "1"}, {"evil": 1}], ids=str
 )
-def test_hostile_headers_are_one_line(settings: Settings, change: dict[str, object], tmp_path: Path) -> None:
+def test_hostile_headers_give_a_one_line_error(settings: Settings, change: dict[str, object], tmp_path: Path) -> None:
     from dataclasses import asdict
 
     from safetensors.torch import save_file
@@ -179,10 +179,10 @@ def test_hostile_headers_are_one_line(settings: Settings, change: dict[str, obje
     assert "\n" not in str(caught.value)
 
 
-def test_training_starts_from_no_other_network(tmp_path: Path) -> None:
+def test_training_does_not_start_from_another_network(tmp_path: Path) -> None:
     path = tmp_path / "n.safetensors"
     save_network(made(SMALL[1]), path, card={})
-    with pytest.raises(WeightsError, match="holds IMDN; a MAFDN is needed"):
+    with pytest.raises(WeightsError, match="contains IMDN, but a MAFDN is needed"):
         load_mafdn(path)
 
 
@@ -215,7 +215,7 @@ def test_the_smallest_input_of_ddistill() -> None:
         network(torch.rand(1, 3, SMALLEST - 1, 40))
 
 
-def test_a_picture_too_small_to_measure_is_one_line(cli: Run, tmp_path: Path) -> None:
+def test_a_picture_too_small_to_measure_gives_a_one_line_error(cli: Run, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_network(made(DDistillSettings(width=8, blocks=1)), path, card={})
     pyvips.Image.black(41, 60, bands=3).pngsave(str(tmp_path / "picture.png"))

@@ -29,7 +29,7 @@ def small(scale: int = 2) -> SMFANet:
 
 
 @pytest.mark.parametrize("scale", MEASURED)
-def test_released_weights_measure_what_they_should_on_set5(peers: Path, scale: int) -> None:
+def test_released_weights_reach_their_scores_on_set5(peers: Path, scale: int) -> None:
     label, method = open_method(str(peers / f"SMFANet_plus_DF2K_x{scale}.pth"), scale=scale)
     score = measure({label: method}, [peers.parent / "data" / "bench" / "Set5"], Protocol(scale=scale))[0]
     assert score.psnr == pytest.approx(MEASURED[scale], abs=0.01)
@@ -43,7 +43,7 @@ def test_counts(scale: int) -> None:
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
-def test_tensors_are_found_where_basicsr_keeps_them(peers: Path, tmp_path: Path, wrapper: str) -> None:
+def test_tensors_are_found_where_basicsr_stores_them(peers: Path, tmp_path: Path, wrapper: str) -> None:
     released = peers / "SMFANet_plus_DF2K_x3.pth"
     tensors = torch.load(released, weights_only=True)["params"]
     torch.save({wrapper: tensors}, tmp_path / "n.pth")
@@ -79,7 +79,7 @@ def test_the_smallest_input() -> None:
         network(torch.rand(1, 3, SMALLEST - 1, 40))
 
 
-def test_it_is_known_to_the_commands(cli: Run) -> None:
+def test_commands_accept_it(cli: Run) -> None:
     code, out, _ = cli("count", "--network", "smfanet", "--scale", 4)
     assert code == 0
     assert "SMFANet+ x4" in out

@@ -1,4 +1,4 @@
-"""Weights files: rebuilt from the file alone, and one clear error for every bad one."""
+"""Weights files: networks rebuilt from the file alone, and a clear error for every invalid one."""
 
 import json
 import os
@@ -67,7 +67,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("changes", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_headers_are_one_line(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_hostile_headers_give_a_one_line_error(tmp_path: Path, changes: dict[str, object]) -> None:
     path = with_header(tmp_path / "n.safetensors", **changes)
     with pytest.raises(WeightsError) as caught:
         load_network(path)
@@ -75,7 +75,7 @@ def test_hostile_headers_are_one_line(tmp_path: Path, changes: dict[str, object]
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_files_are_one_line(tmp_path: Path) -> None:
+def test_damaged_files_give_a_one_line_error(tmp_path: Path) -> None:
     whole = saved(tmp_path / "n.safetensors")[1].read_bytes()
     bad = {
         "missing": None,
@@ -97,7 +97,7 @@ def test_damaged_files_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_folder_and_a_pipe_are_no_weights_files(tmp_path: Path) -> None:
+def test_a_folder_and_a_pipe_are_not_weights_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(WeightsError, match="regular"):

@@ -86,5 +86,5 @@ def test_an_opened_picture_is_not_read_again(png: Path, reads: Counter[str]) -> 
     reads.clear()
     prepared = prepare(header, scale=2)
     assert reads == {}
-    assert (prepared.picture.width, prepared.new_size) == (32, (64, 48))
+    assert (prepared.pictures.read(0).width, prepared.sizes.after) == (32, ((64, 48),))
     prepared.close()

@@ -32,13 +32,14 @@ def test_colors_that_avif_states_by_number(shared: Path, tmp_path: Path) -> None
     files = sorted((shared / "corpora" / "pillow-tests-images").glob("*.avif"))
     content = next(c for c in (f.read_bytes() for f in files) if b"colrnclx\0\1\0\r" in c)
     place = content.index(b"colrnclx") + 8
-    for primaries, transfer, profile, note in ((1, 13, False, ""), (12, 13, True, ""), (9, 16, False, "PQ")):
+    for primaries, transfer, profile, hdr in ((1, 13, False, None), (12, 13, True, None), (9, 16, False, "PQ")):
         numbers = bytes([0, primaries, 0, transfer])
         source.write_bytes(content[:place] + numbers + content[place + 4 :])
         picture = open_picture(source)
         assert (picture.profile is not None) == profile
-        assert note in " ".join(picture.notes)
-        assert bool(picture.notes) == bool(note)
+        assert picture.notes == ()
+        assert (picture.code_points is None) == (primaries == 1)
+        assert picture.code_points is None or picture.code_points.hdr == hdr
 
 
 def test_heic_without_its_decoder_names_the_extra(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

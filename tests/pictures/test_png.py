@@ -85,8 +85,10 @@ def test_colors_that_a_png_states_by_number(tmp_path: Path) -> None:
     assert (grey.profile, grey.notes) == (None, ())
     for number, name in ((16, "PQ"), (18, "HLG")):
         bright = open_picture(png(tmp_path / f"{name}.png", (b"cICP", bytes([9, number, 0, 1]))))
-        assert bright.notes == (f"its HDR values ({name}) were taken as sRGB",)
-    assert open_picture(png(tmp_path / "usual.png", (b"cICP", bytes([1, 13, 0, 1])))).notes == ()
+        assert bright.code_points is not None
+        assert (bright.code_points.hdr, bright.profile, bright.notes) == (name, None, ())
+    usual = open_picture(png(tmp_path / "usual.png", (b"cICP", bytes([1, 13, 0, 1]))))
+    assert (usual.code_points, usual.notes) == (None, ())
 
 
 def test_chunks_that_lie_about_their_length_end_the_search(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_the_first_frame_of_an_animation_is_read_with_a_note(tmp_path: Path) -> 
     frames = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy()
     frames.set_type(pyvips.GValue.gint_type, "page-height", 8)
     frames.gifsave(str(tmp_path / "in.gif"))
-    report = upscale_file(tmp_path / "in.gif", engine=Repeat())
+    report = upscale_file(tmp_path / "in.gif", tmp_path / "out.jpg", engine=Repeat())
     assert report.new_size == (16, 16)
     assert "only the first of 3 frames was read" in report.notes
 

@@ -1,4 +1,4 @@
-"""What README and docs say is what was measured, and what can be typed."""
+"""Figures in README and docs match the measurements, and their commands and links work."""
 
 import json
 import re
@@ -17,13 +17,13 @@ RESULTS = ROOT / STORED
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
-def test_figures_are_those_that_were_stored() -> None:
+def test_figures_match_the_stored_measurements() -> None:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         assert renewed(path, ROOT) == path.read_text("utf-8"), f"run python -m tools.figures for {path.name}"
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_stored_scores_are_those_of_the_weights(scale: int) -> None:
+def test_the_stored_scores_belong_to_the_weights(scale: int) -> None:
     _, card = read_header(shipped(scale, ".safetensors"))
     results = json.loads((RESULTS / f"evaluate-x{scale}.json").read_text("utf-8"))
     stored = {r["bench"]: r["mean"] for r in results if r["network"] == f"mafdn-x{scale}"}

@@ -1,4 +1,4 @@
-"""The check that an exported file passes in every engine before it gets its name."""
+"""The check that an exported file passes in every engine before it gets its final name."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from mafdn.networks import Network, load_network
 
 @pytest.fixture
 def network(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
-    """A network whose graph is at hand, so that its export is no more than the check."""
+    """A network whose graph is ready, so that exporting it only runs the check."""
     monkeypatch.setattr(export, "_graph", lambda _: onnx.load(exported))
     return load_network(exported.with_suffix(".safetensors"))
 
@@ -37,7 +37,7 @@ def test_every_engine_checks_the_file(network: Network, tmp_path: Path) -> None:
         ("import os; os._exit(3)", "failed on the exported file (exit code 3)"),
     ],
 )
-def test_the_end_of_a_check_is_one_line_that_names_the_engine(
+def test_a_crashed_check_gives_a_one_line_error_that_names_the_engine(
     program: str, words: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stand_in.py").write_text(program)
@@ -52,7 +52,7 @@ def test_the_end_of_a_check_is_one_line_that_names_the_engine(
 @pytest.mark.parametrize(
     ("engine", "kind", "words"), [("tpu", UsageError, "unknown engine"), ("torch", WeightsError, "n.onnx.safetensors")]
 )
-def test_what_an_engine_raises_is_raised_here(
+def test_errors_of_an_engine_are_raised_by_the_export(
     engine: str, kind: type[MafdnError], words: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "ENGINES", {engine: None})
@@ -61,7 +61,7 @@ def test_what_an_engine_raises_is_raised_here(
     assert type(caught.value) is kind
 
 
-def test_another_result_is_not_written(network: Network, tmp_path: Path) -> None:
+def test_a_file_with_a_different_result_is_not_written(network: Network, tmp_path: Path) -> None:
     cast(Any, network).tail.bias.data += 1e-3
     with pytest.raises(WeightsError, match=r"differs from the network by 0\.001"):
         export.export_onnx(network, tmp_path / "n.onnx")

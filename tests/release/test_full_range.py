@@ -92,7 +92,7 @@ def test_full_range_is_refused_by_every_command(
 
 
 @pytest.mark.usefixtures("without_vnni")
-def test_half_range_is_taken_without_vnni(quantized: Path, full_range: Path) -> None:
+def test_half_range_is_accepted_without_vnni(quantized: Path, full_range: Path) -> None:
     x = soft_batch(40, 50, seed=2)
     results = [open_engine(quantized, EngineOptions(engine=name, precision="int8")).run(x) for name in ENGINES]
     assert psnr(results[0], results[1], peak=1.0) > 40
@@ -112,7 +112,7 @@ def test_half_range_is_taken_without_vnni(quantized: Path, full_range: Path) -> 
         ("Windows AMD64", (), True),  # Windows does not report VNNI
     ],
 )
-def test_only_a_processor_known_to_be_safe_takes_full_range(
+def test_only_a_processor_known_to_be_safe_accepts_full_range(
     system: str, features: tuple[str, ...], refused: bool, full_range: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulate(monkeypatch, system, *features)
@@ -133,7 +133,7 @@ def test_only_a_processor_known_to_be_safe_takes_full_range(
     ],
 )
 @pytest.mark.usefixtures("without_vnni")
-def test_full_range_is_found_in_the_files_of_other_programs(kind: str, refused: bool, tmp_path: Path) -> None:
+def test_full_range_is_detected_in_files_from_other_programs(kind: str, refused: bool, tmp_path: Path) -> None:
     path = foreign(tmp_path / "foreign.onnx", kind)
     with pytest.raises(UsageError, match="full-range") if refused else contextlib.nullcontext():
         open_engine(path, EngineOptions(engine="openvino"))
@@ -192,7 +192,7 @@ from mafdn.inference import EngineOptions, open_engine
 from mafdn.inference.engines import openvino
 from mafdn.pixels import psnr
 real = openvino.machine
-openvino.machine = lambda: replace(real(), features=("avx512_vnni",))  # so that nothing is refused
+openvino.machine = lambda: replace(real(), features=("avx512_vnni",))  # so that nothing is rejected
 x = np.load(sys.argv[1])
 float32, int8 = (open_engine(Path(path), EngineOptions(engine="openvino", threads=1)).run(x) for path in sys.argv[2:])
 print(psnr(float32, int8, peak=1.0))
@@ -212,7 +212,7 @@ x86_only = pytest.mark.skipif(platform.machine().lower() not in X86, reason="onl
 
 @x86_only
 @pytest.mark.parametrize("scale", SCALES)
-def test_what_ships_in_int8_is_near_float_without_vnni(scale: int, tmp_path: Path) -> None:
+def test_shipped_int8_networks_are_near_float_without_vnni(scale: int, tmp_path: Path) -> None:
     assert nearness_in_avx2(shipped(scale, ".onnx"), shipped_int8(scale), tmp_path) > 40
 
 

@@ -1,4 +1,4 @@
-"""The gate that decides whether int8 ships, and what shipped through it."""
+"""The gate that decides whether int8 ships, and the files that passed it."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ from tools.quantize import quantize_and_document
 
 
 def few_crops(_bank: Bank, *, scale: int) -> list[np.ndarray]:
-    """Instead of 400 crops, whose choice has a test of its own."""
+    """Replace the 400 crops, whose choice has its own test."""
     return [soft_batch(32, 32, scale)] * 3
 
 
@@ -89,7 +89,9 @@ def test_quantize_writes_only_what_passes(
     assert cli(*arguments, "--overwrite", "--bench", tmp_path / "no")[0] == 2
 
 
-def test_quantizing_what_ships_is_documented(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantizing_shipped_weights_updates_the_documents(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = tmp_path / "photos"
     for folder in (photos, tmp_path / "weights", tmp_path / "docs" / "results"):
         folder.mkdir(parents=True)
@@ -115,7 +117,7 @@ def test_quantizing_what_ships_is_documented(exported: Path, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_what_ships_in_int8_belongs_to_the_weights_and_was_measured(scale: int) -> None:
+def test_shipped_int8_files_belong_to_the_weights_and_were_measured(scale: int) -> None:
     path = shipped_int8(scale)
     assert has_int8(shipped(scale, ".onnx"))
     stored = json.loads((ROOT / RESULTS / f"int8-x{scale}.json").read_text("utf-8"))

@@ -41,7 +41,7 @@ def engine(quantized: Path) -> Engine:
     return open_engine(quantized, EngineOptions(engine="openvino", threads=1))
 
 
-def test_the_header_says_what_it_is_and_of_what(exported: Path, quantized: Path) -> None:
+def test_the_header_describes_the_file_and_its_source(exported: Path, quantized: Path) -> None:
     header, source = read_onnx_header(quantized), read_onnx_header(exported)
     assert (header["precision"], header["weight_range"]) == ("int8", "half")
     assert header["source_sha256"] == sha256(exported)
@@ -82,14 +82,14 @@ def test_only_a_float_mafdn_is_quantized(quantized: Path, tmp_path: Path) -> Non
     onnx.helper.set_model_props(model, {"mafdn": json.dumps(header)})
     onnx.save(model, peer)
     for path in (peer, quantized):
-        with pytest.raises(WeightsError, match="not a MAFDN in float"):
+        with pytest.raises(WeightsError, match="not a float MAFDN"):
             quantize_onnx(path, tmp_path / "n.onnx", [soft_batch(32, 32)])
     assert [path.name for path in tmp_path.iterdir()] == ["imdn.onnx"]
 
 
 @given(st.data())
 @settings(deadline=None, max_examples=30)
-def test_a_damaged_file_has_a_header_or_is_refused(
+def test_a_damaged_file_has_a_header_or_is_rejected(
     quantized: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     content = bytearray(quantized.read_bytes())
@@ -123,7 +123,7 @@ def test_any_tiling_equals_the_whole_bit_for_bit(engine: Engine, data: st.DataOb
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_engines_agree_on_what_ships_in_int8(scale: int, shared: Path) -> None:
+def test_engines_agree_on_shipped_int8_networks(scale: int, shared: Path) -> None:
     """OpenVINO computes signed activations incorrectly; the result was 12 dB off."""
     picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:96, :80]
     results = [upscale(open_engine(shipped_int8(scale), EngineOptions(engine=name)), picture) for name in ENGINES]
@@ -132,7 +132,7 @@ def test_engines_agree_on_what_ships_in_int8(scale: int, shared: Path) -> None:
     assert all(psnr(float32, result) > 35 for result in results)
 
 
-def test_tiles_of_what_ships_in_int8_are_the_whole() -> None:
+def test_tiles_of_shipped_int8_networks_equal_the_whole() -> None:
     picture = soft_batch(60, 420, seed=3)[0].transpose(1, 2, 0)
     engine = open_engine(shipped_int8(4), EngineOptions(engine="openvino"))
     assert engine.stencil
@@ -143,7 +143,7 @@ def test_tiles_of_what_ships_in_int8_are_the_whole() -> None:
     assert psnr(upscale(engine, picture), whole, peak=1.0) > 50
 
 
-def test_weights_take_half_the_range(quantized: Path, full_range: Path) -> None:
+def test_weights_use_half_the_range(quantized: Path, full_range: Path) -> None:
     assert 60 <= largest_weight(onnx.load(quantized).graph) <= HALF_RANGE
     assert largest_weight(onnx.load(full_range).graph) >= 120
     assert "weight_range" not in read_onnx_header(full_range)
@@ -158,7 +158,7 @@ def test_a_file_beyond_half_range_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_crops_are_always_the_same_and_some_are_drawn(tmp_path: Path) -> None:
+def test_crops_are_reproducible_and_some_are_binarized(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for i in range(2):
         noise = np.random.default_rng(i).integers(64, 192, (140, 150, 3), np.uint8)

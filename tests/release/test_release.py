@@ -1,4 +1,4 @@
-"""The release gate, export, and the documents that a release renews."""
+"""The release gate, export, and the documents that a release updates."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> N
     run = workplace / "run"
     assert (code, out) == (0, f"{run}: checkpoints, log.jsonl and TensorBoard files\n")
     assert "step 10 of 10" in err
-    assert "held-out pictures" in err
+    assert ": validation " in err
     arguments = ("release", run, "--bench", workplace / "photos", "--weights", workplace / "weights")
     code, out, _ = cli(*arguments)
     assert code == 0
@@ -75,8 +75,8 @@ def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> N
     assert "same name" in twice[2]
 
 
-def test_a_release_renews_what_is_documented(workplace: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A run this short beats nothing but black.
+def test_a_release_updates_the_documents(workplace: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A run this short is better only than a black picture.
     monkeypatch.setattr(gate, "bicubic", lambda s: lambda lr: np.zeros((lr.shape[0] * s, lr.shape[1] * s, 3), np.uint8))
     (workplace / "docs" / "results").mkdir(parents=True)
     marks = "before\n<!-- {0}: mafdn release -->\nold\n<!-- /{0} -->\nafter\n"
@@ -115,6 +115,6 @@ def test_a_network_that_is_not_finite_is_not_exported(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_releasing_nothing_is_one_line(tmp_path: Path) -> None:
+def test_releasing_nothing_gives_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no checkpoint"):
         release(tmp_path, tmp_path, benches=[tmp_path])

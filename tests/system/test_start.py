@@ -1,4 +1,4 @@
-"""Processes: few imports, a quick start, and one line for an unusable network."""
+"""Start of the process: few imports, little time, and a one-line error for an unusable network."""
 
 import os
 import subprocess
@@ -21,14 +21,14 @@ def test_upscaling_only_imports_what_it_needs(png: Path) -> None:
     assert not {"mafdn.networks", "mafdn.evaluation.benchset", "mafdn.training"} & imported
 
 
-def test_the_converter_of_openvino_stays_importable() -> None:
+def test_the_converter_of_openvino_can_still_be_imported() -> None:
     program = "from mafdn.inference.engines.openvino import import_openvino as i; i(); import openvino.tools.ovc"
-    environment = os.environ | {"CI": "1"}  # so that the converter, which is not ours, stays silent too
+    environment = os.environ | {"CI": "1"}  # disables the telemetry of the converter
     assert subprocess.run([sys.executable, "-c", program], check=False, env=environment, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("content", [b"junk, and no network", b""])
-def test_a_file_that_is_not_a_network_is_one_line(content: bytes, png: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_network_prints_one_line(content: bytes, png: Path, tmp_path: Path) -> None:
     path = tmp_path / "junk.onnx"
     path.write_bytes(content)
     done = watched("upscale", png, "--network", path)
@@ -39,7 +39,7 @@ def test_a_file_that_is_not_a_network_is_one_line(content: bytes, png: Path, tmp
 
 @pytest.mark.slow
 def test_the_first_picture_is_fast(png: Path) -> None:
-    """With what was compiled kept; in seconds of the processor, as other work may run beside."""
+    """With cached graphs; in CPU seconds, as other processes may be running."""
     command = [sys.executable, "-m", "mafdn", "upscale", str(png), "--quiet", "--overwrite"]
     seconds: list[float] = []
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""Nothing is sent, and packages with telemetry leave no files behind."""
+"""No data is sent, and packages with telemetry leave no files behind."""
 
 import os
 import subprocess
@@ -29,13 +29,13 @@ print(*sorted(sys.modules), sep="\\n")
 
 
 def foreign(home: Path) -> list[str]:
-    """The files in a home folder that are not ours."""
+    """Return the files in a home folder that were not written by this package."""
     files = [path.relative_to(home) for path in home.rglob("*") if not path.is_dir()]
     return [str(path) for path in files if "mafdn" not in path.parts]
 
 
 @pytest.mark.parametrize("name", ENGINE_NAMES)
-def test_no_engine_uses_the_network_or_marks_the_user(name: str, png: Path, tmp_path: Path) -> None:
+def test_no_engine_uses_the_network_or_leaves_files(name: str, png: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     done = watched("upscale", png, "--engine", name, "--quiet", home=home)
@@ -45,7 +45,7 @@ def test_no_engine_uses_the_network_or_marks_the_user(name: str, png: Path, tmp_
 
 
 @pytest.mark.slow
-def test_neither_do_export_and_quantization(exported: Path, tmp_path: Path) -> None:
+def test_export_and_quantization_send_nothing_and_leave_no_files(exported: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     weights = exported.with_suffix(".safetensors")
@@ -57,7 +57,7 @@ def test_neither_do_export_and_quantization(exported: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("", "1"), ("1", "1"), ("0", "0")])
-def test_a_child_inherits_it_and_the_users_own_choice_stays(given: str | None, expected: str) -> None:
+def test_child_processes_inherit_the_setting_unless_the_user_has_set_it(given: str | None, expected: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     if given is not None:
         environment["ORT_DISABLE_TELEMETRY"] = given
@@ -67,7 +67,7 @@ def test_a_child_inherits_it_and_the_users_own_choice_stays(given: str | None, e
     assert done.stdout == f"{expected}\n"
 
 
-def test_a_hidden_module_is_there_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hidden_module_can_be_imported_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "this", raising=False)
     with hidden("this"), pytest.raises(ImportError):
         import this  # noqa: F401  # pyright: ignore[reportUnusedImport]

@@ -1,4 +1,4 @@
-"""Comparing configurations at one budget, and drawing their curves."""
+"""Comparing configurations on the same budget, and plotting their curves."""
 
 import json
 import os
@@ -37,15 +37,15 @@ def test_configurations_are_compared_on_the_same_budget(workplace: Path, pair: t
     run = workplace / "out" / "without-seed1"
     log, end = run / "log.jsonl", run / "step-00000012.safetensors"
     before = end.stat().st_mtime_ns
-    code, out, _ = cli(*arguments)  # again: what is finished is not done again
+    code, out, _ = cli(*arguments)  # again: finished runs are reused
     assert code == 0
     assert "without" in out
     assert end.stat().st_mtime_ns == before
     assert [json.loads(line)["step"] for line in log.read_text().splitlines() if "psnr" in line] == [10, 12]
-    assert "another budget" in cli("ablate", *pair, "--steps", 13, "-o", workplace / "out")[2]
+    assert "a different budget" in cli("ablate", *pair, "--steps", 13, "-o", workplace / "out")[2]
 
     pair[1].write_text(pair[1].read_text() + "channel_attention = false\n")
-    assert "started with other settings" in cli(*arguments)[2]
+    assert "started with different settings" in cli(*arguments)[2]
 
     curves = workplace / "curves.png"
     runs = [workplace / "out" / f"{name}-seed0" for name in ("whole", "without")]
@@ -56,7 +56,9 @@ def test_configurations_are_compared_on_the_same_budget(workplace: Path, pair: t
 @pytest.mark.slow
 def test_minutes_are_converted_to_steps_by_measuring(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     train(config(workplace, "run", steps=10))
-    pair[0].write_text(pair[0].read_text().replace('folder = "whole"', 'folder = "run"'))  # a run is there: untouched
+    pair[0].write_text(
+        pair[0].read_text().replace('folder = "whole"', 'folder = "run"')
+    )  # an existing run, left untouched
     arguments = ("ablate", *pair, pair[0], "--minutes", 0.01, "--seeds", "3", "-o", workplace / "out", "--json")
     code, out, err = cli(*arguments)
     assert code == 0, err
@@ -64,7 +66,7 @@ def test_minutes_are_converted_to_steps_by_measuring(workplace: Path, pair: tupl
     assert (report["seeds"], report["minutes"]) == ([3], 0.01)
     assert all(row["steps"] > 0 for row in report["rows"])
     assert final(workplace / "run").step == 10
-    assert json.loads(cli(*arguments)[1]) == report  # the budget is not measured anew
+    assert json.loads(cli(*arguments)[1]) == report  # the budget is not measured again
 
 
 def test_an_interrupted_run_does_not_count_as_finished(
@@ -78,7 +80,7 @@ def test_an_interrupted_run_does_not_count_as_finished(
     assert "whole-seed0 was stopped at step 10 of 12" in err
 
 
-def test_invalid_comparisons_are_one_line(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
+def test_invalid_comparisons_give_a_one_line_error(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:
     out = ("-o", workplace / "out")
     twin = workplace / "photos" / "whole.toml"
     twin.write_text('extends = "../whole.toml"')
@@ -101,7 +103,7 @@ def test_invalid_comparisons_are_one_line(workplace: Path, pair: tuple[Path, Pat
     assert "whole-seed0 failed: mafdn: cannot read" in err
 
 
-def test_plotting_something_else_than_a_run_is_one_line(tmp_path: Path, cli: Run) -> None:
+def test_plotting_a_folder_that_is_not_a_run_gives_a_one_line_error(tmp_path: Path, cli: Run) -> None:
     (tmp_path / "log.jsonl").write_text("nonsense")
     for run in (tmp_path / "none", tmp_path):
         code, _, err = cli("train", "plot", run, "-o", tmp_path / "c.png")

@@ -1,4 +1,4 @@
-"""Building banks: layout, processes, resuming, bench pictures refused, and the command line."""
+"""Building banks: layout, processes, resuming, excluded benchmark pictures, and the command line."""
 
 import json
 import os
@@ -88,14 +88,14 @@ def test_a_bank_is_built_once(bank: Bank, photos: Path) -> None:
 
 
 def test_a_bank_of_other_pictures_is_rejected(bank: Bank, photos: Path, many: Path) -> None:
-    with pytest.raises(ConfigError, match="other pictures"):
+    with pytest.raises(ConfigError, match="different pictures"):
         build_bank([photos], bank.folder, scales=(2, 3), exclude=[many])
     (photos / "1.png").unlink()
-    with pytest.raises(ConfigError, match="other pictures"):
+    with pytest.raises(ConfigError, match="different pictures"):
         build_bank([photos], bank.folder, scales=(2, 3))
 
 
-def test_missing_sources_and_banks_are_one_line(tmp_path: Path, photos: Path) -> None:
+def test_missing_sources_and_banks_give_a_one_line_error(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "empty").mkdir()
     for source in ("nowhere", "empty"):
         with pytest.raises(ConfigError, match=source):
@@ -106,7 +106,7 @@ def test_missing_sources_and_banks_are_one_line(tmp_path: Path, photos: Path) ->
         open_bank(tmp_path / "empty")
 
 
-def test_damaged_and_older_banks_are_one_line(bank: Bank) -> None:
+def test_damaged_and_older_banks_give_a_one_line_error(bank: Bank) -> None:
     lr = bank.folder / "00000" / "lr_x3.u8"
     lr.write_bytes(lr.read_bytes()[:-1])
     with pytest.raises(
@@ -166,10 +166,10 @@ def test_a_killed_build_resumes(many: Path, tmp_path: Path, monkeypatch: pytest.
     assert not any(running(int(pid)) for pid in killed.stdout.split()), "a worker outlived its parent"
     assert not folder.exists()
     kept = {shard.name: (shard / "hr.u8").stat().st_ino for shard in partial.glob("?????")}
-    assert 2 <= len(kept) <= 5  # a fast worker may have made the last one before it died
-    (partial / "00004.partial").mkdir(exist_ok=True)  # as a worker leaves it that was killed
+    assert 2 <= len(kept) <= 5  # a fast worker may have finished the last one before it died
+    (partial / "00004.partial").mkdir(exist_ok=True)  # left by a killed worker
     (partial / "00004.partial" / "hr.u8").write_bytes(b"half")
-    (partial / "00005").mkdir()  # of a build of more pictures
+    (partial / "00005").mkdir()  # left by a build of more pictures
     monkeypatch.setattr(build, "SHARD", 2)
     finished = build_bank([many], folder, scales=(2, 3), workers=1)
     assert {name: (folder / name / "hr.u8").stat().st_ino for name in kept} == kept
@@ -208,7 +208,7 @@ def test_stopping_does_not_wait_for_running_tasks() -> None:
     assert time.monotonic() - start < 30
 
 
-# --- bench pictures
+# --- benchmark pictures
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(ORIENTATIONS))
@@ -246,7 +246,7 @@ def test_a_changed_picture_is_recognized_and_another_is_not(
     assert nearest(perceptual_hashes(scene(seed + 1))[0], known)[1] > SAME
 
 
-def test_bench_pictures_are_left_out(many: Path, tmp_path: Path, cli: Run) -> None:
+def test_benchmark_pictures_are_left_out(many: Path, tmp_path: Path, cli: Run) -> None:
     bench = tmp_path / "Set"
     save(np.rot90(scene(2)), bench / "turned.png")
     save(scene(5)[:, ::-1], bench / "HR" / "mirrored.jpg")
@@ -257,9 +257,9 @@ def test_bench_pictures_are_left_out(many: Path, tmp_path: Path, cli: Run) -> No
     assert (code, err) == (0, "")
     lines = text.splitlines()
     assert [line.partition(" (")[0] for line in lines[:3]] == [
-        "left out: 2.png is Set/turned.png",
-        "left out: 5.png is Set/HR/mirrored.jpg",
-        "left out: 7.png is Set/half.png",
+        "excluded: 2.png is Set/turned.png",
+        "excluded: 5.png is Set/HR/mirrored.jpg",
+        "excluded: 7.png is Set/half.png",
     ]
     assert lines[3] == f"{out}: 6 pictures, 0.1 megapixels"
     bank = open_bank(out)
@@ -268,7 +268,7 @@ def test_bench_pictures_are_left_out(many: Path, tmp_path: Path, cli: Run) -> No
     assert np.array_equal(bank.hr(2), scene(3))
     only = tmp_path / "only"
     save(scene(2), only / "2.png")
-    failed(cli("bank", "build", only, "--exclude", bench, "-o", tmp_path / "none"), 2, "1 are in a bench set")
+    failed(cli("bank", "build", only, "--exclude", bench, "-o", tmp_path / "none"), 2, "1 are in a benchmark dataset")
 
 
 # --- the command line
@@ -298,7 +298,7 @@ def test_help_and_invalid_usage(bank: Bank, photos: Path, tmp_path: Path, cli: R
     for scales in ("5", "", "2,", "two"):
         failed(cli("bank", "build", photos, "-o", new, "--scales", scales), 2, "--scales", "2,3,4")
     failed(cli("bank", "build", tmp_path / "no", "-o", new), 2, "no is not a folder")
-    failed(cli("bank", "build", photos, "-o", bank.folder, "--scales", "2"), 2, "other pictures")
+    failed(cli("bank", "build", photos, "-o", bank.folder, "--scales", "2"), 2, "different pictures")
     failed(cli("bank", "info", tmp_path / "no"), 2, "is not a usable training bank")
     (photos / "bad.png").write_text("no picture")
     failed(cli("bank", "build", photos, "-o", new), 1, "bad.png")

@@ -58,7 +58,7 @@ def test_the_device_draws_what_the_host_draws(
                     assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_pictures_beyond_the_memory_name_the_setting(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_that_exceed_the_memory_name_the_setting(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

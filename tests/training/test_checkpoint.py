@@ -1,4 +1,4 @@
-"""Checkpoints: what is kept, and damage."""
+"""Checkpoints: retention and damaged files."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -34,5 +34,5 @@ def test_the_last_two_checkpoints_are_kept_and_damage_is_survived(tmp_path: Path
     assert newest_checkpoint(tmp_path / "nothing") is None
     for path in tmp_path.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(ConfigError, match="no checkpoint"):
+    with pytest.raises(ConfigError, match="none of the checkpoints"):
         newest_checkpoint(tmp_path)

@@ -34,7 +34,7 @@ WRONG = {
     "[data": "not valid TOML",
     "[data]\nfolders = ['x']\n[loss]\nteacher = 0.5": "loss.teacher needs data.teacher",
     "[data]\nfolders = ['x']\n[loss]\nteacher = 1.5": "in [0, 1]",
-    "[data]\nfolders = ['x']\n[optimizer]\nweight_decay = 0.1": "is for adamw",
+    "[data]\nfolders = ['x']\n[optimizer]\nweight_decay = 0.1": 'needs optimizer.name = "adamw"',
     "[data]\nfolders = ['x']\n[run]\nspike = 0.5": "run.spike",
     "[data]\nfolders = ['x']\n[network]\narchitecture = 'vdsr'": "mafdn, imdn, ddistill, afan",
     "[data]\nfolders = ['x']\n[network]\narchitecture = 'imdn'\npixel_attention = false": "unknown key network.pixel",
@@ -72,6 +72,3 @@ def test_a_file_may_extend_another(tmp_path: Path) -> None:
     assert (settings.data.folders, settings.data.bank) == (("../photos",), "../bank")
     assert (settings.run.batch, settings.run.seed, settings.run.folder) == (4, 3, "y")
     assert (settings.schedule.steps, settings.optimizer.name) == (500, "adam")
-
-
-# --- loss

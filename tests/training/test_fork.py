@@ -1,4 +1,4 @@
-"""Stable phases, forks that decay, budgets of time, and schedules of the loss."""
+"""Stable phases, forks that decay, time budgets, and loss schedules."""
 
 import json
 import time
@@ -74,7 +74,7 @@ def test_runs_without_a_stable_phase_cannot_be_forked(workplace: Path, cli: Cli)
     failed(cli("train", "fork", train(path)), 2, 'schedule.kind = "cosine"')
 
 
-def test_a_budget_is_kept_and_prolonged(workplace: Path) -> None:
+def test_a_time_budget_is_kept_and_extended(workplace: Path) -> None:
     path = config(workplace, steps=20, save_every=1000)
     start = time.monotonic()
     folder, fork = train_for(path, 14)
@@ -92,7 +92,7 @@ def test_a_budget_is_kept_and_prolonged(workplace: Path) -> None:
     assert final(fork).step == end.step
 
 
-def test_two_processes_keep_a_budget(workplace: Path) -> None:
+def test_two_processes_keep_a_time_budget(workplace: Path) -> None:
     path = config(workplace, steps=20)
     assert torchrun("-m", "mafdn", "train", path, "--for", "20s").wait(timeout=100) == 0
     forks = list((workplace / "run").glob("fork-*"))
@@ -100,22 +100,22 @@ def test_two_processes_keep_a_budget(workplace: Path) -> None:
     assert final(forks[0]).step == final(workplace / "run").step + 5
 
 
-def test_a_time_too_short_for_the_decay_is_refused_before_it_starts(workplace: Path, cli: Cli) -> None:
+def test_a_budget_too_short_for_the_decay_is_refused_before_it_starts(workplace: Path, cli: Cli) -> None:
     path = config(workplace, steps=2_000_000, save_every=1000)
     path.write_text(path.read_text().replace("decay = 5", "decay = 1000000"))
     code, _, err = cli("train", path, "--for", "5s")
     assert code == 2
-    assert "mafdn: the time is too short" in err.splitlines()[-1]
+    assert "mafdn: the time budget is too short" in err.splitlines()[-1]
     assert "lower schedule.decay" in err
     assert final(workplace / "run").step == 0
     path.write_text(path.read_text().replace("[schedule]", '[schedule]\nkind = "cosine"'))
     failed(cli("train", path, "--for", "5s"), 2, "schedule.kind")
 
 
-def test_a_run_that_decays_is_not_prolonged(workplace: Path) -> None:
+def test_a_decaying_run_is_not_extended(workplace: Path) -> None:
     path = config(workplace, steps=20)
     train(path)
-    with pytest.raises(ConfigError, match=r"the decay of the run in .* has begun"):
+    with pytest.raises(ConfigError, match=r"the decay of the run in .* has already begun"):
         train_for(path, 30)
 
 
@@ -152,7 +152,7 @@ def test_a_card_has_the_cards_of_all_earlier_weights(workplace: Path) -> None:
 
 
 def test_killed_five_times_with_zoomed_pairs_and_a_schedule(workplace: Path) -> None:
-    """SIGKILL at random moments, then on: bit for bit the uninterrupted run, whose loss and data change on the way."""
+    """Killed at random moments and resumed, a run with changing loss and data equals the uninterrupted one exactly."""
     train(config(workplace, "bank-only", steps=7))
     wise = tiny(workplace / "wise.onnx", seed=1)
     teach(workplace / "bank", [wise], name="wise")

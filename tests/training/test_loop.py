@@ -38,7 +38,7 @@ def test_training_learns_logs_and_validates(workplace: Path) -> None:
     assert any(path.name.startswith("events.out.tfevents") for path in (folder / "tensorboard").iterdir())
 
 
-def test_bench_pictures_and_held_out_ones_are_not_trained_on(workplace: Path) -> None:
+def test_benchmark_pictures_and_held_out_ones_are_not_trained_on(workplace: Path) -> None:
     (workplace / "photos" / "deeper").mkdir()
     (workplace / "photos" / "held.png").rename(workplace / "photos" / "deeper" / "held.png")
     (workplace / "Set").mkdir()
@@ -83,7 +83,7 @@ def test_a_run_of_another_network_is_not_resumed(workplace: Path) -> None:
     train(config(workplace, steps=10))
     path = config(workplace, steps=20)
     path.write_text(path.read_text().replace("width = 16", "width = 18"))
-    with pytest.raises(ConfigError, match="another network"):
+    with pytest.raises(ConfigError, match="a different network"):
         train(path)
 
 
@@ -125,7 +125,7 @@ def test_a_teacher_is_learned_from(workplace: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # of torch's compiler
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # from torch's compiler
 def test_a_compiled_run_learns_the_same(workplace: Path) -> None:
     if not shutil.which("g++"):
         pytest.skip("torch.compile needs a C++ compiler")
@@ -142,7 +142,7 @@ def test_a_run_with_another_optimizer_is_not_resumed(workplace: Path) -> None:
     train(config(workplace, steps=10))
     path = config(workplace, steps=20)
     path.write_text(path.read_text() + '\n[optimizer]\nname = "adam"\nlr = 1e-3\n')
-    with pytest.raises(ConfigError, match="another optimizer"):
+    with pytest.raises(ConfigError, match="a different optimizer"):
         train(path)
 
 
@@ -168,7 +168,7 @@ def test_training_can_start_from_weights(workplace: Path) -> None:
         torch.testing.assert_close(trained(x), parent(x), atol=1e-4, rtol=0)
 
 
-def test_two_processes_do_what_one_does(workplace: Path) -> None:
+def test_two_processes_give_the_result_of_one(workplace: Path) -> None:
     path = config(workplace, "two", steps=8)
     assert torchrun("-m", "mafdn", "train", path).wait(timeout=120) == 0
     one = final(train(config(workplace, "one", steps=8)))
@@ -211,7 +211,7 @@ def test_a_run_starts_from_another_scale_by_the_command_line(workplace: Path, cl
 )
 def test_every_network_trains_and_is_exported(workplace: Path, name: str, cli: Cli) -> None:
     path = config(workplace)
-    text = path.read_text().replace("patch = 12", "patch = 16")  # DDistill-SR takes nothing below 15
+    text = path.read_text().replace("patch = 12", "patch = 16")  # DDistill-SR needs at least 15
     path.write_text(text.replace("[network]", f'[network]\narchitecture = "{name}"'))
     folder = train(path)
     assert json.loads((folder / "settings.json").read_text())["network"]["architecture"] == name
@@ -227,7 +227,7 @@ def test_every_network_trains_and_is_exported(workplace: Path, name: str, cli: C
     assert read_header(weights)[1]["steps"] == 20
 
 
-def test_exporting_something_else_than_a_run_is_one_line(workplace: Path, cli: Cli) -> None:
+def test_exporting_a_folder_that_is_not_a_run_gives_a_one_line_error(workplace: Path, cli: Cli) -> None:
     failed(cli("export", workplace / "photos", "-o", workplace / "x.onnx"), 2, "has no checkpoint")
     failed(cli("export", workplace / "photos", "-o", workplace / "x.pth"), 2, ".safetensors")
     train(config(workplace))

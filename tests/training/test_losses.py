@@ -28,10 +28,7 @@ def test_the_fourier_loss_has_a_gradient() -> None:
     assert torch.autograd.gradcheck(lambda x: training_loss(x, hr, None, LossSettings(fourier=0.5)), (output,))
 
 
-# --- optimizers
-
-
-def test_the_teachers_share_moves_and_stays() -> None:
+def test_the_teachers_share_changes_and_then_stays() -> None:
     settings = LossSettings(teacher=(1.0, 0.2), teacher_until=0.5)
     shares = [teacher_share(settings, done) for done in (0.0, 0.25, 0.5, 0.9)]
     assert shares == pytest.approx([1.0, 0.6, 0.2, 0.2])
@@ -42,7 +39,7 @@ def test_the_teachers_share_moves_and_stays() -> None:
     torch.testing.assert_close(training_loss(output, hr, teacher, settings, progress=0.25), expected)
 
 
-def test_the_last_part_is_squared() -> None:
+def test_the_loss_is_squared_at_the_end() -> None:
     output, hr = torch.rand(2, 2, 3, 8, 8)
     settings = LossSettings(mse=0.1)
     assert training_loss(output, hr, None, settings, progress=0.89) == (output - hr).abs().mean()

@@ -23,7 +23,7 @@ def test_a_first_muon_step_is_nearly_orthogonal(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (16, 90), (90, 16)])
-def test_muon_does_the_newton_schulz_steps_of_its_source(shape: tuple[int, int]) -> None:
+def test_muon_takes_the_newton_schulz_steps_of_its_source(shape: tuple[int, int]) -> None:
     torch.manual_seed(1)
     kernel = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
     kernel.grad = torch.randn(shape, dtype=torch.float64)
@@ -44,6 +44,3 @@ def test_every_parameter_is_trained_once() -> None:
     muon = {names[id(p)] for g in optimizers[0].param_groups for p in g["params"]}
     assert "blocks.0.refines.0.conv.parametrizations.weight.0.D" in muon
     assert not any(name.endswith("bias") for name in muon)
-
-
-# --- checkpoints

@@ -21,7 +21,7 @@ def test_patches_are_aligned(bank: Bank) -> None:
         assert batch.hr.shape == (3, 24, 24, 3)
         assert batch.teacher is None
         for low, high in zip(batch.lr, batch.hr, strict=True):
-            # Away from its edge, the HR patch reduced is the LR patch; turned, its two passes round otherwise.
+            # Away from its edges, the reduced HR patch is the LR patch; if rotated, its two passes round differently.
             difference = imresize(high, 0.5).astype(int) - low
             assert np.abs(difference[3:-3, 3:-3]).max() <= 1
 

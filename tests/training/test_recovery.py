@@ -131,7 +131,7 @@ def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_five_times_resumes_each_time(workplace: Path) -> None:
-    """SIGKILL at random moments: the end is bit for bit that of an uninterrupted run, and no file is left over."""
+    """Killed at random moments, a run ends exactly like an uninterrupted one and leaves no temporary files."""
     whole = final(train(config(workplace, "whole", steps=300, save_every=5)))
     path = config(workplace, "killed", steps=300, save_every=5)
     train_and_kill(path, workplace / "killed", seed=0)
@@ -144,7 +144,7 @@ def test_a_run_killed_five_times_resumes_each_time(workplace: Path) -> None:
     assert not list((workplace / "killed").glob("*.partial"))
 
 
-def test_memory_that_is_full_names_the_settings_to_lower(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_names_the_settings_to_lower(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_self: Run, *_: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -58,7 +58,7 @@ def test_a_missing_compiler_matters_only_when_it_is_required(monkeypatch: pytest
 
     monkeypatch.setattr(torch, "compile", fails)
     assert chosen(RunSettings(precision="fp32", compile="auto")) == StepMode(False, False)
-    with pytest.raises(ConfigError, match=r"does not work here \(no compiler\); set run\.compile to off"):
+    with pytest.raises(ConfigError, match=r"does not work here \(no compiler\); set run\.compile = \"off\""):
         chosen(RunSettings(precision="fp32", compile="on"))
 
 

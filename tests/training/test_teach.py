@@ -1,4 +1,4 @@
-"""Teachers: what networks make of a bank's pictures, kept in the bank."""
+"""Teachers: outputs of networks for a bank's pictures, stored in the bank."""
 
 import json
 from pathlib import Path
@@ -133,7 +133,7 @@ def test_a_killed_teach_command_resumes(
     with pytest.raises(ConfigError, match=r"made by a\.onnx; choose another --name"):
         teach(bank.folder, [b], name="parts")
     (partial / "00001.u8.partial").write_bytes(b"half")
-    (bank.folder / "teachers" / "new.partial").mkdir()  # as a kill at the very start leaves it
+    (bank.folder / "teachers" / "new.partial").mkdir()  # left by a run killed right after its start
     teach(bank.folder, [b], name="new")
     teach(bank.folder, [a], name="parts")
     assert not partial.exists()
@@ -142,7 +142,7 @@ def test_a_killed_teach_command_resumes(
     assert all(np.array_equal(x, y) for x, y in zip(taught(bank, "parts"), taught(bank, "whole"), strict=True))
 
 
-def test_a_name_stands_for_one_teacher(bank: Bank, a: Path, b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_belongs_to_one_teacher(bank: Bank, a: Path, b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = teach(bank.folder, [a, b], name="two")
     with pytest.raises(ConfigError, match="another --name"):
         teach(bank.folder, [a], name="two")
@@ -204,7 +204,7 @@ def test_teach_from_the_command_line(bank: Bank, a: Path, b: Path, tmp_path: Pat
     failed(cli("bank", "info", bank.folder), 2, "teachers/two", "damaged", "move them out of the bank")
 
 
-def test_a_bank_that_cannot_be_written_is_one_line(bank: Bank, a: Path) -> None:
+def test_a_bank_that_cannot_be_written_gives_a_one_line_error(bank: Bank, a: Path) -> None:
     (bank.folder / "teachers").write_text("")
     with pytest.raises(MafdnError, match="cannot write the teacher"):
         teach(bank.folder, [a], name="x")
@@ -225,7 +225,7 @@ def test_a_teacher_of_other_pictures_is_refused(bank: Bank, a: Path) -> None:
     description = bank.folder / "teachers" / "one" / "teacher.json"
     assert json.loads(description.read_text())["bank"] == bank.fingerprint
     description.write_text(json.dumps(json.loads(description.read_text()) | {"bank": "0" * 64}))
-    with pytest.raises(ConfigError, match="teachers/one was made from other pictures"):
+    with pytest.raises(ConfigError, match="teachers/one was made from different pictures"):
         open_bank(bank.folder)
 
 

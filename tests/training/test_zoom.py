@@ -1,4 +1,4 @@
-"""Zoomed pairs: windows of photographs at or near full size, and what a teacher makes of them."""
+"""Zoomed pairs: windows of photographs at or near full size, and a teacher's outputs for them."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_windows_are_taken_at_full_size_and_reduced() -> None:
         assert cut.shape[0] == SIDE
         assert 100 <= cut.shape[1] <= SIDE
         flat = np.abs(np.diff(cut[..., 1].astype(int), axis=0)).mean()
-        full += flat > 80  # a reduction takes the noise away
+        full += flat > 80  # reducing removes the noise
     assert 5 <= full <= 30
 
 
@@ -87,7 +87,7 @@ def test_banks_that_do_not_match_are_rejected(bank: Bank, a: Path, tmp_path: Pat
     zoom(bank.folder, [a], tmp_path / "zoomed")
     with pytest.raises(ConfigError, match="zoomed pairs; choose a bank of photographs"):
         zoom(tmp_path / "zoomed", [a], tmp_path / "twice")
-    with pytest.raises(ConfigError, match="a bank of other pairs"):
+    with pytest.raises(ConfigError, match="a bank of different pairs"):
         zoom(bank.folder, [a], tmp_path / "zoomed", per_picture=2)
     with pytest.raises(UsageError, match="factor"):
         zoom(bank.folder, [a], tmp_path / "x", smallest=0.95)
@@ -108,7 +108,7 @@ def test_a_run_rejects_pairs_of_other_pictures_and_scales(workplace: Path, a: Pa
             train(path)
 
     teach(own, [x2], name="t")
-    refused(tmp_path / "other", "made from another bank")
+    refused(tmp_path / "other", "made from a different bank")
     refused(own, "is not a bank of zoomed pairs")
     refused(tmp_path / "none", "is not a usable training bank")
     three = build_bank([workplace / "photos"], tmp_path / "three", scales=(3,), workers=1)

@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Path:
-    """A set of one picture of 24x32."""
+    """A dataset of one picture of 24x32."""
     folder = tmp_path / "Small"
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
@@ -55,12 +55,12 @@ def test_shipped_names_have_a_scale_or_take_that_of_the_task() -> None:
         assert resolve(name).scale is None
         assert resolve(name, scale=3).file() == shipped(3, ".onnx")
         assert resolve(name).file(".safetensors", scale=2) == shipped(2, ".safetensors")
-        with pytest.raises(UsageError, match=f"{name} fits any scale here; name one network: x2, x3 or x4"):
+        with pytest.raises(UsageError, match=f"{name} does not determine the scale here; choose x2, x3 or x4"):
             resolve(name).file()
     for scale in SCALES:
         assert resolve(f"x{scale}").file() == shipped(scale, ".onnx")
         assert resolve(f"x{scale}", scale=scale).stem == f"mafdn-x{scale}"
-    with pytest.raises(UsageError, match="x4 upscales by 4, not 2; give --scale 4"):
+    with pytest.raises(UsageError, match="x4 upscales by 4, not 2; use --scale 4"):
         resolve("x4", scale=2)
 
 
@@ -70,7 +70,7 @@ def test_names_without_weights_have_no_file() -> None:
     for name, kind in [*((n, "baseline") for n in BASELINES), *((n, "architecture") for n in ARCHITECTURES)]:
         source = resolve(name, scale=2)
         assert (source.kind, source.stem, source.path) == (kind, name, None)
-        with pytest.raises(UsageError, match=f"{name} is a.*give a weights file"):
+        with pytest.raises(UsageError, match=f"{name} is a.*use a weights file"):
             source.file()
 
 
@@ -91,9 +91,9 @@ def test_unknown_names_list_the_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         resolve("vdsr")
     assert str(caught.value) == f"unknown network 'vdsr'; {describe_vocabulary()}"
-    for word in ("auto", "mafdn", "x2", "x3", "x4", "bicubic", "lanczos", "smfanet", ".onnx", ".pth", "runs"):
+    for word in ("auto", "mafdn", "x2", "x3", "x4", "bicubic", "lanczos", "smfanet", ".onnx", ".pth", "training run"):
         assert word in str(caught.value)
-    with pytest.raises(WeightsError, match=r"nor the folder of a training run: no settings\.json in it"):
+    with pytest.raises(WeightsError, match=r"nor the folder of a training run: it has no settings\.json"):
         resolve(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_a_checkpoint_is_a_weights_file_of_the_averaged_weights(run: Path) -> No
 @pytest.mark.parametrize(
     "settings", ["", "{", "[]", "{}", '{"network": 3}', '{"network": {"scale": 9}}', '{"network": {"width": 16}}']
 )
-def test_a_damaged_run_is_one_line(run: Path, settings: str) -> None:
+def test_a_damaged_run_gives_a_one_line_error(run: Path, settings: str) -> None:
     (run / "settings.json").write_text(settings)
     with pytest.raises(WeightsError) as caught:
         load_network(newest_checkpoint_file(run))
@@ -155,9 +155,9 @@ def test_evaluate_takes_every_name_with_weights(cli: Run, bench: Path, run: Path
     save_network(network(), weights, card={})
     own = json.loads(cli(*arguments, weights)[1])["scores"][1]["mean"]
     assert scores[str(run)][1] == scores[str(newest_checkpoint_file(run))][1] == own
-    failed(cli(*arguments[:-2], "--network", "imdn"), 2, "imdn has no weights here", "mafdn count --network imdn")
+    failed(cli(*arguments[:-2], "--network", "imdn"), 2, "imdn has no weights, so", "mafdn count --network imdn")
     failed(cli(*arguments[:-2], "--network", "x4"), 2, "x4 upscales by 4, not 2")
-    failed(cli(*arguments[:-2], "--network", run, "--self-ensemble", "--network", "vdsr"), 2, "known are auto, mafdn")
+    failed(cli(*arguments[:-2], "--network", run, "--self-ensemble", "--network", "vdsr"), 2, "choose from auto, mafdn")
 
 
 def test_only_a_run_needs_torch_to_be_evaluated(bench: Path, run: Path) -> None:
@@ -195,7 +195,7 @@ def test_compare_takes_every_name(cli: Run, run: Path) -> None:
         ("MAFDN (reconstruction), run", False, True),
         ("IMDN", False, False),
     ]
-    failed(cli("compare", "--network", "x4", *options), 2, "none of the scales")
+    failed(cli("compare", "--network", "x4", *options), 2, "none of the requested scales")
 
 
 def test_bench_finds_every_network(tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,9 +229,9 @@ def test_teach_takes_names(bank: Bank, cli: Run) -> None:
     code, out, err = cli("bank", "teach", bank.folder, "--network", "x2")
     assert (code, err) == (0, "")
     assert out == f"{bank.folder}: teacher x2, x2 by mafdn-x2.onnx\n"
-    failed(cli("bank", "teach", bank.folder, "--network", "mafdn", "--name", "a"), 2, "name one network: x2, x3 or x4")
+    failed(cli("bank", "teach", bank.folder, "--network", "mafdn", "--name", "a"), 2, "choose x2, x3 or x4")
     failed(cli("bank", "teach", bank.folder, "--network", "bicubic", "--name", "a"), 2, "a baseline, not a network")
-    failed(cli("bank", "teach", bank.folder, "--network", "vdsr", "--name", "a"), 2, "known are auto")
+    failed(cli("bank", "teach", bank.folder, "--network", "vdsr", "--name", "a"), 2, "choose from auto")
 
 
 def test_convert_takes_files_only(cli: Run, run: Path) -> None:

@@ -1,6 +1,6 @@
 """A bounded, checksummed on-disk cache.
 
-It is an optimization only: a folder that cannot be read or written is treated as an empty one.
+It is only an optimization: a folder that cannot be read or written is treated as empty.
 """
 
 import contextlib
@@ -11,15 +11,15 @@ import time
 from pathlib import Path
 
 DIGEST = 32
-"""Length in bytes of the checksum (SHA-256) each entry starts with; entries that fail it are not used."""
+"""Length in bytes of the checksum (SHA-256) at the start of each entry; entries that do not match it are not used."""
 ABANDONED = 3600.0
 """Seconds after which a temporary file counts as left over from a killed process."""
 TEMPORARY = ".partial"
-"""Ending of entries that are being written."""
+"""Suffix of entries that are being written."""
 
 
 def cache_folder(part: str) -> Path:
-    """The folder `part` in `$MAFDN_CACHE` if that is set, else in the user's cache folder."""
+    """The subfolder `part` of `$MAFDN_CACHE` if that is set, else of the user's cache folder."""
     override = os.environ.get("MAFDN_CACHE")
     if override:
         return Path(override) / part
@@ -44,9 +44,9 @@ def keep(path: Path, content: bytes, *, limit: int) -> bool:
     """Write `content` to `path` atomically, and evict old entries; safe for concurrent processes.
 
     Args:
-        path: The entry; entries with the same ending share a limit.
+        path: The entry; entries with the same suffix share a limit.
         content: The bytes to keep.
-        limit: Most bytes of all entries together; the least recently used are removed beyond it.
+        limit: Maximum total size of the entries in bytes; the least recently used ones are removed beyond it.
 
     Returns:
         Whether the entry was written.

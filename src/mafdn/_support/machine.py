@@ -11,7 +11,7 @@ from pathlib import Path
 INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 """Instruction sets that sum products of 8-bit integers in 32 bits: VNNI, AMX, and ARM's dot product."""
 X86 = frozenset({"x86_64", "amd64"})
-"""Names of the architecture, in lower case."""
+"""Names of the x86-64 architecture, in lower case."""
 FEATURES = (
     "avx2",
     "avx512f",
@@ -33,7 +33,7 @@ class Machine:
 
     processor: str
     features: tuple[str, ...]
-    """The instruction sets in `FEATURES` that the processor has."""
+    """The instruction sets of `FEATURES` that the processor supports."""
     cores: int
     """Cores available to this process."""
     memory_gib: int | None
@@ -43,7 +43,7 @@ class Machine:
 
     @property
     def has_int8_dot_product(self) -> bool:
-        """Whether the processor is known to have one of `INT8_DOT_PRODUCTS`; only Linux reports them."""
+        """Whether the processor is known to support one of `INT8_DOT_PRODUCTS`; only detected on Linux."""
         return not INT8_DOT_PRODUCTS.isdisjoint(self.features)
 
     @property

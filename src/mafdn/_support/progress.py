@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 
 def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[int], None]:
-    """Turn increments into totals.
+    """Convert increments to a running total.
 
     Args:
-        on_progress: Called with the amount done and `total`; `None` to report nothing.
+        on_progress: Called as `on_progress(done, total)`; `None` to report nothing.
         total: The amount to be done.
 
     Returns:

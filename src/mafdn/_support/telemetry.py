@@ -1,4 +1,4 @@
-"""Disabling the telemetry of dependencies: nothing is sent, and no device id is created."""
+"""Disable the telemetry of dependencies: nothing is sent, and no device id is created."""
 
 import os
 import sys
@@ -18,8 +18,8 @@ that is too late, as it has already stored an id and opened a database.
 def disable_telemetry() -> None:
     """Set `VARIABLES` for this process and its children, except where the user has set them.
 
-    Called when `mafdn` is imported, so before this package imports onnxruntime: in an engine, or by way of onnxslim,
-    onnxscript or nncf.
+    Called when `mafdn` is imported, and thus before this package imports onnxruntime, either in an engine or through
+    onnxslim, onnxscript or nncf.
     """
     for name, value in VARIABLES.items():
         if not os.environ.get(name):

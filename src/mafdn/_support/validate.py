@@ -11,9 +11,9 @@ from mafdn._support.atomic import printable
 from mafdn.errors import UsageError
 
 MOST_THREADS = 1024
-"""Most threads an engine may be asked for; each takes memory."""
+"""Maximum number of threads of an engine; each thread takes memory."""
 LONGEST = 40
-"""Characters of an invalid value that a message quotes."""
+"""Maximum length, in characters, of an invalid value quoted in a message."""
 URL = re.compile(r"(?i)([a-z][a-z0-9+.-]+)://|data:[\w.+-]+[/;,]")
 """How URLs begin; a scheme of one letter is a drive."""
 DOWNLOADABLE = frozenset({"http", "https", "ftp"})
@@ -24,20 +24,20 @@ Kind = TypeVar("Kind")
 
 
 def as_path(name: str, value: object, *, wanted: str = "a path") -> Path:
-    """A path. An empty one, which `Path` would take for the current folder, and a URL are refused.
+    """A path. An empty string, which `Path` would take for the current folder, and a URL are refused.
 
     Args:
         name: What to call the argument in messages.
         value: A string or path-like object.
-        wanted: What to say is expected.
+        wanted: What messages say is expected.
     """
     text = os.fspath(cast(Any, value)) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise UsageError(f"{name} is {wanted}, not {_described(value)}")
+        raise UsageError(f"{name} must be {wanted}, not {_described(value)}")
     if not text:
-        raise UsageError(f"{name} is empty (an unset shell variable?); give a name, or . for this folder")
+        raise UsageError(f"{name} is an empty string (an unset shell variable?); use . for the current folder")
     if "\0" in text:
-        raise UsageError(f"{name} {printable(text)} is not a file name: it contains a NUL")
+        raise UsageError(f"{name} {printable(text)} is not a valid path: it contains a NUL character")
     refuse_url(text)
     return Path(text)
 
@@ -56,16 +56,16 @@ def refuse_url(text: str) -> None:
 def as_number(name: str, value: object, *, least: float | None = None, most: float | None = None) -> float:
     """A number of any type but bool, between `least` and `most` if both are set; `float32(1.1)` becomes 1.1."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name} is a number, not {_described(value)}")
+        raise UsageError(f"{name} must be a number, not {_described(value)}")
     if isinstance(value, int | float):
         number = value
     else:
         try:
             number = int(value) if isinstance(value, Integral) else float(Fraction(str(value)))
         except (ValueError, OverflowError):
-            raise UsageError(f"{name} is a number, not {_described(value)}") from None
+            raise UsageError(f"{name} must be a number, not {_described(value)}") from None
     if least is not None and most is not None and not least <= number <= most:
-        raise UsageError(f"{name} {number} is not between {least:g} and {most:g}")
+        raise UsageError(f"{name} must be between {least:g} and {most:g}, not {number}")
     return number
 
 
@@ -73,7 +73,7 @@ def as_whole(name: str, value: object, *, least: int | None = None, most: int | 
     """A whole number of any type; arguments as for `as_number`."""
     number = as_number(name, value, least=least, most=most)
     if number % 1 != 0:
-        raise UsageError(f"{name} is a whole number, not {number}")
+        raise UsageError(f"{name} must be a whole number, not {number}")
     return int(number)
 
 
@@ -81,7 +81,7 @@ def as_kind(name: str, value: object, kind: type[Kind]) -> Kind:
     """An instance of the class `kind`."""
     if not isinstance(value, kind):
         wanted = kind.__name__ if kind.__module__ == "builtins" else f"mafdn.{kind.__name__}"
-        raise UsageError(f"{name} is a {wanted}, not {_described(value)}")
+        raise UsageError(f"{name} must be a {wanted}, not {_described(value)}")
     return value
 
 

@@ -19,7 +19,7 @@ from mafdn.weights.resolve import is_pattern, resolve
 from mafdn.weights.shipped import shipped, shipped_scales
 
 OURS = "mafdn"
-"""Name in tables of the network that is benchmarked, as opposed to its peers."""
+"""Name of the benchmarked network in tables, as opposed to its peers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class ResizeCase:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionCase:
-    """3x3 convolutions and nothing else, whose rate is a ceiling for networks made of them."""
+    """Pure 3x3 convolutions, whose rate is an upper bound for networks made of them."""
 
     precision: str
     width: int
@@ -103,7 +103,7 @@ def find_networks(name: str, scales: Sequence[int], folder: Path) -> dict[int, P
     """
     source = None if is_pattern(name) else resolve(name)
     if source and source.kind == "baseline":
-        raise UsageError(f"{name} is not a network; give one with --network (lanczos is timed beside every network)")
+        raise UsageError(f"{name} is not a network; choose one with --network (lanczos is always timed for comparison)")
     if source and source.kind == "shipped":
         files = {s: shipped(s, ".onnx") for s in ([source.scale] if source.scale else scales or shipped_scales())}
     elif source and source.path and source.path.suffix == ".onnx":

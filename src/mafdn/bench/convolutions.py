@@ -15,7 +15,8 @@ from mafdn.inference.engines.base import FP32, INT8
 from mafdn.inference.engines.openvino import HINTS, OpenVINOEngine, import_openvino, read_onnx
 
 DEPTH = 26
-"""Convolutions in the stack whose rate is a ceiling; about as much work as a network, so load disturbs both alike."""
+"""Convolutions in the stack whose rate is a ceiling; about as much work as a network, so that load affects both alike.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def profile_layers(
 def open_convolutions(
     *, width: int, size: tuple[int, int], precision: str = FP32, threads: int | None = None
 ) -> Callable[[], object]:
-    """A function that runs `DEPTH` 3x3 convolutions of `width` channels and nothing else, in OpenVINO on the CPU.
+    """A function that runs just `DEPTH` 3x3 convolutions of `width` channels, in OpenVINO on the CPU.
 
     Args:
         width: Channels.

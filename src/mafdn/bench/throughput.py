@@ -1,4 +1,4 @@
-"""How fast a network runs on this machine, by engine and precision, beside what the machine can reach.
+"""The speed of a network on this machine, by engine and precision, compared with what the machine can reach.
 
 A ceiling is the highest rate measured for large 3x3 convolutions of one width alone, in OpenVINO: a network made of
 such convolutions cannot be faster there. Ceilings take turns with the networks they are compared with.
@@ -43,7 +43,7 @@ class Row:
     precision: str
     latency: Latency
     megapixels: float
-    """Of the result, per second."""
+    """Megapixels of the result per second."""
     macs: int | None
     gmacs: float | None
     """Billions of multiply-adds per second, in convolutions, in the fastest run."""
@@ -75,12 +75,12 @@ class Throughput:
     layers: dict[str, list[Layer]]
     """Profile of the last scale by precision; empty unless requested."""
     networks: dict[str, str]
-    """The SHA-256 of every file."""
+    """SHA-256 of every network file, by file name."""
     rounds: int
     threads: int | None
     """Cores to use; `None` for all."""
     load: float | None
-    """Load average of the minute before; `None` if the system does not report it."""
+    """Load average over the minute before; `None` if the system does not report it."""
     machine: Machine
     versions: dict[str, str]
 
@@ -159,7 +159,7 @@ def measure_throughput(
 def _convolution_cases(
     cases: Sequence[NetworkCase], size: Size, ceiling_sizes: Sequence[Size], plain_width: int
 ) -> list[ConvolutionCase]:
-    """The convolutions with whose rates those of `cases` in OpenVINO on the CPU are compared."""
+    """The convolutions that `cases` are compared with, in OpenVINO on the CPU."""
     widths = sorted({plain_width, *(convolutions(case.path, size).width for case in cases)})
     on_cpu = [case.options for case in cases if case.options.engine == "openvino" and case.options.device == "cpu"]
     return [
@@ -172,11 +172,11 @@ def _convolution_cases(
 
 @dataclass(frozen=True, kw_only=True)
 class _Session:
-    """Everything that takes turns at one scale."""
+    """All jobs that take turns at one scale."""
 
     scale: int
     size: Size
-    """Of the input."""
+    """Size of the input."""
     networks: Sequence[NetworkCase]
     ceilings: Sequence[ConvolutionCase]
     rounds: int
@@ -184,7 +184,7 @@ class _Session:
 
     @property
     def megapixels(self) -> float:
-        """Of the result."""
+        """Megapixels of the result."""
         return self.size[0] * self.size[1] * self.scale**2 / 1e6
 
     def measure(self, on_progress: Callable[[int, int], None]) -> tuple[list[Row], list[Ceiling]]:

@@ -1,6 +1,6 @@
 """Time and memory of networks, or of any work, measured in turns.
 
-Every job runs in a process of its own, so that its memory can be measured separately: each process holds Python, this
+Every job runs in its own process, so that its memory can be measured separately: each process holds Python, this
 package, an engine and one network. The processes take turns, one picture at a time, so that other load on the machine
 affects all of them alike.
 """
@@ -40,10 +40,10 @@ class Job:
     """Work to be timed."""
 
     name: str
-    """For messages."""
+    """Name for messages."""
     open: Callable[[], tuple[str, Work]]
-    """Called in the job's own process; returns the name of the engine, and the work. A module's function, or a partial
-    of one."""
+    """Called in the job's own process; returns the name of the engine, and the work. A module-level function or a
+    partial of one, so that it can be sent to the process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Latency:
     high: float
     """Upper quartile."""
     least: float
-    """The fastest run, which other load disturbed least."""
+    """The fastest run, which other load affected least."""
     peak_mib: float | None
     """Peak memory of the whole process: Python, engine, network and picture."""
     engine: str
@@ -81,7 +81,7 @@ def measure_latency(
         on_progress: Called with the number of runs done and their total.
 
     Raises:
-        MafdnError: A network cannot be opened or run, or its process ends.
+        MafdnError: A network cannot be opened or run, or its process ends early.
     """
     jobs = {name: upscaling_job(path, size=size, options=options) for name, path in files.items()}
     return measure_in_turns(jobs, rounds=rounds, on_progress=on_progress)
@@ -98,7 +98,7 @@ def measure_in_turns(
     """Time all `jobs`, `rounds` times each after a first run to warm up.
 
     Raises:
-        MafdnError: A job cannot be opened or run, or its process ends.
+        MafdnError: A job cannot be opened or run, or its process ends early.
     """
     if not jobs:
         return {}
@@ -109,7 +109,7 @@ def measure_in_turns(
         keys = list(jobs)
         for number in range(rounds + 1):
             for position in range(len(keys)):
-                key = keys[(number + position) % len(keys)]  # another one starts each round
+                key = keys[(number + position) % len(keys)]  # a different one starts each round
                 answers[key] = _ask(workers[key], jobs[key])
                 if number:  # the first run compiles and allocates
                     times[key].append(answers[key]["seconds"])
@@ -197,7 +197,7 @@ def _ask(worker: Connection, job: Job) -> dict[str, Any]:
 def _answer(worker: Connection, job: Job) -> dict[str, Any]:
     try:
         if not worker.poll(SECONDS_TO_START):
-            raise MafdnError(f"{job.name} did not answer within {SECONDS_TO_START:.0f} s while it was timed")
+            raise MafdnError(f"{job.name} did not answer within {SECONDS_TO_START:.0f} s while being timed")
         answer = worker.recv()
     except (EOFError, OSError):
         raise _worker_lost(job) from None
@@ -207,7 +207,7 @@ def _answer(worker: Connection, job: Job) -> dict[str, Any]:
 
 
 def _worker_lost(job: Job) -> MafdnError:
-    return MafdnError(f"the process that timed {job.name} was ended, perhaps for lack of memory")
+    return MafdnError(f"the process that timed {job.name} ended unexpectedly, perhaps out of memory")
 
 
 def soft_picture(height: int, width: int) -> NDArray[np.uint8]:

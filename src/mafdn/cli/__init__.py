@@ -1,4 +1,4 @@
-"""The command line. `main` is the entry point: errors become one line and an exit code.
+"""The command line; `main` is the entry point. Every error is reported as one line and an exit code.
 
 Exit codes: 0 success, 1 failure, 2 invalid usage, 130 stopped by Ctrl-C.
 """
@@ -31,10 +31,10 @@ from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
 from mafdn.errors import ConfigError, MafdnError, UsageError
 
-# The base class of all errors in a command line; typer only exports this child of it.
+# The base class of all command-line errors; typer only exports this subclass of it.
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 STOPPED = 130
-"""Exit code of a command that Ctrl-C stopped, as shells expect it."""
+"""Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
 
 app = typer.Typer(
     name="mafdn",
@@ -43,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-app.command("upscale", cls=GroupedCommand)(upscale_command)
+app.command("upscale", cls=GroupedCommand, short_help="Upscale pictures, or folders of pictures.")(upscale_command)
 app.command("info")(info_command)
 app.command("count")(count_command)
 app.command("evaluate", cls=GroupedCommand)(evaluate_command)
@@ -74,8 +74,8 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and exit; no error becomes a traceback."""
-    for stream in (sys.stdout, sys.stderr):  # a file name need not be valid text
+    """Run the command line and exit; errors never print a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # file names may not be valid Unicode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command line (default: that of the process) and return its exit code."""
+    """Run one command line (default: `sys.argv`) and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _refuse_urls(arguments)
@@ -113,7 +113,7 @@ def run(arguments: list[str] | None = None) -> int:
         if os.environ.get("MAFDN_DEBUG"):
             raise
         name = type(error).__name__
-        return _fail(f"internal error, {name}: {error} (MAFDN_DEBUG=1 shows the traceback; please report it)", 1)
+        return _fail(f"internal error, {name}: {error} (please report it; set MAFDN_DEBUG=1 to see the traceback)", 1)
     if code == STOPPED:
         return _fail("stopped", STOPPED)
     return code if isinstance(code, int) else 0
@@ -135,7 +135,7 @@ def _stop(*_: object) -> None:
 
 
 def _no_output(error: OSError) -> int:
-    """Handle a closed output, and keep the interpreter from flushing it again at exit."""
+    """Handle an output that cannot be written, and keep the interpreter from flushing it again at exit."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):  # the reader has closed the pipe

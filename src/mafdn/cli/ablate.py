@@ -13,26 +13,27 @@ from mafdn.cli.training_extra import training_extra
 
 def ablate_command(
     configs: Annotated[
-        list[Path], typer.Argument(metavar="CONFIG...", help="Configurations; the first is the baseline.")
+        list[Path], typer.Argument(metavar="CONFIG", help="Configuration files; the first is the baseline.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the runs; finished runs are reused.")],
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps of every run.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the runs; completed runs are reused.")],
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Number of training steps per run.")] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.01, help="Instead of --steps: as many as fit into this time.")
+        float | None, typer.Option("--minutes", min=0.01, help="Training time per run, instead of --steps.")
     ] = None,
     seeds: Annotated[
-        str, typer.Option("--seeds", help="Random seeds, separated by commas; two or more show the spread.")
+        str, typer.Option("--seeds", help="Random seeds, separated by commas; with two or more, the spread is shown.")
     ] = "0,1",
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Number of single-threaded runs at a time (default: one per core)."),
+        typer.Option("--jobs", "-j", min=1, help="Number of concurrent single-threaded runs (default: one per core)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train several configurations on the same budget with the same seeds, and compare them.
+    """Train configurations with equal budgets and compare them.
 
-    With --minutes the time of a step is measured first, configurations in turns, and every run gets the number of steps
-    that fits. If the command is interrupted, run it again to resume.
+    All configurations are trained with the same seeds and compared by their validation PSNR. With --minutes, the time
+    per step of every configuration is measured first, and each run gets as many steps as fit. If the command is
+    interrupted, run it again to resume.
 
     \b
     Examples:
@@ -44,7 +45,7 @@ def ablate_command(
     from mafdn.errors import UsageError
 
     if (steps is None) == (minutes is None):
-        raise UsageError("use either --steps or --minutes")
+        raise UsageError("set either --steps or --minutes")
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
@@ -75,5 +76,5 @@ def ablate_command(
         ]
         for row in rows
     ]
-    columns = ["configuration", "steps", "hours", "PSNR dB", "spread", f"against {rows[0].name}, per seed"]
-    show_table(f"held-out pictures, seeds {seeds}", columns, table)
+    columns = ["configuration", "steps", "hours", "PSNR dB", "spread", f"difference from {rows[0].name}, per seed"]
+    show_table(f"validation, seeds {seeds}", columns, table)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from mafdn.training.data.bank import Excluded, Teacher
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-"""Which quantiles of the gradients `mafdn bank info` shows."""
-TEACHERS = f"{NETWORK} Repeatable; results are averaged."
-BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="Folder of a bank.")]
+"""Quantiles of the pictures' gradients that `mafdn bank info` shows."""
+TEACHERS = f"{NETWORK} Repeatable; the outputs are averaged."
+BankFolder = Annotated[Path, typer.Argument(metavar="BANK", help="Folder of the bank.")]
 
 bank_app = typer.Typer(
     help="""Build, inspect and extend banks of training pictures.
@@ -33,21 +33,23 @@ bank_app = typer.Typer(
 
 @bank_app.command("build")
 def build_command(
-    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of pictures, searched recursively.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="DIR", help="Folders of pictures, searched recursively.")],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="BANK", help="Folder of the new bank.")],
-    scales: Annotated[str, typer.Option("--scales", help="Reductions to store, among 2, 3 and 4.")] = "2,3,4",
+    scales: Annotated[
+        str, typer.Option("--scales", help="Scales of the LR pictures to store, from 2, 3 and 4.")
+    ] = "2,3,4",
     exclude: Annotated[
         list[Path] | None,
-        typer.Option("--exclude", metavar="DIR", help="Bench set whose pictures are left out; repeatable."),
+        typer.Option("--exclude", metavar="DIR", help="Benchmark dataset whose pictures are excluded; repeatable."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Number of processes (default: one per core).", min=1)
     ] = (None),
 ) -> None:
-    """Decode and reduce training pictures once.
+    """Build a bank: decode and downscale training pictures once.
 
-    Pictures that look like one in an --exclude folder, even if rotated, recompressed or resized, are left out and
-    listed; crops of one are not found. If the command is interrupted, run it again to resume.
+    Pictures that look like one in an --exclude folder, even if rotated, recompressed or resized, are excluded and
+    listed; crops are not detected. If the command is interrupted, run it again to resume.
 
     \b
     Example:
@@ -60,13 +62,13 @@ def build_command(
             sources, target, scales=_scales(scales), exclude=exclude or [], workers=workers, on_progress=tick
         )
     for picture in bank.excluded:
-        typer.echo(f"left out: {_excluded(picture)}")
+        typer.echo(f"excluded: {_excluded(picture)}")
     typer.echo(f"{target}: {len(bank.pictures):,} pictures, {bank.hr_pixels / 1e6:.1f} megapixels")
 
 
 @bank_app.command("info")
 def info_command(folder: BankFolder, as_json: Json = False) -> None:
-    """Show the contents of a bank: pictures, excluded pictures, texture, teachers.
+    """Show a bank's pictures, exclusions, texture and teachers.
 
     \b
     Example:
@@ -99,7 +101,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
         ["megapixels", f"{bank.hr_pixels / 1e6:,.1f}"],
         ["MiB of pixels", f"{bank.size / 2**20:,.0f}"],
         ["scales", ", ".join(f"x{scale}" for scale in bank.scales)],
-        ["left out", f"{len(bank.excluded):,}"],
+        ["excluded", f"{len(bank.excluded):,}"],
     ]
     rows += [[f"gradient, quantile {q:g}", f"{g:.2f}"] for q, g in zip(QUANTILES, gradients, strict=True)]
     rows += [[f"teacher {teacher.name}", _networks(teacher)] for teacher in bank.teachers.values()]
@@ -107,7 +109,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
         rows.append(["zoomed pairs by", ", ".join(network.file for network in bank.zoomed.networks)])
     show_table(f"{folder}", ["", "value"], rows)
     for picture in bank.excluded:
-        typer.echo(f"left out: {_excluded(picture)}")
+        typer.echo(f"excluded: {_excluded(picture)}")
 
 
 @bank_app.command("teach")
@@ -121,10 +123,10 @@ def teach_command(
         bool, typer.Option("--self-ensemble", help="Average over the eight orientations (8 times slower).")
     ] = False,
 ) -> None:
-    """Upscale the bank's reduced pictures with a teacher network, for distillation.
+    """Upscale a bank's LR pictures with a teacher, for distillation.
 
-    A teacher can be any exported network, a weights file of this program, or the weights that the authors of IMDN and
-    SMFANet+ released. If the command is interrupted, run it again to resume.
+    A teacher can be any exported network, a weights file of this program, or the weights released by the authors of
+    IMDN and SMFANet+. If the command is interrupted, run it again to resume.
 
     \b
     Example:
@@ -144,14 +146,16 @@ def zoom_command(
     folder: BankFolder,
     networks: Annotated[list[str], typer.Option("--network", metavar="NAME", help=TEACHERS)],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="ZOOMED", help="Folder of the new bank.")],
-    per_picture: Annotated[int, typer.Option("--per-picture", help="Number of windows per picture.", min=1)] = 1,
+    per_picture: Annotated[int, typer.Option("--per-picture", help="Number of crops per picture.", min=1)] = 1,
     smallest: Annotated[
-        float, typer.Option("--smallest", help="Smallest factor by which pictures are reduced first.", min=0.1, max=0.9)
+        float,
+        typer.Option("--smallest", help="Smallest factor for downscaling pictures before cropping.", min=0.1, max=0.9),
     ] = 0.5,
 ) -> None:
-    """Make more training pairs from a bank: windows at or near full size, upscaled by a teacher.
+    """Make more training pairs from a bank with a teacher.
 
-    Name the new bank in data.zoomed of a configuration. If the command is interrupted, run it again to resume.
+    Crops at or near full size become LR pictures, and the teacher's outputs their HR pictures. To train on the new
+    bank, set data.zoomed in a configuration to its folder. If the command is interrupted, run it again to resume.
 
     \b
     Example:
@@ -167,7 +171,7 @@ def zoom_command(
 def _scales(text: str) -> list[int]:
     parts = text.split(",")
     if not set(parts) <= {"2", "3", "4"}:
-        raise typer.BadParameter(f"--scales must be a list like 2,3,4, not {text!r}")
+        raise typer.BadParameter(f"--scales must be a list such as 2,3,4, not {text!r}")
     return [int(part) for part in parts]
 
 

@@ -20,19 +20,24 @@ def bench_command(
     scale: Scales = None,
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", metavar="NAME", help="Another network to time, named as for --network; repeatable."),
+        typer.Option(
+            "--peer", metavar="NAME", help="Another network to time, with a name as for --network; repeatable."
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed runs of each.")] = 9,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Number of timed runs per network, engine and precision.")
+    ] = 9,
     threads: Threads = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Also measure the time of every kind of layer.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Also measure the time per layer type.")] = False,
     report: MarkdownReport = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how fast this machine upscales to 1280x720: engines and precisions, in turns.
+    """Measure how fast this machine upscales to 1280x720.
 
-    Default: the shipped networks at all scales. Every network is compared with the ceiling of the machine: the highest
-    rate of large 3x3 convolutions alone, as wide as the network, in OpenVINO. Lanczos and other networks (--peer) are
-    timed too. Everything runs in a process of its own, so that its memory can be measured separately.
+    By default, the shipped networks are timed at all scales. The runs of all engines and precisions are interleaved.
+    Every network is compared with the ceiling of the machine: the highest throughput of large 3x3 convolutions of the
+    same width in OpenVINO. Lanczos and other networks (--peer) are timed too. Each case runs in its own process, so
+    that its memory can be measured separately.
 
     \b
     Examples:
@@ -80,4 +85,4 @@ def bench_command(
         if shown.rows:
             show_table(shown.title, shown.columns, shown.rows)
     if report:
-        typer.echo(f"{report}, its data in {report.with_suffix('.json')}")
+        typer.echo(f"{report}, with its data in {report.with_suffix('.json')}")

@@ -17,22 +17,26 @@ def compare_command(
     bench: OptionalBenches = None,
     network: NetworkNames = None,
     scale: Scales = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=0, help="Timed runs of each network; 0 for no timing.")] = 9,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=0, help="Number of timed runs per network; 0 for no timing.")
+    ] = 9,
     engine: EngineName = "auto",
     device: DeviceName = "auto",
     threads: Threads = None,
     published: Annotated[
-        Path | None, typer.Option("--published", metavar="TOML", help="Published figures instead of the shipped table.")
+        Path | None,
+        typer.Option("--published", metavar="TOML", help="Published figures, instead of the built-in table."),
     ] = None,
     report: MarkdownReport = None,
     as_json: Json = False,
 ) -> None:
-    """Compare networks: parameters, Multi-Adds, PSNR and SSIM, time and memory on this machine.
+    """Compare the size, quality, time and memory of networks.
 
-    Default: all known networks at x4. A file name may contain {scale}. Time is measured in turns for a 1280x720 output,
-    every network as ONNX in the same engine and in a process of its own. Published figures are in separate tables. A
-    report has tables, paired differences, three plots per scale and crops; its plots, crops and data are in a folder of
-    the same name.
+    Size is parameters and Multi-Adds, quality is PSNR and SSIM. By default, all known networks are compared at x4. A
+    file name may contain {scale}. Time and memory are measured on this machine for a 1280x720 output: every network
+    runs as ONNX in the same engine and in its own process, and the runs of all networks are interleaved. Published
+    figures are shown in separate tables. A report has tables, paired differences, three plots per scale and crops; its
+    plots, crops and data are in a folder of the same name.
 
     \b
     Examples:
@@ -53,12 +57,12 @@ def compare_command(
     if report:
         check_target(report, ".md")
         if report.with_suffix("").exists() and not report.with_suffix("").is_dir():
-            raise UsageError(f"{report.with_suffix('')} must be the report's folder, but is a file; give another name")
+            raise UsageError(f"{report.with_suffix('')} must be the report's folder, but is a file; use another name")
     networks = network or ["bicubic", *(name for name in ARCHITECTURES if name != "mafdn"), "mafdn"]
     benches, scales = bench or [], sorted(set(scale or [4]))
     options = EngineOptions(engine=engine, device=device, threads=threads)
     if options.engine == "torch":
-        raise UsageError("networks are compared as ONNX files; give --engine openvino or onnxruntime")
+        raise UsageError("networks are compared as ONNX files; use --engine openvino or onnxruntime")
     candidates = find_candidates(networks, scales)
     with stages(quiet=as_json) as tick:
         comparison = compare(candidates, benches, rounds=rounds, options=options, published=published, on_progress=tick)
@@ -88,7 +92,7 @@ def compare_command(
 def _command(
     networks: Sequence[str], benches: Sequence[Path], scales: Sequence[int], others: Mapping[str, object], report: Path
 ) -> str:
-    """The command line for the document, in which files are named without their folders."""
+    """Return the command line to show in the report; files are named without their folders."""
     from mafdn.evaluation.benchset import bench_name
 
     words = [word for name in networks for word in ("--network", Path(name).name)]
@@ -99,7 +103,7 @@ def _command(
 
 
 def _show(comparison: dict[str, Any], scale: int) -> None:
-    """Print what was measured at one scale, and separately what is published."""
+    """Print the measured and the published figures of one scale in separate tables."""
     from mafdn.compare.tables import bench_names, measured_table, published_table
 
     rows = [row for row in comparison["rows"] if row["scale"] == scale]

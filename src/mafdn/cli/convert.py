@@ -15,16 +15,20 @@ def convert_command(
     target: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE_OR_FOLDER", help="The weights file (default: PTH ending in .safetensors)."
+            "--output",
+            "-o",
+            metavar="FILE_OR_FOLDER",
+            help="Output file (default: PTH with the extension .safetensors).",
         ),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Convert released weights to a weights file: IMDN, DDistill-SR (inference form) or SMFANet+ at x2, x3 or x4.
+    """Convert weights released by other authors to a weights file.
 
-    No code in the .pth file is run. Network and scale are recognized by the tensors, all of which must match. The card
-    of the new file names its source.
+    Supported are IMDN, DDistill-SR (inference form) and SMFANet+ at x2, x3 and x4. No code in the .pth file is run. The
+    network and its scale are recognized by the tensors, all of which must match. The card of the new file names its
+    source.
 
     \b
     Example:
@@ -38,12 +42,12 @@ def convert_command(
 
     kind = resolve(source).kind
     if kind != "file":
-        raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only .pth files are converted")
+        raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only .pth files can be converted")
     target = output_file(target, source.with_suffix(".safetensors"))
     if target.suffix != ".safetensors":
         raise UsageError(f"a weights file must end in .safetensors; {target} does not")
     if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; give another name or --overwrite")
+        raise WeightsError(f"{target} exists; use another name or --overwrite")
     network = convert(source, target)
     name, scale = architecture(network.settings), network.settings.scale
     if as_json:

@@ -31,11 +31,12 @@ def count_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count parameters and Multi-Adds for a 1280x720 output, part by part.
+    """Count parameters and Multi-Adds for a 1280x720 output.
 
-    Conv MACs counts the convolutions; thop-style adds what the counter behind most published figures adds. The training
-    form is listed where its costs differ from those of the folded (inference) form. AFAN is an AFAN-style
-    reconstruction that fits 692K / 50.90G, not the published network.
+    Counts are listed for every part of the network. "conv MACs" counts convolutions only; "thop-style" counts like
+    thop, the tool behind most published figures. The training form is listed where its counts differ from those of the
+    folded (inference) form. AFAN is a reconstruction that matches the published counts (692K, 50.90G), not the
+    published network.
 
     \b
     Examples:
@@ -69,7 +70,7 @@ def count_command(
 
 
 def _open(name: str, scale: int | None) -> "Network":
-    """The network to count; a shipped one in its training form, which its published counts are about."""
+    """Return the network to count; a shipped one in its training form, to which its published counts refer."""
     from mafdn.errors import UsageError
     from mafdn.evaluation.candidates import open_source
     from mafdn.networks import build
@@ -81,7 +82,7 @@ def _open(name: str, scale: int | None) -> "Network":
         raise UsageError(f"{name} is not a network: it has no parameters to count")
     network = open_source(source, scale=scale or DEFAULT_SCALE)
     if network is None:
-        raise UsageError(f"{name} has no header that describes its network; give a weights file")
+        raise UsageError(f"{name} has no header that describes its network; use a weights file")
     if scale not in (None, network.settings.scale):
         raise UsageError(f"{name} upscales by {network.settings.scale}, not {scale}")
     return build(training_form(network.settings)) if source.kind == "shipped" else network

@@ -12,7 +12,7 @@ EngineName = Annotated[
     str,
     typer.Option(
         "--engine",
-        help="openvino, onnxruntime, torch, or auto (the fastest here, measured once).",
+        help="openvino, onnxruntime, torch, or auto (the fastest on this machine, measured once).",
         rich_help_panel=ENGINE,
     ),
 ]
@@ -34,8 +34,8 @@ Precision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="fp32; int8 (about twice as fast, loses up to 0.05 dB); bf16 or fp16 where machine and network support "
-        "it; auto (int8 where it is much faster, else fp32).",
+        help="fp32; int8 (about twice as fast, loses up to 0.05 dB); bf16 or fp16 if the machine and the network "
+        "support it; auto (int8 where it is much faster, else fp32).",
         rich_help_panel=ENGINE,
     ),
 ]

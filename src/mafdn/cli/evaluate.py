@@ -22,16 +22,19 @@ def evaluate_command(
     scale: Scale = 4,
     network: NetworkNames = None,
     lr: Annotated[
-        Path | None, typer.Option("--lr", metavar="FOLDER", help="LR pictures of the set: NAMEx4 or NAME, any format.")
+        Path | None,
+        typer.Option("--lr", metavar="FOLDER", help="LR pictures of the dataset: NAMEx4 or NAME, in any format."),
     ] = None,
-    rgb: Annotated[bool, typer.Option("--rgb", help="Measure over the three channels instead of on luma.")] = False,
+    rgb: Annotated[bool, typer.Option("--rgb", help="Measure on RGB instead of luma.")] = False,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help='Average over eight orientations, the "+" of the literature.')
+        bool, typer.Option("--self-ensemble", help='Average over eight orientations, marked "+" in papers.')
     ] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write all scores to a file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write all scores to a CSV file.")
+    ] = None,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FOLDER", help="Save all results as NETWORK/SET/x4/PICTURE.png."),
+        typer.Option("--save", metavar="FOLDER", help="Save all upscaled pictures as NETWORK/SET/x4/PICTURE.png."),
     ] = None,
     strip: Annotated[
         Path | None,
@@ -44,13 +47,14 @@ def evaluate_command(
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Ignore cached scores.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure PSNR and SSIM of networks (default: mafdn) on bench sets, beside bicubic.
+    """Measure PSNR and SSIM of networks on benchmark datasets.
 
-    Protocol: 8-bit results, BT.601 luma, `scale` pixels of border left out. The LR pictures are the set's own if it
-    has them, else reduced as by MATLAB's imresize. Networks are compared picture by picture: the others with the first
-    one, a single one with bicubic. Intervals are from a bootstrap over pictures. Scores are cached by weights, set and
-    protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first
-    installed engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
+    The default network is mafdn; bicubic is always measured too. Protocol: 8-bit results, BT.601 luma, a crop border of
+    as many pixels as the scale. The LR pictures are those of the dataset if it has them; otherwise they are downscaled
+    as by MATLAB's imresize. Networks are compared picture by picture with the first one, a single network with
+    bicubic. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset and protocol
+    in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first installed
+    engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
 
     \b
     Examples:
@@ -78,7 +82,7 @@ def evaluate_command(
         if target:
             check_target(target, suffix)
     if strip and not others:
-        raise UsageError("--strip compares networks: give one besides bicubic")
+        raise UsageError("--strip compares networks: name one other than bicubic")
     draw = _strip_drawer() if strip else None
     notes: list[str] = []
     with progress("measuring", quiet=as_json) as tick:
@@ -112,14 +116,14 @@ def evaluate_command(
 
 
 def _strip_drawer() -> "Callable[..., None]":
-    """The function that draws strips; called before any work, so that a missing matplotlib is reported early."""
+    """Import the function that draws strips before any work, so that a missing matplotlib is reported early."""
     with training_extra("--strip"):
         from mafdn.evaluation.extremes import draw_extremes
     return draw_extremes
 
 
 def _show_set(scores: "Sequence[SetScore]", protocol: "Protocol") -> None:
-    """Print the table of one set: a row per picture, two columns per network."""
+    """Print the table of one dataset: a row per picture, two columns per network."""
     columns = ["picture"]
     for score in scores:
         columns += [f"{score.network} dB", "SSIM"]
@@ -133,22 +137,24 @@ def _show_set(scores: "Sequence[SetScore]", protocol: "Protocol") -> None:
 
 
 def _show_differences(compared: "Sequence[Difference]") -> None:
-    """Print one table for all networks and sets."""
+    """Print one table for all networks and datasets."""
     rows = [
         [
             difference.network,
-            difference.bench or "all sets",
+            difference.bench or "all datasets",
             *_texts(difference.psnr, ".3f"),
             *_texts(difference.ssim, ".4f"),
             f"{difference.improved} of {difference.pictures}",
         ]
         for difference in compared
     ]
-    columns = ["network", "set", "dB", "95 %", "SSIM", "95 %", "improved"]
+    columns = ["network", "dataset", "dB", "95 %", "SSIM", "95 %", "improved"]
     show_table(f"paired difference from {compared[0].reference}", columns, rows)
     left_out = [name for difference in compared if difference.bench for name in difference.left_out]
     if left_out:
-        typer.echo(f"restored perfectly by one of two networks, and left out: {', '.join(dict.fromkeys(left_out))}")
+        typer.echo(
+            f"excluded, as one of the two networks restored them perfectly: {', '.join(dict.fromkeys(left_out))}"
+        )
 
 
 def _texts(interval: "Interval | None", form: str) -> tuple[str, str]:

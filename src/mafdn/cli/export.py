@@ -21,16 +21,16 @@ def export_command(
             "--output",
             "-o",
             metavar="FILE_OR_FOLDER",
-            help="The ONNX file, or for a run also a .safetensors file (default: WEIGHTS ending in .onnx).",
+            help="Output file: ONNX, or for a run also .safetensors (default: WEIGHTS with the extension .onnx).",
         ),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Fold a network and write it as an ONNX file, which takes pictures of any size and runs without torch.
+    """Fold a network and export it as an ONNX file.
 
-    Every engine runs the file at two sizes and must agree with the network. Of a run, the averaged weights of the
-    newest checkpoint are exported.
+    The file accepts pictures of any size and runs without torch. It is run in every engine at two sizes, and the
+    results must match those of the network. From a run, the averaged weights of the newest checkpoint are exported.
 
     \b
     Examples:
@@ -46,14 +46,14 @@ def export_command(
     is_run = source.is_dir()
     name = source.resolve().name
     if is_run and not (name or target):
-        raise UsageError(f"{source} has no name for the ONNX file; give one with --output")
+        raise UsageError(f"{source} has no name for the ONNX file; set one with --output")
     default = source.resolve().with_name(f"{name or 'network'}.onnx") if is_run else source.with_suffix(".onnx")
     target = output_file(target, default)
     if target.suffix != ".onnx" and not (is_run and target.suffix == ".safetensors"):
         also = " (or .safetensors for a run)" if is_run else ""
         raise UsageError(f"an ONNX file must end in .onnx{also}; {target} does not")
     if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; give another name or --overwrite")
+        raise WeightsError(f"{target} exists; use another name or --overwrite")
     if target.suffix == ".safetensors":
         export_run(source, target)
         worst = None
@@ -64,4 +64,4 @@ def export_command(
     elif worst is None:
         typer.echo(f"{target}: averaged weights, folded")
     else:
-        typer.echo(f"{target}: agrees with the network within {worst:.1e} of white")
+        typer.echo(f"{target}: agrees with the network to within {worst:.1e} of white")

@@ -1,4 +1,4 @@
-"""The progress and outcome of `mafdn upscale` for several pictures."""
+"""Progress and results of `mafdn upscale` for several pictures."""
 
 import json
 import sys
@@ -18,19 +18,19 @@ from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProg
 from mafdn.upscaling.folder.run import Stopped
 
 FAILURES_LISTED = 30
-"""Most failures that are printed; a report has all."""
+"""Maximum number of failures to print; a report file lists all."""
 
 Tick = Callable[[FolderProgress], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOutput:
-    """Where the outcome of a run over several pictures is shown.
+    """How to show the progress and the report of a run over several pictures.
 
     Args:
         inputs: The inputs, as typed.
         report_file: JSON file for the report.
-        dry_run: Whether nothing is written but the report.
+        dry_run: Whether nothing but the report is written.
         quiet: Whether to print nothing but errors.
         as_json: Whether to print JSON instead of text.
         as_json_lines: Whether to print a line of JSON at the start, for every picture and at the end.
@@ -48,10 +48,10 @@ class FolderOutput:
 
         Raises:
             MafdnError: If a picture failed or the run ended early.
-            Stopped: At Ctrl-C.
+            Stopped: On Ctrl-C.
         """
         if self.report_file is not None and not self.report_file.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {printable(self.report_file)}: there is no such folder")
+            raise UsageError(f"cannot write {printable(self.report_file)}: no such folder")
         hidden = self.quiet or self.as_json or (self.as_json_lines and sys.stdout.isatty())
         try:
             with _progress(quiet=hidden) as tick:
@@ -66,7 +66,7 @@ class FolderOutput:
         counts = report.counts
         total = len(report.items) - counts["skipped"]
         if report.stopped:
-            left = f"{counts['left']} of {total} pictures are left"
+            left = f"{counts['left']} of {total} pictures remain"
             raise MafdnError(f"{report.stopped}; {left}: run the same command again to resume")
         if counts["failed"]:
             raise MafdnError(f"{counts['failed']} of {total} pictures failed")
@@ -109,7 +109,7 @@ def _show_event(event: str, report: FolderReport) -> None:
 
 
 def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) -> None:
-    """Print a summary, and every failure with its reason."""
+    """Print a summary and the failures with their reasons."""
     if dry_run:
         for item in report.with_status("left"):
             typer.echo(f"{printable(item.source)} -> {printable(item.target or '')} ({item.reason}){_sizes(item)}")
@@ -122,7 +122,7 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
             typer.echo(f"and {len(report.failed) - FAILURES_LISTED} more; --report FILE lists all")
     counts = report.counts
     parts = [f"{counts['left']} to upscale"] if dry_run else [f"{counts['done']} upscaled"]
-    parts += [f"{counts['left']} left"] if counts["left"] and not dry_run else []
+    parts += [f"{counts['left']} remaining"] if counts["left"] and not dry_run else []
     parts += [f"{counts['kept']} up to date"] if counts["kept"] else []
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
     where = printable(report.folder) if report.folder else ", ".join(printable(text) for text in inputs[:3])
@@ -175,7 +175,7 @@ def _name(item: FolderItem) -> str:
 
 
 def _reason(item: FolderItem) -> str:
-    """Return the reason without the name it starts with, which has a column of its own."""
+    """Return the reason without the file name at its start, which has its own column."""
     return (item.reason or "").removeprefix(f"{printable(item.source)} ")
 
 
@@ -183,8 +183,8 @@ def _reason(item: FolderItem) -> str:
 def _progress(*, quiet: bool) -> Generator[Tick]:
     """Show a progress bar over all pictures on stderr, if that is a terminal.
 
-    Progress is counted in pixels of results. The function that is yielded also raises `KeyboardInterrupt` once the
-    command is to stop.
+    Progress is measured in output pixels. The function that is yielded also raises `KeyboardInterrupt` once a stop has
+    been requested.
     """
     with progress_bar(quiet=quiet, remaining=TextColumn("{task.fields[left]}")) as bar:
         if bar is None:

@@ -1,4 +1,4 @@
-"""Help pages whose options are grouped."""
+"""Help pages with grouped options."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class GroupedCommand(TyperCommand):
     """A command whose plain help page has a section for every group of options, in the order of the options."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options, those without a group last."""
+        """Write the arguments, then the groups of options, then the options without a group."""
         groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         ungrouped: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):

@@ -19,7 +19,9 @@ def info_command(
     probe: Annotated[bool, typer.Option("--probe", help="Measure again which engine is fastest.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show versions, engines, which one is used and why, and the shipped weights with their scores.
+    """Show versions, engines and the shipped weights.
+
+    Engines are listed with their speed and the one that --engine auto uses, weights with their scores.
 
     \b
     Examples:
@@ -81,8 +83,8 @@ def info_command(
             for trial in choice.trials
         ]
         title = f"Engines: seconds for a tile of {TILE_SIDE}x{TILE_SIDE} with {choice.network}, measured {choice.when}"
-        show_table(title, ["engine", "device", "seconds", "by auto"], trials)
-        typer.echo(f"--precision auto means {about['auto_precision']} here (default: fp32)\n")
+        show_table(title, ["engine", "device", "seconds", "auto"], trials)
+        typer.echo(f"--precision auto selects {about['auto_precision']} on this machine (default: fp32)\n")
     scores = [
         [name, bench, f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", f"{entry['card'].get('steps', 0):,}"]
         for name, entry in weights.items()
@@ -90,6 +92,6 @@ def info_command(
     ]
     show_table(
         "Shipped weights, scores on luma (MAFDN as reconstructed from its abstract)",
-        ["scale", "bench set", "PSNR dB", "SSIM", "training steps"],
+        ["scale", "dataset", "PSNR dB", "SSIM", "training steps"],
         scores,
     )

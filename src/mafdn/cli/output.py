@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 STOP_REQUESTED = threading.Event()
-"""Set by the signal handler: the exception it raises is lost if it is raised inside a callback."""
+"""Set by the signal handler, whose exception is lost if it is raised inside a callback."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Scale = Annotated[int, typer.Option("--scale", "-s", help="Factor: 2, 3 or 4.", min=2, max=4)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress bar and no summary.")]
@@ -37,10 +37,10 @@ def show_table(
     """Print a table.
 
     Args:
-        title: Title above it.
+        title: Title above the table.
         columns: Headings; the first column is aligned left, the others right.
         rows: The cells.
-        total: Whether to set off the last row.
+        total: Whether the last row is a total, separated by a line.
         left: Whether all columns are text: aligned left, and cut to fit the terminal.
     """
     table = Table(title=title, title_justify="left", title_style="bold")

@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 
 def quantize_command(
-    network: Annotated[Path, typer.Argument(metavar="ONNX", help="A MAFDN that 'mafdn export' wrote.")],
+    network: Annotated[Path, typer.Argument(metavar="ONNX", help="A MAFDN network written by 'mafdn export'.")],
     *,
     calibration: Annotated[
-        Path, typer.Option("--calibration", metavar="BANK", help="Training bank used for calibration.")
+        Path, typer.Option("--calibration", metavar="BANK", help="Training bank to use for calibration.")
     ],
     bench: Benches,
     target: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="The int8 file (default: NAME-int8.onnx)."),
+        typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="Output file (default: NAME-int8.onnx)."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Quantize an exported network to int8, and keep the result if it passes a quality gate.
+    """Quantize an exported network to int8, subject to a quality gate.
 
-    The file is written only if int8 loses at most 0.05 dB on average over all sets and at most 0.2 dB on any picture.
+    The file is only written if int8 loses at most 0.05 dB on average over all datasets and at most 0.2 dB on any
+    picture.
 
     \b
     Example:
@@ -42,9 +43,9 @@ def quantize_command(
 
     target = output_file(target, network.with_name(f"{network.stem}-int8.onnx"))
     if target.suffix != ".onnx" or target.resolve() == network.resolve():
-        raise UsageError(f"{target} cannot be the int8 file: give an .onnx file other than {network}")
+        raise UsageError(f"{target} cannot be the int8 file: use an .onnx file other than {network}")
     if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; give another name or --overwrite")
+        raise WeightsError(f"{target} exists; use another name or --overwrite")
     with training_extra("quantizing", extra="quantize"):
         from mafdn.release.int8_gate import quantize
     with progress("measuring", quiet=quiet or as_json) as tick:
@@ -63,5 +64,5 @@ def _show(target: Path, scores: "tuple[SetScore, ...]", loss: "Loss") -> None:
         [float32.bench, f"{float32.psnr:.3f}", f"{int8.psnr:.3f}", f"{loss.sets[float32.bench]:.3f}"]
         for float32, int8 in zip(scores[::2], scores[1::2], strict=True)
     ]
-    show_table(f"{target.name}, PSNR in dB", ["bench set", "fp32", "int8", "loss"], rows)
+    show_table(f"{target.name}, PSNR in dB", ["dataset", "fp32", "int8", "loss"], rows)
     typer.echo(f"loss: {loss.mean:.3f} on average, at most {loss.worst_loss:.3f} on {loss.worst}")

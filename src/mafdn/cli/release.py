@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def release_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
     bench: OptionalBenches = None,
-    scale: Annotated[
-        int | None, typer.Option("--scale", "-s", min=2, max=4, help="The scale that the run must have.")
-    ] = None,
+    scale: Annotated[int | None, typer.Option("--scale", "-s", min=2, max=4, help="Required scale of the run.")] = None,
     weights: Annotated[
-        Path, typer.Option("--weights", metavar="FOLDER", help="The folder of the weights that ship.")
+        Path,
+        typer.Option("--weights", metavar="FOLDER", help="Folder of the shipped weights, which a release updates."),
     ] = Path("weights"),
     as_json: Json = False,
 ) -> None:
-    """Ship a run's averaged weights if they score higher than the shipped ones.
+    """Ship a run's averaged weights if they beat the shipped ones.
 
-    The averaged weights are folded, exported and measured on the bench sets (default: those of data.exclude). If the
-    mean PSNR over all sets is higher (or nothing ships yet) and every picture beats bicubic, they replace the weights
-    file and the ONNX file in FOLDER, and the int8 file is made again as by 'mafdn quantize', or removed.
+    The averaged weights are folded, exported and measured on the benchmark datasets (default: those of data.exclude).
+    If the mean PSNR over all datasets is higher (or nothing ships yet) and every picture beats bicubic, they replace
+    the weights file and the ONNX file in FOLDER. The int8 file is then quantized again as by 'mafdn quantize', or
+    removed if that fails.
 
     \b
     Examples:
@@ -55,6 +55,6 @@ def _show(outcome: "Outcome") -> None:
         for name, score in outcome.scores.items()
     ]
     held_out = (outcome.validation, outcome.validation_before)
-    rows.append(["held-out pictures", *("-" if psnr is None else f"{psnr:.3f}" for psnr in held_out)])
-    show_table(f"{outcome.target.name}, PSNR in dB", ["bench set", "this run", "shipped now"], rows, total=True)
+    rows.append(["validation", *("-" if psnr is None else f"{psnr:.3f}" for psnr in held_out)])
+    show_table(f"{outcome.target.name}, PSNR in dB", ["dataset", "this run", "shipped"], rows, total=True)
     typer.echo(f"{'released' if outcome.released else 'kept the shipped weights'}: {outcome.reason}")

@@ -46,6 +46,8 @@ def _show(report: Report, *, quiet: bool, as_json: bool, to_stdout: bool) -> Non
     elif not quiet:
         (width, height), (new_width, new_height) = report.size, report.new_size
         target = "standard output" if to_stdout else printable(report.target)
-        typer.echo(f"{target}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s", err=to_stdout)
+        several = f", {report.frames} frames or pages," if report.frames > 1 else ""
+        sizes = f"{width}x{height} to {new_width}x{new_height}"
+        typer.echo(f"{target}: {sizes}{several} in {report.seconds:.1f} s", err=to_stdout)
         for note in report.notes:
             typer.echo(f"note: {note}", err=to_stdout)

@@ -25,7 +25,7 @@ PLOT = Path("curves.png")
 
 
 class _RunByDefault(TyperGroup):
-    """Makes `mafdn train CONFIG` an abbreviation of `mafdn train run CONFIG`."""
+    """A group in which `mafdn train CONFIG` is short for `mafdn train run CONFIG`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in (*self.commands, "-h", "--help"):
@@ -51,28 +51,31 @@ train_app = typer.Typer(
 @train_app.command("run")
 def train_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="Settings of the run (a TOML file), or the folder of a run.")
+        Path, typer.Argument(metavar="CONFIG", help="Configuration (a TOML file), or the folder of a run to resume.")
     ],
     init_body: Annotated[
         Path | None,
-        typer.Option("--init-body", metavar="WEIGHTS", help="Weights to start a new run from, of any scale."),
+        typer.Option(
+            "--init-body", metavar="WEIGHTS", help="Pretrained weights, of any scale, to start a new run from."
+        ),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option("--for", metavar="TIME", help="Time budget, such as 9m or 2h30m, including the decay."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Measure the speed of the loop and of a step instead of training.")
+        bool, typer.Option("--profile", help="Measure the speed of the training loop and of a step, without training.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a network, or resume an interrupted run (the default command).
 
-    The first start builds the bank of training pictures. Ctrl-C finishes the step, saves and stops. For several cores
-    or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
+    The bank of training pictures is built first if it does not exist. Ctrl-C finishes the step, saves a checkpoint and
+    stops. To use several cores or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
 
-    With --for the run has no planned end: its learning rate stays at the peak until the remaining time is needed for
-    the decay. Then the run is saved, and a copy of it, RUN/fork-STEP, decays. The next --for prolongs the saved run.
+    With --for, the number of steps is not fixed: the learning rate stays at its peak until the remaining time is needed
+    for the decay. Then the run is saved, and the learning rate decays in a copy of it, RUN/fork-STEP. Another --for
+    continues the saved run.
 
     \b
     Examples:
@@ -110,13 +113,13 @@ def fork_command(
     ] = None,
     decay: Annotated[
         int | None,
-        typer.Option("--decay", help="Number of steps of the decay (default: the run's schedule.decay).", min=1),
+        typer.Option("--decay", help="Length of the decay in steps (default: the run's schedule.decay).", min=1),
     ] = None,
 ) -> None:
-    """Copy a run at its newest checkpoint and let the learning rate of the copy decay to zero.
+    """Copy a run and decay the learning rate of the copy to zero.
 
-    The run itself does not change and can be prolonged. If the command is interrupted, run it again, or 'mafdn train
-    FOLDER', to resume.
+    The copy starts from the newest checkpoint. The run itself does not change and can be continued. If the command is
+    interrupted, run it again, or 'mafdn train FOLDER', to resume.
 
     \b
     Example:
@@ -132,10 +135,10 @@ def fork_command(
 
 @train_app.command("plot")
 def plot_command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or their log.jsonl files.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or their log.jsonl files.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="PNG file to write.")] = PLOT,
 ) -> None:
-    """Plot loss and validation PSNR of runs against steps and against hours.
+    """Plot the loss and validation PSNR of runs over steps and hours.
 
     \b
     Example:
@@ -160,13 +163,13 @@ def parse_time(text: str) -> float:
 
 
 def _leads() -> bool:
-    """Whether this process reports to the user, of several under torchrun."""
+    """Whether this process reports to the user; under torchrun, only the one of rank 0 does."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State], None]]]":
-    """Show progress: a live line on a terminal, else a line per report.
+    """Show progress: as a live line on a terminal, otherwise as one line per report.
 
     Yields:
         Callbacks for `on_prepare` and `on_progress`.
@@ -178,7 +181,7 @@ def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State
     text = TextColumn("{task.fields[text]}")
     with Progress(TaskProgressColumn(), BarColumn(bar_width=20), text, console=console, transient=True) as bar:
         task = bar.add_task("", text="preparing pictures", total=None)
-        shown = {"loss": "loss -", "psnr": "held-out -"}
+        shown = {"loss": "loss -", "psnr": "validation -"}
 
         def prepared(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, text=f"preparing pictures {done:,}/{total:,}")
@@ -189,7 +192,7 @@ def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State
             if state.loss is not None:
                 shown["loss"] = f"loss {state.loss:.5f}"
             if state.psnr is not None:
-                shown["psnr"] = f"held-out {state.psnr:.3f} dB"
+                shown["psnr"] = f"validation {state.psnr:.3f} dB"
             of = "" if state.steps is None else f"/{state.steps:,}"
             text = f"{state.step:,}{of}  {shown['loss']}  {shown['psnr']}  {_speed(state)}"
             bar.update(task, completed=state.step, total=state.steps, text=text)
@@ -201,20 +204,18 @@ def _line(state: "State") -> str:
     if state.note:
         return state.note
     if state.psnr is not None:
-        return f"step {state.step}: held-out pictures {state.psnr:.3f} dB"
+        return f"step {state.step}: validation {state.psnr:.3f} dB"
     of = "" if state.steps is None else f" of {state.steps}"
-    return f"step {state.step}{of}  loss {state.loss:.5f}  rate {state.rate:.3f}  {_speed(state)}"
+    rates = " / ".join(f"{lr:.1e}" for lr in state.lr)
+    return f"step {state.step}{of}  loss {state.loss:.5f}  lr {rates}  {_speed(state)}".rstrip()
 
 
 def _speed(state: "State") -> str:
-    """Format patches per second and the remaining time."""
-    if not state.step:
+    """Format the current patches per second and the remaining time, as far as they are known."""
+    if state.pace is None:
         return ""
-    speed = f"{state.samples / max(state.seconds, 1e-9):.1f} patches/s"
-    if state.steps is None:
-        return speed
-    left = state.seconds / state.step * (state.steps - state.step)
-    return f"{speed}  {left / 3600:.1f} h left"
+    speed = f"{state.pace:.1f} patches/s"
+    return speed if state.seconds_left is None else f"{speed}  {state.seconds_left / 3600:.1f} h left"
 
 
 def _profile(config: Path, *, as_json: bool) -> None:
@@ -227,7 +228,7 @@ def _profile(config: Path, *, as_json: bool) -> None:
         raise UsageError(f"--profile is for MAFDN only; {config} trains another network")
     with progress("measuring", quiet=as_json) as tick:
         measured = profile_loop(config, on_progress=tick)
-    if measured is None:  # another process reports
+    if measured is None:  # the process of rank 0 reports
         return
     with progress("measuring", quiet=as_json) as tick:
         share = settings.run.batch // measured.processes
@@ -239,8 +240,8 @@ def _profile(config: Path, *, as_json: bool) -> None:
     title = f"{measured.processes} process(es), batch {measured.batch} of {measured.patch}x{measured.patch}"
     how = f"{measured.precision}{', compiled' if measured.compiled else ''}"
     rows = [
-        ["forward and backward alone", f"{measured.bare:.2f}", "100 %"],
-        ["the whole loop", f"{measured.loop:.2f}", f"{100 * measured.share:.1f} %"],
+        ["forward and backward only", f"{measured.bare:.2f}", "100 %"],
+        ["whole loop", f"{measured.loop:.2f}", f"{100 * measured.share:.1f} %"],
     ]
     show_table(f"{title}, {how}", ["", "patches/s", "share"], rows)
     rows = [[step.precision, f"{step.plain:.1f}", f"{step.ours:.1f}", f"{100 * step.ratio:.0f} %"] for step in steps]

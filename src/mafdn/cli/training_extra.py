@@ -12,7 +12,7 @@ def training_extra(what: str, *, extra: str = "train") -> Generator[None]:
 
     Args:
         what: What needs the package, the subject of the message.
-        extra: The extra that has it.
+        extra: The extra that installs it.
 
     Raises:
         MissingPackageError: An import failed.

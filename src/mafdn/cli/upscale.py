@@ -10,6 +10,7 @@ import typer
 from mafdn._support.validate import as_path
 from mafdn.cli.batch_options import Jobs, JsonLines, PictureOrder, Since, SkipLargerThan
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
+from mafdn.cli.frame_option import Frame
 from mafdn.cli.output import Json, Quiet
 from mafdn.errors import UsageError
 
@@ -147,6 +148,7 @@ def upscale_command(
             "--keep-print-size", help="Raise the print resolution with the size in pixels.", rich_help_panel=FORMAT
         ),
     ] = False,
+    frame: Frame = None,
     network: Annotated[
         str,
         typer.Option(
@@ -246,6 +248,7 @@ def upscale_command(
         overwrite=overwrite,
         tile=tile,
         exact=exact,
+        frame=frame,
     )
     block_other_loaders()
     if as_json and json_lines:

@@ -33,7 +33,7 @@ OnStage = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Mean PSNR in dB (`None` if infinite) and SSIM over a bench set."""
+    """Mean PSNR in dB (`None` if infinite) and SSIM over a benchmark dataset."""
 
     psnr: float | None
     ssim: float
@@ -55,7 +55,7 @@ class Row:
     sha256: str
     count: Count | None
     scores: dict[str, Score]
-    """By bench set."""
+    """Scores by benchmark dataset."""
     latency: Latency | None
 
 
@@ -65,7 +65,7 @@ class Comparison:
 
     rows: list[Row]
     differences: dict[int, list[Difference]]
-    """By scale, our network minus each other one with scores."""
+    """By scale, our network minus every other network with scores."""
     published: list[Published]
     """Figures from papers for the same scales, separate from `rows`."""
     sizes: dict[int, tuple[int, int]]
@@ -73,7 +73,7 @@ class Comparison:
     threads: int | None
     """Cores to use; `None` for all."""
     load: float | None
-    """Load average of the minute before; `None` if the system does not report it."""
+    """Load average over the minute before; `None` if the system does not report it."""
     machine: Machine
     versions: dict[str, str]
     notes: list[str]
@@ -88,16 +88,16 @@ def compare(
     published: Path | None = None,
     on_progress: OnStage | None = None,
 ) -> Comparison:
-    """Compare networks on every bench set, scale by scale.
+    """Compare networks on every benchmark dataset, scale by scale.
 
     Scores are those of `mafdn.evaluation.scoring.evaluate`, cached ones included.
 
     Args:
         candidates: From `mafdn.evaluation.candidates.find_candidates`.
-        benches: Folders of bench sets.
+        benches: Folders of benchmark datasets.
         rounds: Timed runs of each network for a 1280x720 output; 0 for no timing.
         options: The engine in which every network is timed, as ONNX; default `EngineOptions()`.
-        published: A table of published figures instead of the one that ships (`mafdn.compare.published`).
+        published: A table of published figures to use instead of the one that ships (`mafdn.compare.published`).
         on_progress: See `OnStage`.
 
     Raises:

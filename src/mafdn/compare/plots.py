@@ -24,8 +24,8 @@ COSTS = {
 INK, SOFT, GRID = "#1d1d1f", "#6e6e73", "#e3e3e6"
 OURS, OTHERS = "#d7263d", "#3a6ea5"
 NEAR, MARKER, FARTHEST = 8, 12, 160
-"""In pixels of the plot: the distance below which two points coincide, half the side of a marker, and the largest
-distance between a label and its point."""
+"""Lengths in pixels of the plot: the distance below which two points coincide, half the side of a marker, and the
+largest distance between a label and its point."""
 DIRECTIONS = ((1, 0), (1, 0.7), (1, -0.7), (0, 1), (0, -1), (-1, 0), (-1, 0.7), (-1, -0.7))
 """Directions from a point to its label (right, up), in the order in which they are tried."""
 
@@ -43,13 +43,13 @@ class Point:
 
 
 def draw_costs(panels: Mapping[str, Sequence[Point]], output: Path, *, cost: str, title: str) -> None:
-    """Draw PSNR against a cost as PNG, with a panel for each bench set.
+    """Draw PSNR against a cost as PNG, with a panel for each benchmark dataset.
 
     Measured points are filled and published ones hollow; our own network is a star. The x-axis is logarithmic. Labels
     do not overlap.
 
     Args:
-        panels: Points by bench set.
+        panels: Points by benchmark dataset.
         output: The file, which is replaced.
         cost: A key of `COSTS`.
         title: The title above all panels.

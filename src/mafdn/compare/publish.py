@@ -35,8 +35,8 @@ def write_report(
         report: The document, `NAME.md`; the folder is `NAME`.
         comparison: What `mafdn.compare.compare.compare` measured.
         candidates: The networks that were compared.
-        benches: The bench sets on which they were compared.
-        command: The command line that did it.
+        benches: The benchmark datasets on which they were compared.
+        command: The command line of the comparison.
         on_progress: See `mafdn.compare.compare.OnStage`.
 
     Raises:
@@ -71,9 +71,9 @@ def _draw_crops(
     output: Path,
     on_stage: OnStage,
 ) -> str:
-    """Draw where our network is most behind and most ahead of the strongest other one; returns a caption.
+    """Draw where our network is furthest behind and ahead of the strongest other network; returns a caption.
 
-    Nothing is drawn, and the caption is empty, without our network or without another one.
+    If either of the two is missing, nothing is drawn and the caption is empty.
     """
     measured = [c for c in candidates if c.measurable]
     ours = next((c for c in measured if c.ours), None)
@@ -90,6 +90,6 @@ def _draw_crops(
         return ""
     draw_extremes(scores, networks, benches, protocol, output, reference=reference, network=network, labels=names)
     return (
-        f"Where {ours.name} does worst and best against {names[rival]}, the strongest of the others. Crops are where "
-        "it is most behind in the first group and most ahead in the second."
+        f"Pictures with the largest loss (first group) and gain (second group) of {ours.name} compared with "
+        f"{names[rival]}, the strongest other network, cropped where the difference is largest."
     )

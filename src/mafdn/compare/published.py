@@ -30,7 +30,7 @@ class Published:
     multi_adds: float | None
     """For a 1280x720 output."""
     scores: dict[str, tuple[float, float]]
-    """PSNR in dB and SSIM on luma by bench set."""
+    """PSNR in dB and SSIM on luma by benchmark dataset."""
 
 
 def read_published(path: Path = TABLE) -> list[Published]:

@@ -14,7 +14,7 @@ def measured_table(rows: Sequence[Json], *, title: str = "") -> Table:
     """Costs, scores, time and memory of the networks of one scale.
 
     Args:
-        rows: Of the JSON form of `mafdn.compare.compare.Comparison`.
+        rows: The `rows` of the JSON form of `mafdn.compare.compare.Comparison`.
         title: The title.
     """
     columns: dict[str, Callable[[Json], str]] = {
@@ -35,8 +35,8 @@ def published_table(
     """Figures from papers, at one scale.
 
     Args:
-        published: Of the JSON form of `mafdn.compare.compare.Comparison`.
-        benches: Columns for bench sets; default all with a figure.
+        published: From `published` of the JSON form of `mafdn.compare.compare.Comparison`.
+        benches: Benchmark datasets to show as columns; default all with a figure.
         sources: Whether to add a column for the sources.
         title: The title.
     """
@@ -60,17 +60,18 @@ def difference_table(differences: Sequence[Json]) -> Table:
     rows = [
         [
             d["reference"],
-            d["bench"] or "all sets",
+            d["bench"] or "all datasets",
             *(_interval(d[key], form, d["pictures"]) for key, form in (("psnr", ".2f"), ("ssim", ".4f"))),
             f"{d['improved']} of {d['pictures']}",
         ]
         for d in differences
     ]
-    return Table("", ["against", "set", "PSNR, dB (95 % interval)", "SSIM (95 % interval)", "pictures improved"], rows)
+    columns = ["baseline", "dataset", "PSNR, dB (95 % interval)", "SSIM (95 % interval)", "pictures improved"]
+    return Table("", columns, rows)
 
 
 def bench_names(rows: Iterable[Json]) -> list[str]:
-    """The bench sets on which any of `rows` was measured, in order."""
+    """The benchmark datasets on which any of `rows` was measured, in order."""
     return list(dict.fromkeys(bench for row in rows for bench in row["scores"]))
 
 

@@ -1,8 +1,8 @@
-"""Measure networks on bench sets by the field's protocol.
+"""Measure networks on benchmark datasets with the standard protocol.
 
 Protocol: the HR picture is cropped to a multiple of the scale. The LR picture is the set's own if it has one, else HR
-reduced by `mafdn.pixels.imresize`. The result is rounded to 8 bits. PSNR and SSIM leave out `scale` pixels at each
-edge and are measured on BT.601 luma or over the three channels. A grey picture is measured as RGB with three equal
+reduced by `mafdn.pixels.imresize`. The result is rounded to 8 bits. PSNR and SSIM are measured with a crop border of
+`scale` pixels, on BT.601 luma or over the RGB channels. A grayscale picture is measured as RGB with three equal
 channels; only this reproduces the published figures on Set14, which has one.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mafdn._support.progress import counted, each, ignore
 from mafdn.errors import PictureError, UsageError
 from mafdn.pictures.formats import SUFFIXES
-from mafdn.pictures.reading import as_rgb8, open_picture, read_rgb8
+from mafdn.pictures.reading import as_rgb8, read_color, read_rgb8
 from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
 Pixels = NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Protocol:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchPicture:
-    """One picture of a set: `hr` (sH, sW, 3) and `lr` (H, W, 3), both uint8; `grey` if HR is stored in grey."""
+    """One picture of a set: `hr` (sH, sW, 3) and `lr` (H, W, 3), both uint8; `grey` if HR is stored in grayscale."""
 
     name: str
     hr: Pixels
@@ -67,7 +67,7 @@ class SetScore:
     scale: int
     pictures: tuple[PictureScore, ...]
     grey: tuple[str, ...] = ()
-    """Names of the pictures that are stored in grey and were measured as RGB."""
+    """Names of the pictures that are stored in grayscale and were measured as RGB."""
 
     @property
     def psnr(self) -> float:
@@ -89,19 +89,21 @@ def bench_files(folder: Path) -> list[Path]:
         UsageError: There are none.
     """
     if not folder.is_dir():
-        raise UsageError(f"no bench set in {folder}: give a folder of HR pictures, or one that holds HR/")
+        raise UsageError(
+            f"no benchmark dataset in {folder}: expected a folder of HR pictures, or one that contains HR/"
+        )
     source = folder / "HR" if (folder / "HR").is_dir() else folder
     files = _pictures(source)
     if not files:
-        raise UsageError(f"no pictures in {source}: a bench set is a folder of HR pictures, or one that holds HR/")
+        raise UsageError(f"no pictures in {source}: expected a folder of HR pictures, or one that contains HR/")
     return files
 
 
 def bench_pairs(folder: Path, scale: int, *, lr: Path | None = None) -> dict[str, Pair]:
-    """The files of every picture of a set, by the picture's name.
+    """The files of every picture of a set, by picture name.
 
-    A picture is named after its file without the ending, or with it if two pictures of the set would share a name. An
-    LR file is called `NAMEx{scale}` or `NAME`, in any picture format.
+    A picture is named after its file without the suffix, or with it if two pictures of the set would share a name. An
+    LR file is named `NAMEx{scale}` or `NAME`, in any picture format.
 
     Args:
         folder: The set.
@@ -114,7 +116,7 @@ def bench_pairs(folder: Path, scale: int, *, lr: Path | None = None) -> dict[str
     """
     files = bench_files(folder)
     if lr and not lr.is_dir():
-        raise UsageError(f"no LR pictures in {lr}: give a folder with NAMEx{scale} or NAME for every HR picture")
+        raise UsageError(f"no LR pictures in {lr}: expected a folder with NAMEx{scale} or NAME for every HR picture")
     ambiguous = len({path.stem for path in files}) < len(files)
     names = [path.name if ambiguous else path.stem for path in files]
     low = lr or folder / f"LRbicx{scale}"
@@ -131,7 +133,7 @@ def bench_pairs(folder: Path, scale: int, *, lr: Path | None = None) -> dict[str
 
 
 def bench_name(folder: Path) -> str:
-    """The name of a set: that of its folder, also if `folder` is its subfolder `HR`."""
+    """The name of a set: that of its folder, even if `folder` is its subfolder `HR`."""
     resolved = folder.resolve()
     return resolved.parent.name if resolved.name == "HR" else resolved.name
 
@@ -154,15 +156,15 @@ def read_bench(
     for name, (path, low) in bench_pairs(folder, scale, lr=lr).items():
         if only is not None and name not in only:
             continue
-        color = open_picture(path).color
+        color = read_color(path)
         hr = modulo_crop(as_rgb8(color), scale)
         if not hr.size:
             raise PictureError(f"{path} is smaller than {scale} pixels: x{scale} cannot be measured on it")
         reduced = read_rgb8(low) if low else imresize(hr, 1 / scale)
         if hr.shape[:2] != (reduced.shape[0] * scale, reduced.shape[1] * scale):
             raise PictureError(
-                f"{low} is {reduced.shape[1]}x{reduced.shape[0]}, which times {scale} is not the "
-                f"{hr.shape[1]}x{hr.shape[0]} of {path}"
+                f"{low} is {reduced.shape[1]}x{reduced.shape[0]}, which does not fit {path} at x{scale}, cropped to "
+                f"{hr.shape[1]}x{hr.shape[0]}"
             )
         yield BenchPicture(name=name, hr=hr, lr=reduced, grey=color.shape[2] == 1)
 
@@ -177,7 +179,7 @@ def measure(
     """Score every method on several sets.
 
     Args:
-        methods: By name.
+        methods: Methods by name.
         folders: The sets.
         protocol: The scale, and the channels measured.
         on_progress: Called with the number of results scored and their total.
@@ -205,7 +207,7 @@ def measure_set(
     """Score every method on one set; each picture is read once.
 
     Args:
-        methods: By name.
+        methods: Methods by name.
         folder: The set.
         protocol: The scale, and the channels measured.
         lr: A folder of LR pictures to use instead of the set's own.
@@ -233,12 +235,12 @@ def measure_set(
 
 
 def finite(psnr: float) -> float | None:
-    """A PSNR for JSON, which has no infinity: `None` (null) for equal pictures."""
+    """A PSNR for JSON, which has no infinity: `None` (null) for identical pictures."""
     return psnr if math.isfinite(psnr) else None
 
 
 def bicubic(scale: int) -> Method:
-    """The baseline of the field: MATLAB-compatible bicubic."""
+    """The standard baseline: MATLAB-compatible bicubic."""
     return lambda lr: imresize(lr, scale)
 
 
@@ -256,7 +258,7 @@ def _score(picture: BenchPicture, method: str, result: Pixels, protocol: Protoco
     if result.shape != picture.hr.shape:
         raise UsageError(
             f"{method} upscaled {picture.name} to {result.shape[1]}x{result.shape[0]}, but x{scale} needs "
-            f"{picture.hr.shape[1]}x{picture.hr.shape[0]}; give the network's scale with --scale"
+            f"{picture.hr.shape[1]}x{picture.hr.shape[0]}; pass the network's scale with --scale"
         )
     psnr, ssim = METRICS[protocol.channels]
     try:

@@ -23,7 +23,7 @@ from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
 
 MEASURING = 4
-"""Version of the measurement; raise it whenever the same files give other scores, which invalidates all entries."""
+"""Version of the measurement; increase it, invalidating all entries, when the same files give different scores."""
 
 
 def entries_folder() -> Path:

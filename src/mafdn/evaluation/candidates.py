@@ -31,11 +31,11 @@ class Candidate:
     kind: Kind
     scale: int
     architecture: str = ""
-    """A key of `mafdn.networks.ARCHITECTURES`; empty for baselines and files of other programs."""
+    """A key of `mafdn.networks.ARCHITECTURES`; empty for baselines and files from other programs."""
     network: Network | None = None
-    """The network, for its costs; weights are random where `file` is `None` or an ONNX file."""
+    """The network, to count its costs; weights are random if `file` is `None` or an ONNX file."""
     file: Path | None = None
-    """The file that is measured; a network without one has a cost but no quality."""
+    """The file that is measured; a network without one has costs but no scores."""
 
     @property
     def baseline(self) -> bool:
@@ -56,11 +56,11 @@ def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candida
     """Find every network at every scale it has.
 
     Args:
-        names: Names as in `mafdn.weights.resolve`, patterns with `{scale}` among them.
+        names: Names as in `mafdn.weights.resolve`, including patterns with `{scale}`.
         scales: The scales of the comparison.
 
     Returns:
-        The candidates scale by scale, in the order of `names`; a file that is named twice occurs once.
+        The candidates scale by scale, in the order of `names`; a file that is named twice is listed once.
 
     Raises:
         UsageError: A name is unknown, a file has none of the scales, or a pattern matches no file.
@@ -71,7 +71,7 @@ def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candida
         mine = [c for scale in scales if (c := _candidate(name, scale)) is not None]
         if not mine:
             wanted = ", ".join(f"x{scale}" for scale in scales)
-            raise UsageError(f"{name} has none of the scales asked for ({wanted}); give its own with --scale")
+            raise UsageError(f"{name} has none of the requested scales ({wanted}); pass its own with --scale")
         for candidate in mine:
             key = str(candidate.file.resolve()) if candidate.file else name
             found.setdefault((candidate.scale, key), candidate)
@@ -79,7 +79,7 @@ def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candida
 
 
 def open_source(source: NetworkSource, *, scale: int) -> Network | None:
-    """The network behind a name, for its costs.
+    """The network behind a name, to count its costs.
 
     Args:
         source: From `mafdn.weights.resolve.resolve`.
@@ -87,7 +87,7 @@ def open_source(source: NetworkSource, *, scale: int) -> Network | None:
 
     Returns:
         The network: with its weights from a weights file or a run, with random weights for an architecture or the
-        header of an ONNX file. `None` for a baseline and for ONNX files of other programs.
+        header of an ONNX file. `None` for a baseline and for ONNX files from other programs.
 
     Raises:
         WeightsError: The file is missing or unusable.
@@ -137,8 +137,7 @@ def _scale_of(path: Path) -> int:
 def _from_onnx_header(path: Path) -> Network | None:
     """The network that the header of an ONNX file describes, with random weights.
 
-    `None` if there is no header, or an impossible one: of another scale, or with another number of parameters than the
-    file has.
+    `None` if there is no header, or one that does not match the file in its scale or number of parameters.
     """
     import onnx
 
@@ -174,7 +173,7 @@ def _disambiguate(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _place(candidate: Candidate) -> Path:
-    """The path that people know a candidate by: a run's folder, a file."""
+    """The path that identifies a candidate to users: a run's folder, a file."""
     if candidate.kind == "run":
         return Path(candidate.source).resolve()
     return candidate.file.resolve() if candidate.file else Path(candidate.source)

@@ -10,7 +10,7 @@ from mafdn.evaluation.scoring import label_networks, upscale_pictures
 from mafdn.evaluation.strips import StripPicture, draw_strip, most_different_crop
 
 ROWS = 3
-"""Pictures in each group; fewer if there are fewer than six in all."""
+"""Pictures in each group; fewer if there are fewer than six in total."""
 
 
 def draw_extremes(
@@ -25,7 +25,7 @@ def draw_extremes(
     labels: Sequence[str] | None = None,
     lr: Path | None = None,
 ) -> None:
-    """Draw the pictures on which `network` gains least and most over `reference`, by all networks.
+    """Draw the pictures on which `network` gains least and most over `reference`, as upscaled by all networks.
 
     The crops are where it is most behind in the former, and most ahead in the latter. These few pictures are upscaled
     again.
@@ -33,7 +33,7 @@ def draw_extremes(
     Args:
         scores: What `mafdn.evaluation.scoring.evaluate` returned for `networks`, `benches` and `protocol`.
         networks: Names as in `mafdn.weights.resolve`.
-        benches: Folders of bench sets.
+        benches: Folders of benchmark datasets.
         protocol: What was measured.
         output: The PNG file, which is replaced.
         reference: The label of the network to compare with, as in `scores`.

@@ -1,8 +1,8 @@
-"""Networks as methods: functions that upscale an 8-bit picture, to be measured on bench sets.
+"""Networks as methods: functions that upscale an 8-bit picture, to be measured on benchmark datasets.
 
 A network is named as in `mafdn.weights.resolve`. Figures must not depend on which engine is fastest on a machine, so
-`auto` has a rule of its own here (`reproducible_options`): ONNX files are measured with the first installed engine on
-the CPU, weights files and runs always with torch.
+`auto` has its own rule here (`reproducible_options`): ONNX files are measured with the first installed engine on the
+CPU, weights files and runs always with torch.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from mafdn.pixels import ORIENTATIONS, orient, orient_back
 from mafdn.weights.resolve import resolve
 
 WHOLE_TILE = 65_536
-"""Side of a tile, in pixels, that no picture of a bench set exceeds."""
+"""Side of a tile, in pixels, that no picture of a benchmark dataset exceeds."""
 BASELINE_METHODS: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos": lanczos}
-"""The method of each of `mafdn.weights.resolve.BASELINES`, from the scale."""
+"""For each of `mafdn.weights.resolve.BASELINES`, a function that makes its method for a scale."""
 TORCH_FILES = (".safetensors", ".pth")
 
 
 def find_network(network: str, *, scale: int) -> Path | None:
-    """The file in which `network` is measured; `None` for a baseline.
+    """The file from which `network` is measured; `None` for a baseline.
 
     Raises:
         UsageError: The name is unknown, of another scale, or of an architecture without weights.
@@ -37,14 +37,14 @@ def find_network(network: str, *, scale: int) -> Path | None:
         return None
     if source.kind == "architecture":
         raise UsageError(
-            f"{network} has no weights here, so nothing can be measured; give a weights file, or see its costs "
-            f"with 'mafdn count --network {network}'"
+            f"{network} has no weights, so it cannot be measured; pass a weights file, or see its costs with "
+            f"'mafdn count --network {network}'"
         )
     return source.file()
 
 
 def network_label(network: str, *, scale: int) -> str:
-    """The name of `network` in tables: a file without its ending, a run by its folder, a baseline by its name."""
+    """The name of `network` in tables: a file without its suffix, a run by its folder, a baseline by its name."""
     return resolve(network, scale=scale).stem
 
 
@@ -71,7 +71,7 @@ def engine_label(path: Path, options: EngineOptions | None = None) -> str:
 def open_method(
     network: str, *, scale: int, self_ensemble: bool = False, options: EngineOptions | None = None
 ) -> tuple[str, Method]:
-    """Open a network for measuring.
+    """Open a network to be measured.
 
     Args:
         network: A name as in `mafdn.weights.resolve`.
@@ -95,7 +95,7 @@ def open_method(
     require_scale(engine, path, scale)
     if self_ensemble:
         return label, lambda lr: ensemble(engine, lr)
-    tile = None if engine.stencil else WHOLE_TILE  # in tiles, a network without held gates gives another result
+    tile = None if engine.stencil else WHOLE_TILE  # in tiles, a network without held gates gives a different result
     return label, lambda lr: upscale(engine, lr, tile=tile)
 
 

@@ -24,7 +24,7 @@ MEAN = "mean"
 def report(
     protocol: Protocol, scores: Iterable[SetScore], differences: Iterable[Difference], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """A measurement in the form that is written as JSON."""
+    """A measurement in the form in which it is written as JSON."""
     return {
         "protocol": asdict(protocol),
         "scores": [score_entry(score) for score in scores],
@@ -34,7 +34,7 @@ def report(
 
 
 def score_entry(score: SetScore) -> dict[str, Any]:
-    """The scores of a set in the form that is written as JSON."""
+    """The scores of a set in the form in which they are written as JSON."""
     return {
         "network": score.network,
         "bench": score.bench,
@@ -83,11 +83,11 @@ class ResultFolder:
         self._taken: dict[str, str] = {}
 
     def save(self, bench: str, network: str, picture: BenchPicture, result: Pixels) -> None:
-        """Write `result` (H, W, 3) uint8, over an older one.
+        """Write `result` (H, W, 3) uint8, replacing an older one.
 
         Raises:
             PictureError: The picture cannot be written.
-            MafdnError: Its folder cannot be made.
+            MafdnError: Its folder cannot be created.
         """
         place = self._folder / self._part(network) / self._part(bench) / f"x{self._scale}"
         path = place / f"{picture.name}.png"

@@ -1,7 +1,7 @@
 """Paired comparison of two networks on the same pictures, with bootstrap intervals.
 
 Pictures differ far more from each other than networks do, so networks are compared picture by picture. The interval is
-that of the bootstrap: the spread of the mean over ten thousand resamples of the pictures, drawn with replacement.
+a bootstrap interval: the spread of the mean over ten thousand resamples of the pictures, drawn with replacement.
 """
 
 import math

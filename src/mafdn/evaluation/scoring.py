@@ -1,4 +1,4 @@
-"""Evaluate networks on bench sets: named, opened only if needed, and never measured twice."""
+"""Evaluate networks on benchmark datasets; each is opened only if needed and never measured twice."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -56,18 +56,18 @@ def evaluate(
     on_note: Callable[[str], None] | None = None,
     on_result: OnSetResult | None = None,
 ) -> list[SetScore]:
-    """The scores of networks on bench sets. All arguments are checked before anything is measured.
+    """The scores of networks on benchmark datasets. All arguments are checked before anything is measured.
 
     Args:
         networks: Names as in `mafdn.weights.resolve`.
-        benches: Folders of bench sets.
+        benches: Folders of benchmark datasets.
         protocol: What is measured.
         options: The engine for ONNX files; by default the first installed one on the CPU
             (`mafdn.evaluation.methods.reproducible_options`).
         lr: The folder of LR pictures, for a single set.
         fresh: Ignore cached scores.
         on_progress: Called with the number of results scored and their total; not called for cached scores.
-        on_note: Called with each remark that a reader of the scores should know, a sentence.
+        on_note: Called with each note that readers of the scores should know.
         on_result: Called with every result; implies `fresh`.
 
     Returns:
@@ -80,7 +80,7 @@ def evaluate(
         MissingPackageError: An engine is not installed.
     """
     if lr and len(benches) > 1:
-        raise UsageError("a folder of LR pictures belongs to one bench set; give one")
+        raise UsageError("a folder of LR pictures belongs to one benchmark dataset; pass --lr with a single --bench")
     labels = label_networks(networks, protocol)
     plan = [
         _plan(folder, bench, labels, protocol, options, lr=lr, cached=not fresh and on_result is None)
@@ -136,7 +136,7 @@ def upscale_pictures(
     *,
     lr: Path | None = None,
 ) -> Iterator[tuple[BenchPicture, dict[str, Pixels]]]:
-    """Some pictures of a set, and the result of each network (`labels` from `label_networks`)."""
+    """Selected pictures of a set, and the result of each network (`labels` from `label_networks`)."""
     methods = {label: _method(network, protocol) for label, network in labels.items()}
     for picture in read_bench(bench, protocol.scale, lr=lr, only=pictures):
         yield picture, {label: method(picture.lr) for label, method in methods.items()}
@@ -174,7 +174,7 @@ def _bench_names(benches: Sequence[Path]) -> list[str]:
     for number, folder in enumerate(benches):
         resolved = folder.resolve()
         if resolved in (other.resolve() for other in benches[:number]):
-            raise UsageError(f"{folder} is listed twice; a bench set is measured once")
+            raise UsageError(f"{folder} is listed twice; list each benchmark dataset once")
         name = bench_name(folder)
         choices = (name, *("/".join(resolved.parts[-n:]) for n in range(2, len(resolved.parts) + 1)))
         names.append(next(choice for choice in choices if choice not in names))
@@ -186,4 +186,6 @@ def _grey_note(scores: Sequence[SetScore]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""
-    return f"grey pictures were measured as RGB with three equal channels: {', '.join(names[:NAMES_IN_NOTE])}{more}"
+    return (
+        f"grayscale pictures were measured as RGB with three equal channels: {', '.join(names[:NAMES_IN_NOTE])}{more}"
+    )

@@ -19,7 +19,7 @@ GAP, MARGIN, HEADING, CAPTION, FOOTING = 8, 24, 44, 48, 12
 DPI = 100
 TITLE, LABEL, SMALL = 11.0, 8.5, 7.5
 LONGEST = 32
-"""Characters of a label that fit under a cell."""
+"""Number of characters of a label that fit under a cell."""
 INK, SOFT = "#1d1d1f", "#76767b"
 MARK = (230, 57, 70)
 """RGB of the frame around the crop in the overview."""
@@ -92,7 +92,7 @@ def most_different_crop(hr: Pixels, worse: Pixels, better: Pixels, *, border: in
 
     Args:
         hr, worse, better: (H, W, 3) uint8 of one size.
-        border: Pixels at the edges that are left out, because they are not measured, if the picture is large enough.
+        border: The crop border of the measurement in pixels, left out here too if the picture is large enough.
         side: Side of the square; less if the picture is smaller.
 
     Returns:
@@ -164,7 +164,7 @@ def _save(canvas: Pixels, texts: Sequence[_Text], output: Path) -> None:
     for t in texts:
         text = figure.text(t.x / width, 1 - t.y / height, t.text, fontsize=t.size, color=t.color)
         text.set_fontweight(t.weight)
-        text.set_parse_math(False)  # a name may hold dollars
+        text.set_parse_math(False)  # a name may contain dollar signs
     try:
         with replacing(output) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI)

@@ -1,4 +1,4 @@
-"""Tables, as commands print them and as documents hold them."""
+"""Tables for the output of commands and for documents."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,12 +1,13 @@
-"""Check an exported file in one engine; `mafdn.export.onnx` runs this in a process for each engine.
+"""Check an exported file in one engine; `mafdn.export.onnx` runs this in one process per engine.
 
 `python -m mafdn.export.check ENGINE FILE.onnx PICTURES.npz` prints one line of JSON: `difference`, the largest
 difference from the network, or `error` and `message` of a `MafdnError`. For each picture `lr<i>`, PICTURES.npz also
 holds the network's result, `sr<i>`.
 
-Why a process: the exporting one has imported torch, its exporter and onnxslim, and every engine adds its own native
-libraries and thread pools. Segmentation faults occurred there, rarely and not reproducibly. In a separate process a
-crash ends only the check, and is reported in one line that names the engine. This module does not import torch.
+Why a separate process: the exporting process has imported torch, its exporter and onnxslim, and every engine adds its
+own native libraries and thread pools. Segmentation faults occurred there, rarely and not reproducibly. In a separate
+process a crash ends only the check, and is reported in one line that names the engine. This module does not import
+torch.
 """
 
 import json

@@ -37,7 +37,7 @@ CHECK = "mafdn.export.check"
 CHECKED_SIZES = ((48, 40), (37, 65))
 """Heights and widths of the inputs on which every exported file is compared with the network."""
 TOLERANCE = 1e-4
-"""Largest difference allowed, as a share of white: a fortieth of an 8-bit level."""
+"""Largest allowed difference, as a share of white: a fortieth of an 8-bit level."""
 NEGLIGIBLE = 1e-6
 """The halo is the distance beyond which pixels change test pictures by less than this, as a share of white: a fifteenth
 of a 16-bit level."""
@@ -108,7 +108,7 @@ def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.M
         )
         assert program is not None
         model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
-    for node in model.graph.node:  # paths on the exporting machine
+    for node in model.graph.node:  # remove paths of the exporting machine
         del node.metadata_props[:]
         node.doc_string = ""
     return model
@@ -134,7 +134,7 @@ def _checked_pictures(folded: Network) -> dict[str, Batch]:
 
 
 def _differences(path: Path, pictures: dict[str, Batch]) -> list[float]:
-    """The largest difference of each engine from the network, each in a process (see `mafdn.export.check`)."""
+    """The largest difference of each engine from the network, in separate processes (see `mafdn.export.check`)."""
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         stored = Path(folder, "pictures.npz")
         with stored.open("wb") as file:
@@ -167,7 +167,7 @@ def _checked(engine_name: str, path: Path, pictures: Path) -> float:
 
 
 def _picture(height: int, width: int) -> Batch:
-    """Soft spots with a little noise, (1, 3, H, W) in [0, 1]; on noise alone a peer's released weights overflow."""
+    """Soft spots with a little noise, (1, 3, H, W) in [0, 1]; on pure noise a peer's released weights overflow."""
     rng = np.random.default_rng(height * width)
     spots = imresize(rng.random((-(-height // 4), -(-width // 4), 3)), shape=(height, width))
     picture = 0.9 * spots + 0.1 * rng.random((height, width, 3))

@@ -1,6 +1,6 @@
-"""Arrays in, arrays out: engines that run an exported network, gates and tiles.
+"""Run networks on arrays: engines, channel gates and tiles.
 
-No picture files are read or written here. torch is one of the engines, imported only when it is used.
+No picture files are read or written here. torch is one of the engines and is only imported when it is used.
 """
 
 from mafdn.inference.engines import (

@@ -2,7 +2,7 @@
 
 The gates depend on the picture alone, not on tiles, memory, engine or threads. A small picture is used whole. Of a
 larger one, windows on a fixed grid are used, with a fixed number of pixels in all. They lie in a few rows of the grid,
-so one pass over the picture is enough to collect them. `docs/tiles.md` has the measurements.
+so one pass over the picture collects them all. `docs/tiles.md` has the measurements.
 """
 
 import math
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 WHOLE_AREA = 512 * 512
 """Area, in input pixels, up to which the whole picture is the sample."""
 WINDOW_SIDE = 64
-"""Side of a window, in input pixels; a thinner picture has longer windows."""
+"""Side of a window, in input pixels; narrower pictures have windows of their own width or height."""
 SAMPLE_AREA = 32 * WINDOW_SIDE**2
-"""Input pixels in all windows together."""
+"""Total number of input pixels in all windows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Windows:
     height: int
     width: int
     all: bool = False
-    """Whether there is one window, the whole picture."""
+    """Whether the only window is the whole picture."""
 
 
 def sample_windows(height: int, width: int) -> Windows:
@@ -36,7 +36,7 @@ def sample_windows(height: int, width: int) -> Windows:
 
 
 def spread_windows(height: int, width: int, *, area: int, side: int) -> Windows:
-    """Return evenly spread windows of `side` or the picture's smaller side, with at most `area` pixels in all."""
+    """Return evenly spread windows with sides of at most `side` and at most `area` pixels in total."""
     high, wide = min(height, side), min(width, side)
     count = area // (high * wide)
     rows = min(max(1, round(math.sqrt(count * height / width))), count, height // high)

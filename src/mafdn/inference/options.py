@@ -6,9 +6,9 @@ from mafdn._support.validate import MOST_THREADS, as_kind, as_whole
 from mafdn.errors import UsageError
 
 FP32, BF16, FP16, INT8 = PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-"""Precisions of an engine. `int8` needs a quantized file; the parts it leaves in float are computed in fp32."""
+"""Precisions of an engine. `int8` needs a quantized file, whose unquantized parts are computed in fp32."""
 ENGINE_NAMES = ("openvino", "onnxruntime", "torch")
-"""Every engine, the preferred one first; torch is slow to import and only used on request or for weights files."""
+"""All engines, the preferred one first; torch is slow to import and only used on request or for weights files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +18,13 @@ class EngineOptions:
     Args:
         engine: `openvino`, `onnxruntime`, `torch`, or `auto` for the fastest on this machine, which is measured once.
             `auto` runs weights files (`.safetensors`, `.pth`) in torch.
-        device: A device of the engine, `cpu`, `gpu`, `npu`, `cuda` and so on in any case, or `auto`.
+        device: A device of the engine, such as `cpu`, `gpu`, `npu` or `cuda` (case-insensitive), or `auto`.
         precision: `fp32`, `int8`, `bf16`, `fp16`, or `auto` for int8 where it is much faster and fp32 elsewhere.
         threads: Number of cores to use (default: all).
 
     Raises:
-        UsageError: For an unknown engine or precision and for a value of the wrong type. Whether an engine or device
-            is available is only known once a network is opened.
+        UsageError: If the engine or precision is unknown, or a value has the wrong type. Whether the engine and device
+            are available is only checked when a network is opened.
     """
 
     engine: str = "auto"

@@ -1,9 +1,9 @@
-"""Cutting a picture into overlapping tiles and joining them again.
+"""Cut a picture into overlapping tiles and join the results.
 
-All tiles of a picture have the same size, so an engine compiles one graph. If a tile differs from the whole picture
-only near its edges, tiles overlap by twice that margin and are cut in the middle of the overlap, where nothing differs.
-If a network depends on all of its input, neighboring tiles may differ slightly everywhere; then one fades into the
-other, which leaves no visible edge.
+All tiles of a picture have the same size, so an engine compiles one graph. If the result
+of a tile differs from that of the whole picture only near its edges, tiles overlap by twice that margin and are cut in
+the middle of the overlap, where they are equal. If a network depends on all of its input, neighboring tiles may differ
+slightly everywhere; then one fades into the other, which leaves no visible seam.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from mafdn.errors import UsageError
 DEFAULT_TILE = 512
 """Default side of a tile, in input pixels."""
 ROW_AREA = 5 * DEFAULT_TILE**2
-"""Input pixels in a row of tiles, whose results are in memory: tiles of a wide picture are lower and wider."""
+"""Input pixels in a row of tiles. Their results are held in memory, so tiles of a wide picture are lower and wider."""
 LEAST_HEIGHT = 192
-"""Least height of such a tile, in input pixels; the halo above and below takes a sixth of it."""
+"""Minimum height of such a tile, in input pixels; the halo above and below takes a sixth of it."""
 SIDE_MULTIPLE = 8
-"""Sides of tiles are multiples of it, in input pixels, so that pictures of many sizes share compiled graphs."""
+"""Tile sides are multiples of this, in input pixels, so that pictures of many sizes share compiled graphs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class Tiling:
     Args:
         tile: Largest side of a square tile. A picture of at most `tile**2` pixels is not cut. Without a fade, tiles of
             a wide picture are lower and wider, with at most `tile**2` pixels.
-        margin: Pixels on each side of an overlap that are computed and not used.
-        fade: Pixels in the middle of an overlap over which tiles fade into each other; 0 cuts them there.
+        margin: Pixels on each side of an overlap that are computed but not used.
+        fade: Pixels in the middle of an overlap over which tiles fade into each other; 0 for a cut.
 
     Raises:
         UsageError: If the tile is too small for its overlap.
@@ -51,7 +51,7 @@ class Tiling:
 
     @property
     def overlap(self) -> int:
-        """Least number of pixels that neighboring tiles share."""
+        """Minimum number of pixels that neighboring tiles share."""
         return 2 * self.margin + self.fade
 
 
@@ -69,7 +69,7 @@ class Span:
 
 
 def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span]]:
-    """Return the rows and columns of tiles for a picture of this size; one of each if it is not cut."""
+    """Return the rows and columns of tiles for a picture of this size; a single tile if it is not cut."""
     tile = tiling.tile
     if height * width <= tile**2:
         return [Span(0, height, 0, 0)], [Span(0, width, 0, 0)]
@@ -83,7 +83,7 @@ def row_height(width: int, tile: int = DEFAULT_TILE) -> int:
 
 
 def plan_axis(length: int, tiling: Tiling, tile: int) -> list[Span]:
-    """Return spans of one size, at most `tile`, that cover `[0, length)` evenly: as few, then as small as possible.
+    """Return equal spans of at most `tile` pixels that cover `[0, length)` evenly: as few, then as small as possible.
 
     The first starts and the last ends at the picture's edge, where the network's own padding applies.
     """

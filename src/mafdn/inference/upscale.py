@@ -1,4 +1,4 @@
-"""Upscaling with an engine, whole or in tiles: an array, or rows as a stream."""
+"""Upscale with an engine, whole or in tiles: an array, or a stream of rows."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ Array = NDArray[Any]
 Run = Callable[[Batch], Batch]
 Progress = Callable[[int, int], None]
 FADED_TILE, MARGIN, FADE = 256, 8, 16
-"""Tiles, in input pixels, of a network without a stencil; the margin is what a tile's own padding affects."""
+"""Tiles of a network without a stencil, in input pixels; the margin is the border affected by the network's padding."""
 ROWS_AT_A_TIME = 64
 """Rows of one channel that are rounded together, so that they stay in the processor's cache."""
 FAR_BELOW, FAR_ABOVE = -1.0, 2.0
-"""Values too far outside [0, 1] to be overshoot: the array must have another range."""
+"""Values so far outside [0, 1] that they are not overshoot: the array must have another range."""
 WHITE = {"uint8": 255.0, "uint16": 65_535.0, "float32": 1.0}
 """The value of white for every supported type."""
 
@@ -37,24 +37,24 @@ def upscale(
 ) -> Array:
     """Upscale an array by the engine's scale.
 
-    Besides the result, memory holds one row of tiles. If the network is a stencil (`Stencil`), its gates are computed
-    once per plane and the result does not depend on the tile, to within what was measured for its halo.
+    Besides the result, one row of tiles is held in memory. If the network is a stencil (`Stencil`), its gates are
+    computed once per plane, and the result depends on the tile size only to within the error measured for its halo.
 
     Args:
         engine: The network.
         array: (H, W) or (H, W, C): uint8 or uint16 over their full range, or float32 in [0, 1]. Channels: 1 gray,
-            2 gray and alpha, 3 RGB, 4 RGB and alpha; alpha is not premultiplied and passes the network like gray.
+            2 gray and alpha, 3 RGB, 4 RGB and alpha; alpha is not premultiplied and is upscaled like gray.
         tile: Tile side in input pixels (default: 512); a picture of more than `tile**2` pixels is cut into tiles.
         exact: Overlap tiles by the full receptive radius instead of the measured halo. The result then depends on the
-            tile only to within the rounding of float32 sums.
+            tile size only to within float32 rounding.
         on_progress: Called as `on_progress(done, total)` after every tile.
 
     Returns:
         An array `scale` times as high and wide, with the type and channels of the input; float32 is clipped to [0, 1].
 
     Raises:
-        UsageError: For another type or shape, float32 values below -1 or above 2, a tile that is too small, and `exact`
-            with a network that is not a stencil.
+        UsageError: If the type or shape is unsupported, float32 values are below -1 or above 2, the tile is too small,
+            or `exact` is set for a network that is not a stencil.
     """
     check_array(array)
     planes = array if array.ndim == 3 else array[..., None]
@@ -77,11 +77,11 @@ def upscale_rows(
 ) -> Generator[Array]:
     """Upscale (H, W, C) rows like `upscale`, as a stream from the top.
 
-    The rows are read more than once, but never more of them than one row of tiles at a time.
+    Rows are read more than once, but at most one row of tiles at a time.
 
     Args:
         engine: The network.
-        rows: A picture of a type and with channels that `upscale` accepts.
+        rows: A picture with a type and channels that `upscale` accepts.
         tile: As for `upscale`.
         exact: As for `upscale`.
         on_progress: As for `upscale`.
@@ -90,7 +90,7 @@ def upscale_rows(
         Bands of (any, scale*W, C), which the caller may change.
 
     Raises:
-        UsageError: At the first band, for a tile that is too small or `exact` with a network that is not a stencil.
+        UsageError: At the first band, if the tile is too small or `exact` is set for a network that is not a stencil.
     """
     height, width, channels = rows.shape
     tiling = _tiling(engine, tile, exact=exact)
@@ -129,7 +129,7 @@ def _tiling(engine: Engine, tile: int | None, *, exact: bool) -> Tiling:
 
 
 def _constant(rows: Rows, group: tuple[int, ...]) -> Array | None:
-    """Return the value of a constant plane, else `None`: an opaque alpha stays exactly opaque, at no cost."""
+    """Return the value of a constant plane, else `None`; opaque alpha thus stays exactly opaque, at no cost."""
     if len(group) > 1:
         return None
     value = rows[0:1][0, 0, group]
@@ -137,7 +137,7 @@ def _constant(rows: Rows, group: tuple[int, ...]) -> Array | None:
 
 
 def _runner_with_gates(engine: Engine, rows: Rows, group: tuple[int, ...], *, whole: bool) -> Run:
-    """Return what runs the network on a part of a plane, with the gates of the whole plane if it is a stencil."""
+    """Return a function that runs the network on a part of a plane; a stencil uses the gates of the whole plane."""
     windows = sample_windows(*rows.shape[:2])
     if engine.stencil is None or (whole and windows.all):  # the whole plane at once: its own gates are the same
         return engine.run
@@ -147,7 +147,7 @@ def _runner_with_gates(engine: Engine, rows: Rows, group: tuple[int, ...], *, wh
 
 @dataclass(frozen=True)
 class _Plane:
-    """Channels that pass the network together, and how they are cut."""
+    """Channels that are run through the network together, and how they are cut."""
 
     rows: Rows
     group: tuple[int, ...]
@@ -163,7 +163,7 @@ class _Plane:
         return self.rows.shape[1] * self.scale
 
     def tile(self, source: Array, column: Span) -> Batch:
-        """Return the result of one tile, (sH, sW, n), given its rows of the picture."""
+        """Return the result of one tile, (sH, sW, n); `source` is its rows of the picture."""
         output = self.run(_to_batch(source[:, column.start : column.start + column.size, self.group]))
         self.tick(1)
         values = output[0].transpose(1, 2, 0)
@@ -184,7 +184,7 @@ def _cut_bands(plane: _Plane) -> Generator[Array]:
 
 
 def _faded_bands(plane: _Plane, fade: int) -> Generator[Array]:
-    """Yield rows of tiles that fade into each other, each down to where the next begins."""
+    """Yield rows of tiles that fade into each other, each up to the start of the next."""
     overlap = np.zeros((0, plane.width, len(plane.group)), np.float32)  # shared with the row above, already weighted
     for span in plane.spans:
         source = plane.rows[span.start : span.start + span.size]
@@ -218,7 +218,7 @@ def _to_batch(part: Array) -> Batch:
 def _store(values: Batch, target: Array) -> None:
     """Write `values` (h, w, n), clipped, scaled and rounded, into `target` of the same shape.
 
-    This is done for some rows of one channel at a time, which are contiguous in a network's output.
+    Some rows of one channel, which are contiguous in a network's output, are processed at a time.
     """
     white = np.float32(WHITE[target.dtype.name])
     for channel in range(values.shape[2]):
@@ -241,7 +241,7 @@ def check_array(array: Array) -> None:
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not np.isfinite(high - low):
-            raise UsageError("the picture contains values that are not finite")
+            raise UsageError("the picture contains NaN or infinite values")
         rule = "a float32 picture must be in [0, 1], but this one has"
         if high > FAR_ABOVE:
             white = next((white for white in (255, 65_535) if high <= white), f"{high:g}")

@@ -1,4 +1,4 @@
-"""Read weights that others released as .pth files.
+"""Read weights released by others as .pth files.
 
 A .pth file is a pickle: it is read with torch's `weights_only`, which builds tensors and nothing else. Network and
 scale are recognized by comparing the names and shapes of its tensors with those of every known network; all must
@@ -90,7 +90,7 @@ SMFANET_NAMES = {
     "tail": "to_img.0",
 }
 FOREIGN_NAMES = {"imdn": (IMDN_NAMES, 1), "ddistill": (DDISTILL_NAMES, 1), "smfanet": (SMFANET_NAMES, 0)}
-"""For each architecture its names, and the number from which the authors count blocks and layers (here 0)."""
+"""Names by architecture, and the number from which the authors count blocks and layers (here 0)."""
 WRAPPERS = ("params_ema", "params")
 """Keys under which BasicSR's trainers store the tensors; the averaged ones come first."""
 PREFIX = "module."
@@ -100,7 +100,7 @@ PREFIX = "module."
 def load_pth(path: Path) -> Network:
     """Load the network in a .pth file, ready for inference.
 
-    Known are IMDN, DDistill-SR (inference form) and SMFANet+ with their authors' tensor names, and MAFDN and AFAN, in
+    Supports IMDN, DDistill-SR (inference form) and SMFANet+ with their authors' tensor names, and MAFDN and AFAN, in
     both forms, with the names used here; each at x2, x3 and x4 in its published size.
 
     Raises:
@@ -123,7 +123,7 @@ def convert(path: Path, target: Path) -> Network:
     network, digest = _load(path)
     card = {
         "network": TITLES[architecture(network.settings)],
-        "origin": "weights that others trained, converted; their authors' license holds",
+        "origin": "converted from weights trained by others, whose license applies",
         "source": path.name,
         "source_sha256": digest,
         "made_by": f"mafdn {__version__}",
@@ -172,14 +172,14 @@ def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(f"{path} is not a .pth file that can be read safely: {reason[0]}") from None
     if not isinstance(state, Mapping) or not state:
-        raise WeightsError(f"{path} holds no table of tensors; a state dict is expected")
+        raise WeightsError(f"{path} does not contain a state dict, a table of tensors")
     items = cast(Mapping[Any, Any], state)
     items = next((items[key] for key in WRAPPERS if isinstance(items.get(key), Mapping)), items)
     prefixed = all(isinstance(name, str) and name.startswith(PREFIX) for name in items)
     tensors: dict[str, Tensor] = {}
     for name, value in items.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise WeightsError(f"{path} holds no plain table of tensors: {name!r} is {type(value).__name__}")
+            raise WeightsError(f"{path} does not contain a plain state dict: {name!r} is {type(value).__name__}")
         tensors[name.removeprefix(PREFIX) if prefixed else name] = value
     return tensors
 
@@ -188,17 +188,17 @@ def _plain(path: Path, name: str, tensor: Tensor) -> Tensor:
     if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
         raise WeightsError(f"{path}: the tensor {name} is not a plain array of numbers")
     if not tensor.isfinite().all():
-        raise WeightsError(f"{path}: the tensor {name} holds values that are not finite")
+        raise WeightsError(f"{path}: the tensor {name} has values that are not finite")
     return tensor.contiguous()
 
 
 def _recognized(path: Path, tensors: dict[str, Tensor]) -> Settings:
-    """The network that most tensors match by name and shape."""
+    """The settings of the network that most tensors match by name and shape."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     fits = {settings: len(shapes.items() & _expected(settings).items()) for settings in CANDIDATES}
     best = max(fits, key=lambda settings: fits[settings])
     if fits[best] < len(_expected(best)) / 2:
-        raise WeightsError(f"{path} holds no known network ({', '.join(TITLES.values())})")
+        raise WeightsError(f"{path} does not contain a known network ({', '.join(TITLES.values())})")
     return best
 
 

@@ -5,7 +5,7 @@ Super-Resolution", IEEE Transactions on Multimedia 2022, doi 10.1109/TMM.2022.32
 
 Written from the paper, and from the names and shapes of the tensors in the authors' released x4 weights (inference
 form: the parallel convolutions of its training form are merged). What both leave open was found by experiment: the
-means and variances of the batch norms tell what their inputs were, and of the remaining choices one reproduces the
+means and variances of the batch norms reveal what their inputs were, and of the remaining choices one reproduces the
 released weights' 32.28 dB / 0.8961 on Set5. Every other choice tried costs 0.3 dB or more there. Found:
 
 - the hard sigmoid is `relu6(x + 3) / 3`, in (0, 2), for the gate on the squeezed mean and for the scale per channel;

@@ -27,8 +27,8 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Conv2d's name)
-        # On one thread torch runs a small float32 batch through kernels of half the speed if the kernel is 1x1, unless
-        # it is dilated. With one tap the dilation changes nothing else.
+        # On one thread torch runs a small float32 batch at half the speed if the kernel is 1x1, unless it is
+        # dilated. With one tap the dilation changes nothing else.
         slow = input.device.type == "cpu" and torch.get_num_threads() == 1 and not torch.compiler.is_exporting()
         return F.conv2d(input, self.weight, self.bias, dilation=2 if slow else 1)
 

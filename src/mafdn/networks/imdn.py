@@ -1,4 +1,4 @@
-"""IMDN, the information multi-distillation network, from which MAFDN grew.
+"""IMDN, the information multi-distillation network, on which MAFDN builds.
 
 Paper: Z. Hui, X. Gao, Y. Yang, X. Wang, "Lightweight Image Super-Resolution with Information Multi-distillation
 Network", ACM Multimedia 2019, doi 10.1145/3343031.3351084, arXiv 1909.11856.

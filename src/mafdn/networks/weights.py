@@ -1,7 +1,7 @@
 """Weights files: safetensors with a header from which the network can be rebuilt.
 
 The metadata has two entries, both JSON: `mafdn` holds the version of the format, the architecture and its settings;
-`card` holds what is known about the weights (data, steps, scores, code revision).
+`card` describes the weights (data, steps, scores, code revision).
 """
 
 import json
@@ -26,7 +26,7 @@ LARGEST = {"width": 512, "blocks": 64}
 
 
 def save_network(network: Network, path: Path, *, card: Card) -> None:
-    """Write `network`, in training or folded form, with its `card`, atomically.
+    """Write `network`, in training or folded form, and its `card` atomically.
 
     Raises:
         WeightsError: The file cannot be written.
@@ -44,7 +44,7 @@ def load_network(path: Path) -> Network:
     """Rebuild a network from its file, in the form it was saved in, ready for inference.
 
     Args:
-        path: A weights file, or a checkpoint of a training run, of which the averaged weights are loaded.
+        path: A weights file, or a checkpoint of a training run, whose averaged weights are loaded.
 
     Raises:
         WeightsError: The file is missing, damaged or of another kind, or its tensors do not match its header.
@@ -68,7 +68,7 @@ def load_network(path: Path) -> Network:
         network.load_state_dict(tensors)
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path} does not hold the network its header describes: {reason}") from None
+        raise WeightsError(f"{path} does not contain the network its header describes: {reason}") from None
     return network.requires_grad_(False).eval()
 
 
@@ -89,10 +89,10 @@ def checked_settings(name: str, table: dict[str, Any]) -> Settings:
 
 
 def load_mafdn(path: Path) -> MAFDN:
-    """As `load_network`; raises `WeightsError` also if the file holds another architecture than MAFDN."""
+    """As `load_network`; also raises `WeightsError` if the file contains any architecture but MAFDN."""
     network = load_network(path)
     if not isinstance(network, MAFDN):
-        raise WeightsError(f"{path} holds {TITLES[architecture(network.settings)]}; a MAFDN is needed")
+        raise WeightsError(f"{path} contains {TITLES[architecture(network.settings)]}, but a MAFDN is needed")
     return network
 
 

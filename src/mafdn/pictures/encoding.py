@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import struct
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -12,18 +13,26 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
-from mafdn.errors import PictureError
+from mafdn.errors import EncodeError, PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
+from mafdn.pictures.fitting import fit_metadata
+from mafdn.pictures.floats import FloatBands
 from mafdn.pictures.libvips import codec_errors, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import BLOCKS, EXIF, ICC
-from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Format, Picture, Pixels
+from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, CodePoints, Format, Picture, Pixels
+from mafdn.pictures.profiles import picture_tone
+from mafdn.pictures.sequences.sequence import Timing
 from mafdn.pixels.rows import pieces
 
 KEEP_EXIF, KEEP_PROFILE, KEEP_ALL = 1, 8, 31
 """libvips flags (`VipsForeignKeep`)."""
+MOST_HUNDREDTHS, MOST_PLAYS = 65_535, 65_536
+"""Longest duration of a GIF frame in hundredths of a second, and the most plays of a GIF animation."""
+FEW_BITS = 12
+"""Bits per channel up to which steps in dark areas are visible if values are proportional to light."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +45,8 @@ class EncodeOptions:
     """Preserve every pixel in WebP and AVIF; overrides `quality`."""
     strip: bool = False
     """Leave out metadata, except for the color profile."""
+    big: bool = False
+    """Write BigTIFF whatever the size."""
 
 
 class Encoder:
@@ -50,6 +61,7 @@ class Encoder:
         report_as: The name to use in errors where `path` is a temporary file.
         options: Quality and metadata.
         limits: Their time limit ends encoding.
+        timing: For an animation, whose frames are written one after the other, the timing of all of them.
 
     Attributes:
         bits: Bits per channel of the file.
@@ -66,7 +78,9 @@ class Encoder:
         report_as: Path | None = None,
         options: EncodeOptions | None = None,
         limits: Limits | None = None,
+        timing: Timing | None = None,
     ) -> None:
+        self._timing = timing
         self._picture, self._path, self._kind, self._width, self._height = picture, path, kind, width, height
         self.bits = written_bits(picture, kind)
         self._report_as, self._options, self._limits = report_as or path, options or EncodeOptions(), limits or Limits()
@@ -131,10 +145,17 @@ class Encoder:
             yield band
 
     def _encode(self) -> tuple[str, ...]:
-        picture, kind, options = self._picture, self._kind, self._options
-        feed = Feed(self._received(), (self._height, self._width, picture.planes.shape[2]), picture.planes.dtype)
+        picture, kind, options = fit_metadata(self._picture, self._kind), self._kind, self._options
+        check_colors(self._report_as, picture.code_points, kind)
+        bands, floats = self._received(), FloatBands(picture, kind) if picture.floating else None
+        height = self._height * (len(self._timing.durations) if self._timing else 1)
+        shape = (height, self._width, picture.planes.shape[2])
+        stored = map(floats.convert, bands) if floats else bands
+        feed = Feed(stored, shape, floats.dtype if floats else picture.planes.dtype)
         with codec_errors(self._report_as, writing=True), contextlib.closing(feed):
             image, notes = _converted(picture, feed.image, kind)
+            if self._timing:
+                notes += _set_timing(image, self._timing, self._height)
             for field, (gtype, value) in picture.fields.items():
                 block = BLOCKS.get(field, "EXIF" if field.startswith("exif-") else None)
                 if not options.strip and (block is None or block in kind.metadata):
@@ -144,10 +165,14 @@ class Encoder:
             stop_at_limit(image, self._limits)
             self._image = image
             try:
-                CODECS[kind.name].save(image, self._path, _save_options(picture, kind, options))
+                half = floats is not None and floats.half
+                CODECS[kind.name].save(image, self._path, _save_options(picture, kind, options, half=half))
+            except (ValueError, struct.error) as error:
+                raise EncodeError(f"{printable(self._report_as)} cannot be written ({error})") from None
             finally:
                 self._image = None
                 self._limits.check_time(self._report_as)
+        notes += floats.notes(self.bits) if floats else []
         return (*notes, *_losses(picture, kind, strip=options.strip))
 
 
@@ -174,27 +199,50 @@ def save_picture(
 
 def written_bits(picture: Picture, kind: Format) -> int:
     """Bits per channel that `kind` is written with: the fewest that hold the picture's, else its most."""
-    return min((b for b in kind.bits if b >= picture.bits), default=kind.bits[-1])
+    choice = kind.float_bits if picture.floating and kind.float_bits else kind.bits
+    return min((b for b in choice if b >= picture.bits), default=choice[-1])
+
+
+def check_colors(path: Path, points: CodePoints | None, kind: Format) -> None:
+    """Raise `PictureError` if a picture's values mean something that no file of the format `kind` can state.
+
+    Args:
+        path: The file to name in the message.
+        points: The colors of the picture.
+        kind: The format.
+    """
+    if points is None:
+        return
+    if points.hdr and not kind.code_points:
+        raise PictureError(
+            f"cannot write {printable(path)}: {kind.name} cannot state that the picture is HDR ({points.hdr}), and it "
+            "would look dull everywhere; choose PNG or AVIF"
+        )
+    if not points.full_range and kind.name != "PNG":
+        raise PictureError(
+            f"cannot write {printable(path)}: the picture has values of narrow range, which only PNG can state; "
+            "choose PNG"
+        )
 
 
 def _converted(picture: Picture, image: pyvips.Image, kind: Format) -> tuple[pyvips.Image, list[str]]:
     """The pixels as `kind` can store them, with their profile, and notes on what that changed."""
     notes: list[str] = []
     grey, deep = picture.colors == 1, image.format == "ushort"
-    space = space_of(grey=grey, deep=deep)
+    space = "scrgb" if image.format == "float" and not grey else space_of(grey=grey, deep=deep)
     image = image.copy(interpretation=space, xres=picture.pixels_per_mm[0], yres=picture.pixels_per_mm[1])
-    if picture.profile is not None:
+    if picture.profile is not None and not (_is_stated_by_number(picture, kind) and grey and not kind.grey):
         image.set_type(pyvips.GValue.blob_type, ICC, cast(Any, picture.profile))
-        if "ICC" not in kind.metadata or (grey and not kind.grey):
+        reason = _reason_for_srgb(picture, kind)
+        if reason:
             image = image.icc_transform("srgb", embedded=True, depth=16 if deep else 8)
-            what = f"{kind.name} has no color profile" if "ICC" not in kind.metadata else f"{kind.name} has no grey"
-            notes.append(f"{what}: the picture was converted to sRGB")
+            notes.append(f"{reason}: the picture was converted to sRGB")
             grey = False
     if picture.transparent and not kind.alpha:
         image = image.flatten(background=[65_535.0 if deep else 255.0])
         notes.append(f"{kind.name} has no transparency: transparent areas became white")
     bits = written_bits(picture, kind)
-    if bits < picture.bits:
+    if bits < picture.bits and (not picture.floating or kind.float_bits):
         notes.append(f"{kind.name} stores {bits} bits per channel: {picture.bits} were rounded")
     if deep and bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation=space_of(grey=grey, deep=False))
@@ -205,16 +253,53 @@ def _converted(picture: Picture, image: pyvips.Image, kind: Format) -> tuple[pyv
     return image.copy(), notes
 
 
-def _save_options(picture: Picture, kind: Format, options: EncodeOptions) -> SaveOptions:
+def _set_timing(image: pyvips.Image, timing: Timing, height: int) -> list[str]:
+    """Make `image` an animation of frames of this height, for GIF; returns notes on what that changed."""
+    durations, exact = timing.ticks(100, most=MOST_HUNDREDTHS)
+    image.set_type(pyvips.GValue.gint_type, "page-height", height)
+    image.set_type(pyvips.GValue.array_int_type, "delay", [10 * duration for duration in durations])
+    image.set_type(pyvips.GValue.gint_type, "loop", min(timing.plays, MOST_PLAYS))
+    return [] if exact else ["GIF stores durations in hundredths of a second: they were rounded"]
+
+
+def _is_stated_by_number(picture: Picture, kind: Format) -> bool:
+    return kind.code_points and picture.code_points is not None
+
+
+def _reason_for_srgb(picture: Picture, kind: Format) -> str | None:
+    """Why a picture with a profile has to be converted to sRGB; `None` if it keeps its colors."""
+    if "ICC" not in kind.metadata:
+        return None if _is_stated_by_number(picture, kind) else f"{kind.name} has no color profile"
+    if picture.colors == 1 and not kind.grey:
+        return f"{kind.name} has no grey"
+    if picture.floating and not kind.float_bits and written_bits(picture, kind) <= FEW_BITS and picture_tone(picture):
+        return f"{kind.name} has too few bits for linear light"
+    return None
+
+
+def _save_options(picture: Picture, kind: Format, options: EncodeOptions, *, half: bool) -> SaveOptions:
     keep = KEEP_PROFILE if options.strip else KEEP_ALL
     has_exif = any(field.startswith("exif-") for field in picture.fields)
     if not has_exif and np.allclose(picture.pixels_per_mm, DEFAULT_PIXELS_PER_MM, rtol=1e-3):
         keep &= ~KEEP_EXIF  # or libvips would invent a block with the default resolution
-    return SaveOptions(quality=options.quality, lossless=options.lossless, bits=written_bits(picture, kind), keep=keep)
+    return SaveOptions(
+        quality=options.quality,
+        lossless=options.lossless,
+        bits=written_bits(picture, kind),
+        keep=keep,
+        chunks=() if options.strip else picture.chunks,
+        big=options.big,
+        comments=() if options.strip else picture.comments,
+        half=half,
+        code_points=picture.code_points if kind.code_points else None,
+    )
 
 
 def _losses(picture: Picture, kind: Format, *, strip: bool) -> list[str]:
     """Notes on what is lost in the file itself: colors, and metadata that the format is written without."""
     losses = [*kind.always_loses, *(kind.alpha_loses if picture.transparent else ())]
-    blocks = [] if strip else [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
+    if strip:
+        return losses
+    losses += picture.lost_metadata
+    blocks = [BLOCKS[f] for f in picture.fields if f in BLOCKS and BLOCKS[f] not in kind.metadata]
     return losses + [f"{kind.name} files are written without {block}: it was left out" for block in blocks]

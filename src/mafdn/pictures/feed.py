@@ -33,7 +33,7 @@ class Feed:
     If the bands end too early, reading the image fails.
 
     Args:
-        bands: Consecutive rows, (any, W, C) uint8 or uint16.
+        bands: Consecutive rows, (any, W, C) uint8, uint16 or float32.
         shape: (H, W, C) of the image.
         dtype: Type of the values.
 
@@ -43,7 +43,7 @@ class Feed:
 
     def __init__(self, bands: Iterator[NDArray[Any]], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
         self._bands, self._position = bands, 0
-        self._head = _head(*shape, bits=dtype.itemsize * 8)
+        self._head = _head(*shape, dtype)
         self._piece, self._piece_at = memoryview(b""), len(self._head)
         self._source = pyvips.SourceCustom()
         self._source.on_read(self._read)
@@ -79,12 +79,13 @@ class Feed:
         return self._position
 
 
-def _head(height: int, width: int, channels: int, *, bits: int) -> bytes:
+def _head(height: int, width: int, channels: int, dtype: np.dtype[Any]) -> bytes:
     """All bytes before the pixels of an uncompressed BigTIFF file."""
+    bits = dtype.itemsize * 8
     row = width * channels * bits // 8
     rows = max(1, min(MOST_ROWS, STRIP // row))
     starts = range(0, height, rows)
-    tags = 10 + (channels in (2, 4))
+    tags = 11 + (channels in (2, 4))
     arrays_at = START + 8 + tags * ENTRY + 8
     pixels_at = arrays_at + 16 * len(starts)
     offsets = [pixels_at + start * row for start in starts]
@@ -103,6 +104,7 @@ def _head(height: int, width: int, channels: int, *, bits: int) -> bytes:
     ]
     if channels in (2, 4):
         entries.append(_entry(338, SHORT, 2))  # alpha, not premultiplied
+    entries.append(_entry(339, SHORT, *[3 if dtype.kind == "f" else 1] * channels))
     directory = struct.pack(f"{ORDER}Q", tags) + b"".join(entries) + struct.pack(f"{ORDER}Q", 0)
     arrays = struct.pack(f"{ORDER}{2 * len(starts)}Q", *offsets, *sizes)
     return MARK + struct.pack(f"{ORDER}HHHQ", 43, 8, 0, START) + directory + arrays

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pyvips
 
 from mafdn._support.atomic import DISK_ERRORS, printable
@@ -15,6 +16,9 @@ from mafdn.pictures.limits import Limits
 
 NOT_DAMAGE = re.compile(r"not (supported|configured|implemented)|unsupported|out of memory", re.IGNORECASE)
 """Codec messages about files that may be intact."""
+
+PIXEL_TYPES: Mapping[object, type[np.generic]] = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+"""NumPy types of the libvips band formats of pixels that are supported."""
 
 
 def file_name(path: Path) -> str:

@@ -13,7 +13,7 @@ class Limits:
     """Limits for one picture.
 
     Args:
-        pixels: Most pixels (width times height) of the input and of the result.
+        pixels: Most pixels (width times height) of the input and of the result, all frames or pages together.
         file_mb: Largest input file, in millions of bytes.
         seconds: Time limit, reading and writing included (default: none).
         began: Start of the time limit, by `time.monotonic` (default: the creation of this object). It is set anew for
@@ -38,6 +38,14 @@ class Limits:
             raise PictureError(
                 f"{printable(path)} {what} {width}x{height} pixels, {width * height:,} in all; "
                 f"--max-pixels allows {self.pixels:,}"
+            )
+
+    def check_total(self, path: Path, count: int, pixels: int, *, what: str = "has") -> None:
+        """Raise `PictureError`, with `what` as its verb, if several pictures have too many pixels in all."""
+        if pixels > self.pixels:
+            raise PictureError(
+                f"{printable(path)} {what} {count:,} frames or pages of {pixels:,} pixels in all; "
+                f"--max-pixels allows {self.pixels:,}: raise it, or choose one with --frame"
             )
 
     @property

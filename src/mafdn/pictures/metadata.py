@@ -6,20 +6,22 @@ pixels itself, such as thumbnails and gain maps, is left out.
 
 import re
 import struct
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyvips
 
-from mafdn.pictures.picture import Picture
+from mafdn.pictures import photoshop
+from mafdn.pictures.picture import Picture, PngChunk
 
 ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
 """libvips fields of whole blocks of metadata."""
 BLOCKS = {EXIF: "EXIF", XMP: "XMP", IPTC: "IPTC"}
 Fields = Mapping[str, tuple[Any, Any]]
 """Metadata by libvips field name: GType and value."""
-TEXTS = ("exif-ifd", "png-comment-", "image-description")
+TEXTS = ("exif-ifd", "image-description")
 """How the names of fields with single texts begin."""
 
 XMP_NUMBER = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
@@ -28,9 +30,8 @@ XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOT
 XMP_WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
 XMP_HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
 
-PHOTOSHOP = b"Photoshop 3.0\0"
-"""How a block of Photoshop's resources begins."""
-THUMBNAIL_RESOURCES, RESOLUTION_RESOURCE = (0x0409, 0x040C), 0x03ED
+EXIF_MARK = b"Exif\0\0"
+"""How an EXIF block begins; some writers leave it out."""
 RESOLUTION_TAGS = (0x011A, 0x011B)
 """EXIF tags of the horizontal and vertical print resolution."""
 RATIONAL = 5
@@ -48,6 +49,24 @@ def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         kind, packet = kept[XMP]
         kept[XMP] = (kind, _with_number(packet, (b"tiff:Orientation",), 1))
     return kept
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Join names for a note; of many, only the first `most` are named."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def fields_of_exif(block: bytes) -> dict[str, tuple[Any, Any]]:
+    """Fields as in `Picture.fields` of an EXIF block: the block, and the entries that libvips finds in it."""
+    carrier = pyvips.Image.pngload_buffer(
+        b"\x89PNG\r\n\x1a\n"  # a PNG file of one pixel: libvips parses only what it finds in a file
+        + PngChunk(kind=b"IHDR", data=struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)).encoded()
+        + PngChunk(kind=b"eXIf", data=block.removeprefix(EXIF_MARK)).encoded()
+        + PngChunk(kind=b"IDAT", data=zlib.compress(b"\0\0")).encoded()
+        + PngChunk(kind=b"IEND", data=b"").encoded()
+    )
+    fields = {name: value for name, value in read_fields(carrier).items() if name.startswith("exif-")}
+    return {**fields, EXIF: (pyvips.GValue.blob_type, block)}
 
 
 def with_new_size(picture: Picture, *, width: int, height: int, keep_print_size: bool = False) -> Picture:
@@ -90,7 +109,7 @@ def resized(
     changed = dict(fields)
     if IPTC in changed:
         kind, block = changed[IPTC]
-        changed[IPTC] = (kind, _corrected_photoshop(block, finer))
+        changed[IPTC] = (kind, photoshop.corrected(block, finer))
     for name, number in (("ImageWidth", width), ("ImageLength", height)):
         field = f"exif-ifd0-{name}"
         if field in changed:
@@ -126,36 +145,6 @@ def _with_multiplied(packet: bytes, name: bytes, factor: float) -> bytes:
         return found[0] if factor == 1 or not below else b"%s%d/1000" % (found[1], round(above / below * factor * 1000))
 
     return re.sub(XMP_RATIONAL % name, multiply, packet)
-
-
-def _corrected_photoshop(block: bytes, finer: tuple[float, float]) -> bytes:
-    """A block of Photoshop's resources (IPTC is one) without thumbnails, its print resolution multiplied.
-
-    A damaged block is returned unchanged.
-    """
-    if not block.startswith(PHOTOSHOP):
-        return block
-    kept, place = [PHOTOSHOP], len(PHOTOSHOP)
-    try:
-        while place < len(block):
-            mark, number, name = struct.unpack_from(">4sHB", block, place)
-            start = place + 6 + (name // 2 + 1) * 2  # a name with its length is padded to an even number of bytes
-            size = struct.unpack_from(">I", block, start)[0]
-            end = start + 4 + size + size % 2
-            if mark != b"8BIM" or start + 4 + size > len(block):
-                return block
-            resource = bytearray(block[place:end])
-            if number == RESOLUTION_RESOURCE and size == 16:
-                for at, factor in zip((0, 8), finer, strict=True):
-                    at += start - place + 4
-                    fixed = struct.unpack_from(">I", resource, at)[0]
-                    struct.pack_into(">I", resource, at, min(round(fixed * factor), 2**32 - 1))
-            if number not in THUMBNAIL_RESOURCES:
-                kept.append(bytes(resource))
-            place = end
-    except struct.error:
-        return block
-    return b"".join(kept)
 
 
 def _with_finer_resolution(block: bytes, factors: tuple[float, float]) -> bytes:

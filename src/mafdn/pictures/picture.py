@@ -1,15 +1,19 @@
 """Picture formats and decoded pictures as data; reading and writing them is elsewhere."""
 
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.pixels.rows import Rows
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""Names of the HDR transfer functions by their number in H.273."""
 DEFAULT_PIXELS_PER_MM = (72 / 25.4, 72 / 25.4)
 """Print resolution (horizontal, vertical) of a file that states none: 72 dpi."""
 
@@ -28,9 +32,13 @@ class Format:
     alpha: bool
     """Whether its encoder stores transparency."""
     metadata: frozenset[str]
-    """Which of ICC, EXIF, XMP and IPTC its encoder writes completely (libvips truncates IPTC in TIFF)."""
+    """Which of ICC, EXIF, XMP and IPTC its encoder writes."""
     bits: tuple[int, ...] = (8, 16)
     """Bits per channel its encoder writes, ascending; empty for a format that is only read."""
+    float_bits: tuple[int, ...] = ()
+    """Bits per channel of the floating-point numbers its encoder writes, ascending; empty for none."""
+    code_points: bool = False
+    """Whether its encoder states colors by number (`CodePoints`)."""
     lossless: bool = True
     """Whether its encoder can preserve every pixel exactly."""
     lossy: bool = False
@@ -41,8 +49,8 @@ class Format:
     """Whether its codec holds all pixels in memory at once; the others read and write rows."""
     raw: bool = False
     """Whether its pixels are stored uncompressed: they are read from the file itself, a band at a time."""
-    animated: bool = False
-    """Whether several pictures in one file are frames of an animation, not pages."""
+    several: Literal["frames", "pages"] | None = None
+    """What the pictures are if a file holds several and all of them are read and written."""
     always_loses: tuple[str, ...] = ()
     """Notes on what every picture loses in this format."""
     alpha_loses: tuple[str, ...] = ()
@@ -52,26 +60,75 @@ class Format:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PngChunk:
+    """One chunk of a PNG file."""
+
+    kind: bytes
+    """Four letters."""
+    data: bytes
+    after_pixels: bool = False
+    """Whether it belongs after the pixels."""
+
+    def encoded(self) -> bytes:
+        """The chunk as it is stored: length, kind, data and checksum."""
+        check = zlib.crc32(self.kind + self.data)
+        return struct.pack(">I", len(self.data)) + self.kind + self.data + struct.pack(">I", check)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodePoints:
+    """Colors that a file states by number (ITU-T H.273), with what it says of the display they were graded on."""
+
+    primaries: int
+    transfer: int
+    full_range: bool = True
+    """Whether values span the whole range of their type; otherwise black is 16/255 and white 235/255."""
+    mastering: tuple[int, ...] | None = None
+    """Chromaticities x, y of red, green, blue and white in 0.00002, then the highest and the lowest luminance in 0.0001
+    cd/m2 (SMPTE ST 2086)."""
+    light_levels: tuple[int, int] | None = None
+    """Luminance of the brightest pixel, and of the brightest frame on average, in 0.0001 cd/m2 (CTA-861.3)."""
+
+    @property
+    def hdr(self) -> str | None:
+        """Name of the HDR transfer function, `PQ` or `HLG`; `None` for others."""
+        return HDR_TRANSFERS.get(self.transfer)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A decoded picture, upright, in its own color space and depth."""
 
     planes: Rows
-    """(H, W, 1 to 4) uint8 or uint16 over the full range: grey or RGB, then alpha (not premultiplied) if present.
+    """(H, W, 1 to 4) pixels: grey or RGB, then alpha (not premultiplied) if present.
 
-    An array, or rows in a file where the picture is large.
+    uint8 or uint16 over the full range; or float32, finite, white at 1, where colors may lie outside of [0, 1]. An
+    array, or rows in a file where the picture is large.
     """
     format: Format
     """The format of the file, detected by content."""
     profile: bytes | None = None
-    """ICC profile of the colors; `None` means sRGB (or its grey)."""
+    """ICC profile of the colors; `None` means sRGB (or its grey), with float32 in linear light."""
+    code_points: CodePoints | None = None
+    """The colors as the file states them by number, if they are not those of sRGB. With HDR values that is all there is
+    to go by; otherwise `profile` describes the same colors."""
     pixels_per_mm: tuple[float, float] = DEFAULT_PIXELS_PER_MM
     """Print resolution (horizontal, vertical) as stated in the file."""
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     """Other metadata (EXIF, XMP, IPTC) by libvips field name: GType and value."""
+    chunks: tuple[PngChunk, ...] = ()
+    """Chunks of a PNG file that are copied into the result if that is PNG, too; texts above all."""
+    comments: tuple[bytes, ...] = ()
+    """Comments of a JPEG or GIF file, in an encoding that is not stated."""
     file_bits: int | None = None
-    """Bits per channel in the file if neither 8 nor 16 (10 or 12 in AVIF); the pixels span 16 bits regardless."""
+    """Bits per channel in the file if not those of `planes`: 10 or 12 in AVIF, whose pixels span 16 bits regardless;
+    16, 24 or 64 for floating-point numbers."""
+    page_number: tuple[int, int] | None = None
+    """Number of a page of a TIFF file, from 0, and of all pages (0 if unknown), as stated in the file."""
     notes: tuple[str, ...] = ()
     """What was lost or changed while reading, one sentence each."""
+    lost_metadata: tuple[str, ...] = ()
+    """Which metadata were lost while reading, one sentence each; noted unless metadata are to be left out."""
 
     @property
     def colors(self) -> int:
@@ -82,6 +139,11 @@ class Picture:
     def transparent(self) -> bool:
         """Whether there is an alpha channel."""
         return self.planes.shape[2] in (2, 4)
+
+    @property
+    def floating(self) -> bool:
+        """Whether the pixels are floating-point numbers."""
+        return self.planes.dtype.kind == "f"
 
     @property
     def color(self) -> Pixels:

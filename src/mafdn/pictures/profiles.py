@@ -1,4 +1,4 @@
-"""Color profiles: whether one fits a picture, its tone curves, and profiles for colors stated by number.
+"""Color profiles: whether one fits a picture, its tone curves, and what colors stated by number mean.
 
 Networks are trained on pictures encoded for displays. The encoded values of sRGB, Display P3, Adobe RGB, ProPhoto and
 the like are fed to the network unchanged, so that no gamut is ever clipped and the same profile fits the result. Only
@@ -12,7 +12,9 @@ import struct
 import numpy as np
 import pyvips
 
-from mafdn.pixels.tone import Curve, Tone
+from mafdn.pictures.icc import LIKE_SRGB, make_profile
+from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Picture
+from mafdn.pixels.tone import Curve, Tone, srgb_light, srgb_signal
 
 SPACES = {1: b"GRAY", 3: b"RGB "}
 """Color spaces of ICC profiles by number of channels."""
@@ -22,31 +24,44 @@ CURVE_TAGS = {1: (b"kTRC",), 3: (b"rTRC", b"gTRC", b"bTRC")}
 """ICC tags of the tone curves by number of channels."""
 DISPLAY_GAMMA = (1.4, 3.2)
 """Range of the gamma at half signal that counts as a display's: it holds 1.8 to 2.6, sRGB, BT.1886 and L*."""
+HDR_TAGS = tuple(bytes([number]) for number in HDR_TRANSFERS)
+"""HDR transfer functions as a profile's `cicp` tag states them."""
 STEPS = 65_536
 """Points of a tone curve."""
 PARAMETER_COUNTS = (1, 3, 4, 5, 7)
 """Parameters of each type of parametric curve."""
-UNKNOWN_PRIMARIES, SRGB_PRIMARIES, P3_PRIMARIES = 2, 1, 12
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+DAMAGED_PROFILE = "its color profile is damaged"
+PROFILE_IGNORED = "it was ignored, the picture taken as {}"
+UNKNOWN, SRGB_PRIMARIES, P3_PRIMARIES = 2, 1, 12
+"""Numbers of color primaries; that for unknown ones is the same for transfer characteristics."""
 
 
-def profile_of_cicp(primaries: int, transfer: int) -> tuple[bytes | None, str | None]:
+def distinct_colors(points: CodePoints | None) -> CodePoints | None:
+    """The colors that a file states by number; `None` if they are those of sRGB, which need no statement."""
+    if points is None or (
+        points.primaries in (SRGB_PRIMARIES, UNKNOWN) and points.transfer in LIKE_SRGB and points.full_range
+    ):
+        return None
+    return points
+
+
+def profile_of_points(points: CodePoints | None, *, grey: bool) -> tuple[bytes | None, str | None]:
     """Find a profile for colors stated by number, as PNG, AVIF and HEIC can (ITU-T H.273).
 
-    Args:
-        primaries: Number of the color primaries.
-        transfer: Number of the transfer characteristics.
-
     Returns:
-        The ICC profile, `None` for sRGB; and a note where something else is taken as sRGB.
+        The ICC profile, `None` for sRGB and for HDR, which no profile describes well; and a note where something else
+        is taken as sRGB.
     """
-    if transfer in HDR_TRANSFERS:
-        return None, f"its HDR values ({HDR_TRANSFERS[transfer]}) were taken as sRGB"
-    if primaries == P3_PRIMARIES:
+    if points is None or points.hdr:
+        return None, None
+    primaries = SRGB_PRIMARIES if grey or points.primaries == UNKNOWN else points.primaries
+    if primaries == SRGB_PRIMARIES and points.transfer in LIKE_SRGB:
+        return None, None
+    if primaries == P3_PRIMARIES and points.transfer in LIKE_SRGB:
         return bytes(pyvips.Operation.call("profile_load", "p3")), None
-    if primaries not in (SRGB_PRIMARIES, UNKNOWN_PRIMARIES):
-        return None, f"its colors (primaries {primaries} of H.273, no profile) were taken as sRGB"
-    return None, None
+    profile = make_profile(primaries, points.transfer, grey=grey)
+    numbers = f"primaries {points.primaries}, transfer {points.transfer} of H.273, no profile"
+    return profile, None if profile else f"its colors ({numbers}) were taken as sRGB"
 
 
 def check_profile(profile: bytes, channels: int) -> str | None:
@@ -54,7 +69,7 @@ def check_profile(profile: bytes, channels: int) -> str | None:
     try:
         tags = _tags(profile)
     except (struct.error, ValueError):
-        return "its color profile is damaged"
+        return DAMAGED_PROFILE
     if profile[12:16] not in CLASSES or profile[20:24] not in (b"XYZ ", b"Lab "):
         return "its color profile is not one of a picture"
     if profile[16:20] != SPACES[channels]:
@@ -68,8 +83,41 @@ def check_profile(profile: bytes, channels: int) -> str | None:
             if name in tags:
                 _curve(tags[name])
     except (struct.error, ValueError):
-        return "its color profile is damaged"
+        return DAMAGED_PROFILE
     return None
+
+
+def picture_tone(picture: Picture) -> Tone | None:
+    """The tone conversion for a picture; `None` if its values are encoded for a display."""
+    if picture.profile is None and picture.floating:
+        return _tone([np.linspace(0, 1, STEPS, dtype=np.float32)] * picture.colors)
+    if picture.code_points and picture.code_points.hdr:
+        return None
+    return find_tone(picture.profile, picture.colors)
+
+
+def grey_profile(profile: bytes) -> bytes | None:
+    """Convert an RGB profile to one for a grey picture, in which some programs embed it.
+
+    Equal values of red, green and blue are neutral, so that only the tone curve matters.
+
+    Returns:
+        A profile with the same tone curve; `None` if `profile` is not of that kind.
+    """
+    if check_profile(profile, 3) is not None:
+        return None
+    tags = _tags(profile)
+    curves = [_curve(tags[name]) for name in CURVE_TAGS[3] if name in tags]
+    if len(curves) < 3 or not all(np.array_equal(curve, curves[0]) for curve in curves):
+        return None
+    kept = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt") if name in tags} | {b"kTRC": tags[b"rTRC"]}
+    table, data, place = struct.pack(">I", len(kept)), b"", 132 + 12 * len(kept)
+    for name, tag in kept.items():
+        table += struct.pack(">4sII", name, place + len(data), len(tag))
+        data += tag + bytes(-len(tag) % 4)
+    head = bytearray(profile[:128])
+    head[:4], head[16:20], head[84:100] = struct.pack(">I", place + len(data)), SPACES[1], bytes(16)
+    return bytes(head) + table + data
 
 
 def find_tone(profile: bytes | None, channels: int) -> Tone | None:
@@ -77,15 +125,20 @@ def find_tone(profile: bytes | None, channels: int) -> Tone | None:
     if profile is None:
         return None
     tags = _tags(profile)
-    if not all(name in tags for name in CURVE_TAGS[channels]):
+    if not all(name in tags for name in CURVE_TAGS[channels]) or tags.get(b"cicp", b"")[9:10] in HDR_TAGS:
         return None
     curves = [_curve(tags[name]) for name in CURVE_TAGS[channels]]
     if all(_is_display_like(curve) or not _is_rising(curve) for curve in curves):
         return None
+    return _tone(curves)
+
+
+def _tone(curves: list[Curve]) -> Tone:
+    """The conversion for channels with these tone curves."""
     grid = np.linspace(0, 1, STEPS, dtype=np.float32)
-    light = _srgb_light(grid)
+    light = srgb_light(grid)
     return Tone(
-        to_display=tuple(_srgb_signal(curve) for curve in curves),
+        to_display=tuple(srgb_signal(curve).astype(np.float32) for curve in curves),
         from_display=tuple(np.interp(light, curve, grid).astype(np.float32) for curve in curves),
     )
 
@@ -145,11 +198,3 @@ def _is_rising(curve: Curve) -> bool:
 def _is_display_like(curve: Curve) -> bool:
     middle = float(curve[STEPS // 2])
     return 0 < middle < 1 and DISPLAY_GAMMA[0] <= np.log(middle) / np.log(0.5) <= DISPLAY_GAMMA[1]
-
-
-def _srgb_light(signal: Curve) -> Curve:
-    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def _srgb_signal(light: Curve) -> Curve:
-    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)

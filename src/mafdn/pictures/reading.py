@@ -10,12 +10,15 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.libvips import codec_errors
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture, Pixels
+from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels
+from mafdn.pictures.sequences.sequence import Sequence
 from mafdn.pictures.spill import LARGE
 
 
@@ -36,13 +39,24 @@ class PictureHeader:
     channels: int
     """Channels as stored in the file."""
     bits: int
-    """Bits per channel of the decoded pixels: 8 or 16."""
+    """Bits per channel of the decoded pixels: 8 or 16, or 32 for floating-point numbers."""
+    code_points: CodePoints | None
+    """The colors that the file states by number, if they are not those of sRGB."""
     file: PictureFile = field(repr=False, compare=False)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of every picture that `decode_all` reads: frames and pages."""
+        return self.file.sizes
 
     @property
     def pixel_bytes(self) -> int:
         """Size of the decoded pixels in bytes."""
-        return self.width * self.height * self.channels * self.bits // 8
+        return self.bytes_of(self.width * self.height)
+
+    def bytes_of(self, pixels: int) -> int:
+        """Size of this many decoded pixels in bytes."""
+        return pixels * self.channels * self.bits // 8
 
     @property
     def spills_to_disk(self) -> bool:
@@ -52,8 +66,9 @@ class PictureHeader:
     def decode(self, *, limits: Limits | None = None, scratch: Path | None = None) -> Picture:
         """Decode the picture, upright and complete.
 
-        Orientation is applied and its tag dropped. 8 and 16 bits, grey and color, alpha, ICC profile and metadata are
-        kept. CMYK and Lab become sRGB, with a note. Of an animation the first frame is read.
+        Orientation is applied and its tag dropped. 8 and 16 bits and floating-point numbers, grey and color, alpha, ICC
+        profile, colors by number and metadata are kept. CMYK and Lab become sRGB, with a note. Of several
+        pictures the chosen one is read, by default the first.
 
         Args:
             limits: Their time limit ends decoding.
@@ -66,13 +81,23 @@ class PictureHeader:
         with codec_errors(self.path):
             return self.file.decode(limits or Limits(), spill_folder=scratch if self.spills_to_disk else None)
 
+    def decode_all(self, *, limits: Limits | None = None, scratch: Path | None = None) -> Sequence:
+        """Decode all frames of an animation, each complete, or pages; a file of one picture is a sequence of one.
 
-def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
+        Frames are decoded now, pages when their turn comes. Arguments and errors are those of `decode`.
+        """
+        spills = self.bytes_of(sum(width * height for width, height in self.sizes)) > LARGE and not self.format.raw
+        with codec_errors(self.path):
+            return self.file.decode_all(limits or Limits(), spill_folder=scratch if spills else None)
+
+
+def read_header(path: Path, *, limits: Limits | None = None, number: int | None = None) -> PictureHeader:
     """Open a picture file of any known format and read its header; nothing is decoded.
 
     Args:
         path: The file; its name and ending do not matter.
         limits: Refuse files and pictures beyond these.
+        number: Which frame or page `decode` reads, from 1 (default: the first, with a note if there are others).
 
     Raises:
         DamagedError: The file is of no known format, or its header is damaged.
@@ -84,6 +109,8 @@ def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
     limits.check_file(path)
     with codec_errors(path):
         file = CODECS[known.name](path)
+        if number is not None:
+            file.choose(number)
     limits.check_pixels(path, file.width, file.height)
     return PictureHeader(
         path=path,
@@ -92,6 +119,7 @@ def read_header(path: Path, *, limits: Limits | None = None) -> PictureHeader:
         height=file.height,
         channels=file.channels,
         bits=file.bits,
+        code_points=file.code_points,
         file=file,
     )
 
@@ -102,9 +130,21 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
     return read_header(path, limits=limits).decode(limits=limits, scratch=scratch)
 
 
+def read_color(path: Path) -> Pixels:
+    """Read the (H, W, 1 or 3) color channels of a picture of 8 or 16 bits.
+
+    Raises:
+        PictureError: The picture cannot be read, or has floating-point numbers.
+    """
+    picture = open_picture(path)
+    if picture.floating:
+        raise PictureError(f"{printable(path)} has floating-point numbers; convert it to 8 or 16 bits first")
+    return picture.color
+
+
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated."""
-    return as_rgb8(open_picture(path).color)
+    """Read a picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated; errors as `read_color`."""
+    return as_rgb8(read_color(path))
 
 
 def as_rgb8(color: Pixels) -> NDArray[np.uint8]:

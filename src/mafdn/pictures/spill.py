@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.libvips import disk_error
+from mafdn.pictures.libvips import PIXEL_TYPES, disk_error
+from mafdn.pixels.rows import Rows
 
 LARGE = 64 * 2**20
 """Bytes of pixels above which a picture is kept in a file."""
@@ -50,8 +52,35 @@ class FileRows:
         return values.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
 
 
+def keep_bands(
+    bands: Iterable[NDArray[Any]], shape: tuple[int, int, int], dtype: np.dtype[Any], folder: Path | None
+) -> Rows:
+    """Keep bands as rows: in memory, or in a temporary file like that of `spill`.
+
+    Args:
+        bands: Consecutive rows, (any, W, C), from the top; each is needed only until the next one.
+        shape: (H, W, C) of all of them.
+        dtype: Their type.
+        folder: Folder for the file; `None` for memory.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if folder is None:
+        return np.concatenate([band.copy() for band in bands])
+    file = tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".partial")  # noqa: SIM115
+    try:
+        for band in bands:
+            file.write(np.ascontiguousarray(band).data)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return FileRows(file, shape, dtype)
+
+
 def spill(image: pyvips.Image, folder: Path) -> FileRows:
-    """Decode `image` (uchar or ushort) into a temporary file in `folder`.
+    """Decode `image` (uchar, ushort or float) into a temporary file in `folder`.
 
     Where the system allows, the file has no name. It disappears with the process, however that ends.
 
@@ -71,5 +100,4 @@ def spill(image: pyvips.Image, folder: Path) -> FileRows:
         if number:
             raise OSError(number, os.strerror(number)) from None
         raise
-    dtype = np.dtype(np.uint8 if image.format == "uchar" else np.uint16)
-    return FileRows(file, (image.height, image.width, image.bands), dtype)
+    return FileRows(file, (image.height, image.width, image.bands), np.dtype(PIXEL_TYPES[image.format]))

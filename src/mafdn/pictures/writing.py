@@ -22,6 +22,14 @@ def temporary_name() -> str:
     return f".{secrets.token_hex(6)}.partial"
 
 
+def part_of(temporary: Path) -> Path:
+    """A second temporary file beside `temporary`, whose name follows from its name if that matches `TEMPORARY`."""
+    name = temporary.name
+    if TEMPORARY.fullmatch(name):
+        return temporary.with_name(f".{int(name[1:13], 16) ^ 0xFFFF_FFFF_FFFF:012x}.partial")
+    return temporary.with_name(temporary_name())
+
+
 class Reservation:
     """A temporary file beside the final one, which it replaces or without which it vanishes.
 

@@ -26,7 +26,7 @@ def bleed_colors(planes: Rows) -> Rows:
     The colors stored there are arbitrary, mostly black or white, and a network would mix them into the edges.
 
     Args:
-        planes: (H, W, C) uint8 or uint16, the last channel alpha.
+        planes: (H, W, C) uint8, uint16 or float32, the last channel alpha.
 
     Returns:
         Rows of the same shape; visible pixels and alpha are unchanged, and so is all if every or no pixel is visible.
@@ -56,7 +56,8 @@ class _BledRows:
         if hidden.any():
             colors = _filled(planes, self._wide[top // BLOCK : -(-bottom // BLOCK)])
             planes = planes.copy()
-            planes[..., :-1][hidden] = np.rint(colors[hidden]).astype(self.dtype)
+            found = colors[hidden]
+            planes[..., :-1][hidden] = (found if self.dtype.kind == "f" else np.rint(found)).astype(self.dtype)
         return planes[start - top : stop - top]
 
 
@@ -67,14 +68,13 @@ def snap_alpha(resized: NDArray[Any], top: int, original: Rows, shape: tuple[int
     clear or opaque are.
 
     Args:
-        resized: (h, W') rows of the resized alpha: unsigned integers over their full range.
+        resized: (h, W') rows of the resized alpha: unsigned integers over their full range, or float32 in [0, 1].
         top: Number of the first of these rows.
-        original: (H, W, C) picture with alpha as its last channel: unsigned integers over their full range.
+        original: (H, W, C) picture with alpha as its last channel, of the same kind.
         shape: (H', W') of the whole resized alpha.
     """
-    full = int(np.iinfo(original.dtype).max)
-    limit = int(np.iinfo(resized.dtype).max)
-    snap = round(limit * SNAP)
+    full, limit = _opaque(original.dtype), _opaque(resized.dtype)
+    snap = limit * SNAP if resized.dtype.kind == "f" else round(limit * SNAP)
     above, below = _around_of(np.arange(top, top + len(resized)), original.shape[0], shape[0])
     before, behind = _around_of(np.arange(shape[1]), original.shape[1], shape[1])
     first = int(above[0])
@@ -88,6 +88,11 @@ def snap_alpha(resized: NDArray[Any], top: int, original: Rows, shape: tuple[int
             inside = count == (below - above)[lines, None] * (behind - before)
             almost = band <= snap if end == 0 else band >= limit - snap
             band[inside | (almost & (count > 0))] = end
+
+
+def _opaque(dtype: np.dtype[Any]) -> float:
+    """The alpha value of opaque pixels."""
+    return 1.0 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def _around_of(places: NDArray[Any], length: int, resized: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -111,7 +116,7 @@ def _weighted(planes: NDArray[Any]) -> tuple[Floats, Floats]:
     colors = planes[..., :-1].astype(np.float32)
     colors[alpha == 0] = 0
     # The colors of faint pixels are mostly rounding error: stronger neighbors count for more.
-    weight = np.maximum(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, MIN_WEIGHT)
+    weight = np.maximum(alpha.astype(np.float32) / _opaque(alpha.dtype), MIN_WEIGHT)
     return colors, np.where(alpha > 0, weight, 0).astype(np.float32)
 
 

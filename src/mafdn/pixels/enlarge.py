@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mafdn.pixels.alpha import bleed_colors, snap_alpha
 from mafdn.pixels.bands import resized_rows
+from mafdn.pixels.floats import FloatView
 from mafdn.pixels.rows import MappedRows, Rows, SlidingRows
 from mafdn.pixels.tone import Tone
 
@@ -38,7 +39,7 @@ def enlarge(
     Colors are extended below transparent parts, and clear and opaque parts stay exactly that.
 
     Args:
-        planes: As for `enlarge_rows`, but not float32 if there is alpha.
+        planes: As for `enlarge_rows`; float32 may leave [0, 1], except for alpha, and must be finite.
         size: As for `enlarge_rows`.
         network: As for `enlarge_rows`.
         scale: As for `enlarge_rows`.
@@ -46,11 +47,12 @@ def enlarge(
         tone: As for `enlarge_rows`.
 
     Returns:
-        As `enlarge_rows`.
+        As `enlarge_rows`; float32 is neither rounded nor clipped.
     """
     transparent = planes.shape[2] in (2, 4)
     source = bleed_colors(planes) if transparent else planes
-    bands = enlarge_rows(source, size, network=network, scale=scale, strength=strength, tone=tone)
+    way = _enlarge_floats if planes.dtype.kind == "f" else enlarge_rows
+    bands = way(source, size, network=network, scale=scale, strength=strength, tone=tone)
     return _snapped(bands, planes, size) if transparent else bands
 
 
@@ -81,11 +83,25 @@ def enlarge_rows(
         Bands of (any, width, C), from the top, of the type of `rows`.
     """
     if size == (rows.shape[1] * scale, rows.shape[0] * scale) and strength == 1 and tone is None:
-        return network(rows)
+        yield from network(rows)
+        return
     deep = rows
     if tone or rows.dtype != np.uint16:
         deep = MappedRows(rows, partial(_to_16_bits, tone=tone), np.uint16)
-    return _resized(deep, size, network, scale, strength, partial(_from_16_bits, tone=tone, dtype=rows.dtype))
+    finish = partial(_from_16_bits, tone=tone, dtype=rows.dtype)
+    for _, values in _resized(deep, size, network, scale, strength):
+        yield finish(values)
+
+
+def _enlarge_floats(
+    rows: Rows, size: tuple[int, int], *, network: Network, scale: int, strength: float, tone: Tone | None
+) -> Generator[Array]:
+    """Yield bands of a float picture whose values may leave [0, 1]; arguments as for `enlarge`."""
+    view = FloatView(rows, tone)
+    shape = (size[1], size[0])
+    for place, values in _resized(view.inside, size, network, scale, strength):
+        values += view.outside(partial(resized_rows, rows=place, shape=shape))
+        yield view.finish(values)
 
 
 def _snapped(bands: Iterator[Array], planes: Rows, size: tuple[int, int]) -> Generator[Array]:
@@ -104,12 +120,12 @@ def _resized(
     network: Network,
     scale: int,
     strength: float,
-    finish: Callable[[NDArray[np.float32]], Array],
-) -> Generator[Array]:
-    """Yield bands of 16-bit rows enlarged by network and Lanczos."""
+) -> Generator[tuple[range, NDArray[np.float32]]]:
+    """Yield bands of 16-bit or float rows enlarged by network and Lanczos, and their places."""
     (high, wide, channels), (width, height) = deep.shape, size
     use_network = strength > 0 and (width > wide or height > high)
-    larger = SlidingRows(network(deep), (high * scale, wide * scale, channels), np.uint16) if use_network else deep
+    shape = (high * scale, wide * scale, channels)
+    larger = SlidingRows(network(deep), shape, deep.dtype.type) if use_network else deep
     share = strength if use_network else 1.0
     step = max(1, min(BAND_ROWS, BAND_ROWS * height // high))  # in a strong reduction, each row depends on many
     for start in range(0, height, step):
@@ -118,7 +134,7 @@ def _resized(
         if share < 1:
             values *= share
             values += (1 - share) * resized_rows(deep, rows, shape=(height, width))
-        yield finish(values)
+        yield rows, values
 
 
 def _to_16_bits(planes: Array, *, tone: Tone | None) -> NDArray[np.uint16]:

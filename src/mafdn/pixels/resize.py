@@ -1,4 +1,4 @@
-"""Bicubic and Lanczos resizing identical to MATLAB's `imresize`, which bench sets are reduced with."""
+"""Bicubic and Lanczos resizing identical to MATLAB's `imresize`, which benchmark datasets are reduced with."""
 
 import math
 from collections.abc import Callable

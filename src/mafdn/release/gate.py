@@ -18,7 +18,7 @@ from mafdn.training.validation import held_out_psnr_sum, split_bank
 from mafdn.weights.header import read_header
 
 Scores = dict[str, dict[str, float]]
-"""Means by bench set: `{"Set5": {"psnr": dB, "ssim": ...}, ...}`."""
+"""Means by benchmark dataset: `{"Set5": {"psnr": dB, "ssim": ...}, ...}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,9 @@ class Outcome:
     released: bool
     reason: str
     scores: Scores
-    """Of the run."""
+    """Scores of the run."""
     before: Scores
-    """Of the weights that shipped before; empty if there were none."""
+    """Scores of the weights that shipped before; empty if there were none."""
     validation: float | None
     """PSNR in dB of the run on its held-out pictures; `None` if its bank is missing."""
     validation_before: float | None
@@ -44,30 +44,32 @@ class Outcome:
 def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: int | None = None) -> Outcome:
     """Fold, export and measure a run's averaged weights; replace `weights/mafdn-xS.*` if they are better.
 
-    Better means a higher PSNR averaged over the bench sets, and above bicubic on every picture. The card of the new
-    weights names their origin.
+    Better means a higher PSNR averaged over the benchmark datasets, and above bicubic on every picture. The card of the
+    new weights records their origin.
 
     Args:
         run: The folder of the run.
         weights: The folder of the weights that ship.
-        benches: Folders of bench sets; default those that the run excluded from its bank.
+        benches: Folders of benchmark datasets; default those that the run excluded from its bank.
         scale: The scale that the run must have; any if `None`.
 
     Raises:
-        ConfigError: The run has no checkpoint, another scale or another network than MAFDN; or a set is missing on
-            which the shipped weights were measured.
-        UsageError: A bench set is missing, or two have the same name.
+        ConfigError: The run has no checkpoint, another scale or a network other than MAFDN; or a set on which the
+            shipped weights were measured is missing.
+        UsageError: A benchmark dataset is missing, or two have the same name.
     """
     network, saved, checkpoint = averaged_network(run)
     benches = list(benches) or saved.bench_sets
     if not benches:
-        raise ConfigError(f"{run} has no bench sets in data.exclude; give them with --bench")
+        raise ConfigError(f"{run} has no benchmark datasets in data.exclude; pass them with --bench")
     for folder in benches:
         bench_files(folder)  # report a missing set before any work
     if len({bench_name(folder) for folder in benches}) < len(benches):
-        raise UsageError("two of the bench sets have the same name; a card can hold only one of them")
+        raise UsageError(
+            "two benchmark datasets have the same name, and a card can record only one of them; rename one"
+        )
     if not isinstance(network, MAFDN):
-        raise ConfigError(f"{run} trains another network; only MAFDN ships ('mafdn export' writes any run's weights)")
+        raise ConfigError(f"{run} does not train MAFDN; only MAFDN ships ('mafdn export' writes any run's weights)")
     if scale not in (None, network.settings.scale):
         raise ConfigError(f"{run} trains x{network.settings.scale}, not x{scale}")
     scale = network.settings.scale
@@ -78,7 +80,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     shipped = load_mafdn(target) if target.is_file() else None
     lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if lost:
-        raise ConfigError(f"the shipped weights were measured on {', '.join(lost)} too; add these sets with --bench")
+        raise ConfigError(f"the shipped weights were also measured on {', '.join(lost)}; add these sets with --bench")
     validation = _validation(saved, network.fold())
     validation_before = _validation(saved, shipped) if shipped else None
     weights.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     return Outcome(
         target=target,
         released=not reason,
-        reason=reason or ("better than the weights that shipped before" if before else "the first at this scale"),
+        reason=reason or ("better than the previous weights" if before else "the first at this scale"),
         scores=scores,
         before=before,
         validation=validation,

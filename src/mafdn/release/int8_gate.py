@@ -1,4 +1,4 @@
-"""The int8 gate: a quantized network is kept only if it loses little PSNR against its fp32 source."""
+"""The int8 gate: a quantized network is kept only if it loses little PSNR compared with its fp32 source."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from mafdn.training.data.bank import open_bank
 MEAN_LIMIT = 0.05
 """Largest loss of PSNR in dB, averaged over the pictures of each set and then over all sets."""
 PICTURE_LIMIT = 0.2
-"""Largest loss of a single picture, PSNR in dB."""
+"""Largest loss of PSNR in dB of a single picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """The loss of int8, PSNR in dB."""
+    """The loss of PSNR by int8, in dB."""
 
     sets: dict[str, float]
     """Mean of each set."""
@@ -58,12 +58,12 @@ def quantize(
         network: An ONNX file from `mafdn export`.
         target: The int8 file.
         calibration: The folder of a training bank.
-        benches: Folders of bench sets; a missing one is reported before any work.
+        benches: Folders of benchmark datasets; a missing one is reported before any work.
         on_candidate: Called with the measured file and its scores, before the file is renamed to `target` or removed.
         on_progress: Called with the number of results scored and their total.
 
     Raises:
-        MafdnError: A bench set, the bank or the network is missing or unusable, or nncf is not installed.
+        MafdnError: A benchmark dataset, the bank or the network is missing or unusable, or nncf is not installed.
     """
     for folder in benches:
         bench_files(folder)
@@ -112,7 +112,7 @@ def measure_loss(
         UsageError: There is no set, one is missing, or a network has another scale.
     """
     if not benches:
-        raise UsageError("no bench set to measure int8 on; give one with --bench")
+        raise UsageError("no benchmark dataset to measure int8 on; pass one with --bench")
     label, float32 = open_method(str(network), scale=scale)
     methods = {label: float32, f"{label}, int8": open_method(str(int8), scale=scale)[1]}
     return measure(methods, benches, Protocol(scale=scale), on_progress=on_progress)

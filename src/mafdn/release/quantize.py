@@ -39,20 +39,20 @@ from mafdn.training.data.patches import PatchSampler
 from mafdn.weights.header import reject_unreadable
 
 PHOTOS, DRAWN = 360, 40
-"""Numbers of calibration crops that are unchanged, and of crops that are made two-valued. With ranges from photographs
-alone, text and line art lose several times as much."""
+"""Numbers of unchanged and of binarized calibration crops. With ranges from photographs alone, text and line art lose
+several times as much."""
 SIDE = 64
 """Side of a crop, in LR pixels."""
 SEED = 0
 MIN_AGREEMENT = 40.0
-"""Least PSNR in dB between engines on a quantized network. They differ where another order of float sums crosses a
+"""Least PSNR in dB between engines on a quantized network. They differ where a different order of float sums crosses a
 rounding threshold; 47 to 55 dB were measured. A faulty kernel gives less than 30."""
 KEPT_FLOAT = ("ends", "sums", "gates", "products")
 """Parts that stay in float, as named by `parts`."""
 
 
 def read_onnx_header(path: Path) -> dict[str, Any]:
-    """The header of an ONNX file; empty for files of other programs.
+    """The header of an ONNX file; empty for files from other programs.
 
     Raises:
         WeightsError: The file is missing, too large, damaged or not an ONNX file.
@@ -72,7 +72,7 @@ def read_source_header(path: Path) -> dict[str, Any]:
     """The header of a network that can be quantized; raises `WeightsError` for any other."""
     header = read_onnx_header(path)
     if header.get("architecture") != "mafdn" or "stencil" not in header or header.get("precision"):
-        raise WeightsError(f"{path} is not a MAFDN in float with gates, as 'mafdn export' writes it")
+        raise WeightsError(f"{path} is not a float MAFDN with gates, as 'mafdn export' writes it")
     return header
 
 
@@ -100,7 +100,7 @@ def quantize_onnx(
     Args:
         source: An ONNX file from `mafdn export`.
         target: The int8 file, which is replaced on success only.
-        crops: Calibration pictures (1, 3, H, W) in [0, 1]; the last one is two-valued.
+        crops: Calibration pictures (1, 3, H, W) in [0, 1]; the last one is binarized.
         kept_float: Parts that stay in float, as named by `parts`.
 
     Returns:

@@ -35,7 +35,7 @@ def ship(
 ) -> Shipped:
     """Take a run through the gate, then quantize the shipped network on the run's bank.
 
-    An int8 file of other weights is removed.
+    An int8 file that was made from other weights is removed.
 
     Args:
         run, weights, benches, scale: As for `mafdn.release.gate.release`.

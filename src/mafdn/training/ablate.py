@@ -24,11 +24,11 @@ class Trial:
     """One finished run."""
 
     name: str
-    """Of its configuration."""
+    """Name of the configuration: its file name without the suffix."""
     seed: int
     steps: int
     hours: float
-    """Time of training."""
+    """Training time in hours."""
     psnr: float
     """Validation PSNR in dB at the end."""
 
@@ -39,16 +39,16 @@ class Row:
 
     name: str
     steps: int
-    """Of each run."""
+    """Steps of each run."""
     hours: float
-    """Mean time of training."""
+    """Mean training time in hours."""
     psnr: float
     """Mean validation PSNR in dB."""
     spread: float
     """The largest minus the smallest PSNR, in dB."""
     differences: tuple[float, ...]
-    """PSNR per seed minus that of the baseline (the first configuration), in dB. Runs of one seed see the same patches
-    in the same order and, if their networks are alike, start from the same weights."""
+    """PSNR per seed minus that of the baseline (the first configuration), in dB. Runs with the same seed see the
+    same patches in the same order and, if their networks have the same layers, start from the same weights."""
 
 
 def ablate(
@@ -63,17 +63,18 @@ def ablate(
 ) -> list[Row]:
     """Train every configuration with every seed and compare the results.
 
-    A schedule keeps its shape at another number of steps: the same warm-up, the decay in proportion. Finished runs in
-    `folder` are reused, interrupted ones resumed.
+    When the number of steps changes, a schedule keeps its shape: the warm-up stays the same and the decay is scaled.
+    Finished runs in `folder` are reused, interrupted ones resumed.
 
     Args:
         configs: TOML files; the first is the baseline.
         folder: The folder for the runs, each in a folder of its own.
-        seeds: The seeds; several show the spread.
-        jobs: Number of single-threaded runs at a time.
-        steps: Steps of every run.
-        minutes: Instead of `steps`: every run does as many steps as its configuration would do in this time. The speed
-            is measured once, configurations in turns, so that later load on the machine does not change the budget.
+        seeds: The random seeds; more than one shows the spread.
+        jobs: Number of single-threaded runs in parallel.
+        steps: Number of steps of every run.
+        minutes: Time budget, instead of `steps`: every run takes as many steps as its configuration manages in this
+            time. The speed is measured once, alternating between configurations, so that later load on the machine does
+            not change the budget.
         on_progress: Called as `on_progress(done, total)` after each run.
 
     Returns:
@@ -86,9 +87,9 @@ def ablate(
     configs = list({config.resolve(): config for config in configs}.values())  # each once
     names = [config.stem for config in configs]
     if len(set(names)) < len(names):
-        raise ConfigError("two configurations have the same file name, by which the table names them")
+        raise ConfigError("two configurations have the same file name, which identifies them in the table; rename one")
     for config in configs:
-        prepare(read_config(config), config.resolve().parent)  # before several runs would do so at the same time
+        prepare(read_config(config), config.resolve().parent)  # once, before parallel runs would all build the bank
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -119,14 +120,14 @@ def ablate(
 
 
 def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: int = 30) -> dict[str, int]:
-    """Return the steps that each configuration does in `minutes`, measured once and stored in `folder`."""
+    """Return the number of steps each configuration takes in `minutes`; measured once and stored in `folder`."""
     path = folder / "budget.json"
     names = [config.stem for config in configs]
     if path.exists():
         stored = json.loads(path.read_text("utf-8"))
         if stored["minutes"] != minutes or sorted(stored["steps"]) != sorted(names):
             raise ConfigError(
-                f"{folder} was started with another budget or other configurations; choose another folder"
+                f"{folder} was started with a different budget or different configurations; choose another folder"
             )
         return stored["steps"]
     with open_workers() as workers:
@@ -158,12 +159,12 @@ def _derive(config: Path, folder: Path, *, seed: int, steps: int) -> Path:
         f'[run]\nfolder = "."\nseed = {seed}\n'
     )
     if path.exists() and path.read_text("utf-8") != text:
-        raise ConfigError(f"the run in {run} has another budget; choose another folder")
+        raise ConfigError(f"the run in {run} has a different budget; choose another folder")
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
     existing = RunFolder(run)
     if existing.newest() and to_json(existing.saved().settings) != to_json(read_config(path)):
-        raise ConfigError(f"the run in {run} was started with other settings than {config} has; choose another folder")
+        raise ConfigError(f"the run in {run} was started with different settings than {config}; choose another folder")
     return path
 
 
@@ -189,7 +190,7 @@ def _trial(config: Path, name: str, seed: int) -> Trial:
         )
     measured = [entry for entry in log if "psnr" in entry]
     if not measured:
-        raise ConfigError(f"{name} has no validation: data.held_out matches no picture of its bank")
+        raise ConfigError(f"{name} was not validated: data.held_out matches no picture in its bank")
     last = measured[-1]
     return Trial(name=name, seed=seed, steps=last["step"], hours=last["seconds"] / 3600, psnr=last["psnr"])
 

@@ -30,33 +30,33 @@ PATHS = (
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """The pictures, and how patches are drawn from them. Paths are relative to the TOML file."""
+    """Training pictures and patch sampling. Paths are relative to the TOML file."""
 
     folders: tuple[str, ...]
-    """Folders of pictures, searched recursively. Not needed any more once the bank is complete."""
+    """Folders of pictures, searched recursively. No longer needed once the bank is complete."""
     bank: str = "bank"
-    """Folder of the bank, which the first start builds from `folders`."""
+    """Folder of the bank (the dataset cache), which is built from `folders` on the first start."""
     scales: tuple[int, ...] = (2, 3, 4)
-    """Reductions that the bank stores, among 2, 3 and 4."""
+    """Downscaling factors stored in the bank, among 2, 3 and 4."""
     held_out: tuple[str, ...] = ()
-    """Patterns of file names that are used for validation and never for training, such as `gb82__*`."""
+    """File name patterns of pictures used for validation and never for training, such as `gb82__*`."""
     patch: int = 48
-    """Side of an LR patch in pixels, at least 8."""
+    """Side length of an LR patch in pixels, at least 8."""
     min_gradient: float = 2.0
-    """Patches with a smaller mean difference of neighboring LR pixels, in 8-bit levels, are drawn again, up to four
-    times in total."""
+    """Patches with a smaller mean difference between neighboring LR pixels, in 8-bit levels, are drawn again, up to
+    four times in total."""
     exclude: tuple[str, ...] = ()
-    """Folders of bench sets; pictures that look like one of theirs are left out of the bank."""
+    """Folders of benchmark datasets; pictures that look like one of theirs are left out of the bank."""
     teacher: str = ""
-    """Name of a teacher in the bank, made by `mafdn bank teach`, for `loss.teacher`."""
+    """Name of a teacher in the bank, created by `mafdn bank teach`, for `loss.teacher`."""
     teacher_description: str = ""
     """One line about the teacher, its license and its training data, for the card of the weights."""
     zoomed: str = ""
-    """Folder of a bank of zoomed pairs, made by `mafdn bank zoom`, whose HR pictures are a teacher's results."""
+    """Folder of a bank of zoomed pairs, created by `mafdn bank zoom`; its HR pictures are a teacher's results."""
     zoomed_share: float = 0.5
-    """Share of the patches that are drawn from `zoomed`, in [0, 1]."""
+    """Share of patches drawn from `zoomed`, in [0, 1]."""
     candidates: int = 1
-    """Hard-patch sampling: number of patches drawn for each that is used, the one with the largest gradient."""
+    """Hard-patch sampling: number of patches drawn, of which the one with the largest gradient is used."""
     description: str = ""
     """One line about the pictures and their licenses, for the card of the weights."""
 
@@ -66,9 +66,9 @@ class OptimizerSettings:
     """The optimizer."""
 
     name: Literal["muon", "adam", "adamw"] = "muon"
-    """`muon` for convolution kernels with Adam for the other parameters, or `adam` or `adamw` for all of them."""
+    """`muon` for convolution kernels and Adam for other parameters, or `adam` or `adamw` for all parameters."""
     lr: float = 0.01
-    """Peak learning rate of the optimizer named; about 0.001 is usual for `adam` and `adamw`."""
+    """Peak learning rate of the optimizer `name`; about 0.001 is typical for `adam` and `adamw`."""
     small_lr: float = 1e-3
     """Peak learning rate of Adam for the parameters that `muon` does not optimize."""
     momentum: float = 0.95
@@ -76,10 +76,10 @@ class OptimizerSettings:
     betas: tuple[float, float] = (0.9, 0.99)
     """Decay rates of Adam's moments."""
     weight_decay: float = 0.0
-    """Weight decay of `adamw`: at each step every weight shrinks by this times the learning rate."""
+    """Weight decay of `adamw`: at each step, every weight shrinks by this factor times the learning rate."""
     clip: float = 0.0
-    """Largest Euclidean norm of the gradient over all parameters; longer ones are shortened. 0 for no limit. Updates of
-    `muon` do not depend on the norm, those of Adam do."""
+    """Maximum Euclidean norm of the gradient over all parameters (gradient clipping); 0 for no limit. Updates of `muon`
+    do not depend on the norm; those of Adam do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +87,19 @@ class LossSettings:
     """The training loss."""
 
     name: Literal["l1", "charbonnier"] = "l1"
-    """Distance of pixels: the mean absolute difference, or Charbonnier's `sqrt(d**2 + epsilon**2)`."""
+    """Pixel loss: the mean absolute difference, or Charbonnier's `sqrt(d**2 + epsilon**2)`."""
     epsilon: float = 1e-3
-    """Epsilon of `charbonnier`, where white is 1."""
+    """Epsilon of `charbonnier`, for values in [0, 1]."""
     fourier: float = 0.0
-    """Weight of the L1 distance of the orthonormal 2-D Fourier transforms, which is added to that of the pixels."""
+    """Weight of the L1 loss of the orthonormal 2-D Fourier transforms, which is added to the pixel loss."""
     teacher: float | tuple[float, float] = 0.0
-    """Share of the loss, in [0, 1], that is taken against the results of `data.teacher` instead of HR (knowledge
-    distillation). Two values are the shares at the start and from `teacher_until` on, interpolated linearly (ECO, arXiv
-    2312.17526)."""
+    """Share of the loss, in [0, 1], computed against the results of `data.teacher` instead of HR (knowledge
+    distillation). Two values are the shares at the start and from `teacher_until` on, with linear interpolation between
+    them (ECO, arXiv 2312.17526)."""
     teacher_until: float = 0.75
-    """Share of the run, in (0, 1], after which a changing teacher's share has its second value."""
+    """Share of the run, in (0, 1], after which `teacher` has its second value."""
     mse: float = 0.0
-    """Share of the run, in [0, 1], at whose end the mean square difference replaces that of `name`."""
+    """Final share of the run, in [0, 1], in which the mean squared error replaces the pixel loss."""
 
     @property
     def teacher_shares(self) -> tuple[float, float]:
@@ -112,46 +112,46 @@ class ScheduleSettings:
     """The learning rate over the run."""
 
     kind: Literal["wsd", "cosine"] = "wsd"
-    """After the warm-up, `wsd` (warm-up, stable, decay) stays at the peak rate and falls linearly to 0 over the last
-    `decay` steps; `cosine` falls to 0 from there to the end."""
+    """`wsd` (warm-up, stable, decay) holds the peak rate after the warm-up, then decreases linearly to 0 over the last
+    `decay` steps; `cosine` decreases to 0 from the end of the warm-up to the end of the run."""
     steps: int = 10_000
-    """Steps in total."""
+    """Total number of steps."""
     warmup: int = 100
-    """Steps in which the rate rises to its peak."""
+    """Number of warm-up steps, in which the learning rate rises to its peak."""
     decay: int = 2_000
-    """Steps of the decay of `wsd`."""
+    """Number of decay steps of `wsd`."""
     begin: int = 0
-    """Step at which the schedules of the loss begin; they end at `steps`. Set by forks."""
+    """Step at which the schedules of the loss begin; they end at `steps`. Set automatically in forks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The run: where it starts, how steps are computed, and how often it reports and saves."""
+    """Initial weights, computation, reports and checkpoints."""
 
     folder: str = "run"
-    """Folder of the run, for checkpoints, log and settings, relative to the TOML file."""
+    """Folder of the run, for checkpoints, logs and settings, relative to the TOML file."""
     init: str = ""
-    """Weights file to start from, in training or folded form, of this or another scale; random weights if empty."""
+    """Weights file to start from, in training or folded form, for this or another scale; random weights if empty."""
     seed: int = 0
-    """Seed of the initial weights and of all patches."""
+    """Random seed of the initial weights and of patch sampling."""
     batch: int = 8
-    """Patches per step, over all processes; a multiple of their number."""
+    """Batch size: patches per step over all processes; a multiple of the number of processes."""
     ema: float = 0.999
     """Decay of the exponential moving average of the weights, in [0, 1); the average is validated and exported."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Precision of forward and backward passes; `auto` measures both at the start and keeps the faster one."""
+    """Precision of forward and backward passes; `auto` times both at the start and uses the faster one."""
     compile: Literal["auto", "on", "off"] = "off"
-    """Whether to use torch.compile; `auto` measures both at the start and keeps the faster one."""
+    """Whether to use torch.compile; `auto` times both at the start and uses the faster one."""
     resident: Literal["auto", "on", "off"] = "auto"
-    """Whether all training pictures are kept in the device's memory and patches are cut there; `auto`: on a GPU."""
+    """Whether to keep all training pictures in device memory and cut patches there; `auto`: only on a GPU."""
     spike: float = 3.0
-    """A mean loss this many times its running mean makes the run go back to its last checkpoint; 0 for never."""
+    """The run returns to its last checkpoint if the mean loss exceeds its running mean by this factor; 0 for never."""
     log_every: int = 50
-    """Steps between two reports."""
+    """Number of steps between reports."""
     save_every: int = 250
-    """Steps between two checkpoints."""
+    """Number of steps between checkpoints."""
     validate_every: int = 500
-    """Steps between two validations."""
+    """Number of steps between validations."""
 
 
 @dataclass(frozen=True, kw_only=True)

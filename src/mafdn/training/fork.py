@@ -1,6 +1,6 @@
-"""Runs in two phases: a stable one that can be prolonged, and forks of it whose learning rate decays.
+"""Two-phase runs: a stable phase that can be extended, and forks of it whose learning rate decays.
 
-mafdn train CONFIG --for 150m   prolong the stable phase, then fork it so that the decay ends in time
+mafdn train CONFIG --for 150m   extend the stable phase, then fork it so that the decay ends in time
 mafdn train fork RUN            fork the newest checkpoint at any time
 """
 
@@ -39,7 +39,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         decay: Steps of the decay; by default the run's `schedule.decay`.
 
     Returns:
-        The folder of the fork, for `mafdn.training.loop.train`; if the same fork exists, it is left as it is.
+        The folder of the fork, for `mafdn.training.loop.train`; if the same fork exists, it is left unchanged.
 
     Raises:
         ConfigError: The run has no checkpoint or no stable phase, or `target` contains something else.
@@ -110,20 +110,20 @@ def train_for(
     on_prepare: Callable[[int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Path, Path | None]:
-    """Train for a given time: prolong the stable phase of a run, save it, and train a fork through its decay.
+    """Train within a time budget: extend the stable phase of a run, save it, and train a fork through its decay.
 
-    The speed is measured meanwhile, and the decay of `schedule.decay` steps begins when it needs the remaining time.
+    The speed is measured along the way; the decay of `schedule.decay` steps begins when it needs the remaining time.
 
     Args:
         config: A TOML file or the folder of a run.
         seconds: The time budget, decay included.
-        init: Weights that a new run starts from; by default those that the settings name.
-        on_prepare: Called as `on_prepare(done, total)` while pictures are prepared into a bank, the first time.
+        init: Pretrained weights for a new run; by default those that the settings name.
+        on_prepare: Called as `on_prepare(done, total)` while the bank is built, on the first start.
         on_progress: Called with every report.
 
     Returns:
-        The folder of the run, whose stable checkpoint the next call prolongs, and that of the fork; `None` for the fork
-        if a signal stopped the run before.
+        The folder of the run, whose stable phase the next call extends, and the folder of the fork, or `None` if a
+        signal stopped the run before the fork.
 
     Raises:
         ConfigError: The time is too short for the decay (nothing is saved then), or as `mafdn.training.loop.train`.
@@ -154,7 +154,7 @@ def _stable(planned: ScheduleSettings, run: Run) -> ScheduleSettings:
     last = run.folder.saved().settings.schedule if run.state.step else planned
     if planned.begin or last.begin or run.state.step > max(last.warmup, last.steps - last.decay):
         raise ConfigError(
-            f"the decay of the run in {run.folder.path} has begun; use a stable run or a new run.folder with --for"
+            f"the decay of the run in {run.folder.path} has already begun; --for needs a stable run or a new run.folder"
         )
     return replace(planned, steps=OPEN_END)
 
@@ -169,7 +169,7 @@ def _fork_once(workers: Workers, run: Path, target: Path | None, *, decay: int |
 
 
 class _DeadlineWatch:
-    """Measures the speed of a run to find when its decay has to begin."""
+    """Measures the speed of a run to determine when its decay has to begin."""
 
     def __init__(self, run: Run, deadline: float, *, decay: int) -> None:
         self._run, self._deadline, self._decay = run, deadline, decay
@@ -181,7 +181,7 @@ class _DeadlineWatch:
         """Whether the decay has to begin now.
 
         Raises:
-            ConfigError: It would have to begin at once: the time budget is too short.
+            ConfigError: It would have to begin immediately: the time budget is too short.
         """
         step, now = self._run.state.step, time.monotonic()
         if step >= self._first:
@@ -194,7 +194,7 @@ class _DeadlineWatch:
         tried, self._tried = self._tried, True
         if due and not tried:
             raise ConfigError(
-                f"the time is too short: the decay of {self._decay:,} steps takes about {needed:.0f} s on this machine "
-                f"and {max(0.0, self._deadline - now):.0f} s are left; allow more time or lower schedule.decay"
+                f"the time budget is too short: the decay of {self._decay:,} steps takes about {needed:.0f} s on this "
+                f"machine and {max(0.0, self._deadline - now):.0f} s are left; allow more time or lower schedule.decay"
             )
         return due

@@ -1,11 +1,11 @@
-"""The training loop: one process per core or GPU, stopped and resumed at any step.
+"""The training loop: one process per core or GPU, which can be stopped and resumed at any step.
 
     mafdn train CONFIG.toml                                  one process
     torchrun --nproc-per-node 2 -m mafdn train CONFIG.toml   two, gradients averaged
 
 On CPUs each process uses one thread: threads synchronize at every operation, processes only once per step. The patches
-of a step depend on the seed and the step alone, so the number of processes changes results only by the order of
-summation, and a resumed run continues bit for bit.
+of a step depend on the seed and the step alone, so the number of processes affects results only through the order
+of summation, and a resumed run equals an uninterrupted one bit for bit.
 """
 
 import signal
@@ -20,6 +20,7 @@ from torch import Tensor
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END
 from mafdn.training.record.journal import Journal, Progress
+from mafdn.training.record.pace import Pace
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
 from mafdn.training.workers import open_workers
@@ -41,13 +42,13 @@ def train(
 ) -> Path:
     """Train a network, resuming from the newest checkpoint of its run.
 
-    SIGINT and SIGTERM finish the step, save and return. If the loss is not finite or far above its running mean, the
-    run goes back to its last checkpoint and continues with other patches.
+    On SIGINT or SIGTERM the run finishes its step, saves and returns. If the loss is not finite or far above its
+    running mean, the run goes back to its last checkpoint and continues with different patches.
 
     Args:
         config: A TOML file or the folder of a run.
-        init: Weights that a new run starts from; by default those that the settings name.
-        on_prepare: Called as `on_prepare(done, total)` while pictures are prepared into a bank, the first time.
+        init: Pretrained weights for a new run; by default those that the settings name.
+        on_prepare: Called as `on_prepare(done, total)` while the bank is built, on the first start.
         on_progress: Called with every report.
 
     Returns:
@@ -56,7 +57,7 @@ def train(
     Raises:
         ConfigError: The settings are invalid, or do not match the run in its folder.
         PictureError: A training picture cannot be read.
-        MafdnError: Going back to the last checkpoint, which stays as it is, did not help.
+        MafdnError: Going back to the last checkpoint did not help; the checkpoint is kept.
     """
     with open_workers() as workers:
         run = open_run(config, workers, init=init, on_prepare=on_prepare)
@@ -91,13 +92,15 @@ def fit(
         if run.parent is not None:
             run.folder.save_parent(run.parent)
         if state.step == 0:
-            run.folder.save(state.checkpoint())  # to go back to at a first spike
+            run.folder.save(state.checkpoint())  # for a spike before the first regular checkpoint
     losses: list[Tensor] = []
+    pace = Pace()
     stopping = interrupted = False
     try:
         with _stop_requests() as stop:
             while state.step < steps and not stopping:
                 losses.append(_step(run))
+                pace.start(state.samples)
                 done = state.step == steps
                 if workers.device.type == "cpu" or workers.world == 1 or state.step % GPU_CHECK == 0:
                     stopping = workers.any(stop.is_set() or should_stop())
@@ -107,16 +110,18 @@ def fit(
                     if not _is_healthy(run, loss, saving=saving):
                         note = _go_back(run, loss)
                         stopping = False
+                        pace.restart()
                         if journal:
                             journal.rewind(state.step)
-                            _report(run, journal, note=note)
+                            _report(run, journal, pace, note=note)
                         continue
+                    pace.update(state.samples)
                     if journal:
-                        _report(run, journal, loss=loss)
+                        _report(run, journal, pace, loss=loss)
                 if state.step % settings.validate_every == 0 or done:
                     psnr = run.validate()
                     if journal and psnr is not None:
-                        _report(run, journal, psnr=psnr)
+                        _report(run, journal, pace, psnr=psnr)
                 if saving:
                     state.attempts = 0
                     if journal:
@@ -159,7 +164,7 @@ def _is_healthy(run: Run, loss: float, *, saving: bool) -> bool:
 
 
 def _go_back(run: Run, loss: float) -> str:
-    """Restore the last checkpoint and choose other patches; returns a message to the user."""
+    """Restore the last checkpoint and choose different patches; returns a message to the user."""
     state, failed = run.state, run.state.step
     checkpoint = run.folder.newest()
     state.attempts += 1
@@ -171,20 +176,26 @@ def _go_back(run: Run, loss: float) -> str:
     state.restore(checkpoint)
     state.detours = checkpoint.detours + state.attempts
     what = f"loss {loss:.4g} at step {failed}, running mean {state.usual_loss:.4g}"
-    return f"{what}: resuming from the checkpoint of step {state.step} with other patches"
+    return f"{what}: resuming from the checkpoint of step {state.step} with different patches"
 
 
 def _report(
-    run: Run, journal: Journal, *, loss: float | None = None, psnr: float | None = None, note: str = ""
+    run: Run, journal: Journal, pace: Pace, *, loss: float | None = None, psnr: float | None = None, note: str = ""
 ) -> None:
     state, schedule = run.state, run.settings.schedule
+    steps = None if schedule.steps == OPEN_END else schedule.steps
+    left = None if steps is None else (steps - state.step) * run.settings.run.batch
+    rate = learning_rate(schedule, max(0, state.step - 1))
     journal.report(
         Progress(
             step=state.step,
-            steps=None if schedule.steps == OPEN_END else schedule.steps,
+            steps=steps,
             seconds=state.seconds,
             samples=state.samples,
-            rate=learning_rate(schedule, max(0, state.step - 1)),
+            rate=rate,
+            lr=tuple(optimizer.defaults["lr"] * rate for optimizer in state.optimizers),
+            pace=pace.latest,
+            seconds_left=None if left is None or pace.latest is None else left / pace.latest,
             loss=loss,
             psnr=psnr,
             note=note,

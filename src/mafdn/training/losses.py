@@ -28,7 +28,7 @@ def training_loss(
         teacher: The teacher's output, of the same shape; `None` without a teacher.
         settings: Kinds and weights of the distances.
         progress: Share of the run that is done, in [0, 1]; in the last `settings.mse` of it the pixel distance is the
-            mean square.
+            mean squared error.
 
     Returns:
         A scalar tensor.

@@ -1,4 +1,4 @@
-"""Optimizers of the training loop: Muon for convolution kernels, Adam for everything small.
+"""Optimizers of the training loop: Muon for convolution kernels, Adam for everything else.
 
 Muon: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. `torch.optim.Muon` accepts
 two-dimensional parameters only and updates them one by one; this one treats a kernel as the matrix (C_out, C_in*k*k)
@@ -92,7 +92,7 @@ def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tens
     """Restore the tensors that `optimizer_tensors` returned.
 
     Raises:
-        ConfigError: They belong to another kind of optimizer.
+        ConfigError: They belong to a different kind of optimizer.
     """
     if not tensors:  # before the first step
         for optimizer in optimizers:
@@ -108,7 +108,7 @@ def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tens
             for parameter in group["params"]:
                 state = states[names[id(parameter)]]
                 if state.keys() != (MUON_STATE if isinstance(optimizer, Muon) else ADAM_STATE):
-                    raise ConfigError("the run was started with another optimizer; choose another run.folder")
+                    raise ConfigError("the run was started with a different optimizer; choose another run.folder")
                 optimizer.state[parameter] = {
                     key: value.to(parameter.device, copy=True) for key, value in state.items()
                 }

@@ -1,7 +1,7 @@
 """What `mafdn train --profile` measures: a run's whole loop, and a single step of MAFDN.
 
-The loop is measured against forward and backward passes alone, a step of the network against the same network written
-as plain formulas. What is compared takes turns, so that other work on the machine affects both alike.
+The loop is compared with forward and backward passes alone, and a step of the network with the same network written as
+plain formulas. Compared runs alternate, so that other load on the machine affects both equally.
 """
 
 import statistics
@@ -30,7 +30,7 @@ TOP = 15
 
 @dataclass(frozen=True, kw_only=True)
 class LoopProfile:
-    """Throughput of a run's loop: patches a second of all processes together, medians over rounds."""
+    """Throughput of a run's loop: patches per second over all processes, medians over rounds."""
 
     processes: int
     batch: int
@@ -41,9 +41,9 @@ class LoopProfile:
     """`fp32`, or `bf16` for autocast."""
     compiled: bool
     bare: float
-    """Forward and backward passes alone, on the same batch again and again."""
+    """Forward and backward passes alone, repeated on the same batch."""
     loop: float
-    """Whole steps: patches, forward, backward, averaging over processes, optimizer, average of weights."""
+    """Whole steps: patches, forward, backward, averaging over processes, optimizer, weight averaging."""
 
     @property
     def share(self) -> float:
@@ -60,7 +60,7 @@ class Operator:
     milliseconds: float
     """CPU time of the operator itself, without those it calls."""
     share: float
-    """Of the step's CPU time."""
+    """Share of the step's CPU time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,21 +77,21 @@ class StepProfile:
     ours: float
     """Time of the network that is trained."""
     ratio: float
-    """Median of `ours` divided by `plain`, turn by turn."""
+    """Median over turns of `ours` divided by `plain`."""
     plain_operators: list[Operator]
-    """The most expensive operators of a plain step, in falling order."""
+    """The most expensive operators of a plain step, in descending order."""
     operators: list[Operator]
-    """The most expensive operators of our step, in falling order."""
+    """The most expensive operators of our step, in descending order."""
 
 
 def profile_loop(
     config: Path, *, rounds: int = 24, on_progress: Callable[[int, int], None] | None = None
 ) -> LoopProfile | None:
-    """Measure the loop of a run in its present state; nothing is saved.
+    """Measure the loop of a run in its current state; nothing is saved.
 
     Args:
         config: A TOML file or the folder of a run.
-        rounds: Steps of each kind, in turns.
+        rounds: Number of steps of each kind, alternating.
         on_progress: Called as `on_progress(done, total)` after each round.
 
     Returns:
@@ -142,15 +142,15 @@ def profile_step(
     device: str = "cpu",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[StepProfile]:
-    """Measure a step (forward and backward) of a network with random weights against its plain form.
+    """Compare a step (forward and backward) of a network with random weights with its plain form.
 
     Args:
         settings: The network.
         batch: Patches per step.
         patch: Side of an LR patch in pixels.
-        turns: Timed steps of each network; one more of each warms up.
+        turns: Number of timed steps of each network, after one more to warm up.
         threads: Threads to use; the training loop uses one per process.
-        device: Where torch runs.
+        device: Name of the torch device.
         on_progress: Called as `on_progress(done, total)` after each turn.
 
     Returns:

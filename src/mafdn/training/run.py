@@ -40,7 +40,7 @@ class Run:
         base: The folder that paths in the settings are relative to.
         bank: The training pictures.
         workers: The processes of the run.
-        init: Weights that a new run starts from; random by default.
+        init: Pretrained weights for a new run; random by default.
         resume: Whether to look for a checkpoint.
         batches: The batches of another run with the same data, to share its memory.
 
@@ -67,7 +67,7 @@ class Run:
         self.batches = batches or self._batches(training)
         checkpoint = self.folder.newest() if resume else None
         self.parent: Card | None = None
-        """The card of the weights that a new run starts from."""
+        """The card of the pretrained weights of a new run."""
         torch.manual_seed(settings.run.seed)
         network = _build_network(settings, None if checkpoint else init, workers.device)
         self.state = RunState(network, build_optimizers(network, settings.optimizer), StepMode(False, False))
@@ -76,7 +76,7 @@ class Run:
             self.parent = read_header(init)[1] if init else None
             lr, hr, _ = self.next_batch()
             self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
-        else:  # keep the mode of the first start, which another measurement might not choose
+        else:  # keep the mode of the first start, which a new measurement might not choose again
             self.state.mode = StepMode(checkpoint.bf16, checkpoint.compiled)
             try:
                 self.state.restore(checkpoint)
@@ -177,7 +177,7 @@ def open_run(
     Args:
         config: A TOML file or the folder of a run.
         workers: The processes of the run, all of which must call this.
-        init: Weights that a new run starts from; by default those that the settings name.
+        init: Pretrained weights for a new run; by default those that the settings name.
         resume: Whether to look for a checkpoint.
         batches: The batches of another run with the same data, to share its memory.
         on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
@@ -201,7 +201,7 @@ def open_run(
 def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, int], None] | None = None) -> Bank:
     """Open the bank of a run, building it if it does not exist.
 
-    A complete bank is used without its sources if none of their folders exists any more.
+    If none of the source folders exists any longer, a complete bank is used without them.
 
     Args:
         settings: The settings of the run.
@@ -209,7 +209,7 @@ def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, i
         on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
 
     Raises:
-        ConfigError: A folder has no pictures, or the bank is not usable or of other pictures.
+        ConfigError: A folder has no pictures, or the bank is not usable or has different pictures.
         PictureError: A picture cannot be read.
     """
     folders = [base / folder for folder in settings.data.folders]
@@ -230,7 +230,7 @@ def origin(weights: Path) -> str:
 
 
 def _build_network(settings: TrainSettings, init: Path | None, device: torch.device) -> Network:
-    """Build the network of a run, with random weights or those of `init`, of this or another scale."""
+    """Build the network of a run, with random weights or those of `init`, which may be for another scale."""
     network = build(settings.network)
     if init:
         transfer(load_network(init), network)
@@ -250,7 +250,7 @@ def _zoomed(settings: TrainSettings, base: Path, bank: Bank) -> tuple[Bank, list
             f"data.zoomed: {zoomed.folder} is not a bank of zoomed pairs; make one with 'mafdn bank zoom'"
         )
     if zoomed.zoomed.source != bank.fingerprint:
-        raise ConfigError(f"data.zoomed: {zoomed.folder} was made from another bank than {bank.folder}")
+        raise ConfigError(f"data.zoomed: {zoomed.folder} was made from a different bank than {bank.folder}")
     if zoomed.zoomed.scale != settings.network.scale:
         raise ConfigError(
             f"data.zoomed: {zoomed.folder} holds pairs for x{zoomed.zoomed.scale}, not x{settings.network.scale}"

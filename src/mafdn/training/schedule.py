@@ -9,8 +9,8 @@ def learning_rate(schedule: ScheduleSettings, step: int) -> float:
     """Return the learning rate at `step` (from 0) as a fraction of the peak rate.
 
     It rises linearly over `warmup` steps. After that, `wsd` (warm-up, stable, decay: Hu et al., MiniCPM, arXiv
-    2404.06395) stays at 1 and falls linearly to nearly 0 over the last `decay` steps; its stable phase can be
-    prolonged at any time. `cosine` falls from 1 to nearly 0 as half a cosine over all remaining steps.
+    2404.06395) stays at 1, then falls linearly to nearly 0 over the last `decay` steps; its stable phase can be
+    extended at any time. `cosine` falls from 1 to nearly 0 as half a cosine over all remaining steps.
     """
     rise = (step + 1) / (schedule.warmup + 1)
     if schedule.kind == "cosine":

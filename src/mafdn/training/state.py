@@ -1,4 +1,4 @@
-"""What changes while a run trains."""
+"""The state of a run that changes during training."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from mafdn.training.step_mode import StepMode
 
 @dataclass
 class RunState:
-    """The network, its optimizers and its averaged weights, and how far a run has come: what a checkpoint holds."""
+    """The contents of a checkpoint: the network, its optimizers, its averaged weights and the progress of the run."""
 
     network: Network
     optimizers: list[Optimizer]
@@ -30,7 +30,7 @@ class RunState:
     samples: int = 0
     """Patches trained on."""
     detours: int = 0
-    """Number of times that the run went back to a checkpoint and took other patches."""
+    """Number of times that the run went back to a checkpoint and drew different patches."""
     usual_loss: float = 0.0
     """Running mean of the loss; 0 before the first."""
     attempts: int = 0
@@ -47,10 +47,10 @@ class RunState:
 
     @torch.no_grad()
     def update_ema(self, decay: float) -> None:
-        """Move the average towards the network.
+        """Update the moving average with the network's current weights.
 
         Args:
-            decay: Weight of the old average, in [0, 1); smaller in the first steps, to forget the initial weights.
+            decay: Weight of the old average, in [0, 1); less in the first steps, to forget the initial weights.
         """
         averaged = [tensor for tensor in self.ema.values() if tensor.is_floating_point()]
         get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))(averaged, self._current, 0)
@@ -79,12 +79,12 @@ class RunState:
         """Continue from `checkpoint`.
 
         Raises:
-            ConfigError: It was saved with another network or optimizer.
+            ConfigError: It was saved with a different network or optimizer.
         """
         try:
             self.network.load_state_dict(checkpoint.network)
         except RuntimeError:
-            raise ConfigError("the run was started with another network; choose another run.folder") from None
+            raise ConfigError("the run was started with a different network; choose another run.folder") from None
         # Copied, as the tensors that were read are backed by the file, which a later checkpoint removes.
         self.ema = {name: checkpoint.ema[name].to(tensor.device, copy=True) for name, tensor in self.ema.items()}
         restore_optimizers(self.optimizers, self.network, checkpoint.optimizer)

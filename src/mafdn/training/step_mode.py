@@ -13,7 +13,7 @@ from mafdn.training.config import RunSettings
 from mafdn.training.workers import Workers
 
 WORTHWHILE = 0.95
-"""Largest ratio of times, with to without, at which a faster mode is chosen: both modes have costs of their own."""
+"""Largest ratio of step times, with a mode to without it, at which the mode is chosen: each has its own costs."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class StepMode:
 
 
 def choose_step_mode(network: nn.Module, lr: Tensor, hr: Tensor, run: RunSettings, workers: Workers) -> StepMode:
-    """Return the mode that `run` sets, and where it says `auto`, the faster one; all processes choose alike.
+    """Return the mode set in `run`, measuring the faster one for `auto`; all processes choose the same.
 
     Args:
         network: The network to be trained; its gradients are zero afterwards.
         lr: A batch (B, 3, p, p), float32 in [0, 1].
-        hr: Its targets (B, 3, sp, sp).
+        hr: The targets (B, 3, sp, sp).
         run: The settings `precision` and `compile`.
         workers: The processes of the run, all of which must call this.
 
@@ -49,7 +49,7 @@ def choose_step_mode(network: nn.Module, lr: Tensor, hr: Tensor, run: RunSetting
         except RuntimeError as error:  # for example, no compiler is installed
             if compiled:
                 reason = str(error).splitlines()[0]
-                raise ConfigError(f"torch.compile does not work here ({reason}); set run.compile to off") from None
+                raise ConfigError(f'torch.compile does not work here ({reason}); set run.compile = "off"') from None
             faster = math.inf
         compiled = compiled or _mean_ratio(faster, eager, workers) < WORTHWHILE
     network.zero_grad()

@@ -18,7 +18,7 @@ def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int
 
     Args:
         bank: The bank.
-        held_out: Patterns of file names, as of `fnmatch`.
+        held_out: File name patterns, as for `fnmatch`.
 
     Returns:
         The indices of the pictures whose file name matches a pattern, and those of the others.
@@ -38,10 +38,10 @@ def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *
         network: Maps (1, 3, H, W) to (1, 3, sH, sW), RGB in [0, 1]; its results are rounded to 8 bits.
         bank: The bank.
         pictures: Indices into `bank.pictures`.
-        scale: Which reduction of the pictures to upscale; also the width of the border that is left out, in pixels.
+        scale: Which reduction of the pictures to upscale; also the crop border in pixels.
 
     Returns:
-        The sum of the PSNR in dB, so that several processes can share the pictures.
+        The sum of the PSNR values in dB, so that several processes can share the pictures.
     """
     device = next(network.parameters()).device
     total = 0.0

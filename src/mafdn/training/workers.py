@@ -13,7 +13,7 @@ from torch import distributed as dist
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those of its run."""
+    """This process and the group of processes of its run."""
 
     rank: int
     """Number of this process, from 0."""
@@ -27,7 +27,7 @@ class Workers:
         return self.rank == 0
 
     def average(self, tensors: list[Tensor]) -> None:
-        """Replace every tensor by its mean over all processes, in one message."""
+        """Replace every tensor with its mean over all processes, in a single all-reduce."""
         if self.world == 1:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors])
@@ -37,7 +37,7 @@ class Workers:
             tensor.copy_(part.view_as(tensor))
 
     def wait(self) -> None:
-        """Wait for all processes to call this."""
+        """Wait until all processes have called this."""
         if self.world > 1:
             dist.barrier()
 

@@ -8,6 +8,7 @@ from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_number, as_whole
 from mafdn.errors import UsageError
 from mafdn.pictures.limits import Limits
+from mafdn.pictures.sequences.sequence import MOST_PICTURES
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.selection import ORDERS, Order, as_moment
 from mafdn.upscaling.output import Output
@@ -30,6 +31,8 @@ class UpscaleOptions:
         overwrite: Replace existing files. In folders, up-to-date results of earlier runs are kept all the same.
         tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
         exact: Overlap tiles by the full receptive field instead of the measured halo (slower).
+        frame: Number of the only frame of an animation, or page of a TIFF file, to upscale, from 1 (default: all, or
+            the first if the format of the result holds one picture).
 
     Raises:
         UsageError: For a value of the wrong type or out of range.
@@ -42,6 +45,7 @@ class UpscaleOptions:
     overwrite: bool = False
     tile: int | None = None
     exact: bool = False
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -51,6 +55,8 @@ class UpscaleOptions:
         as_kind("limits", self.limits, Limits)
         if self.tile is not None:
             object.__setattr__(self, "tile", as_whole("tile", self.tile))
+        if self.frame is not None:
+            object.__setattr__(self, "frame", as_whole("frame", self.frame, least=1, most=MOST_PICTURES))
 
     @property
     def requested_size(self) -> Size | None:

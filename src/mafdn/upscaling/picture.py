@@ -8,23 +8,25 @@ from pathlib import Path
 from mafdn._support.atomic import printable
 from mafdn._support.machine import peak_mib
 from mafdn.errors import PictureError, UsageError
-from mafdn.inference import Engine, upscale_rows
+from mafdn.inference import Engine
 from mafdn.inference.engines import describe
-from mafdn.pictures.encoding import Encoder
+from mafdn.pictures.codecs.tiff import BIG
+from mafdn.pictures.encoding import EncodeOptions, check_colors
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.metadata import with_new_size
-from mafdn.pictures.picture import Picture
-from mafdn.pictures.profiles import find_tone
 from mafdn.pictures.reading import PictureHeader, read_header
+from mafdn.pictures.sequences.encoder import SequenceEncoder
+from mafdn.pictures.sequences.sequence import Sequence, single
 from mafdn.pictures.writing import Reservation
-from mafdn.pixels.enlarge import enlarge
-from mafdn.pixels.tone import Tone
 from mafdn.upscaling.networks import Networks
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import choose_format, default_target, encode_options
 from mafdn.upscaling.preflight import check_encodable, check_room
-from mafdn.upscaling.size import result_size
+from mafdn.upscaling.several import Sizes, find_sizes
+from mafdn.upscaling.work import enlarge_all
+
+LARGEST_PIXEL = 16
+"""Most bytes of a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class Report:
         seconds: Time for the whole picture.
         peak_mib: Peak memory of this process so far, in MiB; `None` if the system does not report it.
         notes: What was not kept or not done as expected, one sentence each.
+        frames: Number of frames or pages in the result; the sizes are those of the first.
     """
 
     source: Path
@@ -58,6 +61,7 @@ class Report:
     seconds: float
     peak_mib: float | None
     notes: tuple[str, ...]
+    frames: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +71,9 @@ class Prepared:
     source: Path
     target: Path
     kind: Format
-    new_size: tuple[int, int]
+    sizes: Sizes
     options: UpscaleOptions
-    picture: Picture
-    tone: Tone | None
+    pictures: Sequence
     reservation: Reservation
     began: float
 
@@ -82,7 +85,7 @@ class Prepared:
 class Pending:
     """A picture whose network has finished and whose file has not; created by `run`."""
 
-    def __init__(self, prepared: Prepared, encoder: Encoder, report: Report) -> None:
+    def __init__(self, prepared: Prepared, encoder: SequenceEncoder, report: Report) -> None:
         self._prepared, self._encoder, self._report = prepared, encoder, report
 
     @property
@@ -131,8 +134,8 @@ def upscale_file(
         UsageError: If the options contradict each other or the picture.
     """
     options = options or UpscaleOptions()
-    header = read_header(source, limits=options.limits)
-    scale = networks.scale_for(options.requested_size, header.width, header.height)
+    header = read_header(source, limits=options.limits, number=options.frame)
+    scale = networks.scale_for(options.requested_size, *_most_enlarged(header, target, options))
     prepared = prepare(header, target, scale=scale, options=options)
     try:
         engine = networks.engine(scale)
@@ -172,18 +175,23 @@ def prepare(
     limits = replace(options.limits, began=time.monotonic())
     options, size, output = replace(options, limits=limits), options.effective_size(scale), options.output
     source = header.path
-    new_size = result_size(size, header.width, header.height)
     kind = choose_format(header, target, output)
+    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
+    new_size = sizes.after[0]
     target = target or default_target(source, size, new_size, kind)
     if _same_file(source, target):
         raise UsageError(f"{printable(target)} is the input itself; choose another name for the result")
-    limits.check_pixels(source, *new_size, what="would become")
-    check_encodable(target, kind, width=new_size[0], height=new_size[1])
-    check_room(header, target, scale=scale, new_size=new_size, kind=kind, lossless=output.lossless)
+    for width, height in set(sizes.after):
+        check_encodable(target, kind, width=width, height=height)
+    check_colors(target, header.code_points, kind)
+    check_room(header, target, scale=scale, sizes=sizes, kind=kind, lossless=output.lossless)
     reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:
-        picture = header.decode(limits=limits, scratch=reservation.temporary.parent)
-        tone = find_tone(picture.profile, picture.colors)
+        scratch = reservation.temporary.parent
+        if sizes.count == 1:
+            pictures = single(header.decode(limits=limits, scratch=scratch))
+        else:
+            pictures = header.decode_all(limits=limits, scratch=scratch)
     except BaseException:
         reservation.discard()
         raise
@@ -191,10 +199,9 @@ def prepare(
         source=source,
         target=target,
         kind=kind,
-        new_size=new_size,
+        sizes=sizes,
         options=options,
-        picture=picture,
-        tone=tone,
+        pictures=pictures,
         reservation=reservation,
         began=began,
     )
@@ -213,35 +220,28 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
         UsageError: If the picture is too small for the network, or the tile for its overlap. The result is removed.
     """
     started = time.perf_counter()
-    picture, options, (width, height) = prepared.picture, prepared.options, prepared.new_size
-    encoder: Encoder | None = None
-    waited = 0.0
-    tick = _with_time_limit(on_progress, options.limits, prepared.source)
+    options, sizes, pictures = prepared.options, prepared.sizes, prepared.pictures
+    encoder = SequenceEncoder(
+        prepared.reservation.temporary,
+        prepared.kind,
+        count=sizes.count,
+        timing=pictures.timing,
+        report_as=prepared.target,
+        options=_encode_options(prepared),
+        limits=options.limits,
+    )
     try:
-        encoder = Encoder(
-            with_new_size(picture, width=width, height=height, keep_print_size=options.output.keep_print_size),
-            prepared.reservation.temporary,
-            prepared.kind,
-            width=width,
-            height=height,
-            report_as=prepared.target,
-            options=encode_options(options.output),
-            limits=options.limits,
+        waited, notes = enlarge_all(
+            pictures,
+            sizes,
+            engine,
+            encoder,
+            options,
+            source=prepared.source,
+            on_progress=_with_time_limit(on_progress, options.limits, prepared.source),
         )
-        for band in enlarge(
-            picture.planes,
-            (width, height),
-            network=lambda rows: upscale_rows(engine, rows, tile=options.tile, exact=options.exact, on_progress=tick),
-            scale=engine.scale,
-            strength=options.strength,
-            tone=prepared.tone,
-        ):
-            ready = time.perf_counter()
-            encoder.write(band)
-            waited += time.perf_counter() - ready
     except BaseException as error:
-        if encoder:
-            encoder.cancel()
+        encoder.cancel()
         prepared.close()
         if isinstance(error, MemoryError):
             name = printable(prepared.source)
@@ -251,28 +251,32 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
         source=prepared.source,
         target=prepared.target,
         scale=engine.scale,
-        size=(picture.width, picture.height),
-        new_size=(width, height),
+        size=sizes.before[0],
+        new_size=sizes.after[0],
         bits=encoder.bits,
         engine=describe(engine),
         network_seconds=time.perf_counter() - started - waited,
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=(*picture.notes, *_size_notes(picture, (width, height), engine, options.strength)),
+        notes=notes,
+        frames=sizes.count,
     )
     return Pending(prepared, encoder, report)
 
 
-def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, strength: float) -> list[str]:
-    width, height = new_size
-    if width <= picture.width and height <= picture.height:
-        return ["the result is not larger than the picture: it was resized by Lanczos, without the network"]
-    if strength == 0:
-        return []
-    if width > picture.width * engine.scale or height > picture.height * engine.scale:
-        return [f"beyond x{engine.scale} the network's result was enlarged by Lanczos"]
-    return []
+def _most_enlarged(header: PictureHeader, target: Path | None, options: UpscaleOptions) -> tuple[int, int]:
+    """Width and height of the picture that is enlarged most: the network suits it, and so all others."""
+    if options.requested_size is None or len(header.sizes) == 1:
+        return header.width, header.height
+    kind = choose_format(header, target, options.output)
+    return find_sizes(header, options.requested_size, kind, limits=options.limits, frame=options.frame).most_enlarged
+
+
+def _encode_options(prepared: Prepared) -> EncodeOptions:
+    """The encoder's options; pages that could exceed the size of a TIFF file together are written as BigTIFF."""
+    pixels = prepared.sizes.pixels_after if prepared.sizes.count > 1 else 0
+    return replace(encode_options(prepared.options.output), big=pixels * LARGEST_PIXEL > BIG)
 
 
 def _with_time_limit(

@@ -9,6 +9,8 @@ from mafdn.errors import PictureError
 from mafdn.inference.tiles import row_height
 from mafdn.pictures.formats import Format
 from mafdn.pictures.reading import PictureHeader
+from mafdn.pictures.spill import LARGE
+from mafdn.upscaling.several import Sizes
 
 LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
 """Least share of its raw bytes that an encoded picture takes; flat graphics take less, but are small anyway."""
@@ -25,22 +27,21 @@ def check_encodable(path: Path, kind: Format, *, width: int, height: int) -> Non
         )
 
 
-def check_room(
-    header: PictureHeader, target: Path, *, scale: int, new_size: tuple[int, int], kind: Format, lossless: bool
-) -> None:
+def check_room(header: PictureHeader, target: Path, *, scale: int, sizes: Sizes, kind: Format, lossless: bool) -> None:
     """Raise `PictureError` if memory or the disk of `target` clearly does not suffice.
 
     Args:
         header: Header of the picture.
         target: Path of the result.
         scale: Scale of the network.
-        new_size: Width and height of the result.
+        sizes: The pictures and their results; frames and pages are in memory one at a time, but all on disk.
         kind: Format of the result.
         lossless: Whether the result is written losslessly.
     """
-    sample, before = header.bits // 8, header.pixel_bytes
-    after = new_size[0] * new_size[1] * header.channels * sample
-    waiting = before if header.spills_to_disk else 0  # beside the result
+    sample, total = header.bits // 8, header.bytes_of(sizes.pixels_before)
+    before, after = max(header.bytes_of(w * h) for w, h in sizes.before), max(w * h for w, h in sizes.after)
+    new_size, after = sizes.after[0], after * header.channels * sample
+    waiting = total if header.spills_to_disk or (sizes.count > 1 and total > LARGE) else 0  # beside the result
     rows = BANDS_IN_MEMORY * row_height(header.width) * scale * header.width * scale * header.channels * sample
     decoded = before if header.format.whole or not waiting else 0
     need = decoded + min(rows, after) + (after if kind.whole else 0)
@@ -51,7 +52,8 @@ def check_room(
             f"and only {free:,.0f} are free; use a smaller size"
         )
     share = 1.0 if kind.raw else LEAST_SHARE["lossy" if kind.lossy and not lossless else "lossless"]
-    least = waiting + after // sample * min(sample, max(kind.bits) // 8) * share
+    all_after = sizes.pixels_after * header.channels * sample
+    least = waiting + all_after // sample * min(sample, max(kind.bits) // 8) * share
     try:
         room = shutil.disk_usage(target.parent).free
     except OSError:  # reported when the file is created

@@ -25,8 +25,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], Card]:
         path: A weights file, or a checkpoint of a training run, whose header is made from the run's settings.
 
     Returns:
-        The header, with `version`, `architecture`, `settings` and, for a checkpoint, `prefix`, with which the names of
-        its tensors begin; and the card, which is empty for a checkpoint.
+        The header, with `version`, `architecture`, `settings` and, for a checkpoint, `prefix`, the common
+        prefix of its tensor names; and the card, which is empty for a checkpoint.
 
     Raises:
         WeightsError: The file is missing, too large, damaged or has no such header.

@@ -1,11 +1,11 @@
-"""The names of networks: one vocabulary for every command and for the Python interface.
+"""The names of networks: one vocabulary for every command and for the Python API.
 
 =================  ===================================================================================
 `auto`             the shipped network whose scale fits the task
 `x2 x3 x4`         the shipped network of that scale
 `mafdn`            the shipped network of the task's scale
 `bicubic lanczos`  baselines, which are not networks
-`imdn` ...         another architecture with random weights: it has a cost, but no quality
+`imdn` ...         another architecture with random weights: it has costs, but no scores
 a file             `.onnx`, `.safetensors`, or the `.pth` file of a known network;
                    `{scale}` in its name stands for the scale of the task
 a run folder       the averaged weights of a training run
@@ -25,7 +25,7 @@ from mafdn.weights.shipped import shipped
 
 BASELINES = ("bicubic", "lanczos")
 ARCHITECTURES = ("imdn", "ddistill", "afan", "smfanet")
-"""Architectures known by name, of which no weights ship."""
+"""Architectures known by name, for which no weights ship."""
 SHIPPED_NAMES = ("auto", "mafdn")
 FILE_TYPES = (".onnx", ".safetensors", ".pth")
 SCALE_FIELD = "{scale}"
@@ -49,13 +49,13 @@ class NetworkSource:
     """The name that was resolved."""
     kind: Kind
     scale: int | None = None
-    """The scale that the name or the task fixes; `None` where it is open, or in the file."""
+    """The scale that the name or the task fixes; `None` if it is open or stored in the file."""
     path: Path | None = None
     """The file or the run folder."""
 
     @property
     def stem(self) -> str:
-        """A short name for tables: a file without its ending, a run by its folder, else the name."""
+        """A short name for tables: a file without its suffix, a run by its folder, else the name."""
         if self.kind == "shipped" and self.scale is not None:
             return f"mafdn-x{self.scale}"
         if self.path is None:
@@ -73,16 +73,16 @@ class NetworkSource:
             The shipped file, the file itself, or the newest checkpoint of a run.
 
         Raises:
-            UsageError: There is no file, or the scale of a shipped network is open.
+            UsageError: There is no file, or the scale of a shipped network is not determined.
             WeightsError: The file does not ship, or the run has no checkpoint.
         """
         if self.kind == "shipped":
             scale = self.scale or scale
             if scale is None:
-                raise UsageError(f"{self.name} fits any scale here; name one network: {SCALE_NAMES}")
+                raise UsageError(f"{self.name} does not determine the scale here; choose {SCALE_NAMES}")
             return shipped(scale, suffix)
         if self.path is None:
-            raise UsageError(f"{self.name} is {DESCRIPTIONS[self.kind]}; give a weights file, a run or {SCALE_NAMES}")
+            raise UsageError(f"{self.name} is {DESCRIPTIONS[self.kind]}; use a weights file, a run or {SCALE_NAMES}")
         return newest_checkpoint_file(self.path) if self.kind == "run" else self.path
 
 
@@ -105,7 +105,7 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
     if name in tuple(f"x{s}" for s in SCALES):
         fixed = int(name[1:])
         if scale not in (None, fixed):
-            raise UsageError(f"{name} upscales by {fixed}, not {scale}; give --scale {fixed} or another network")
+            raise UsageError(f"{name} upscales by {fixed}, not {scale}; use --scale {fixed} or another network")
         return NetworkSource(name=name, kind="shipped", scale=fixed)
     if name in ARCHITECTURES:
         return NetworkSource(name=name, kind="architecture", scale=scale)
@@ -114,7 +114,7 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
         if is_run(path):
             return NetworkSource(name=name, kind="run", path=path)
         raise WeightsError(
-            f"{printable(path)} is not a regular file, nor the folder of a training run: no {SETTINGS} in it"
+            f"{printable(path)} is neither a regular file nor the folder of a training run: it has no {SETTINGS}"
         )
     if not path.suffix and not path.exists():
         raise UsageError(f"unknown network {printable(name)!r}; {describe_vocabulary()}")
@@ -133,11 +133,11 @@ def is_pattern(network: str | os.PathLike[str]) -> bool:
 def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
     """The file that a pattern stands for at `scale`; any other path is returned unchanged."""
     if scale is None and is_pattern(network):
-        raise UsageError(f"{printable(os.fspath(network))} needs a scale; give one with --scale")
+        raise UsageError(f"{printable(os.fspath(network))} needs a scale; set one with --scale")
     return Path(os.fspath(network).replace(SCALE_FIELD, str(scale)))
 
 
 def describe_vocabulary() -> str:
     """The names that `resolve` knows, for messages."""
     names = ", ".join([*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES])
-    return f"known are {names}, files ({', '.join(FILE_TYPES)}) and folders of training runs"
+    return f"choose from {names}, a file ({', '.join(FILE_TYPES)}) or the folder of a training run"

@@ -53,4 +53,4 @@ def read_run_network(run: Path) -> tuple[str, dict[str, Any]]:
     except OSError as error:
         raise WeightsError.from_os_error(f"cannot read {file}", error) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise WeightsError(f"{file} does not hold the settings of a training run") from None
+        raise WeightsError(f"{file} does not contain the settings of a training run") from None

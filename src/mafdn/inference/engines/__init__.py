@@ -1,8 +1,8 @@
-"""Engines, which run a network that maps (1, 3, H, W) to (1, 3, sH, sW).
+"""Engines that run a network, which maps (1, 3, H, W) to (1, 3, sH, sW).
 
-Some files hold two graphs in one. With an input `gates` beside `lr`, left to its default of NaN, such a file is an
-ordinary network that also outputs the gates it used; given gates, it uses those instead of its own. Its header says
-so (`stencil`), and how far tiles must overlap.
+Some files have a second input, `gates`, beside `lr`. If it is left at its default of NaN, the network computes its
+channel gates from its input and outputs them too; otherwise it uses the gates passed in. The header of such a file has
+an entry `stencil`, which also states how far tiles must overlap.
 """
 
 from mafdn.inference.engines.base import GATES, HEADER, Batch, Engine, FullRangeError, Gates, Stencil

@@ -18,13 +18,13 @@ Batch = NDArray[np.float32]
 Gates = NDArray[np.float32]
 """The gates of every channel attention, (blocks, n)."""
 GATES = "gates"
-"""Name of the optional input for gates; the second output holds the gates that were used."""
+"""Name of the optional input for gates; the second output is the gates that were used."""
 HEADER = "mafdn"
 """Key of the JSON header in a file's metadata."""
 LARGEST_RADIUS = 256
-"""Largest receptive radius, in input pixels, that a header may state."""
+"""Largest receptive radius, in input pixels, that a header may declare."""
 PROBE = 16
-"""Side, in pixels, of the input that reveals a network's scale."""
+"""Side, in pixels, of the input from which a network's scale is determined."""
 HALF_RANGE = 64
 """Largest magnitude of an int8 weight that is safe on every processor. x86 processors without VNNI add two products of
 an 8-bit activation and a weight in 16 bits, with saturation: 2 * 255 * 64 fits, 2 * 255 * 127 does not."""
@@ -36,11 +36,11 @@ class FullRangeError(UsageError):
 
 @dataclass(frozen=True, kw_only=True)
 class Stencil:
-    """A network that is a fixed stencil once its gates are given.
+    """A network that is a fixed stencil when its gates are fixed: outputs depend on nearby inputs only.
 
     Args:
         radius: Receptive radius of an output pixel, in input pixels.
-        halo: Measured distance, in input pixels, beyond which no input had an effect; at most `radius`.
+        halo: Distance, in input pixels, beyond which no effect of an input was measured; at most `radius`.
         gates: Maps windows of a picture, (N, 3, h, w) float32 RGB in [0, 1], to the gates of that picture.
         run: Like `Engine.run`, with these gates.
     """
@@ -52,10 +52,15 @@ class Stencil:
 
 
 class Engine(Protocol):
-    """Runs one network.
+    """An engine with one network loaded.
 
-    `scale` is the factor by which the network upscales, `device` the engine's name of what it runs on, in lower case.
-    `stencil` is set if the file declares one; other networks only run on a whole input.
+    Attributes:
+        name: Name of the engine, such as `openvino`.
+        version: Version of the engine's package.
+        device: Device that runs the network, in the engine's naming and in lower case.
+        precision: Precision in which the network is computed.
+        scale: The factor by which the network upscales.
+        stencil: The network with separate gates, for exact tiles; `None` if its file declares no stencil.
     """
 
     name: str
@@ -88,7 +93,7 @@ class ModelHeader:
 
 
 def parse_header(path: Path, header: str) -> ModelHeader:
-    """Parse the header of the network file `path`, which may be empty; raises `WeightsError` if it is invalid."""
+    """Parse `header`, possibly empty, of the network file `path`; raises `WeightsError` if it is invalid."""
     try:
         table = json.loads(header) if header else {}
         stencil, precision = table.get("stencil"), table.get("precision", FP32)
@@ -104,8 +109,8 @@ def parse_header(path: Path, header: str) -> ModelHeader:
 def effective_precision(path: Path, requested: str, header: ModelHeader) -> str:
     """Return the precision in which the file `path` is computed: an int8 file stays int8, whatever is requested.
 
-    Its remaining parts are computed in the requested precision. Raises `WeightsError` if int8 is requested and the file
-    is not an int8 model.
+    The unquantized parts of an int8 file are computed in the requested precision. Raises `WeightsError` if int8 is
+    requested and the file is not an int8 model.
     """
     if requested == INT8 != header.precision:
         raise WeightsError(f"{path} is not an int8 model; run 'mafdn quantize', or use another precision")

@@ -1,6 +1,6 @@
-"""Which engine and device are fastest on this machine: measured once, then kept.
+"""Find the fastest engine and device on this machine: measured once, then cached.
 
-All engines give the same picture to within rounding in float32, so only time decides. It is measured on a small tile
+All engines give the same picture to within float32 rounding, so only time decides. It is measured on a small tile
 with a shipped network, not for each file: which engine is fastest depends on the machine, not on the weights.
 """
 
@@ -26,22 +26,22 @@ from mafdn.inference.options import EngineOptions
 
 Kinds = Mapping[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]]
 VERSION = 1
-"""Raised when kept timings become invalid."""
+"""Incremented when cached timings become invalid."""
 TILE_SIDE = 128
 """Side of the timed tile, in pixels."""
 ROUNDS = 3
-"""Timed runs of each engine, of which the fastest counts."""
+"""Number of timed runs of each engine; the fastest one counts."""
 CLEARLY_FASTER = 0.95
-"""Share of an earlier engine's time below which a later one is preferred; a smaller difference may be chance."""
+"""Fraction of an earlier engine's time below which a later one is preferred; a smaller difference may be noise."""
 CACHE_BYTES = 2**20
-"""Limit of all kept timings."""
+"""Maximum total size of the cached timings."""
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
-"""Packages whose versions decide whether kept timings are still valid."""
+"""Packages whose versions determine whether cached timings are still valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One engine on one device: the seconds it took for the tile, or the problem it had."""
+    """One engine on one device: its time for the tile in seconds, or the reason why it failed."""
 
     engine: str
     device: str
@@ -81,7 +81,7 @@ class Choice:
 
 
 def remembered(options: EngineOptions) -> Choice | None:
-    """Return the kept timings for this machine, these packages, threads and precision; `None` if there are none."""
+    """Return the cached timings for this machine, its packages, and these options; `None` if there are none."""
     kept = load_kept(_cache_path(options.threads, options.precision))
     with suppress(ValueError, KeyError, TypeError):
         table: dict[str, Any] = json.loads(kept or b"")
@@ -91,13 +91,13 @@ def remembered(options: EngineOptions) -> Choice | None:
 
 
 def remember(choice: Choice) -> bool:
-    """Keep `choice` for later processes; returns whether that succeeded."""
+    """Cache `choice` for later processes; returns whether that succeeded."""
     content = json.dumps(asdict(choice)).encode()
     return keep(_cache_path(choice.threads, choice.precision), content, limit=CACHE_BYTES)
 
 
 def measure_engines(kinds: Kinds, path: Path, options: EngineOptions) -> Choice:
-    """Time every installed engine on every device it finds, in turns.
+    """Time every installed engine on each of its devices, in interleaved rounds.
 
     Engines that cannot run the network are recorded as failed trials.
 
@@ -128,7 +128,7 @@ def measure_engines(kinds: Kinds, path: Path, options: EngineOptions) -> Choice:
             began = time.perf_counter()
             try:
                 engine.run(x)
-            except Exception as error:  # drivers raise anything: the other engines remain
+            except Exception as error:  # drivers may raise any exception; the other engines are still timed
                 problems[key] = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 continue
             if number:  # the first run compiles and allocates

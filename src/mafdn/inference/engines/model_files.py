@@ -1,4 +1,4 @@
-"""The files that a network consists of, and its int8 version."""
+"""The files of a network, and its int8 version."""
 
 import hashlib
 import re
@@ -7,9 +7,9 @@ from pathlib import Path
 from mafdn._support.atomic import sha256
 
 LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
-"""How protobuf stores the key `location` of an external data file, up to the length of the name that follows."""
+"""The protobuf key `location` of an external data file, up to the length of the file name that follows."""
 INT8_ENDING = "-int8"
-"""What the stem of an int8 file ends with."""
+"""Suffix of the stem of an int8 file."""
 
 
 def network_files(path: Path) -> list[Path]:
@@ -32,6 +32,6 @@ def int8_file(path: Path) -> Path:
 
 
 def has_int8(path: Path) -> bool:
-    """Whether the int8 version exists and was made from `path` as it is now, whose SHA-256 its header holds."""
+    """Whether the int8 version exists and was made from the current `path`, by the SHA-256 in its header."""
     beside = int8_file(path)
     return beside.is_file() and (beside == path or sha256(path).encode() in beside.read_bytes())

@@ -31,10 +31,10 @@ PROVIDERS = {
 PACKAGES = {"cuda": "onnxruntime-gpu", "directml": "onnxruntime-directml", "coreml": "onnxruntime (on a Mac)"}
 """The package that adds a device; it is installed instead of onnxruntime itself."""
 SUPPORTED = frozenset({FP32, INT8})
-"""Precisions on every device: a file is run in its own."""
+"""Precisions on every device; a file is run in its own precision."""
 EXACT_INT8 = "session.x64quantprecision"
-"""Makes full-range int8 weights unsigned, whose products do not saturate where there is no VNNI. What 'mafdn quantize'
-writes does not need it, as its convolutions are computed in float here; files of other programs may. It is set only
+"""Makes full-range int8 weights unsigned, so that products do not saturate without VNNI. Files written by 'mafdn
+quantize' do not need it, as their convolutions are computed in float here; files of other programs may. It is only set
 where needed, because onnxruntime 1.32 with it cannot open a file whose weights share a zero point."""
 LOG_FATAL = 4
 """The log severity at which only fatal messages are printed."""
@@ -67,7 +67,7 @@ class OnnxRuntimeEngine:
         options.log_severity_level = LOG_FATAL
         if machine().may_saturate_int8:
             options.add_session_config_entry(EXACT_INT8, "1")
-        options.enable_mem_pattern = device != "directml"  # which does not support it
+        options.enable_mem_pattern = device != "directml"  # not supported by DirectML
         if threads:
             options.intra_op_num_threads = threads
         providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))

@@ -1,7 +1,7 @@
-"""OpenVINO: the default engine, for CPUs and other devices it finds.
+"""OpenVINO: the default engine, for CPUs and the other devices it supports.
 
-One graph is compiled for each input shape and use. Compiled graphs are kept in the user's cache folder, so that the
-next process reads them instead and does not even parse the ONNX file.
+One graph is compiled for each input shape and use. Compiled graphs are stored in the user's cache folder, so that the
+next process reads them and does not even parse the ONNX file.
 """
 
 import functools
@@ -41,15 +41,15 @@ from mafdn.inference.options import BF16, FP16, FP32, INT8
 GRAPHS_IN_MEMORY = 4
 """Compiled graphs to keep in memory; a picture needs two, one for its gates and one for its tiles."""
 CACHE_FORMAT = 2
-"""Raised when the content of cache entries changes, which invalidates the old ones."""
+"""Incremented when the content of cache entries changes, which invalidates the old ones."""
 GRAPH_CACHE_BYTES = 200 * 2**20
-"""Limit of all compiled graphs on disk; one of MAFDN takes 3 MB."""
+"""Maximum total size of the compiled graphs on disk; a graph of MAFDN takes 3 MB."""
 HEADER_CACHE_BYTES = 2**20
-"""Limit of all cached headers."""
+"""Maximum total size of the cached headers."""
 HINTS = {FP32: "f32", BF16: "bf16", FP16: "f16", INT8: "f32"}
-"""OpenVINO's inference precision for every precision."""
+"""OpenVINO's name of the inference precision for each precision."""
 CAPABILITIES = {"FP32": FP32, "BF16": BF16, "FP16": FP16, "INT8": INT8}
-"""OpenVINO's names of precisions."""
+"""Precisions by OpenVINO's names for the capabilities of a device."""
 CONVERTER = "openvino.tools.ovc"
 """The module of OpenVINO that sends telemetry when imported."""
 
@@ -88,7 +88,7 @@ class OpenVINOEngine:
         self._path, self._device, self.device = path, device.upper(), device
         supported = _precisions(self._core, self._device)
         if not supported:
-            raise UsageError(f"openvino finds no device {device!r} here; choose one of {', '.join(self.devices())}")
+            raise UsageError(f"openvino finds no device {device!r}; choose one of {', '.join(self.devices())}")
         require_precision_on(self.name, device, precision, supported)
         # OpenVINO would otherwise choose bfloat16 if the processor supports it.
         self._options: dict[str, Any] = {
@@ -135,12 +135,12 @@ class OpenVINOEngine:
     @functools.cached_property
     def _model(self) -> Any:
         model = read_onnx(self._path)
-        if network_digest(self._path) != self._digest:  # which keys what is compiled
-            raise WeightsError(f"{self._path} was changed while it was in use; run it again")
+        if network_digest(self._path) != self._digest:  # the digest is part of the cache key
+            raise WeightsError(f"{self._path} was changed while it was in use; try again")
         return model
 
     def _inspect(self) -> tuple[int, str, bool]:
-        """Return the scale and header of the file, and whether it computes in int8 with full-range weights."""
+        """Return the scale and header of the file, and whether it has full-range int8 weights."""
         entry = self._cache_path("about")
         kept = load_kept(entry)
         if kept is not None:
@@ -155,7 +155,7 @@ class OpenVINOEngine:
         info = ["framework", HEADER]
         header = str(self._model.get_rt_info(info).value) if self._model.has_rt_info(info) else ""
         scale = scale_of_output(self._path, shape)
-        parse_header(self._path, header)  # an invalid one is not kept
+        parse_header(self._path, header)  # an invalid header is not cached
         full_range = is_full_range(self._model)
         keep(entry, json.dumps([scale, header, full_range]).encode(), limit=HEADER_CACHE_BYTES)
         return scale, header, full_range
@@ -167,7 +167,7 @@ class OpenVINOEngine:
         if kept is not None:
             try:
                 return self._core.import_model(io.BytesIO(kept), self._device, self._options)
-            except RuntimeError:  # complete, but not accepted by this OpenVINO
+            except RuntimeError:  # intact, but not accepted by this OpenVINO
                 with suppress(OSError):
                     entry.unlink()
         graph = self._graph(shape, output=output, with_gates=with_gates)
@@ -212,7 +212,7 @@ def import_openvino() -> ModuleType:
 def read_onnx(path: Path) -> Any:
     """Read the graph of an ONNX file; raises `WeightsError`.
 
-    Only the ONNX frontend is used: OpenVINO would otherwise try all it has, one of which prints to the terminal.
+    Only the ONNX frontend is used: OpenVINO would otherwise try all its frontends, one of which prints to the terminal.
     """
     frontend = import_openvino().frontend
     try:
@@ -225,7 +225,7 @@ def read_onnx(path: Path) -> Any:
 def is_full_range(model: Any) -> bool:
     """Whether a graph computes in int8 with signed weights beyond `HALF_RANGE`, or quantizes its weights itself.
 
-    This is decided from the graph, not from its header, so that it also holds for files of other programs. OpenVINO
+    This is determined from the graph, not from its header, so that it also works for files of other programs. OpenVINO
     computes in float if no activation is quantized or the weights are unsigned.
     """
     operations: list[Any] = model.get_ordered_ops()
@@ -251,7 +251,7 @@ def _largest(weights: Any) -> int:
 
 
 def make_gates_input(model: Any) -> None:
-    """Turn `gates`, a constant of NaN to OpenVINO, into an input, and cut off the part that computes the gates."""
+    """Turn `gates`, a constant of NaN in OpenVINO's graph, into an input, and cut off the part that computes gates."""
     from openvino import opset13
 
     operations: list[Any] = model.get_ordered_ops()
@@ -260,7 +260,7 @@ def make_gates_input(model: Any) -> None:
     default.output(0).replace(parameter.output(0))
     model.add_parameters([parameter])
     for operation in operations:
-        if operation.get_type_name() == "Select":  # inputs: is NaN, own gates, given gates
+        if operation.get_type_name() == "Select":  # inputs: is NaN, computed gates, gates passed in
             operation.output(0).replace(operation.input_value(2))
 
 

@@ -1,4 +1,4 @@
-"""Which engine runs a network: the one requested, or the fastest on this machine."""
+"""Choose the engine that runs a network: the requested one, or the fastest on this machine."""
 
 import importlib.util
 from dataclasses import replace
@@ -19,20 +19,20 @@ ENGINES: dict[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]] = {
     "openvino": OpenVINOEngine,
     "onnxruntime": OnnxRuntimeEngine,
 }
-"""Every engine that runs ONNX files, the preferred one first."""
+"""All engines that run ONNX files, the preferred one first."""
 
 
 def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
     """Open a network file with an engine.
 
     Args:
-        path: An ONNX file, or a weights file (`.safetensors`, `.pth`), which only torch runs.
+        path: An ONNX file, or a weights file (`.safetensors`, `.pth`), which only torch can run.
         options: Engine, device, precision and threads (default: `EngineOptions()`). An engine or device of `auto` is
-            the fastest by a measurement that is kept. For int8 the file `NAME-int8.onnx` beside `path` is opened.
+            the fastest one by a cached measurement. For int8, the file `NAME-int8.onnx` beside `path` is opened.
 
     Raises:
         WeightsError: If the file is missing or not a usable network.
-        UsageError: If the device or precision is not available, or an int8 file would be computed wrongly here.
+        UsageError: If the device or precision is not available, or this processor would compute an int8 file wrongly.
         MissingPackageError: If the engine is not installed.
     """
     if not path.is_file():
@@ -52,7 +52,7 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
         except FullRangeError:
             raise  # caused by the file, not by the device
         except (MissingPackageError, UsageError):
-            pass  # the device has gone since it was measured: measure again
+            pass  # the device has been removed since it was measured: measure again
     return _open(path, _measured(path, options))
 
 
@@ -83,12 +83,12 @@ def describe(engine: Engine) -> str:
 
 
 def chosen_engine(path: Path, options: EngineOptions | None = None, *, fresh: bool = False) -> Choice:
-    """Return the timings of all engines and devices on this machine, measured once and then kept.
+    """Return the timings of all engines and devices on this machine, measured once and then cached.
 
     Args:
-        path: The network to time if no weights ship; otherwise the largest shipped scale is timed.
+        path: The network to time if there are no shipped weights; otherwise the largest shipped scale is timed.
         options: Precision and threads to measure with (default: `EngineOptions()`).
-        fresh: Measure again, even if timings are kept.
+        fresh: Measure again, even if there are cached timings.
 
     Raises:
         WeightsError: If there is no usable file in this precision.
@@ -106,7 +106,7 @@ def chosen_engine(path: Path, options: EngineOptions | None = None, *, fresh: bo
 
 
 def preferred_engine() -> str:
-    """Return the first installed engine, without importing it; research figures use the same engine everywhere.
+    """Return the first installed engine, without importing it; measured scores use it on every machine.
 
     Raises:
         MissingPackageError: If no engine is installed.
@@ -118,10 +118,10 @@ def preferred_engine() -> str:
 
 
 def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
-    """Return `int8` where an int8 file lies beside `path` and is much faster here, otherwise `fp32`.
+    """Return `int8` if there is an int8 file beside `path` and it is much faster on this machine, otherwise `fp32`.
 
     The shipped int8 files passed a limit on their loss. In OpenVINO they are about twice as fast on processors that
-    sum 8-bit products in 32 bits. Elsewhere they are 1.5 times as fast, too little to choose another result unasked.
+    sum 8-bit products in 32 bits. Elsewhere they are 1.5 times as fast, too little to change results without a request.
     """
     options = options or EngineOptions()
     fast = options.engine in ("auto", "openvino") and options.device in ("auto", "cpu")
@@ -148,7 +148,7 @@ def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
 
 
 def _open(path: Path, options: EngineOptions) -> Engine:
-    """Open `path` with options in which nothing is `auto`."""
+    """Open `path` with options without `auto`."""
     kind = TorchEngine if options.engine == TorchEngine.name else ENGINES[options.engine]
     try:
         return kind(path, device=options.device, threads=options.threads, precision=options.precision)
@@ -157,14 +157,14 @@ def _open(path: Path, options: EngineOptions) -> Engine:
 
 
 def _measured(path: Path, options: EngineOptions) -> EngineOptions:
-    """Resolve engine and device by a measurement, or, if only one qualifies, without it."""
+    """Resolve engine and device by a measurement, which is skipped if only one qualifies."""
     if options.engine != "auto":
         try:
             devices = ENGINES[options.engine].devices()
         except ImportError as error:
             raise _not_installed(options.engine, error) from None
         fitting = [device for device, precisions in devices.items() if options.precision in precisions]
-        if len(fitting) < 2:  # the only one, or one that will say why it cannot
+        if len(fitting) < 2:  # the only one, or one whose error explains why it is unsuitable
             return replace(options, device=(fitting or list(devices))[0])
     choice = chosen_engine(path, options, fresh=True)
     best = choice.best(options)
@@ -188,7 +188,7 @@ def _checked_int8_file(path: Path) -> Path:
 
 
 def _torch_device() -> str:
-    """Return the device of torch that is probably the fastest."""
+    """Return torch's device that is probably the fastest."""
     try:
         return list(TorchEngine.devices())[-1]
     except ImportError as error:
@@ -201,4 +201,4 @@ def _no_engine() -> MissingPackageError:
 
 def _not_installed(name: str, error: ImportError) -> MissingPackageError:
     package = "'mafdn[train]'" if name == TorchEngine.name else name
-    return MissingPackageError(f"the engine {name} is not usable here ({error}); pip install {package}")
+    return MissingPackageError(f"the engine {name} cannot be imported ({error}); pip install {package}")

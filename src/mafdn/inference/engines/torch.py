@@ -1,4 +1,4 @@
-"""torch in eager mode, from a weights file: the reference for the other engines, and a way to run on any GPU.
+"""torch in eager mode, for weights files: the reference for the other engines, and support for any GPU.
 
 torch is only imported when a network is opened.
 """
@@ -13,7 +13,7 @@ from mafdn.inference.engines.base import Batch, Gates, Stencil, require_precisio
 from mafdn.inference.options import BF16, FP16, FP32
 
 WEIGHTS = (".safetensors", ".pth")
-"""Endings of the files that torch runs directly."""
+"""Extensions of the files that torch runs directly."""
 
 
 class TorchEngine:
@@ -27,13 +27,13 @@ class TorchEngine:
         Args:
             path: A weights file, or an ONNX file with its weights file beside it.
             device: One of `devices()`.
-            threads: Number of cores for everything that torch does in this process (default: all).
+            threads: Number of cores, for all use of torch in this process (default: all).
             precision: `fp32`, `bf16` or `fp16`.
 
         Raises:
             ImportError: If torch is not installed.
             UsageError: If the device or precision is not available.
-            WeightsError: If the file is missing or does not hold a known network.
+            WeightsError: If the file is missing or does not contain a known network.
         """
         import torch
 
@@ -44,7 +44,7 @@ class TorchEngine:
         self.version, self.device, self.precision = str(torch.__version__), device, precision
         devices = self.devices()
         if device not in devices:
-            raise UsageError(f"torch finds no device {device!r} here; choose one of {', '.join(devices)}")
+            raise UsageError(f"torch finds no device {device!r}; choose one of {', '.join(devices)}")
         require_precision_on(self.name, device, precision, devices[device])
         if threads:
             torch.set_num_threads(threads)
@@ -56,7 +56,7 @@ class TorchEngine:
         radius = receptive_radius(network) if is_gated(network) else 0
         self._network: Any = network.to(device, self._dtype)
         self.stencil: Stencil | None = None
-        if radius:  # the measured halo is only in the ONNX file; the radius is always safe
+        if radius:  # only the ONNX file has the measured halo; the radius is always safe
             self._gated = Gated(network)
             self.stencil = Stencil(radius=radius, halo=radius, gates=self._gates, run=self._run_with_gates)
 
@@ -102,5 +102,5 @@ def weights_file(path: Path) -> Path:
         return path
     beside = path.with_suffix(".safetensors")
     if not beside.is_file():
-        raise WeightsError(f"torch runs weights files, and {path.name} has no {beside} beside it; use another engine")
+        raise WeightsError(f"torch needs the weights file of {path.name}, but there is no {beside}; use another engine")
     return beside

@@ -7,8 +7,11 @@ from typing import ClassVar
 
 import pyvips
 
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.picture import CodePoints, Format, Picture, PngChunk
+from mafdn.pictures.sequences.sequence import Sequence, single
 
 DEFAULT_QUALITY = 95
 """Encoder quality, 1 to 100, unless chosen."""
@@ -23,15 +26,26 @@ class SaveOptions:
     lossless: bool
     """Preserve every pixel exactly; `quality` is then ignored."""
     bits: int
-    """Bits per channel to write, one of `Format.bits`."""
+    """Bits per channel to write, one of `Format.bits` or `Format.float_bits`."""
     keep: int
     """Flags (`VipsForeignKeep`) of the metadata to write."""
+    chunks: tuple[PngChunk, ...] = ()
+    """Chunks to write into a PNG file, directly after its header or after its pixels."""
+    comments: tuple[bytes, ...] = ()
+    """Comments to write into a JPEG or GIF file."""
+    big: bool = False
+    """Write BigTIFF whatever the size."""
+    half: bool = False
+    """Whether 16-bit values are the bits of float16, which libvips does not know."""
+    code_points: CodePoints | None = None
+    """Colors to state by number."""
 
 
 class PictureFile(ABC):
     """An opened picture file: the header has been read, the pixels have not."""
 
     format: ClassVar[Format]
+    path: Path
     loader_class: ClassVar[str | None] = None
     """The libvips class of this format's loaders, to be exempted from blocking; `None` if none is used."""
 
@@ -42,7 +56,24 @@ class PictureFile(ABC):
     channels: int
     """Channels as stored in the file."""
     bits: int
-    """Bits per channel of the decoded pixels: 8 or 16."""
+    """Bits per channel of the decoded pixels: 8 or 16, or 32 for floating-point numbers."""
+    code_points: CodePoints | None = None
+    """The colors that the file states by number, if they are not those of sRGB."""
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of every picture that `decode_all` reads; the attributes are those of the first."""
+        return ((self.width, self.height),)
+
+    def choose(self, number: int) -> None:
+        """Make `decode` read the picture of this number, from 1, in place of the first.
+
+        Raises:
+            PictureError: There is no such picture, or it cannot be read.
+            pyvips.Error: From libvips.
+        """
+        if number != 1:
+            raise PictureError(f"{printable(self.path)} has no frame or page {number} that can be read alone")
 
     @abstractmethod
     def __init__(self, path: Path) -> None:
@@ -67,6 +98,10 @@ class PictureFile(ABC):
                 file is damaged.
             pyvips.Error: From libvips.
         """
+
+    def decode_all(self, limits: Limits, *, spill_folder: Path | None) -> Sequence:
+        """Decode all pictures: frames at once, pages when their turn comes; arguments and errors as for `decode`."""
+        return single(self.decode(limits, spill_folder=spill_folder))
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:

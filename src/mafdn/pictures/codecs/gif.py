@@ -1,16 +1,22 @@
 """GIF files."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
+from mafdn.pictures.codecs.animated import AnimatedFile
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.vips import VipsFile
+from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.libvips import file_name
-from mafdn.pictures.picture import Format
+from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.sequences.gif_timing import read_gif_comments, read_gif_timing
+from mafdn.pictures.sequences.sequence import Timing
 
 
-class GifFile(VipsFile):
+class GifFile(AnimatedFile):
     """A GIF file."""
 
     format = Format(
@@ -23,12 +29,41 @@ class GifFile(VipsFile):
         bits=(8,),
         lossless=False,
         whole=True,
-        animated=True,
+        several="frames",
         always_loses=("GIF has 256 colors: the picture was reduced to them",),
         alpha_loses=("GIF has no partial transparency: pixels became opaque or clear",),
     )
     loader, loader_class = "gifload_source", "VipsForeignLoadNsgif"
 
+    def read_timing(self) -> Timing:
+        return read_gif_timing(self.path)
+
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, comments=read_gif_comments(self.path))
+
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        image.gifsave(file_name(path), keep=options.keep)
+        settings: dict[str, Any] = {"keep_duplicate_frames": True, "keep": options.keep}
+        if options.comments:
+            save_edited(
+                lambda target: image.gifsave_target(target, **settings),
+                path,
+                lambda head: _with_comments(head, options.comments),
+            )
+        else:
+            image.gifsave(file_name(path), **settings)
+
+
+def _with_comments(head: bytearray, comments: Sequence[bytes]) -> bytes | None:
+    """The first bytes of a file with comments after its table of colors; `None` if that is not complete."""
+    place = 13
+    if len(head) < place:
+        return None
+    place += 3 * 2 ** ((head[10] & 7) + 1) if head[10] & 0x80 else 0
+    if len(head) < place:
+        return None
+    parts = [bytes(head[:place])]
+    for comment in comments:
+        blocks = [comment[start : start + 255] for start in range(0, len(comment), 255)]
+        parts += [b"\x21\xfe", *(bytes([len(block)]) + block for block in blocks), b"\0"]
+    return b"".join([*parts, head[place:]])

@@ -4,7 +4,6 @@ The libvips that pip installs reads and writes AVIF, but of HEIC it only reads t
 the extra `heic`: pi-heif, which bundles libheif and a decoder (LGPL) and no encoder.
 """
 
-import struct
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +13,12 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.heif_boxes import read_colors, state_colors
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
 from mafdn.pictures.metadata import ICC
 from mafdn.pictures.picture import Format, Pixels
-from mafdn.pictures.profiles import profile_of_cicp
+from mafdn.pictures.profiles import distinct_colors
 
 AVIF_EFFORT = 3
 """Encoder effort, 0 to 9; each step takes about twice the time and saves one or two percent of the size."""
@@ -27,8 +27,6 @@ BRANDS_OF_BOTH = (b"mif1", b"msf1")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", *BRANDS_OF_BOTH)
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 """Number of channels by pi-heif's mode."""
-LONGEST_HEAD = 1 << 20
-"""Bytes at the beginning of a file in which the boxes that describe the picture are searched for."""
 
 
 class HeifFile(VipsFile):
@@ -36,9 +34,13 @@ class HeifFile(VipsFile):
 
     loader, loader_class = "heifload_source", "VipsForeignLoadHeif"
 
-    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
-        # libvips reads only profiles: without this, Display P3 would be taken as sRGB and turn pale.
-        return (None, None) if grey else _profile_of_boxes(self.path)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._colors = read_colors(path)  # libvips reads only profiles
+        self.code_points = distinct_colors(self._colors.code_points)
+
+    def notes(self, image: pyvips.Image) -> list[str]:
+        return super().notes(image) + (["its HDR gain map was left out"] if self._colors.gain_map else [])
 
 
 class AvifFile(HeifFile):
@@ -56,6 +58,7 @@ class AvifFile(HeifFile):
         alpha=True,
         metadata=frozenset({"ICC", "EXIF", "XMP"}),
         bits=(8, 10, 12),
+        code_points=True,
         grey=False,
         lossy=True,
         whole=True,
@@ -81,6 +84,8 @@ class AvifFile(HeifFile):
             effort=AVIF_EFFORT,
             keep=options.keep,
         )
+        if options.code_points is not None:
+            path.write_bytes(state_colors(path.read_bytes(), options.code_points))
 
 
 class HeicFile(HeifFile):
@@ -118,17 +123,6 @@ def _over_full_range(values: pyvips.Image, like: pyvips.Image, bits: int) -> pyv
     """Stretch values of `bits` bits to 16, so that white is 65,535 exactly; the color space is that of `like`."""
     full = (values.cast("double") * (65_535 / (2**bits - 1))).rint().cast("ushort")
     return full.copy(interpretation=like.interpretation)
-
-
-def _profile_of_boxes(path: Path) -> tuple[bytes | None, str | None]:
-    """The profile for colors that the file states by number (a `colr` box), and a note on what is ignored."""
-    with path.open("rb") as file:
-        head = file.read(LONGEST_HEAD)
-    place = head.find(b"colrnclx")
-    if place < 0 or len(head) < place + 14:
-        return None, None
-    primaries, transfer = struct.unpack_from(">HH", head, place + 8)
-    return profile_of_cicp(primaries, transfer)
 
 
 def _require_decoder(path: Path) -> Any:

@@ -2,18 +2,42 @@
 
 import io
 import struct
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.codecs.tiff_directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import file_name
-from mafdn.pictures.picture import Format
+from mafdn.pictures.metadata import listed
+from mafdn.pictures.picture import Format, Picture
 
 MOST_SEGMENTS = 10_000
 """Segments that are searched for the index of several pictures."""
+COMMENT, LONGEST_NAME = 0xFE, 40
+"""Marker of comments, and most bytes by which segments of applications are told apart."""
+READ_ELSEWHERE = (
+    b"Exif\0",
+    b"http://ns.adobe.com/xap/1.0/\0",
+    b"ICC_PROFILE\0",
+    b"Photoshop 3.0\0",
+    b"MPF\0",
+    b"urn:iso:std:iso:ts:21496:-1\0",
+    b"Adobe",
+    b"Ducky",
+)
+"""How segments begin that are read otherwise or have notes of their own, or that only describe the encoding."""
+LOST_SEGMENTS = {
+    b"http://ns.adobe.com/xmp/extension/\0": "extended XMP",
+    b"JP": "JUMBF",
+    b"FPXR\0": "FlashPix",
+}
+"""How other segments begin, and their names."""
 MULTI_PICTURE = b"MPF\0"
 """How the APP2 segment with the index of several pictures begins (CIPA DC-007)."""
 THUMBNAIL_TYPES = (0x01_0001, 0x01_0002)
@@ -40,10 +64,61 @@ class JpegFile(VipsFile):
         # A gain map is listed as one more picture; it has a note of its own.
         return count_pictures(self.path) - bool(image.get_typeof("gainmap-data")), "pictures"
 
+    def complete(self, picture: Picture) -> Picture:
+        comments, lost = read_segments(self.path)
+        return replace(picture, comments=comments, lost_metadata=lost)
+
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         quality = DEFAULT_QUALITY if options.quality is None else options.quality
-        image.jpegsave(file_name(path), Q=quality, subsample_mode="off", keep=options.keep)
+        settings: dict[str, Any] = {"Q": quality, "subsample_mode": "off", "keep": options.keep}
+        if options.comments:
+            save_edited(
+                lambda target: image.jpegsave_target(target, **settings),
+                path,
+                lambda head: _with_comments(head, options.comments),
+            )
+        else:
+            image.jpegsave(file_name(path), **settings)
+
+
+def read_segments(path: Path) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """Read what libvips does not report of the segments before the pixels.
+
+    Returns:
+        The comments, and notes on what is left out.
+    """
+    comments, lost = list[bytes](), dict[str, None]()
+    with path.open("rb") as file:
+        file.seek(2)
+        for _ in range(MOST_SEGMENTS):
+            start = file.read(4)
+            if len(start) < 4 or start[0] != 0xFF or start[1] == 0xDA:
+                break
+            if start[1] == 0xFF:  # padding
+                file.seek(-3, io.SEEK_CUR)
+                continue
+            length, application = max(int.from_bytes(start[2:]) - 2, 0), start[1] - 0xE0
+            if start[1] == COMMENT:
+                comments.append(file.read(length))
+                continue
+            begin = file.read(min(length, LONGEST_NAME)) if 0 <= application < 16 else b""
+            file.seek(length - len(begin), io.SEEK_CUR)
+            if 0 < application < 16 and not begin.startswith(READ_ELSEWHERE):
+                names = [name for mark, name in LOST_SEGMENTS.items() if begin.startswith(mark)]
+                lost[names[0] if names else f"APP{application}"] = None
+    return tuple(comments), (f"its {listed(list(lost))} data were left out",) if lost else ()
+
+
+def _with_comments(head: bytearray, comments: Sequence[bytes]) -> bytes | None:
+    """The first bytes of a file with comments before its first segment other than APPn; `None` if it is not there."""
+    place = 2
+    while len(head) >= place + 4:
+        if head[place + 1] & 0xF0 != 0xE0:
+            segments = [b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment for comment in comments]
+            return b"".join([head[:place], *segments, head[place:]])
+        place += 2 + int.from_bytes(head[place + 2 : place + 4])
+    return None
 
 
 def count_pictures(path: Path) -> int:

@@ -2,20 +2,49 @@
 
 import struct
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any
 
 import pyvips
 
+from mafdn.errors import PictureError
+from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.tiff_directory import ASCII, TEXT_TAGS, check_directory, read_directory
-from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.libvips import file_name
-from mafdn.pictures.metadata import EXIF
-from mafdn.pictures.picture import Format
+from mafdn.pictures.codecs.tiff_directory import (
+    BITS,
+    EXTRA_SAMPLES,
+    FLOAT,
+    NONE,
+    PAGE_NUMBER,
+    PHOTOMETRIC,
+    PREMULTIPLIED,
+    SAMPLE_FORMAT,
+    WHITE_IS_ZERO,
+    check_directory,
+    parse_directory,
+    read_directory,
+)
+from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
+from mafdn.pictures.codecs.tiff_other import open_header, with_pixels
+from mafdn.pictures.codecs.tiff_pages import Pages, is_copy, read_pages
+from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
+from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.metadata import IPTC
+from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.sequences.sequence import Sequence
 
+DESCRIPTION = "image-description"
+"""libvips's field of the text that TIFF stores as ImageDescription."""
 BIG = 2**31
 """Bytes of pixels above which a file is written as BigTIFF and in tiles."""
+SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
+FLOAT32 = 32
+"""Bits of the floating-point numbers that pixels are held as."""
 
 
 class TiffFile(VipsFile):
@@ -27,14 +56,69 @@ class TiffFile(VipsFile):
         suffixes=(".tif", ".tiff"),
         largest_side=2**31 - 1,
         alpha=True,
-        metadata=frozenset({"ICC", "XMP"}),
+        metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
+        several="pages",
+        float_bits=(16, 32),
     )
     loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
+    page = 0
+    """Position of the page that is read in the chain of directories."""
+    _chosen = False
+    """Whether that page was asked for."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.directory = read_directory(path)
-        check_directory(path, self.directory)
-        super().__init__(path)
+        if is_copy(self.directory):
+            self.page, self.directory = self._pages.directories[0]
+        self._open()
+
+    def _open(self) -> None:
+        check_directory(self.path, self.directory)
+        self.which = MappingProxyType({"page": self.page} if self.page else {})
+        super()._open()
+
+    @cached_property
+    def _pages(self) -> Pages:
+        return read_pages(self.path)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        pages = self._pages.directories
+        return ((self.width, self.height),) if len(pages) == 1 else tuple(page.upright_size for _, page in pages)
+
+    def choose(self, number: int) -> None:
+        check_number(self.path, number, len(self._pages.directories))
+        self.page, self.directory = self._pages.directories[number - 1]
+        self._chosen = True
+        vars(self).pop("_metadata", None)  # which is that of another page
+        self._open()
+
+    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:  # noqa: ARG002
+        return (1 if self._chosen else len(self._pages.directories)), "pages"
+
+    def decode_all(self, limits: Limits, *, spill_folder: Path | None) -> Sequence:
+        pages = self._pages
+        if pages.broken and len(pages.directories) + pages.copies > 1:
+            raise damaged(self.path, f"the list of its pages ends after {len(pages.directories)} of them")
+        if len(pages.directories) == 1:
+            return super().decode_all(limits, spill_folder=spill_folder)
+        return Sequence(count=len(pages.directories), read=partial(self._read_page, limits, spill_folder))
+
+    def _read_page(self, limits: Limits, spill_folder: Path | None, number: int) -> Picture:
+        page = copy(self)
+        try:
+            with codec_errors(self.path):
+                page.choose(number + 1)
+                picture = page.decode(limits, spill_folder=spill_folder)
+        except PictureError as error:
+            raise type(error)(f"{error}, page {number + 1}", errno=error.errno) from None
+        stated = page.directory.numbers.get(PAGE_NUMBER, NONE).tolist()
+        return replace(picture, page_number=(stated[0], stated[1]) if len(stated) == 2 else None)
+
+    def load(self, *, access: str = "random") -> pyvips.Image:
+        reason = self.directory.needs_tifffile
+        return open_header(self.path, reason, page=self.page) if reason else super().load(access=access)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -42,52 +126,76 @@ class TiffFile(VipsFile):
 
     def notes(self, image: pyvips.Image) -> list[str]:
         notes = super().notes(image)
-        if self.directory.metadata_directories:
-            notes.append(f"its {' and '.join(self.directory.metadata_directories)} data were left out")
+        copies = self._pages.copies
+        if copies and not self._chosen:
+            what = "copy or mask was" if copies == 1 else "copies or masks were"
+            notes.append(f"{copies} reduced {what} left out")
         if self.directory.tiled and self.directory.absent_tiles:
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
         return notes
 
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        reason = self.directory.needs_tifffile
+        if reason:
+            image = with_pixels(image, self.path, reason, page=self.page)
+        if image.format != "float":
+            return image, None
+        bits = self.directory.first(BITS)
+        if image.interpretation in GREY_SPACES and not reason:  # libvips takes white to be at that of integers
+            if self.directory.first(EXTRA_SAMPLES) == PREMULTIPLIED and image.bands == 2:
+                space, white = image.interpretation, 65_535 if image.interpretation == "grey16" else 255
+                image = (image * [1 / white, 1]).cast("float").copy(interpretation=space)
+            if self.directory.first(PHOTOMETRIC) == WHITE_IS_ZERO:
+                space, others = image.interpretation, image.bands - 1
+                image = (image * [-1.0, *[1.0] * others] + [1.0, *[0.0] * others]).cast("float")
+                image = image.copy(interpretation=space)
+        return image, bits if bits != FLOAT32 else None
+
     def extra_is_alpha(self) -> bool:
         return self.directory.extra_is_alpha
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
-        return super().fields(image) | exif_of_texts(self.directory.texts)
+        fields = {name: field for name, field in super().fields(image).items() if name != IPTC}
+        if is_stale(str(fields.get(DESCRIPTION, ("", ""))[1]).encode()):
+            del fields[DESCRIPTION]
+        return fields | self._metadata[0]
+
+    def complete(self, picture: Picture) -> Picture:
+        return replace(picture, lost_metadata=tuple(self._metadata[1]))
+
+    @cached_property
+    def _metadata(self) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
+        try:
+            return read_metadata(self.path, page=self.page)
+        except ValueError as error:
+            raise damaged(self.path, str(error)) from None
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        big = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) > BIG
-        image.tiffsave(
+        big = image.width * image.height * image.bands * SAMPLE_BYTES[image.format] > BIG
+        pixels = image.copy()
+        if field_of(image, IPTC, None):
+            pixels.remove(IPTC)  # which libvips would write cut off
+        pixels.tiffsave(
             file_name(path),
             compression="deflate",
-            predictor="horizontal",
-            bigtiff=big,
+            predictor="float" if image.format == "float" else "none" if options.half else "horizontal",
+            bigtiff=big or options.big,
             tile=big,
             tile_width=256,
             tile_height=256,
             keep=options.keep,
         )
+        if options.half:
+            declare_floats(path)
+        write_metadata(path, image)
 
 
-def exif_of_texts(texts: Mapping[int, bytes]) -> dict[str, tuple[Any, Any]]:
-    """Convert texts of a TIFF directory, by tag, to EXIF.
-
-    Returns:
-        Fields as in `Picture.fields`: the EXIF block, and the entries that libvips reads from it.
-    """
-    texts = {tag: texts[tag].rstrip(b"\0") + b"\0" for tag in TEXT_TAGS if texts.get(tag, b"").strip(b"\0")}
-    if not texts:
-        return {}
-    table, values, place = b"", b"", 8 + 2 + 12 * len(texts) + 4
-    for tag, text in texts.items():
-        held = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", place + len(values))
-        values += text if len(text) > 4 else b""
-        table += struct.pack("<HHI", tag, ASCII, len(text)) + held
-    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(texts)) + table + bytes(4) + values
-    carrier = pyvips.Image.black(1, 1).copy()  # the only way to have libvips parse a block
-    carrier.set_type(pyvips.GValue.blob_type, EXIF, cast(Any, block))
-    carrier = pyvips.Image.jpegload_buffer(carrier.jpegsave_buffer())
-    names = [f"exif-ifd0-{TEXT_TAGS[tag]}" for tag in texts]
-    read = {name: (carrier.get_typeof(name), carrier.get(name)) for name in names if carrier.get_typeof(name)}
-    return {EXIF: (pyvips.GValue.blob_type, block), **read}
+def declare_floats(path: Path) -> None:
+    """Declare the samples of a file, stored as integers, to be floating-point numbers of the same bits."""
+    with path.open("rb+") as file:
+        directory = parse_directory(file)
+        count = len(directory.numbers[SAMPLE_FORMAT])
+        file.seek(directory.places[SAMPLE_FORMAT])
+        file.write(struct.pack(f"{directory.order}{count}H", *[FLOAT] * count))

@@ -19,20 +19,20 @@ from mafdn.errors import PictureError
 from mafdn.pictures.libvips import damaged
 
 # Tags.
+SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 256, 257, 274, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
+PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
-EXIF, GPS = 34_665, 34_853
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
-TEXT_TAGS = {271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist", 33_432: "Copyright"}
-"""Texts that TIFF stores in the directory itself and other formats in EXIF, with the same numbers and these names."""
-PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING})
-NUMBER_TAGS = PIXEL_TAGS | {EXIF, GPS, STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
-BYTE_TAGS = frozenset({MP_ENTRIES, *TEXT_TAGS})
-METADATA_DIRECTORIES = {EXIF: "EXIF", GPS: "GPS"}
-"""Tags of directories that hold metadata."""
+PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
+PAGE_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
+NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
+WHITE_IS_ZERO, PREMULTIPLIED, SEPARATE, FLOAT = 0, 1, 2, 3
+"""Of PhotometricInterpretation, ExtraSamples, PlanarConfiguration and SampleFormat."""
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
 DECODED_TO_RGB = (6, 7, 33_003, 33_005)
@@ -60,10 +60,27 @@ class Directory:
     """Entries of unsigned integers."""
     texts: Mapping[int, bytes]
     """Entries of bytes."""
+    places: Mapping[int, int]
+    """Where in the file the values of `numbers` are."""
     order: str
     """Byte order as in `struct`: `<` or `>`."""
     size: int
     """Size of the file in bytes."""
+    place: int
+    """Byte at which the directory begins."""
+    next_place: int
+    """Byte at which the next directory begins; 0 if this is the last one."""
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height after the orientation is applied."""
+        width, height = self.first(WIDTH), self.first(HEIGHT)
+        return (height, width) if self.first(ORIENTATION) in (5, 6, 7, 8) else (width, height)
+
+    @property
+    def subfile_kind(self) -> int:
+        """The bits of NewSubfileType."""
+        return max(0, self.first(SUBFILE))
 
     @property
     def tiled(self) -> bool:
@@ -76,6 +93,21 @@ class Directory:
         return self.first(EXTRA_SAMPLES) in (1, 2)
 
     @property
+    def floating(self) -> bool:
+        """Whether the samples are floating-point numbers."""
+        return self.first(SAMPLE_FORMAT) == FLOAT
+
+    @property
+    def needs_tifffile(self) -> str | None:
+        """What libvips cannot read of the pixels, or reads wrongly; `None` if there is nothing."""
+        bits, separate = self.first(BITS), self.first(PLANAR) == SEPARATE and self.first(SAMPLES) > 1
+        if self.floating and bits in (24, 64):
+            return f"floating-point numbers of {bits} bits"
+        if self.floating and bits == 16 and separate:
+            return "floating-point numbers of 16 bits in separate planes"
+        return "tiles in separate planes" if separate and self.tiled else None
+
+    @property
     def unknown_space(self) -> str | None:
         """Name of the color space if libvips decodes it wrongly or not at all, else `None`."""
         space = self.first(PHOTOMETRIC)
@@ -85,11 +117,6 @@ class Directory:
         if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
             return "8-bit CIELab"
         return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
-
-    @property
-    def metadata_directories(self) -> list[str]:
-        """Names of the metadata stored in separate directories."""
-        return [name for tag, name in METADATA_DIRECTORIES.items() if self.first(tag) > 0]
 
     @property
     def absent_tiles(self) -> int:
@@ -125,12 +152,17 @@ def read_directory(path: Path) -> Directory:
             raise damaged(path, str(error)) from None
 
 
-def parse_directory(file: BinaryIO) -> Directory:
-    """Parse the first directory in `file`; raises `ValueError` with the reason if it is invalid."""
+def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
+    """Parse the directory at byte `place` of `file`, by default the first one.
+
+    Raises:
+        ValueError: With the reason if it is invalid.
+    """
     size = file.seek(0, os.SEEK_END)
     order = "<" if _part(file, 0, 2) == b"II" else ">"
     big = struct.unpack(f"{order}H", _part(file, 2, 2)) == (43,)
-    place = struct.unpack(f"{order}{'Q' if big else 'I'}", _part(file, 8 if big else 4, 8 if big else 4))[0]
+    if place is None:
+        place = int(struct.unpack(f"{order}{'Q' if big else 'I'}", _part(file, 8 if big else 4, 8 if big else 4))[0])
     counted, entry = (8, 20) if big else (2, 12)
     count = struct.unpack(f"{order}{'Q' if big else 'H'}", _part(file, place, counted))[0]
     if not 0 < count <= MOST_ENTRIES:
@@ -138,6 +170,7 @@ def parse_directory(file: BinaryIO) -> Directory:
     table = _part(file, place + counted, count * entry)
     numbers: dict[int, NDArray[np.uint64]] = {}
     texts: dict[int, bytes] = {}
+    places: dict[int, int] = {}
     for number in range(count):
         tag, kind, length = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", table, number * entry)
         inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
@@ -148,30 +181,46 @@ def parse_directory(file: BinaryIO) -> Directory:
             data = _value(file, inline, length * dtype.itemsize, order)
             if data is not None:
                 numbers[tag] = np.frombuffer(data, dtype).astype(np.uint64)
+                own = place + counted + number * entry + (12 if big else 8)
+                places[tag] = own if len(data) <= len(inline) else _pointer(inline, order)
         elif tag in BYTE_TAGS and tag not in texts and kind in (ASCII, UNDEFINED) and length <= LONGEST_TEXT:
             data = _value(file, inline, length, order)
             if data is not None:
                 texts[tag] = data
-    return Directory(numbers=numbers, texts=texts, order=order, size=size)
+    file.seek(place + counted + count * entry)
+    following = file.read(8 if big else 4)  # cut off, it ends the chain as 0 does
+    return Directory(
+        numbers=numbers,
+        texts=texts,
+        places=places,
+        order=order,
+        size=size,
+        place=place,
+        next_place=int.from_bytes(following, "little" if order == "<" else "big"),
+    )
 
 
 def check_directory(path: Path, directory: Directory) -> None:
     """Raise `PictureError` for an unsupported color space and `DamagedError` for tiles outside the file."""
     if directory.unknown_space:
         raise PictureError(f"{printable(path)} is a TIFF in {directory.unknown_space}; convert it to RGB first")
-    if directory.tiled and not directory.complete:
-        raise damaged(path, "some of its tiles are missing")
+    if (directory.tiled or directory.needs_tifffile) and not directory.complete:
+        raise damaged(path, f"some of its {'tiles' if directory.tiled else 'strips'} are missing")
 
 
 def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | None:
     """The bytes of an entry, stored inline or elsewhere; `None` if they reach beyond the file."""
     if length <= len(inline):
         return inline[:length]
-    place = struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
     try:
-        return _part(file, place, length)
+        return _part(file, _pointer(inline, order), length)
     except ValueError:
         return None
+
+
+def _pointer(inline: bytes, order: str) -> int:
+    """Where the value of an entry is stored, if not in the entry."""
+    return struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
 
 
 def _part(file: BinaryIO, place: int, length: int) -> bytes:

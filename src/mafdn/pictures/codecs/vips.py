@@ -1,6 +1,8 @@
 """Picture files that libvips decodes."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,17 +11,18 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.base import PictureFile
-from mafdn.pictures.libvips import damaged, field_of, file_name, space_of, stop_at_limit
+from mafdn.pictures.floats import assumption, cleaned_floats
+from mafdn.pictures.libvips import PIXEL_TYPES, damaged, field_of, file_name, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC, read_fields
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
-from mafdn.pictures.profiles import check_profile
+from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile, profile_of_points
 from mafdn.pictures.spill import spill
 from mafdn.pixels.rows import Rows
 
-PIXEL_TYPES = ("uchar", "ushort")
-"""libvips band formats of the pixels that are supported."""
-GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb")
+GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb", "scrgb")
+DEPTHS: Mapping[object, int] = {"uchar": 8, "char": 8, "float": 32}
+"""Bits per channel of decoded pixels by libvips band format; 16 for others."""
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -29,12 +32,18 @@ class VipsFile(PictureFile):
 
     loader: ClassVar[str]
     """The libvips operation that reads this format from a source."""
+    which: Mapping[str, int] = MappingProxyType({})
+    """The loader's arguments `page` (from 0) or `n` (-1 for all, one below the other); none for the first picture."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        """Read the header of the chosen picture."""
         image = self.load()
         self.width, self.height, self.channels = int(image.width), int(image.height), int(image.bands)
-        self.bits = 8 if image.format in ("uchar", "char") else 16
+        self.bits = DEPTHS.get(image.format, 16)
         if field_of(image, "orientation", 1) in QUARTER_TURNS:
             self.width, self.height = self.height, self.width
         self._image: pyvips.Image | None = image
@@ -46,8 +55,8 @@ class VipsFile(PictureFile):
             image = self.load(access="sequential")
         notes = self.notes(image)
         image, file_bits = self.prepare_pixels(image)
-        image, conversions = _as_grey_or_rgb(image.autorot())
-        if (image.width, image.height) != (self.width, self.height):
+        image, conversions = _as_grey_or_rgb(self._upright(image))
+        if (image.width, image.height) != (self.width, self.height * self._loaded):
             raise damaged(self.path, "its sizes disagree")
         colors = 1 if image.interpretation in GREY_SPACES else 3
         if image.bands > colors + 1:
@@ -56,23 +65,46 @@ class VipsFile(PictureFile):
             notes.append(f"of {image.bands} channels only {first} read")
             image = image.extract_band(0, n=kept)
         planes = _read_pixels(self.path, image, limits, spill_folder)
+        floating = planes.dtype.kind == "f"
+        if floating:
+            planes, cleaned = cleaned_floats(planes, transparent=image.bands > colors)
+            notes += cleaned
         profile = field_of(image, ICC, None)
         if profile is None:
             profile, note = self.stated_profile(grey=colors == 1)
             conversions += [note] if note else []
+        if profile is not None and colors == 1:
+            profile = grey_profile(profile) or profile
         problem = check_profile(profile, colors) if profile is not None else None
         if problem:
             profile = None
-            conversions.append(f"{problem}: it was ignored, the picture taken as sRGB")
-        return Picture(
+            conversions.append(f"{problem}: {PROFILE_IGNORED.format('linear' if floating else 'sRGB')}")
+        if floating and profile is None and not problem:
+            conversions.append(assumption(grey=colors == 1))
+        picture = Picture(
             planes=planes,
             format=self.format,
             profile=profile,
+            code_points=self.code_points,
             pixels_per_mm=_resolution(image),
             fields=self.fields(image),
             file_bits=file_bits,
             notes=tuple(notes + conversions),
         )
+        return self.complete(picture)
+
+    @property
+    def _loaded(self) -> int:
+        """How many pictures are decoded, one below the other."""
+        return len(self.sizes) if self.which.get("n") == -1 else 1
+
+    def _upright(self, image: pyvips.Image) -> pyvips.Image:
+        """The image with each of its pictures turned upright."""
+        if self._loaded == 1 or field_of(image, "orientation", 1) == 1:
+            return image.autorot()
+        high = image.height // self._loaded
+        parts = [image.crop(0, i * high, image.width, high).autorot() for i in range(self._loaded)]
+        return pyvips.Image.arrayjoin(parts, across=1)
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         """Open the file with this format's loader, header only.
@@ -80,7 +112,7 @@ class VipsFile(PictureFile):
         `access="sequential"` decodes while rows are pulled in file order, once.
         """
         source = pyvips.Source.new_from_file(file_name(self.path))
-        return getattr(pyvips.Image, self.loader)(source, fail_on=self.fail_on(), access=access)
+        return getattr(pyvips.Image, self.loader)(source, fail_on=self.fail_on(), access=access, **self.which)
 
     def fail_on(self) -> str:
         """The least severe problem on which libvips gives up decoding."""
@@ -88,14 +120,14 @@ class VipsFile(PictureFile):
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
         """How many pictures the file holds, and of which kind: frames, pages or pictures."""
-        frames = self.format.animated or image.get_typeof("delay")
+        frames = self.format.several == "frames" or image.get_typeof("delay")
         return int(field_of(image, "n-pages", 1)), "frames" if frames else "pages"
 
     def notes(self, image: pyvips.Image) -> list[str]:
         """What is lost of this file, as far as its header shows."""
         notes: list[str] = []
         count, kind = self.count_pictures(image)
-        if count > 1:
+        if count > 1 and not self.which:
             notes.append(f"only the first of {count} {kind} was read")
         bits = int(field_of(image, "bits-per-sample", 8))
         if bits < 8 and not field_of(image, "palette", 0):
@@ -112,13 +144,17 @@ class VipsFile(PictureFile):
         """Whether the first channel beyond the colors is transparency."""
         return True
 
-    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:  # noqa: ARG002
+    def stated_profile(self, *, grey: bool) -> tuple[bytes | None, str | None]:
         """The profile for colors that the file describes without one, and a note on what is ignored."""
-        return None, None
+        return profile_of_points(self.code_points, grey=grey)
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
         return read_fields(image)
+
+    def complete(self, picture: Picture) -> Picture:
+        """Add metadata that libvips does not report."""
+        return picture
 
 
 def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
@@ -140,10 +176,11 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
 
 
 def _read_pixels(path: Path, image: pyvips.Image, limits: Limits, spill_folder: Path | None) -> Rows:
-    """Decode to (H, W, bands) uint8 or uint16, in memory or in a file in `spill_folder`."""
+    """Decode to (H, W, bands) uint8, uint16 or float32, in memory or in a file in `spill_folder`."""
     if image.format not in PIXEL_TYPES:
         raise PictureError(
-            f"{printable(path)} has {image.format} pixels; 8 and 16 bit integers are supported, convert it first"
+            f"{printable(path)} has {image.format} pixels; integers of 8 and 16 bits and floating-point numbers are "
+            "supported, convert it first"
         )
     if limits.seconds is not None:
         image = image.copy()

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pyvips
 
+from mafdn.pictures.codecs.animated import AnimatedFile
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
-from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import file_name
 from mafdn.pictures.picture import Format
+from mafdn.pictures.sequences.riff import read_webp_timing
+from mafdn.pictures.sequences.sequence import Timing
 
 
-class WebpFile(VipsFile):
+class WebpFile(AnimatedFile):
     """A WebP file."""
 
     format = Format(
@@ -24,9 +26,12 @@ class WebpFile(VipsFile):
         grey=False,
         lossy=True,
         whole=True,
-        animated=True,
+        several="frames",
     )
     loader, loader_class = "webpload_source", "VipsForeignLoadWebp"
+
+    def read_timing(self) -> Timing:
+        return read_webp_timing(self.path)
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:

@@ -3,7 +3,7 @@
 A bank is a folder:
 
 - `bank.json` - the manifest, written last: scales, pictures, excluded pictures.
-- `00000/`, `00001/`, ... - the shards. `hr.u8` holds some pictures one after another as (H, W, 3) uint8, `lr_x4.u8`
+- `00000/`, `00001/`, ... - the shards. `hr.u8` stores some pictures one after another as (H, W, 3) uint8, `lr_x4.u8`
   (one file per scale) their reductions in the same order, `shard.json` their part of the manifest.
 - `teachers/NAME/` - the pictures as upscaled by a teacher at one scale: `teacher.json` describes the teacher,
   `00000.u8`, `00001.u8`, ... have the layout of the shard's `hr.u8`.
@@ -29,7 +29,7 @@ VERSION = 2
 PARTIAL = ".partial"
 """Suffix of folders that are still being written."""
 MOST_MAPS = 256
-"""Number of files mapped at a time: each needs a file descriptor, often limited to 1,024 per process."""
+"""Largest number of files mapped at a time: each needs a file descriptor, often limited to 1,024 per process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class BankPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Excluded:
-    """A picture that was left out because it looks like one of a bench set."""
+    """A picture that was left out because it looks like one of a benchmark dataset."""
 
     name: str
     """Path of the source file relative to the folder it was found in."""
@@ -69,7 +69,7 @@ class TeacherSource:
     """The file of a teacher network."""
 
     file: str
-    """Its name, without folders."""
+    """File name without folders."""
     sha256: str
 
 
@@ -100,7 +100,7 @@ class Zoomed:
     networks: tuple[TeacherSource, ...]
     """The teacher's networks, whose results were averaged."""
     smallest: float
-    """Smallest factor of reduction; the largest below full size is `mafdn.training.data.zoom.LARGEST`."""
+    """Smallest reduction factor; the largest below full size is `mafdn.training.data.zoom.LARGEST`."""
     per_picture: int
     """Windows taken from each photograph."""
 
@@ -112,9 +112,9 @@ class Bank:
         folder: The folder of the bank.
         pictures: Its pictures.
         excluded: Pictures that were left out.
-        scales: The reductions it has.
+        scales: The downscaling factors that it stores.
         fingerprint: Digest of the sources it was made from.
-        teachers: The teachers whose results it has.
+        teachers: The teachers whose results it stores.
         zoomed: How its pairs were made, if its HR pictures are a teacher's results.
     """
 
@@ -183,7 +183,7 @@ def open_bank(folder: Path) -> Bank:
         folder: A folder that `mafdn bank build` or `mafdn bank zoom` made.
 
     Raises:
-        ConfigError: The folder is no bank or one of another version, or a file in it is missing or truncated.
+        ConfigError: The folder is not a bank of this version, or a file in it is missing or truncated.
     """
     try:
         manifest = json.loads((folder / "bank.json").read_text())
@@ -212,8 +212,8 @@ def open_bank(folder: Path) -> Bank:
     for name, teacher in bank.teachers.items():
         if teacher.bank != bank.fingerprint:
             raise ConfigError(
-                f"the teacher in {teacher_folder(folder, name)} was made from other pictures than those of {folder}; "
-                "move it out of the bank and run 'mafdn bank teach' again"
+                f"the teacher in {teacher_folder(folder, name)} was made from different pictures than those in "
+                f"{folder}; move it out of the bank and run 'mafdn bank teach' again"
             )
         try:
             for shard, pixels in _pixels(bank).items():
@@ -288,7 +288,7 @@ def _damaged(folder: Path, error: Exception) -> ConfigError:
 
 
 def _reason(error: Exception) -> str:
-    """Return an error's message on one line, for a missing file its name first."""
+    """Return an error's message on one line, starting with the name of the file if it is missing."""
     if isinstance(error, OSError) and error.filename:
         return f"{Path(error.filename).name}: {error.strerror}"
     return str(error)

@@ -1,4 +1,4 @@
-"""Batches as tensors on the device of a run, cut on the host or on the device itself."""
+"""Batches as tensors on the device of a run, cut on the host or on the device."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class HostBatches:
     Args:
         sampler: Draws the patches.
         places: Positions in the batch that belong to this process.
-        device: Where the network is.
+        device: The device of the network.
     """
 
     def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
@@ -52,14 +52,14 @@ class HostBatches:
 
 
 class ResidentBatches:
-    """Batches cut by indexing from pictures that are all in the device's memory; equal to those of `HostBatches`.
+    """Batches cut by indexing into pictures in device memory; identical to those of `HostBatches`.
 
     The host only draws random numbers.
 
     Args:
         sampler: Draws the patches.
         places: Positions in the batch that belong to this process.
-        device: Where the network is, and the pictures will be.
+        device: The device of the network, which will also hold the pictures.
 
     Raises:
         ConfigError: The pictures do not fit into the device's memory.

@@ -1,8 +1,8 @@
-"""Build a training bank from folders of pictures, resuming where a build was stopped.
+"""Build a training bank from folders of pictures, resuming an interrupted build.
 
 Consecutive files form a shard: a folder that one worker process writes, picture by picture, and that gets its final
-name when it is complete. A build that was killed reuses the complete shards; `bank.json` and the bank's final name come
-last. The contents depend on the sources alone, not on the number of workers or on interruptions.
+name when it is complete. A restarted build reuses the complete shards; `bank.json` and the bank's final name come last.
+ The contents depend on the sources alone, not on the number of workers or on interruptions.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class _Source:
     """Path relative to that folder, with slashes."""
     path: Path
     size: int
-    """In bytes."""
+    """Size in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,15 +71,16 @@ def build_bank(
 ) -> Bank:
     """Build a bank of all pictures in folders, or open it if it exists.
 
-    Pictures that look like one of a bench set are left out and listed in `Bank.excluded`; crops of one are not found.
+    Pictures that look like one of a benchmark dataset are left out and listed in `Bank.excluded`; crops of benchmark
+    pictures are not detected.
     Pictures smaller than the least common multiple of `scales` are left out too. Until the bank is complete, finished
     shards are in a folder with the suffix `.partial`.
 
     Args:
         sources: Folders that are searched recursively.
         folder: The folder of the bank.
-        scales: Reductions to store.
-        exclude: Folders of bench sets, whose pictures are left out in any of eight orientations.
+        scales: Downscaling factors to store.
+        exclude: Folders of benchmark datasets, whose pictures are left out in any of eight orientations.
         workers: Number of processes; by default one per core.
         on_progress: Called as `on_progress(done, total)`, counting files.
 
@@ -94,7 +95,7 @@ def build_bank(
     if folder.exists():
         bank = open_bank(folder)
         if bank.fingerprint != fingerprint:
-            raise ConfigError(f"{folder} is a bank of other pictures or scales; choose another folder")
+            raise ConfigError(f"{folder} is a bank of different pictures or scales; choose another folder")
         return bank
     tick = counted(on_progress, len(bench) + len(listing))
     hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=each(tick))
@@ -124,12 +125,13 @@ def build_bank(
 
 
 def _finish(partial: Path, shards: Sequence[_Shard], about: dict[str, Any]) -> None:
-    """Merge the shards' manifests, and remove remains of a build from other sources."""
+    """Merge the shards' manifests, and remove leftovers of a build from different sources."""
     manifests = [_manifest(shard) or {} for shard in shards]
     parts = {part: [entry for manifest in manifests for entry in manifest[part]] for part in ("pictures", "excluded")}
     if not parts["pictures"]:
         raise ConfigError(
-            f"no picture is left for the bank: {len(parts['excluded'])} are in a bench set, the others are too small"
+            f"no pictures are left for the bank: {len(parts['excluded'])} are in a benchmark dataset, the others are "
+            "too small"
         )
     for path in set(partial.iterdir()) - {shard.folder for shard in shards}:
         if path.is_dir() and path.name.removesuffix(PARTIAL).isdecimal():
@@ -139,7 +141,7 @@ def _finish(partial: Path, shards: Sequence[_Shard], about: dict[str, Any]) -> N
 
 
 def _manifest(shard: _Shard) -> dict[str, Any] | None:
-    """Read `shard.json` if the shard is complete and of the same sources and settings, else return `None`."""
+    """Read `shard.json` if the shard is complete and has the same sources and settings, else return `None`."""
     try:
         manifest = json.loads((shard.folder / "shard.json").read_text())
     except (FileNotFoundError, ValueError):

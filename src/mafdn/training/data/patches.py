@@ -11,9 +11,9 @@ from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.bank import PARTIAL, Bank, teacher_folder
 
 TRIES = 4
-"""Draws per patch until one is not flat; the last is taken anyway."""
+"""Maximum number of draws per patch; if all are flat, the last one is used."""
 DETOUR = 1_000_003
-"""Added to the seed for each detour, so that other patches are drawn."""
+"""Added to the seed for each detour, so that different patches are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,19 +90,19 @@ class PatchSampler:
 
     Args:
         bank: The training pictures.
-        indices: Which of its pictures to use.
+        indices: The indices of the pictures to use.
         scale: The network's scale.
         patch: Side of an LR patch in pixels.
         seed: Seed of all random numbers.
-        min_gradient: Patches with a smaller mean absolute difference of neighboring LR pixels, in 8-bit levels, are
-            drawn again, up to four times in total.
+        min_gradient: Smallest mean absolute difference between neighboring LR pixels, in 8-bit levels; flatter patches
+            are redrawn, up to four draws in total.
         candidates: Number of patches drawn for each sample; the one with the largest gradient is used.
         teacher: Name of the teacher in the bank whose results are returned too; empty for none.
-        zoomed: A bank of zoomed pairs, and which of its pictures to use.
+        zoomed: A bank of zoomed pairs, and the indices of the pictures to use.
         zoomed_share: Share of the patches that come from `zoomed`.
 
     Raises:
-        ConfigError: No picture is as large as a patch, or the bank has no such teacher at this scale.
+        ConfigError: All pictures are smaller than a patch, or the bank has no such teacher at this scale.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class PatchSampler:
         self.scale, self.patch, self.seed = scale, patch, seed
         self.candidates, self.teacher = candidates, teacher
         self.flattest = min_gradient * 2 * patch * (patch - 1)
-        """Smallest `texture` of a patch that is not drawn again."""
+        """Smallest `texture` of a patch that is not redrawn."""
         if teacher:
             _check_teacher(bank, teacher, scale)
         self.pairs = _fitting(bank, indices, scale, teacher, patch)
@@ -205,7 +205,7 @@ def _fitting(bank: Bank, indices: Sequence[int], scale: int, teacher: str, patch
     fitting = [pair for pair in pairs if min(pair.size) >= patch]
     if not fitting:
         need = patch * scale
-        raise ConfigError(f"no picture of {bank.folder} is at least {need}x{need} pixels; choose a smaller data.patch")
+        raise ConfigError(f"no picture in {bank.folder} is at least {need}x{need} pixels; choose a smaller data.patch")
     return fitting
 
 

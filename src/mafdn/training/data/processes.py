@@ -27,8 +27,8 @@ def spread(
 ) -> list[Result]:
     """Return `[function(task) for task in tasks]`, computed in several processes.
 
-    The first error in a task is raised here and ends all workers at once; so does the end of this process, however it
-    ends. One worker or one task is run in this process.
+    The first error in a task is raised here and stops all workers at once. Workers also exit when this process ends,
+    for whatever reason. A single worker or task runs in this process.
 
     Args:
         function: A function that can be pickled.
@@ -60,7 +60,7 @@ def spread(
     except BaseException as error:
         other_end.close()
         if isinstance(error, BrokenProcessPool):
-            raise MafdnError("a worker was killed, perhaps for lack of memory; resume with fewer --workers") from None
+            raise MafdnError("a worker was killed, perhaps out of memory; resume with fewer --workers") from None
         raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Store what teacher networks make of the pictures of a bank, for distillation.
+"""Store the outputs of teacher networks for the pictures of a bank, for knowledge distillation.
 
 The engines of `mafdn.inference` run the networks, with as many threads as cores. On two shared cores one engine with
 two threads took 79 to 246 ms for a picture of 120x120, two processes with one thread each 143 to 204 ms: not enough to
@@ -36,7 +36,7 @@ from mafdn.weights.resolve import resolve
 TILE = 512
 """Side of a tile in LR pixels; pictures of up to this area are upscaled whole."""
 NAME = re.compile(r"[A-Za-z0-9_-]+")
-"""What a teacher may be named, as that is a folder's name too."""
+"""Valid names of teachers, which are also names of folders."""
 
 
 def teach(
@@ -55,12 +55,12 @@ def teach(
         folder: The folder of the bank.
         networks: Names as in `mafdn.weights.resolve`; an `.onnx` file maps (1, 3, H, W) to (1, 3, sH, sW). The results
             of several are averaged before rounding.
-        name: What the teacher is called: letters, digits, `-` and `_`.
+        name: Name of the teacher: letters, digits, `-` and `_`.
         self_ensemble: Whether to average each network's results over the eight orientations.
         on_progress: Called as `on_progress(done, total)`, counting pictures.
 
     Raises:
-        ConfigError: The bank is not usable, or has a teacher of that name with other networks.
+        ConfigError: The bank is not usable, or has a teacher of that name made by different networks.
         UsageError: The name is invalid, or the networks do not match the bank or each other.
         WeightsError: A network is not usable.
         MissingPackageError: A network needs torch, which is not installed.
@@ -131,7 +131,7 @@ def network_files(networks: Sequence[str | Path], bank: Bank) -> list[Path]:
     """Find the files of networks named as in `mafdn.weights.resolve`; `mafdn` has the scale of a bank with one scale.
 
     Raises:
-        UsageError: A name is unknown or has no weights, or the scale of a shipped network is open.
+        UsageError: A name is unknown or has no weights, or it does not determine the scale of a shipped network.
         WeightsError: A file is missing.
     """
     scale = bank.scales[0] if len(bank.scales) == 1 else None
@@ -150,7 +150,7 @@ def identify(networks: Sequence[Path]) -> tuple[TeacherSource, ...]:
 
 @contextmanager
 def open_teachers(networks: Sequence[Path], bank: Bank, *, self_ensemble: bool = False) -> Generator[Teachers]:
-    """Open networks for the time of the context.
+    """Open networks for the duration of the context.
 
     Args:
         networks: Network files, as for `teach`.
@@ -185,7 +185,7 @@ def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Cal
 
 
 def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble: bool) -> None:
-    """Raise `ConfigError` if the teacher in `folder` is made of other networks or another way."""
+    """Raise `ConfigError` if the teacher in `folder` was made by different networks or settings."""
     teacher = read_teacher(folder)
     same = [n.sha256 for n in teacher.networks] == [n.sha256 for n in sources]
     if not same or teacher.self_ensemble != self_ensemble:
@@ -229,7 +229,7 @@ def _scale(engines: Sequence[Engine], bank: Bank) -> int:
         raise UsageError(f"the networks upscale by {' and '.join(map(str, scales))}; all must have the same scale")
     if scales[0] not in bank.scales:
         have = ", ".join(map(str, bank.scales))
-        raise UsageError(f"the network upscales by {scales[0]}; the pictures of {bank.folder} are reduced by {have}")
+        raise UsageError(f"the network upscales by {scales[0]}, but pictures in {bank.folder} are reduced by {have}")
     return scales[0]
 
 

@@ -1,8 +1,8 @@
-"""Zoomed pairs: more LR pictures from a bank's photographs, with a teacher's results as HR pictures.
+"""Zoomed pairs: additional LR pictures from a bank's photographs, with a teacher's outputs as HR pictures.
 
 A photograph at full size or slightly reduced can serve as an LR picture too, and a teacher needs no HR picture to
-upscale it. Reducing also removes JPEG artifacts. More pairs from the teacher are what helped most in DCKD, arXiv
-2412.08939.
+upscale it. Reducing also removes JPEG artifacts. In DCKD (arXiv 2412.08939) additional pairs from the teacher helped
+most.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ from mafdn.training.data.patches import texture
 from mafdn.training.data.teach import Teachers, identify, network_files, open_teachers
 
 SIDE = 120
-"""Side of an LR window in pixels: that of a training crop reduced by 4, so that it takes a teacher as long as one."""
+"""Side of an LR window in pixels: that of a training crop reduced by 4, so that both take a teacher equally long."""
 LARGEST = 0.9
-"""Largest factor of reduction below full size."""
+"""Largest reduction factor below full size."""
 FULL_SIZE = 0.25
 """Share of the windows that are taken at full size."""
 WINDOWS = 4
@@ -46,8 +46,8 @@ def zoom(
 ) -> Bank:
     """Make a bank of zoomed pairs from a bank of photographs, or open it if it exists.
 
-    Windows of at most 120x120 pixels are taken from each picture, one in four at full size. Which ones depends on the
-    bank alone. An interrupted run is resumed shard by shard.
+    Windows of at most 120x120 pixels are taken from each picture, one in four at full size. The choice depends on
+    the bank alone. An interrupted run is resumed shard by shard.
 
     Args:
         folder: The folder of the bank of photographs.
@@ -58,7 +58,7 @@ def zoom(
         on_progress: Called as `on_progress(done, total)`, counting pictures.
 
     Raises:
-        ConfigError: The bank is not usable or not one of photographs, or `target` is another bank or no bank.
+        ConfigError: The bank is not usable or not one of photographs, or `target` is a different bank or not a bank.
         UsageError: A number is out of range, or the networks do not match the bank or each other.
         WeightsError: A network is not usable.
         MissingPackageError: A network needs torch, which is not installed.
@@ -82,7 +82,7 @@ def zoom(
         if target.exists():
             existing = open_bank(target)
             if existing.fingerprint != fingerprint:
-                raise ConfigError(f"{target} is a bank of other pairs than this command makes; choose another folder")
+                raise ConfigError(f"{target} is a bank of different pairs; choose another folder")
             return existing
         try:
             _write_bank(bank, target, zoomed, teachers, fingerprint, on_progress or ignore)
@@ -97,7 +97,7 @@ def window(hr: NDArray[np.uint8], *, smallest: float, seed: tuple[int, int]) -> 
     Args:
         hr: The photograph (H, W, 3).
         smallest: Smallest factor by which it is reduced first.
-        seed: Index of the photograph and number of the window, which decide factor and position.
+        seed: Index of the photograph and number of the window, which determine factor and position.
 
     Returns:
         (h, w, 3), with sides of at most `SIDE` pixels.
@@ -139,7 +139,7 @@ def _write_bank(
 
 
 def _finished(folder: Path, fingerprint: str) -> list[dict[str, Any]] | None:
-    """Read the manifest of a shard if it is complete and of the same bank, else return `None`."""
+    """Read the manifest of a shard if it is complete and belongs to the same bank, else return `None`."""
     try:
         manifest = json.loads((folder / "shard.json").read_text())
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""The averaged weights of a run, which are what is evaluated and exported, and their card."""
+"""The averaged weights of a run, which are evaluated and exported, and their card."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from mafdn.training.record.run_folder import RunFolder, SavedRun, to_json
 from mafdn.weights.header import Card
 
 DESCRIPTIONS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
-"""What a card says about the network, by architecture."""
+"""Description of the network in a card, by architecture."""
 
 PRIVATE = {
     "data": ("folders", "bank", "description", "teacher_description", "exclude", "zoomed"),
@@ -27,7 +27,7 @@ def averaged_network(run: Path) -> tuple[Network, SavedRun, Checkpoint]:
         run: The folder of a run.
 
     Returns:
-        The network, the run's settings, and the checkpoint that the weights are from.
+        The network, the run's settings, and the checkpoint that the weights come from.
 
     Raises:
         ConfigError: The folder has no readable checkpoint.
@@ -66,7 +66,7 @@ def export_run(run: Path, target: Path) -> Network:
 
 
 def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoint) -> Card:
-    """Describe a run's weights, without the paths of the training machine: descriptions replace those.
+    """Describe a run's weights; descriptions replace the paths of the training machine.
 
     Returns:
         The card. `chain` holds the cards of the weights that the run started from, oldest first; `patches` counts those

@@ -14,7 +14,7 @@ from mafdn.errors import ConfigError, MafdnError
 from mafdn.weights.run_files import CHECKPOINTS
 
 KEPT = 2
-"""Number of checkpoints that stay in a run's folder."""
+"""Number of checkpoints kept in a run's folder."""
 PARTS = ("network", "ema", "optimizer")
 """Fields of `Checkpoint` that hold tensors; their names are prefixes in the file."""
 
@@ -33,7 +33,7 @@ class Checkpoint:
     compiled: bool = False
     """Whether the network is compiled; chosen when the run starts."""
     detours: int = 0
-    """Number of times that the run went back to a checkpoint and took other patches."""
+    """Number of times that the run went back to a checkpoint and drew different patches."""
     usual_loss: float = 0.0
     """Running mean of the loss; 0 before the first."""
     started_from: str = ""
@@ -72,7 +72,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         The checkpoint, or `None` if there is none.
 
     Raises:
-        ConfigError: There are checkpoints and none can be read: a new run must not overwrite the remains of another.
+        ConfigError: There are checkpoints and none can be read: a new run must not overwrite an old one.
     """
     paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
     for path in paths:
@@ -81,7 +81,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             continue  # damaged; try the one before
     if paths:
-        raise ConfigError(f"no checkpoint in {folder} can be read; move them away to start a new run")
+        raise ConfigError(f"none of the checkpoints in {folder} can be read; move them away to start a new run")
     return None
 
 

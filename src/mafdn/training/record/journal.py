@@ -28,8 +28,14 @@ class Progress:
     """Patches trained on."""
     rate: float
     """Learning rate as a fraction of the peak."""
+    lr: tuple[float, ...]
+    """Learning rate of each optimizer."""
+    pace: float | None = None
+    """Patches per second over the last reports of this process; `None` if it was not measured yet."""
+    seconds_left: float | None = None
+    """Remaining time at the current pace; `None` if it is unknown or no end is planned."""
     loss: float | None = None
-    """Mean since the last report."""
+    """Mean loss since the last report."""
     psnr: float | None = None
     """Validation PSNR in dB, if it was just measured."""
     note: str = ""
@@ -41,7 +47,7 @@ class Journal:
 
     Args:
         folder: The run's folder; it is created if necessary.
-        step: The step to resume from; later entries, of a run that was killed, are dropped.
+        step: The step to resume from; later entries, left by a killed run, are dropped.
         on_progress: Called with every report.
 
     Raises:
@@ -78,7 +84,10 @@ class Journal:
         if progress.loss is not None:
             self.board.add_scalar("loss", progress.loss, progress.step)
             self.board.add_scalar("rate", progress.rate, progress.step)
-            self.board.add_scalar("patches_per_second", progress.samples / progress.seconds, progress.step)
+            for number, lr in enumerate(progress.lr):
+                self.board.add_scalar(f"learning_rate/{number}", lr, progress.step)
+            if progress.pace is not None:
+                self.board.add_scalar("patches_per_second", progress.pace, progress.step)
         if progress.psnr is not None:
             self.board.add_scalar("validation_psnr", progress.psnr, progress.step)
         self.board.flush()

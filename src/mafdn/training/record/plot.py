@@ -1,4 +1,4 @@
-"""Plots of the curves of runs."""
+"""Plots of the training curves of runs."""
 
 import math
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
         axes.set_yscale("log")
     entries = [entry for _, log in logs for entry in log]
     losses, marks = ([entry[key] for entry in entries if key in entry] for key in ("loss", "psnr"))
-    # The far worse values at the start are left out of view.
+    # Much worse values at the start are left out of view.
     if len(losses) >= 20:
         panels[0][0].set_ylim(0.95 * min(losses), 1.05 * sorted(losses)[int(0.95 * len(losses))])
     if len(marks) >= 4:

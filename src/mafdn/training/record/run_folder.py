@@ -40,7 +40,7 @@ class SavedRun:
 
     @property
     def bench_sets(self) -> list[Path]:
-        """The folders of the bench sets whose pictures are kept out of the bank."""
+        """The folders of the benchmark datasets whose pictures are kept out of the bank."""
         return [self.base / folder for folder in self.settings.data.exclude]
 
 
@@ -71,7 +71,7 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"{self.path} is not the folder of a run: cannot read {file}: {error.strerror}") from None
         except (ValueError, AttributeError, TypeError) as error:
-            raise ConfigError(f"{file} does not hold the settings of a run: {error}") from None
+            raise ConfigError(f"{file} does not contain the settings of a run: {error}") from None
         return SavedRun(settings=build_settings(table, path=file), base=base)
 
     def save_settings(self, settings: TrainSettings, base: Path) -> None:
@@ -140,7 +140,7 @@ def load_config(path: Path) -> tuple[TrainSettings, Path]:
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:
-    """Convert settings to what `settings.json` holds."""
+    """Convert settings to the contents of `settings.json`."""
     table = json.loads(json.dumps(asdict(settings)))
     table["network"] = {"architecture": architecture(settings.network), **table["network"]}
     return table

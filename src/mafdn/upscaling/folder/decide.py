@@ -10,7 +10,7 @@ from mafdn._support.atomic import FileSnapshot, printable, sha256
 from mafdn.errors import DamagedError, MafdnError
 from mafdn.pictures.formats import format_of_name, sniff
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Entry, Manifest
 from mafdn.upscaling.folder.report import FolderItem
@@ -78,7 +78,9 @@ def _is_damaged(target: Path) -> bool:
     """Whether the result is corrupt; a valid file of another format belongs to the user."""
     try:
         if sniff(target) == format_of_name(target):
-            open_picture(target, limits=Limits(pixels=sys.maxsize, file_mb=math.inf), scratch=target.parent)
+            header = read_header(target, limits=Limits(pixels=sys.maxsize, file_mb=math.inf))
+            for _ in header.decode_all(scratch=target.parent):
+                pass
     except MafdnError as error:
         return isinstance(error, DamagedError)
     return False

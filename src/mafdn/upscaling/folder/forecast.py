@@ -112,7 +112,8 @@ class _Measurement:
     def __call__(self, job: Job) -> _Sample:
         """Upscale the middle of a picture; raises what upscaling it would raise."""
         limits, folder = self._options.limits, self._folder
-        picture = read_header(job.source, limits=limits).decode(limits=limits, scratch=folder)
+        header = read_header(job.source, limits=limits, number=self._options.frame)
+        picture = header.decode(limits=limits, scratch=folder)
         save_picture(_middle(picture), folder / "part.tif", format_called("tiff"))
         report = self._upscale(job)
         if (job.scale, report.size) not in self._ready:  # that took longer than the next one of this size
@@ -133,6 +134,7 @@ class _Measurement:
             output=replace(job.output, strip_metadata=True),
             overwrite=True,
             exact=False,
+            frame=None,
         )
         header, target = read_header(self._folder / "part.tif"), self._folder / f"result{job.target.suffix}"
         prepared = prepare(header, target, scale=job.scale, options=options)

@@ -1,11 +1,13 @@
 """A picture of a folder that is to be upscaled."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from mafdn._support.atomic import FileSnapshot
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.output import Output
+from mafdn.upscaling.several import Sizes
 
 RESULT_PIXEL = 1 / 64
 """Work per pixel of a result (resizing, encoding), as a share of that per pixel of the network's input."""
@@ -29,8 +31,7 @@ class Job:
     Args:
         source: The picture.
         target: The result.
-        size: Width and height of the picture.
-        new_size: Width and height of the result.
+        sizes: Width and height of its frames or pages, or of the one that is upscaled, and of their results.
         scale: Scale of the network.
         output: How the result is written, as far as that applies to its format.
         settings: Digest of the settings.
@@ -43,8 +44,7 @@ class Job:
 
     source: Path
     target: Path
-    size: tuple[int, int]
-    new_size: tuple[int, int]
+    sizes: Sizes
     scale: int
     output: Output
     settings: str
@@ -57,14 +57,31 @@ class Job:
     @property
     def pixels(self) -> int:
         """Area of the result."""
-        return self.new_size[0] * self.new_size[1]
+        return self.sizes.pixels_after
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the (first) picture."""
+        return self.sizes.before[0]
+
+    @property
+    def new_size(self) -> tuple[int, int]:
+        """Width and height of its result."""
+        return self.sizes.after[0]
+
+    @cached_property
     def work(self) -> float:
         """What its time is proportional to, in pixels of the network's input."""
-        return work_of(self.size, self.new_size)
+        return sum(work_of(*sizes) for sizes in zip(self.sizes.before, self.sizes.after, strict=True))
 
     def item(self, **changes: object) -> FolderItem:
         """Return the outcome of this picture, with `changes` to its fields; it starts as not reached."""
-        item = FolderItem(source=self.source, target=self.target, status="left", size=self.size, new_size=self.new_size)
+        item = FolderItem(
+            source=self.source,
+            target=self.target,
+            status="left",
+            size=self.size,
+            new_size=self.new_size,
+            frames=self.sizes.count,
+        )
         return replace(item, **changes)

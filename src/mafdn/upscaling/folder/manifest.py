@@ -21,7 +21,7 @@ import filelock
 
 from mafdn._support.atomic import printable, replacing
 from mafdn.errors import MafdnError
-from mafdn.pictures.writing import TEMPORARY
+from mafdn.pictures.writing import TEMPORARY, part_of
 from mafdn.upscaling.folder.discover import Source
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.size import Size
@@ -65,9 +65,18 @@ REQUIRED = {field.name for field in fields(Entry) if field.default is MISSING}
 """The fields that every entry has."""
 
 
-def settings_digest(size: Size, strength: float, output: Output, *, exact: bool, ending: str) -> str:
-    """Return a digest of all settings that affect a result: also its `ending` (the format), but not the tile."""
+def settings_digest(
+    size: Size, strength: float, output: Output, *, exact: bool, ending: str, frame: int | None = None, count: int = 1
+) -> str:
+    """Return a digest of all settings that affect a result: also its `ending` (the format), but not the tile.
+
+    `frame` is the number of the frame or page that was asked for, `count` how many pictures are written.
+    """
     parts = [RESULT_VERSION, asdict(size), strength, asdict(output), exact, ending.lower()]
+    if frame is not None:
+        parts.append(f"frame {frame}")
+    elif count > 1:  # a single picture has the digest that it had before there were several
+        parts.append("all frames")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -242,7 +251,9 @@ class Manifest:
         for target, entry in self._entries.items():
             if entry.temporary is not None:
                 with suppress(OSError):  # it stays recorded, and the next run tries again
-                    (self.folder / target).with_name(entry.temporary).unlink(missing_ok=True)
+                    temporary = (self.folder / target).with_name(entry.temporary)
+                    for file in (temporary, part_of(temporary)):
+                        file.unlink(missing_ok=True)
                     self._entries[target] = replace(entry, temporary=None)
                     removed = True
         return removed

@@ -187,7 +187,7 @@ class Pipeline:
         in_flight = begin(job, manifest)
         options = replace(self._options, output=job.output, overwrite=job.snapshot is not None)
         try:
-            header = read_header(job.source, limits=options.limits)  # again: it may have changed since planning
+            header = read_header(job.source, limits=options.limits, number=options.frame)  # it may have changed
             prepared = prepare(header, job.target, scale=job.scale, options=options, temporary=in_flight.temporary)
         except BaseException:
             undo(manifest, in_flight)

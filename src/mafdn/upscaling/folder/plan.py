@@ -1,6 +1,7 @@
 """What is to be done with each of many pictures, determined before any result is created."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from mafdn.upscaling.folder.selection import is_older, ordered
 from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
-from mafdn.upscaling.size import Size, result_size
+from mafdn.upscaling.several import Sizes, find_sizes
+from mafdn.upscaling.size import Size
 
 RAW = frozenset(
     ".3fr .arw .cr2 .dng .erf .iiq .nef .nrw .orf .pef .raw .rw2 .sr2 .srf .srw".split()  # noqa: SIM905 - readable
@@ -49,8 +51,7 @@ class _Inspected:
     """A source whose header was read."""
 
     source: Source
-    size: tuple[int, int]
-    new_size: tuple[int, int]
+    sizes: Sizes
     kind: Format
     output: Output
     skipped: str | None
@@ -108,17 +109,24 @@ def make_plan(
         path, target = one.source.path, targets[one.source.path]
         on_check(path.name, steps - len(pictures) + number, steps)
         if one.skipped:  # it has a name all the same, so that names do not depend on what is skipped
-            finished.append(FolderItem(source=path, status="skipped", reason=one.skipped, size=one.size))
+            finished.append(FolderItem(source=path, status="skipped", reason=one.skipped, size=one.sizes.before[0]))
             continue
-        scale = networks.scale_for(size, *one.size)
+        scale = networks.scale_for(size, *one.sizes.most_enlarged)
         job = Job(
             source=path,
             target=target,
-            size=one.size,
-            new_size=one.new_size,
+            sizes=one.sizes,
             scale=scale,
             output=one.output,
-            settings=settings_digest(size, options.strength, one.output, exact=options.exact, ending=target.suffix),
+            settings=settings_digest(
+                size,
+                options.strength,
+                one.output,
+                exact=options.exact,
+                ending=target.suffix,
+                frame=options.frame,
+                count=one.sizes.count,
+            ),
             weights=networks.digest(scale),
             home=manifests.home_of(one.source),
         )
@@ -158,27 +166,25 @@ def _inspect(
     source: Source, options: UpscaleOptions, size: Size, pattern: Pattern, selection: FolderOptions
 ) -> _Inspected:
     """Read a picture's header and derive size and format of its result; raises `MafdnError`."""
-    header = read_header(source.path, limits=options.limits)
-    old_size = (header.width, header.height)
-    new_size = result_size(size, *old_size)
+    header = read_header(source.path, limits=options.limits, number=options.frame)
     largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)
-    if largest is not None and max(old_size) > largest:
+    if largest is not None and max(header.width, header.height) > largest:
         skipped = skipped or f"larger than {largest} pixels on its longest side"
-    if not skipped:
-        options.limits.check_pixels(source.path, *new_size, what="would become")
     # The quality only applies to those of many pictures whose format has one.
     without_quality = replace(options.output, quality=None)
     name = None if pattern.format_for(None) is None else Path(pattern.text)
     kind = choose_format(header, name, without_quality)
     output = options.output if kind.lossy else without_quality
-    return _Inspected(source=source, size=old_size, new_size=new_size, kind=kind, output=output, skipped=skipped)
+    limits = replace(options.limits, pixels=sys.maxsize) if skipped else options.limits
+    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
+    return _Inspected(source=source, sizes=sizes, kind=kind, output=output, skipped=skipped)
 
 
 def _name_request(one: _Inspected, size: Size, pattern: Pattern, folder: Path | None) -> NameRequest:
     path, relative = one.source.path, one.source.relative
 
     def name(extra: str) -> str:
-        return pattern.name(path, size, one.new_size, one.kind, extra=extra)
+        return pattern.name(path, size, one.sizes.after[0], one.kind, extra=extra)
 
     target_folder = path.parent if folder is None else folder / relative.parent
     return NameRequest(source=path, relative=relative, folder=target_folder, name=name)

@@ -26,6 +26,7 @@ class FolderItem:
         seconds: Time from decoding to the finished file; pictures overlap.
         network_seconds: Time spent in the network.
         notes: What was not kept or not done as expected, one sentence each.
+        frames: Number of frames or pages in the result; the sizes are those of the first.
     """
 
     source: Path
@@ -37,6 +38,7 @@ class FolderItem:
     seconds: float | None = None
     network_seconds: float | None = None
     notes: tuple[str, ...] = ()
+    frames: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,4 +160,5 @@ def _settings(options: UpscaleOptions, folder_options: FolderOptions, size: Size
         "jobs": folder_options.jobs,
         "tile": options.tile,
         "exact": options.exact,
+        "frame": options.frame,
     }

@@ -1,0 +1,268 @@
+"""The boxes of AVIF and HEIC files (ISO/IEC 23008-12) that libvips neither reports nor writes.
+
+They state colors by number (`colr`), the display that HDR pictures were graded on (`mdcv`) and their brightness
+(`clli`), each as a property of the main picture.
+"""
+
+import itertools
+import struct
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mafdn.pictures.picture import CodePoints
+
+LONGEST_META = 1 << 24
+"""Most bytes of boxes that describe pictures; the pixels are elsewhere."""
+MOST_BOXES = 10_000
+"""Boxes at the top of a file, or items, that are searched."""
+GAIN_MAPS = (b"urn:com:apple:photo:2020:aux:hdrgainmap\0", b"urn:com:photo:aux:hdrgainmap\0")
+"""Types of auxiliary pictures that are gain maps."""
+BT601_MATRIX, FULL_RANGE = 6, 0x80
+"""How libvips has RGB encoded, unless losslessly; for a `colr` box."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in a buffer: where it begins, where its content does, and where it ends."""
+
+    kind: bytes
+    start: int
+    content: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeifColors:
+    """What the boxes of a file say of its main picture."""
+
+    code_points: CodePoints | None = None
+    gain_map: bool = False
+    """Whether the file holds a gain map, which makes the picture HDR on displays that can show it."""
+
+
+def read_colors(path: Path) -> HeifColors:
+    """Read what the boxes of a file say of its colors; nothing if they are damaged."""
+    with path.open("rb") as file:
+        meta = _read_meta(file)
+    try:
+        return _colors(meta) if meta else HeifColors()
+    except (struct.error, IndexError, ValueError):
+        return HeifColors()
+
+
+def state_colors(content: bytes, points: CodePoints) -> bytes:
+    """State colors by number in a file that libvips has encoded.
+
+    Args:
+        content: The file.
+        points: The colors of its main picture.
+
+    Returns:
+        The file with changed boxes and the same pixels.
+
+    Raises:
+        ValueError: The boxes are not such as libvips writes.
+        struct.error: They are incomplete.
+    """
+    meta = next((box for box in boxes(content) if box.kind == b"meta"), None)
+    if meta is None:
+        raise ValueError("no meta box")
+    tree = _tree(content, meta)
+    matrix, flags = BT601_MATRIX, FULL_RANGE
+    edits: dict[tuple[int, int], bytes] = {}
+    added = _properties(points)
+    for place in _properties_of(content, tree):
+        if place.kind == b"colr" and content[place.content : place.content + 4] == b"nclx":
+            _, _, matrix, flags = struct.unpack_from(">HHHB", content, place.content + 4)
+            edits[place.content + 4, place.content + 8] = struct.pack(">HH", points.primaries, points.transfer)
+            break
+    else:
+        numbers = struct.pack(">HHHB", points.primaries, points.transfer, matrix, flags)
+        added.insert(0, _box(b"colr", b"nclx" + numbers))
+    count = sum(1 for _ in boxes(content, tree[b"ipco"].content, tree[b"ipco"].end))
+    more = sum(map(len, added))
+    edits[tree[b"ipco"].end, tree[b"ipco"].end] = b"".join(added)
+    grown = _grow_associations(content, tree, edits, [count + 1 + n for n in range(len(added))])
+    for kind, growth in ((b"ipco", more), (b"ipma", grown), (b"iprp", more + grown), (b"meta", more + grown)):
+        box = tree[kind]
+        edits[box.start, box.start + 4] = struct.pack(">I", box.end - box.start + growth)
+    _shift_items(content, tree[b"iloc"], meta.end, more + grown, edits)
+    parts: list[bytes] = []
+    place = 0
+    for (start, end), value in sorted(edits.items()):
+        parts += [content[place:start], value]
+        place = end
+    return b"".join([*parts, content[place:]])
+
+
+def boxes(content: bytes, start: int = 0, end: int | None = None) -> Generator[Box]:
+    """The boxes in a part of a buffer; raises `ValueError` if one reaches beyond it."""
+    end = len(content) if end is None else end
+    while start + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", content, start)
+        head = 8
+        if size == 1:
+            size, head = struct.unpack_from(">Q", content, start + 8)[0], 16
+        size = size or end - start
+        if size < head or start + size > end:
+            raise ValueError("a box reaches beyond its place")
+        yield Box(kind, start, start + head, start + size)
+        start += size
+
+
+def _read_meta(file: BinaryIO) -> bytes | None:
+    """The `meta` box at the top of a file; `None` if there is none or it is too long."""
+    for _ in range(MOST_BOXES):
+        head = file.read(8)
+        if len(head) < 8:
+            return None
+        size, kind = struct.unpack(">I4s", head)
+        if size == 1:
+            head += file.read(8)
+            size = int.from_bytes(head[8:]) if len(head) == 16 else 0
+        if kind == b"meta":
+            return head + file.read(size - len(head)) if len(head) < size <= LONGEST_META else None
+        if size < len(head):
+            return None
+        file.seek(size - len(head), 1)
+    return None
+
+
+def _tree(content: bytes, meta: Box) -> Mapping[bytes, Box]:
+    """The boxes inside of `meta` by kind, with those inside of `iprp`."""
+    tree = {box.kind: box for box in boxes(content, meta.content + 4, meta.end)}
+    if b"iprp" in tree:
+        tree |= {box.kind: box for box in boxes(content, tree[b"iprp"].content, tree[b"iprp"].end)}
+    return {**tree, b"meta": meta}
+
+
+def _colors(meta: bytes) -> HeifColors:
+    tree = _tree(meta, next(boxes(meta)))
+    points: tuple[int, int] | None = None
+    mastering: tuple[int, ...] | None = None
+    levels: tuple[int, int] | None = None
+    for box in _properties_of(meta, tree):
+        if box.kind == b"colr" and meta[box.content : box.content + 4] == b"nclx":
+            points = struct.unpack_from(">HH", meta, box.content + 4)
+        elif box.kind == b"mdcv" and box.end - box.content >= 24:
+            values = struct.unpack_from(">8H2I", meta, box.content)
+            mastering = (*values[4:6], *values[:4], *values[6:])  # green, blue, red in the file
+        elif box.kind == b"clli" and box.end - box.content >= 4:
+            most, average = struct.unpack_from(">HH", meta, box.content)
+            levels = most * 10_000, average * 10_000
+    gain_map = any(name in meta for name in GAIN_MAPS) or b"tmap" in _item_types(meta, tree)
+    if points is None:
+        return HeifColors(gain_map=gain_map)
+    return HeifColors(
+        code_points=CodePoints(primaries=points[0], transfer=points[1], mastering=mastering, light_levels=levels),
+        gain_map=gain_map,
+    )
+
+
+def _properties_of(content: bytes, tree: Mapping[bytes, Box]) -> Generator[Box]:
+    """The properties of the main picture."""
+    if not {b"pitm", b"ipco", b"ipma"} <= set(tree):
+        return
+    every = list(itertools.islice(boxes(content, tree[b"ipco"].content, tree[b"ipco"].end), MOST_BOXES))
+    main = _main_item(content, tree)
+    for item, _, _, indices in _associations(content, tree[b"ipma"]):
+        if item == main:
+            yield from (every[index - 1] for index in indices if 0 < index <= len(every))
+
+
+def _main_item(content: bytes, tree: Mapping[bytes, Box]) -> int:
+    place = tree[b"pitm"].content
+    return struct.unpack_from(">H" if content[place] == 0 else ">I", content, place + 4)[0]
+
+
+def _associations(content: bytes, ipma: Box) -> Generator[tuple[int, int, int, list[int]]]:
+    """Each item with properties: its number, where their count is, where they end, and their indices from 1."""
+    version, wide = content[ipma.content], content[ipma.content + 3] & 1
+    place = ipma.content + 8
+    for _ in range(min(struct.unpack_from(">I", content, ipma.content + 4)[0], MOST_BOXES)):
+        item = struct.unpack_from(">I" if version else ">H", content, place)[0]
+        counted = place + (4 if version else 2)
+        count = content[counted]
+        end = counted + 1 + count * (2 if wide else 1)
+        if end > ipma.end:
+            raise ValueError("associations reach beyond their box")
+        kind, mask = (f">{count}H", 0x7FFF) if wide else (f">{count}B", 0x7F)
+        yield item, counted, end, [index & mask for index in struct.unpack_from(kind, content, counted + 1)]
+        place = end
+
+
+def _item_types(content: bytes, tree: Mapping[bytes, Box]) -> set[bytes]:
+    """The types of all items."""
+    if b"iinf" not in tree:
+        return set()
+    start = tree[b"iinf"].content
+    first = start + (6 if content[start] == 0 else 8)
+    entries = itertools.islice(boxes(content, first, tree[b"iinf"].end), MOST_BOXES)
+    found: set[bytes] = set()
+    for box in entries:
+        wide = content[box.content] > 2
+        found.add(content[box.content + (10 if wide else 8) : box.content + (14 if wide else 12)])
+    return found
+
+
+def _properties(points: CodePoints) -> list[bytes]:
+    """The boxes for mastering display and brightness."""
+    added: list[bytes] = []
+    if points.mastering is not None:
+        values = points.mastering
+        added.append(_box(b"mdcv", struct.pack(">8H2I", *values[2:6], *values[:2], *values[6:])))
+    if points.light_levels is not None:
+        levels = (min(round(level / 10_000), 65_535) for level in points.light_levels)
+        added.append(_box(b"clli", struct.pack(">HH", *levels)))
+    return added
+
+
+def _grow_associations(
+    content: bytes, tree: Mapping[bytes, Box], edits: dict[tuple[int, int], bytes], indices: list[int]
+) -> int:
+    """Associate the main picture with further properties; returns by how many bytes the box grows."""
+    if not indices:
+        return 0
+    main, wide = _main_item(content, tree), content[tree[b"ipma"].content + 3] & 1
+    if not wide and indices[-1] > 0x7F:
+        raise ValueError("too many properties")
+    more = struct.pack(f">{len(indices)}{'H' if wide else 'B'}", *indices)
+    for item, counted, end, old in _associations(content, tree[b"ipma"]):
+        if item == main:
+            edits[counted, counted + 1] = bytes([len(old) + len(indices)])
+            edits[end, end] = more
+            return len(more)
+    raise ValueError("the main picture has no properties")
+
+
+def _shift_items(content: bytes, iloc: Box, after: int, growth: int, edits: dict[tuple[int, int], bytes]) -> None:
+    """Correct the places of items that are stored from `after` on, `growth` bytes further behind."""
+    version = content[iloc.content]
+    offset, length = content[iloc.content + 4] >> 4, content[iloc.content + 4] & 15
+    base, index = content[iloc.content + 5] >> 4, content[iloc.content + 5] & 15 if version else 0
+    place = iloc.content + 6
+    count = struct.unpack_from(">H" if version < 2 else ">I", content, place)[0]
+    place += 2 if version < 2 else 4
+    for _ in range(count):
+        place += 2 if version < 2 else 4
+        method = struct.unpack_from(">H", content, place)[0] & 15 if version else 0
+        place += (2 if version else 0) + 2
+        start = int.from_bytes(content[place : place + base])
+        moved = method == 0 and start >= after
+        if moved:
+            edits[place, place + base] = (start + growth).to_bytes(base)
+        place += base
+        extents = struct.unpack_from(">H", content, place)[0]
+        place += 2
+        for _ in range(extents):
+            place += index
+            own = int.from_bytes(content[place : place + offset])
+            if method == 0 and not moved and start + own >= after:
+                edits[place, place + offset] = (own + growth).to_bytes(offset)
+            place += offset + length
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content

@@ -1,0 +1,53 @@
+"""The pages of a TIFF file: its directories in order, without reduced copies and masks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mafdn.pictures.codecs.tiff_directory import Directory, parse_directory
+from mafdn.pictures.sequences.sequence import MOST_PICTURES
+
+REDUCED, MASK = 1, 4
+"""Bits of NewSubfileType: a smaller copy of another picture, and a mask of transparency."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """The pages of a file."""
+
+    directories: tuple[tuple[int, Directory], ...]
+    """Position of each page in the chain of directories, from 0, and its directory."""
+    copies: int
+    """Number of reduced copies and masks, which are no pages."""
+    broken: bool
+    """Whether the chain of directories ends in an invalid one."""
+
+
+def read_pages(path: Path) -> Pages:
+    """Follow the chain of directories; raises `OSError`.
+
+    If there are only reduced copies, the first counts as a page.
+    """
+    found: list[Directory] = []
+    seen: set[int] = set()
+    place: int | None = None
+    broken = False
+    with path.open("rb") as file:
+        while place != 0 and len(found) <= MOST_PICTURES:
+            if place in seen:
+                broken = True
+                break
+            try:
+                directory = parse_directory(file, place=place)
+            except ValueError:
+                broken = True
+                break
+            seen.add(directory.place)
+            found.append(directory)
+            place = directory.next_place
+    pages = [(number, one) for number, one in enumerate(found) if not is_copy(one)] or [*enumerate(found)][:1]
+    return Pages(directories=tuple(pages), copies=len(found) - len(pages), broken=broken)
+
+
+def is_copy(directory: Directory) -> bool:
+    """Whether a directory is that of a reduced copy or a mask."""
+    return directory.subfile_kind & (REDUCED | MASK) != 0

@@ -1,0 +1,102 @@
+"""ICC profiles for colors that files state by number (ITU-T H.273)."""
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+D65, C, DCI, E = (0.3127, 0.329), (0.31, 0.316), (0.314, 0.351), (1 / 3, 1 / 3)
+"""White points: x, y."""
+BT601 = ((0.63, 0.34), (0.31, 0.595), (0.155, 0.07), D65)
+PRIMARIES: dict[int, tuple[tuple[float, float], ...]] = {
+    1: ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), D65),
+    4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),
+    5: ((0.64, 0.33), (0.29, 0.6), (0.15, 0.06), D65),
+    6: BT601,
+    7: BT601,
+    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C),
+    9: ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046), D65),
+    10: ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0), E),
+    11: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), DCI),
+    12: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), D65),
+    22: ((0.63, 0.34), (0.295, 0.605), (0.155, 0.077), D65),
+}
+"""Chromaticities x, y of red, green, blue and white by the number of the primaries (H.273, table 2)."""
+SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+"""Parameters of the curve of sRGB as an ICC curve of type 3."""
+GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
+"""Exponents by the number of the transfer characteristics."""
+LIKE_SRGB = (1, 2, 6, 7, 11, 12, 13, 14, 15)
+"""Transfer characteristics that are shown by the curve of sRGB: its own, those of video cameras, whose pictures are
+graded on displays, and the unspecified one."""
+D50 = (0.9642, 1.0, 0.8249)
+"""White of the connection space."""
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""From XYZ to the responses in which white points are adapted."""
+Matrix = NDArray[np.float64]
+
+
+def make_profile(primaries: int, transfer: int, *, grey: bool) -> bytes | None:
+    """Make an ICC profile (version 4) for an SDR picture.
+
+    Args:
+        primaries: Number of the color primaries.
+        transfer: Number of the transfer characteristics.
+        grey: Whether the picture is grey; it then has no primaries.
+
+    Returns:
+        The profile; `None` if the numbers are unknown, or stand for a curve that is neither a power nor that of sRGB.
+    """
+    if transfer in LIKE_SRGB:
+        curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(*SRGB_CURVE)
+    elif transfer in GAMMAS:
+        curve = b"para" + bytes(4) + struct.pack(">HH", 0, 0) + _fixed(GAMMAS[transfer])
+    else:
+        return None
+    if not grey and primaries not in PRIMARIES:
+        return None
+    name = f"H.273 transfer {transfer}" if grey else f"H.273 primaries {primaries}, transfer {transfer}"
+    tags = {b"desc": _text(name), b"cprt": _text("No copyright, use freely"), b"wtpt": _xyz(*D50)}
+    if grey:
+        tags[b"kTRC"] = curve
+    else:
+        colors, adaptation = _matrices(PRIMARIES[primaries])
+        tags[b"chad"] = b"sf32" + bytes(4) + _fixed(*adaptation.ravel())
+        for letter, column in zip(b"rgb", colors.T, strict=True):
+            tags[b"%cXYZ" % letter] = _xyz(*column)
+            tags[b"%cTRC" % letter] = curve
+    return _profile(b"GRAY" if grey else b"RGB ", tags)
+
+
+def _matrices(points: tuple[tuple[float, float], ...]) -> tuple[Matrix, Matrix]:
+    """From RGB to XYZ adapted to D50, and from XYZ under the picture's white to XYZ under D50."""
+    *colors, white = (np.array([x, y, 1 - x - y]) for x, y in points)
+    columns, white = np.stack(colors, axis=1), white / white[1]
+    columns = columns * np.linalg.solve(columns, white)
+    responses = (BRADFORD @ np.array(D50)) / (BRADFORD @ white)
+    adaptation = np.linalg.inv(BRADFORD) @ np.diag(responses) @ BRADFORD
+    return adaptation @ columns, adaptation
+
+
+def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    table, values = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += struct.pack(">4sII", name, start + len(values), len(value))
+        values += value + bytes(-len(value) % 4)
+    head = struct.pack(">I4sI4s4s4s", start + len(values), bytes(4), 0x0440_0000, b"mntr", space, b"XYZ ")
+    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp").ljust(44, b"\0") + _fixed(*D50)
+    return head.ljust(128, b"\0") + table + values
+
+
+def _fixed(*values: float) -> bytes:
+    return struct.pack(f">{len(values)}i", *(round(value * 65_536) for value in values))
+
+
+def _xyz(*values: float) -> bytes:
+    return b"XYZ " + bytes(4) + _fixed(*values)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode("utf-16-be")
+    return b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(encoded), 28) + encoded

@@ -1,0 +1,1 @@
+"""Several pictures in one file: frames with their timing, and pages; read in order and written in order."""

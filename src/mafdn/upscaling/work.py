@@ -1,0 +1,111 @@
+"""The network at work on the pictures of one file."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mafdn._support.atomic import printable
+from mafdn.errors import DamagedError
+from mafdn.inference import Engine, upscale_rows
+from mafdn.pictures.metadata import with_new_size
+from mafdn.pictures.picture import Picture
+from mafdn.pictures.profiles import picture_tone
+from mafdn.pictures.sequences.encoder import SequenceEncoder
+from mafdn.pictures.sequences.sequence import Sequence
+from mafdn.pixels.enlarge import enlarge
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.several import Sizes
+
+Tick = Callable[[int, int], None]
+
+
+def enlarge_all(
+    pictures: Sequence,
+    sizes: Sizes,
+    engine: Engine,
+    encoder: SequenceEncoder,
+    options: UpscaleOptions,
+    *,
+    source: Path,
+    on_progress: Tick,
+) -> tuple[float, tuple[str, ...]]:
+    """Upscale pictures one after the other and encode them; a frame that repeats the one before is computed once.
+
+    Args:
+        pictures: The pictures.
+        sizes: Their sizes.
+        engine: The network.
+        encoder: Takes the results; it still has to be finished.
+        options: How they are upscaled.
+        source: The file to name in errors.
+        on_progress: Called as `on_progress(done, total)` after every tile, and may raise.
+
+    Returns:
+        The seconds during which the network waited for the encoder, and notes, one sentence each.
+    """
+    waited, notes = 0.0, dict[str, None]()
+    for number, (size, new_size) in enumerate(zip(sizes.before, sizes.after, strict=True)):
+        tick = _share(on_progress, sizes, number)
+        if pictures.repeats(number):
+            encoder.repeat()
+            tick(1, 1)
+            continue
+        picture = pictures.read(number)
+        if (picture.width, picture.height) != size:
+            raise DamagedError(f"{printable(source)} is not what it was when its header was read; try again")
+        repeated = pictures.repeats(number + 1)
+        waited += _enlarge(picture, new_size, engine, encoder, options, on_progress=tick, repeated=repeated)
+        notes |= dict.fromkeys((*picture.notes, *_size_notes(picture, new_size, engine, options.strength)))
+    return waited, tuple(notes)
+
+
+def _enlarge(
+    picture: Picture,
+    new_size: tuple[int, int],
+    engine: Engine,
+    encoder: SequenceEncoder,
+    options: UpscaleOptions,
+    *,
+    on_progress: Tick,
+    repeated: bool,
+) -> float:
+    """Upscale and encode one picture; returns the seconds during which the network waited for the encoder."""
+    width, height = new_size
+    waited = 0.0
+    resized = with_new_size(picture, width=width, height=height, keep_print_size=options.output.keep_print_size)
+    encoder.begin(resized, width=width, height=height, repeated=repeated)
+    for band in enlarge(
+        picture.planes,
+        (width, height),
+        network=lambda rows: upscale_rows(
+            engine, rows, tile=options.tile, exact=options.exact, on_progress=on_progress
+        ),
+        scale=engine.scale,
+        strength=options.strength,
+        tone=picture_tone(picture),
+    ):
+        ready = time.perf_counter()
+        encoder.write(band)
+        waited += time.perf_counter() - ready
+    ready = time.perf_counter()
+    encoder.end()
+    return waited + time.perf_counter() - ready
+
+
+def _share(tick: Tick, sizes: Sizes, number: int) -> Tick:
+    """The progress of one of several pictures as that of all, in pixels of the results."""
+    if sizes.count == 1:
+        return tick
+    before, own, total = sizes.pixels_until(number), sizes.pixels_until(number + 1), sizes.pixels_after
+    return lambda done, parts: tick(before + (own - before) * done // parts, total)
+
+
+def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, strength: float) -> list[str]:
+    width, height = new_size
+    if width <= picture.width and height <= picture.height:
+        return ["the result is not larger than the picture: it was resized by Lanczos, without the network"]
+    if strength == 0:
+        return []
+    if width > picture.width * engine.scale or height > picture.height * engine.scale:
+        return [f"beyond x{engine.scale} the network's result was enlarged by Lanczos"]
+    return []
