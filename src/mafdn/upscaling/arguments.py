@@ -20,12 +20,12 @@ PathLike = str | os.PathLike[str]
 
 
 def with_size(options: UpscaleOptions | None, size: Size | float | None) -> UpscaleOptions:
-    """Return the options, with `size` if one is given; raises `UsageError` if both have one."""
+    """Return the options with `size` set; raises `UsageError` if they have a size already."""
     options = UpscaleOptions() if options is None else as_kind("options", options, UpscaleOptions)
     if size is None:
         return options
     if options.size is not None:
-        raise UsageError("give the size once, as size or in options")
+        raise UsageError("the size is set twice: use either size or options.size")
     return replace(options, size=size)
 
 
@@ -46,7 +46,7 @@ def result_folder(folder: PathLike | None) -> Path | None:
     """Return the folder for results; raises `UsageError` for the name of a picture."""
     if folder is None:
         return None
-    path = as_path("the folder for the results", folder).absolute()
+    path = as_path("the output folder", folder).absolute()
     if is_picture_name(folder):
         raise UsageError(f"{printable(path)} has the name of a picture; give a folder for the results")
     return path

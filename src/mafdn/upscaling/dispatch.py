@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mafdn._support.validate import as_path, as_whole
 from mafdn.errors import UsageError
 from mafdn.inference.upscale import check_array
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.reading import read_integers
 from mafdn.upscaling.arguments import PathLike
 from mafdn.upscaling.array import upscale_array
 from mafdn.upscaling.networks import Networks
@@ -40,7 +40,8 @@ def upscale_any(
     elif is_image(image):
         original, array = image, to_array(image)
     else:
-        array = open_picture(as_path("the picture", image, wanted="an array or a path")).planes[:]
+        path = as_path("the picture", image, wanted="an array or a path")
+        array = read_integers(path, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
     check_array(array)
     scale = networks.scale_for(size, array.shape[1], array.shape[0])
     result = upscale_array(
@@ -67,7 +68,7 @@ def upscale_any_file(
         if not isinstance(picture, Path):
             raise UsageError("a stream has no name; give the target, a path or a stream")
         return upscale_file(picture, networks=networks, options=options, on_progress=on_progress)
-    result = target if is_stream(target) else as_path("the result's name", target)
+    result = target if is_stream(target) else as_path("the output path", target)
     if isinstance(picture, Path) and isinstance(result, Path):
         return upscale_file(picture, result, networks=networks, options=options, on_progress=on_progress)
     return upscale_stream(picture, result, networks=networks, options=options, on_progress=on_progress)
