@@ -5,6 +5,7 @@ import tracemalloc
 import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,10 +42,10 @@ def moving(count: int = 5, *, clear: bool = True, colors: int = 6) -> Frames:
     return frames
 
 
-def animate(path: Path, frames: Frames, **options: object) -> Path:
+def animate(path: Path, frames: Frames, **options: Any) -> Path:
     """Write an animation with Pillow, which stores only what changes."""
     images = [Image.fromarray(frame) for frame in frames]
-    settings: dict[str, object] = {"duration": DURATIONS[: len(frames)], "loop": 0}
+    settings: dict[str, Any] = {"duration": DURATIONS[: len(frames)], "loop": 0}
     if path.suffix == ".webp":
         settings |= {"lossless": True, "exact": True}
     images[0].save(path, save_all=True, append_images=images[1:], **(settings | options))
@@ -64,7 +65,7 @@ def durations(path: Path) -> list[float]:
     """The durations that Pillow reads, in milliseconds."""
     found: list[float] = []
     with Image.open(path) as image:
-        for number in range(image.n_frames):
+        for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
             image.load()
             found.append(float(image.info["duration"]))
@@ -334,7 +335,7 @@ def test_a_still_picture_that_is_no_frame_is_not_one(tmp_path: Path) -> None:
     same(shown(tmp_path / "b.png"), larger(frames))
     assert (open_picture(path).planes[:] == 77).all()
     with Image.open(tmp_path / "b.png") as image:
-        assert image.n_frames == 2
+        assert getattr(image, "n_frames", 1) == 2
 
 
 def test_holes_in_opaque_frames_become_transparent(tmp_path: Path) -> None:
@@ -440,7 +441,7 @@ def test_metadata_and_profile_belong_to_the_whole_animation(tmp_path: Path, kind
     animate(path, moving(), exif=exif.tobytes(), icc_profile=profile, xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
     upscale_file(path, tmp_path / f"b.{kind}", engine=Repeat())
     with Image.open(tmp_path / f"b.{kind}") as image:
-        assert image.n_frames == 5
+        assert getattr(image, "n_frames", 1) == 5
         if kind == "gif":
             return
         assert image.info["icc_profile"] == profile
@@ -465,7 +466,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path, kind: st
     few, many = peak(20), peak(300)
     assert many < few + 280 * 8 * 8 * 4 * 8  # of each, the source's pixels and some numbers, but no result
     with Image.open(tmp_path / f"300-b.{kind}") as image:
-        assert image.n_frames == 300
+        assert getattr(image, "n_frames", 1) == 300
 
 
 @pytest.mark.parametrize("kind", KINDS)
