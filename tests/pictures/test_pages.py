@@ -195,6 +195,19 @@ def test_thumbnails_in_directories_below_a_page_are_no_pages(tmp_path: Path) -> 
     same(pages_of(report.target), [larger(page) for page in pages])
 
 
+def test_the_older_tag_of_reduced_copies_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pages = [noise((20, 30, 3)), noise((5, 7, 3), seed=1), noise((20, 30, 3), seed=2)]
+    with tifffile.TiffWriter(path) as file:
+        for page, kind in zip(pages, (1, 2, 3), strict=True):
+            file.write(page, photometric="rgb", metadata=None, extratags=[(255, 3, 1, kind, True)])
+    data = path.read_bytes().replace(struct.pack("<HHI", 254, 4, 1), struct.pack("<HHI", 65_000, 4, 1))
+    path.write_bytes(data)  # without the newer tag
+    report = upscale_file(path, engine=Repeat())
+    same(pages_of(report.target), [larger(pages[0]), larger(pages[2])])
+    assert "1 reduced copy or mask was left out" in report.notes
+
+
 def test_a_pyramid_is_one_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     page = noise((64, 64, 3))

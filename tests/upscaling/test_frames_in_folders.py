@@ -122,6 +122,8 @@ def test_the_command_takes_frames_and_pages(mixed: Path, tmp_path: Path, cli: Ru
 
     code, out, _ = run(mixed / "b.png", tmp_path / "all.gif")
     assert (code, json.loads(out)["frames"], frames_of(tmp_path / "all.gif")) == (0, 4, 4)
+    code, out, _ = cli("upscale", mixed / "b.png", tmp_path / "b.webp", "--scale", 2, "--strength", 0)
+    assert "12x10 to 24x20, 4 frames or pages, in" in out
     code, out, _ = run(mixed / "b.png", tmp_path / "one.gif", "--frame", "first")
     assert (code, json.loads(out)["frames"], frames_of(tmp_path / "one.gif")) == (0, 1, 1)
     code, out, _ = run(mixed / "c.tif", tmp_path / "two.tif", "--page", 2)

@@ -288,9 +288,9 @@ def _show(report: "Report", *, quiet: bool, as_json: bool) -> None:
         show_json(asdict(report))
     elif not quiet:
         (width, height), (new_width, new_height) = report.size, report.new_size
-        typer.echo(
-            f"{printable(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s"
-        )
+        several = f", {report.frames} frames or pages," if report.frames > 1 else ""
+        sizes = f"{width}x{height} to {new_width}x{new_height}"
+        typer.echo(f"{printable(report.target)}: {sizes}{several} in {report.seconds:.1f} s")
         for note in report.notes:
             typer.echo(f"note: {note}")
 
