@@ -1,5 +1,6 @@
 """Animations: every frame with its timing, composed as other readers do; Pillow is the independent reader."""
 
+import gc
 import struct
 import tracemalloc
 import zlib
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
@@ -494,3 +496,31 @@ def test_frames_of_a_turned_webp_are_turned(tmp_path: Path) -> None:
     path = animate(tmp_path / "a.webp", frames, exif=exif.tobytes())
     upscale_file(path, tmp_path / "b.png", engine=Repeat())
     same(shown(tmp_path / "b.png"), larger([np.rot90(frame, -1) for frame in frames]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failure_leaves_no_operation_of_libvips_to_the_garbage_collector(tmp_path: Path, kind: str) -> None:
+    """GLib aborts the process if the encoder of GIF is disposed of, which it logs, while a message is being logged."""
+
+    class Failing(Repeat):
+        calls = 0
+
+        def run(self, x: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            if self.calls > 2:
+                raise RuntimeError("stop")
+            return super().run(x)
+
+    def operations() -> int:
+        return sum(isinstance(thing, pyvips.Operation) for thing in gc.get_objects())
+
+    path = animate(tmp_path / f"a.{kind}", moving())
+    gc.collect()
+    gc.disable()
+    try:
+        before = operations()
+        with pytest.raises(RuntimeError, match="stop"):
+            upscale_file(path, tmp_path / f"b.{kind}", engine=Failing())
+        assert operations() == before
+    finally:
+        gc.enable()
