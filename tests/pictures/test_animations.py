@@ -426,7 +426,7 @@ def test_limits_are_for_all_frames(tmp_path: Path) -> None:
 def test_progress_rises_over_all_frames(tmp_path: Path, kind: str) -> None:
     path = animate(tmp_path / f"a.{kind}", moving())
     seen: list[tuple[int, int]] = []
-    upscale_file(path, tmp_path / "b.gif", engine=Repeat(), on_progress=lambda *at: seen.append(at))
+    upscale_file(path, tmp_path / "b.gif", engine=Repeat(), on_progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert len({total for _, total in seen}) == 1
     assert seen[-1][0] == seen[-1][1]
