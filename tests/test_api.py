@@ -44,6 +44,7 @@ def test_the_exported_names() -> None:
         "Report",
         "Size",
         "Stopped",
+        "UnsupportedError",
         "UpscaleOptions",
         "Upscaler",
         "UsageError",

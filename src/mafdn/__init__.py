@@ -29,6 +29,7 @@ from mafdn.errors import (
     MafdnError,
     MissingPackageError,
     PictureError,
+    UnsupportedError,
     UsageError,
     WeightsError,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Report",
     "Size",
     "Stopped",
+    "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
     "UsageError",

@@ -15,7 +15,7 @@ from mafdn._support.validate import as_kind, as_path, as_whole
 from mafdn.errors import UsageError
 from mafdn.inference import Engine, EngineOptions
 from mafdn.inference.upscale import check_array
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.reading import read_integers
 from mafdn.upscaling import picture as pictures
 from mafdn.upscaling.array import upscale_array
 from mafdn.upscaling.folder.naming import Pattern
@@ -190,7 +190,8 @@ def upscale_file(
         report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))
 
     Args:
-        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF or PPM, and HEIC with the extra `heic`.
+        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF, PPM, JPEG 2000, BMP, TGA, QOI, ICO or PSD; JPEG XL with
+            the extra `formats`, HEIC with `heic`.
         target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source).
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.
@@ -288,7 +289,8 @@ def _upscale(
     if isinstance(image, np.ndarray):
         array: Array = image
     else:
-        array = open_picture(as_path("the picture", image, wanted="an array or a path")).planes[:]
+        path = as_path("the picture", image, wanted="an array or a path")
+        array = read_integers(path, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
     check_array(array)
     scale = networks.scale_for(size, array.shape[1], array.shape[0])
     return upscale_array(

@@ -169,7 +169,7 @@ def test_an_edited_result_that_cannot_be_read_is_not_damaged(album: Path, tmp_pa
     out = tmp_path / "out"
     upscale(album, out)
     edited = draw(out / "a_x2.png", 77, (64, 64)).read_bytes()
-    (out / "d_x2.png").write_bytes(b"8BPS and what else is a document of an editor")
+    (out / "d_x2.png").write_bytes(b"gimp xcf and what else is a document of an editor")
     (out / "b_x2.jpg").write_bytes(edited[:-30])  # of another format, though cut short
     limits = Limits(file_mb=len(edited) / 2e6, pixels=48 * 48)
     report = upscale(album, out, limits=limits)

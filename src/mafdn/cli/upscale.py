@@ -121,18 +121,23 @@ def upscale_command(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff, avif, gif or ppm (default: from the result's name, else that of the input).",
+            help="jpeg, png, webp, tiff, avif, gif, ppm, jxl, jp2, bmp, qoi or tga (default: from the result's name, "
+            "else that of the input).",
             rich_help_panel=FORMAT,
         ),
     ] = None,
     quality: Annotated[
         int | None,
         typer.Option(
-            "--quality", help="Quality of JPEG, WebP and AVIF (default: 95).", min=1, max=100, rich_help_panel=FORMAT
+            "--quality",
+            help="Quality of JPEG, WebP, AVIF and JPEG XL (default: 95).",
+            min=1,
+            max=100,
+            rich_help_panel=FORMAT,
         ),
     ] = None,
     lossless: Annotated[
-        bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.", rich_help_panel=FORMAT)
+        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.", rich_help_panel=FORMAT)
     ] = False,
     strip_metadata: Annotated[
         bool,

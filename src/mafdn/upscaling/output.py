@@ -18,10 +18,10 @@ class Output:
     """How results are written.
 
     Args:
-        format: `jpeg`, `png`, `webp`, `tiff`, `avif`, `gif` or `ppm` (default: from the result's name, else that of the
-            input).
-        quality: 1 to 100 for JPEG, WebP and AVIF (default: 95).
-        lossless: Write lossless WebP or AVIF.
+        format: `jpeg`, `png`, `webp`, `tiff`, `avif`, `gif`, `ppm`, `jxl`, `jp2`, `bmp`, `qoi` or `tga` (default: from
+            the result's name, else that of the input).
+        quality: 1 to 100 for JPEG, WebP, AVIF and JPEG XL (default: 95).
+        lossless: Write lossless WebP, AVIF or JPEG XL.
         strip_metadata: Remove EXIF, XMP, IPTC and text; the color profile is kept.
         keep_print_size: Raise the print resolution with the size in pixels.
 
@@ -52,9 +52,9 @@ def encode_options(output: Output) -> EncodeOptions:
 def check_output(output: Output, kind: Format) -> None:
     """Raise `UsageError` if the format `kind` cannot be written with these settings."""
     if output.lossless and not kind.lossless:
-        raise UsageError(f"{kind.name} is never lossless; choose PNG, WebP, TIFF or AVIF")
+        raise UsageError(f"{kind.name} is never lossless; choose PNG, WebP, TIFF, AVIF or JPEG XL")
     if output.quality is not None and not kind.lossy:
-        raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP or AVIF")
+        raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP, AVIF or JPEG XL")
 
 
 def choose_format(header: PictureHeader, target: Path | None, output: Output) -> Format:

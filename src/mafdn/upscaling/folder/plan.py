@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn._support.atomic import sha256
-from mafdn.errors import MafdnError, PictureError
+from mafdn.errors import MafdnError, PictureError, UnsupportedError
 from mafdn.pictures.formats import SUFFIXES, Format, sniff
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.decide import decide
@@ -20,11 +20,6 @@ from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
 from mafdn.upscaling.several import Sizes, find_sizes
 from mafdn.upscaling.size import Size
-
-RAW = frozenset(
-    ".3fr .arw .cr2 .dng .erf .iiq .nef .nrw .orf .pef .raw .rw2 .sr2 .srf .srw".split()  # noqa: SIM905 - readable
-)
-"""Endings of raw photographs. Many start like TIFF files, but only hold a thumbnail as such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,15 +130,19 @@ def make_plan(
 
 
 def _is_not_a_picture(source: Source) -> bool:
-    """Whether a file that was found, not named, is not a picture by its content and does not claim to be one."""
-    ending = source.path.suffix.lower()
-    if source.named or ending in SUFFIXES:
+    """Whether a file that was found, not named, is not a picture by its content and does not claim to be one.
+
+    A picture of a format that is not read is one: it fails, and the reason says which format it is.
+    """
+    if source.named or source.path.suffix.lower() in SUFFIXES:
         return False
     try:
         sniff(source.path)
+    except UnsupportedError:
+        return False
     except PictureError:
         return True
-    return ending in RAW
+    return False
 
 
 def _inspect(source: Source, options: UpscaleOptions, size: Size, pattern: Pattern) -> _Inspected:
