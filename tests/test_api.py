@@ -33,6 +33,7 @@ def test_the_exported_names() -> None:
         "EncodeError",
         "Engine",
         "EngineOptions",
+        "FolderEstimate",
         "FolderItem",
         "FolderProgress",
         "FolderReport",

@@ -35,7 +35,7 @@ from mafdn.errors import (
 )
 from mafdn.inference import Engine, EngineOptions
 from mafdn.pictures.limits import Limits
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import Stopped
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
@@ -48,6 +48,7 @@ __all__ = [
     "EncodeError",
     "Engine",
     "EngineOptions",
+    "FolderEstimate",
     "FolderItem",
     "FolderProgress",
     "FolderReport",

@@ -1,5 +1,6 @@
 """The format and name of a result."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_whole
 from mafdn.errors import UsageError
 from mafdn.pictures.encoding import EncodeOptions
-from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
+from mafdn.pictures.formats import FORMATS, SUFFIXES, Format, format_called, format_of_name
 from mafdn.pictures.reading import PictureHeader
+from mafdn.upscaling.folder.discover import is_folder
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.size import Size
 
@@ -42,6 +44,13 @@ class Output:
             raise UsageError("use either a quality or lossless, not both")
         if self.format is not None:
             check_output(self, format_called(as_kind("format", self.format, str)))
+
+
+def is_picture_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a path for results is that of a picture file: by its ending, and neither `FOLDER/` nor a folder."""
+    text = os.fspath(path)
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return Path(text).suffix.lower() in SUFFIXES and not text.endswith(separators) and not is_folder(Path(text))
 
 
 def encode_options(output: Output) -> EncodeOptions:
