@@ -15,6 +15,7 @@ from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.heif.boxes import read_colors, state_colors
+from mafdn.pictures.codecs.heif.frames import count_frames
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
 from mafdn.pictures.metadata import ICC
@@ -36,6 +37,10 @@ class HeifFile(VipsFile):
         super().__init__(path)
         self._colors = read_colors(path)  # libvips reads only profiles
         self.code_points = distinct_colors(self._colors.code_points)
+
+    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
+        frames = count_frames(self.path)
+        return (frames, "frames") if frames > 1 else super().count_pictures(image)
 
     def has_gain_map(self, image: pyvips.Image) -> bool:
         return self._colors.gain_map or super().has_gain_map(image)
