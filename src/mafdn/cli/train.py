@@ -133,7 +133,7 @@ def fork_command(
 @train_app.command("plot")
 def plot_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or their log.jsonl files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG file to write.")] = Path("curves.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG file to write.")] = Path("curves.png"),
 ) -> None:
     """Plot the loss and validation PSNR of runs over steps and hours.
 
