@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mafdn._support.figures import PRINT_STYLE
-from mafdn.training.record.plot import SMOOTHED, _unit, loss_curve, plot_runs, smooth
+from mafdn.training.record.plot import SMOOTHED, loss_curve, plot_runs, smooth, time_unit
 from tests.conftest import Run
 from tests.support import failed
 
@@ -59,11 +59,11 @@ def test_reports_around_an_interruption_are_averaged_by_steps() -> None:
     assert loss_curve([]).values == []
 
 
-def test_times_have_a_unit_that_fits() -> None:
-    assert _unit(1.8)[0] == "seconds"
-    assert _unit(100)[0] == "seconds"
-    assert _unit(121) == ("minutes", 60.0)
-    assert _unit(7300) == ("hours", 3600.0)
+def test_times_have_atime_unit_that_fits() -> None:
+    assert time_unit(1.8)[0] == "seconds"
+    assert time_unit(100)[0] == "seconds"
+    assert time_unit(121) == ("minutes", 60.0)
+    assert time_unit(7300) == ("hours", 3600.0)
 
 
 def test_pdf_and_svg_are_vector_graphics(tmp_path: Path, cli: Run) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 METADATA: dict[str, dict[str, Any]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 """Metadata by file name extension; without dates, the same figure gives the same file."""
-PRINT_STYLE = {"pdf.fonttype": 42, "svg.hashsalt": "mafdn"}
+PRINT_STYLE: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "mafdn"}
 """TrueType fonts, as publishers demand, and element names in SVG that do not change from run to run."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from mafdn._support.figures import check_figure_name, save_figure
@@ -57,7 +57,7 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
     logs = list(zip(_labels(runs), map(read_log, runs), strict=True))
     losses = {name: loss_curve(log) for name, log in logs}
     marks = {name: _curve([entry for entry in log if "psnr" in entry], "psnr") for name, log in logs}
-    unit, length = _unit(max(entry["seconds"] for _, log in logs for entry in log))
+    unit, length = time_unit(max(entry["seconds"] for _, log in logs for entry in log))
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     panels: list[list[Axes]] = figure.subplots(2, 2, sharex="col", sharey="row").tolist()
     for number, (name, loss) in enumerate(losses.items()):
@@ -136,7 +136,7 @@ def _curve(entries: Sequence[dict[str, Any]], key: str) -> Curve:
     )
 
 
-def _unit(longest: float) -> tuple[str, float]:
+def time_unit(longest: float) -> tuple[str, float]:
     """Name and length in seconds of the unit for times up to `longest` seconds."""
     return next((unit for unit in UNITS if longest >= LEAST_UNITS * unit[1]), UNITS[-1])
 
@@ -145,8 +145,8 @@ def _scale_losses(row: Sequence[Axes], losses: Sequence[float]) -> None:
     """Make the loss axes logarithmic; much worse values at the start are left out of view."""
     for axes in row:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     if len(losses) >= 20:
         low, high = 0.95 * min(losses), 1.05 * sorted(losses)[int(0.95 * len(losses))]
         row[0].set_ylim(low, high)
