@@ -27,7 +27,8 @@ LR = LrPictures(source="own", folder="LR_bicubic/X2", sha256="ab" * 32)
 
 
 def row(network: str, *scores: tuple[float | None, float], source: str = "") -> NetworkRow:
-    named = dict(zip(("Set5", "Set14"), scores, strict=False))
+    sets: list[str] = ["Set5", "Set14"]
+    named = dict(zip(sets, scores, strict=False))
     return NetworkRow(
         network=network, scale=2, parameters=597_072, multi_adds=33_790_356_600, scores=named, source=source
     )

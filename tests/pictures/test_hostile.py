@@ -179,11 +179,11 @@ def test_names_of_any_kind_are_only_names(png: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "word"),
     [
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture in a known format"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"%PDF-1.7", "PDF"),
         (b"push graphic-context\nviewbox 0 0 1 1\nfill 'url(https://example.com/a.png)'", "known format"),
-        (b"\xff\x0a" + bytes(30), "JPEG XL"),
-        (b"BM" + bytes(60), "BMP"),
+        (b"v/1\x01" + bytes(30), "OpenEXR"),
+        (b"BM" + bytes(60), "known format"),
         (b"P7\nWIDTH 1\n", "PAM"),
     ],
 )

@@ -139,9 +139,9 @@ class TiffFile(VipsFile):
         reason = self.directory.needs_tifffile
         if reason:
             image = with_pixels(image, self.path, reason, page=self.page)
-        if image.format != "float":
-            return image, None
         bits = self.directory.first(BITS)
+        if image.format != "float":
+            return image, bits if 8 < bits < 16 else None
         if image.interpretation in GREY_SPACES and not reason:  # libvips takes white to be at that of integers
             if self.directory.first(EXTRA_SAMPLES) == PREMULTIPLIED and image.bands == 2:
                 space, white = image.interpretation, 65_535 if image.interpretation == "grey16" else 255
