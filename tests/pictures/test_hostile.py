@@ -18,6 +18,7 @@ from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.preflight import check_room
+from mafdn.upscaling.several import Sizes
 from tests.conftest import ROOT
 from tests.support import Repeat, upscale_file
 
@@ -215,7 +216,7 @@ def test_lack_of_memory_and_disk_space_is_reported_before_any_work(png: Path, mo
             header,
             png.with_name("out.png"),
             scale=4,
-            new_size=(80_000, 80_000),
+            sizes=Sizes(before=((20_000, 20_000),), after=((80_000, 80_000),)),
             kind=FORMATS["PNG"],
             lossless=False,
         )

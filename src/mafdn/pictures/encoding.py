@@ -13,7 +13,7 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
-from mafdn.errors import EncodeError, PictureError
+from mafdn.errors import EncodeError, MafdnError, PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
@@ -132,6 +132,11 @@ class Encoder:
             self._notes = self._encode()
         except OSError as error:
             self._error = PictureError.from_os_error(f"cannot write {printable(self._report_as)}", error)
+        except MafdnError as error:
+            # Its frames refer to libvips's operation. That must end here and now: in a cycle, it would end whenever
+            # Python collects garbage, and GLib aborts the process if that is while another message is being logged.
+            error.__context__ = None
+            self._error = error.with_traceback(None)
         except Exception as error:  # raised again by write and finish
             self._error = error
         while not self._ended:  # or write would block forever

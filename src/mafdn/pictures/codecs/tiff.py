@@ -114,7 +114,9 @@ class TiffFile(VipsFile):
         except PictureError as error:
             raise type(error)(f"{error}, page {number + 1}", errno=error.errno) from None
         stated = page.directory.numbers.get(PAGE_NUMBER, NONE).tolist()
-        return replace(picture, page_number=(stated[0], stated[1]) if len(stated) == 2 else None)
+        page_number = (stated[0], stated[1]) if len(stated) == 2 else None
+        notes = picture.notes if number else (*picture.notes, *self._pages.notes)
+        return replace(picture, page_number=page_number, notes=notes)
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         reason = self.directory.needs_tifffile
@@ -126,10 +128,8 @@ class TiffFile(VipsFile):
 
     def notes(self, image: pyvips.Image) -> list[str]:
         notes = super().notes(image)
-        copies = self._pages.copies
-        if copies and not self._chosen:
-            what = "copy or mask was" if copies == 1 else "copies or masks were"
-            notes.append(f"{copies} reduced {what} left out")
+        if not self._chosen:
+            notes += self._pages.notes
         if self.directory.tiled and self.directory.absent_tiles:
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")

@@ -19,20 +19,22 @@ from mafdn.errors import PictureError
 from mafdn.pictures.libvips import damaged
 
 # Tags.
-SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 256, 257, 274, 297
+SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 255, 256, 257, 274, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
-PAGE_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
+PAGE_TAGS = frozenset({SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
 NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
 BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
 WHITE_IS_ZERO, PREMULTIPLIED, SEPARATE, FLOAT = 0, 1, 2, 3
 """Of PhotometricInterpretation, ExtraSamples, PlanarConfiguration and SampleFormat."""
+OLD_REDUCED = 2
+"""A smaller copy of another picture (SubfileType)."""
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
 DECODED_TO_RGB = (6, 7, 33_003, 33_005)
@@ -99,8 +101,8 @@ class Directory:
 
     @property
     def subfile_kind(self) -> int:
-        """The bits of NewSubfileType."""
-        return max(0, self.first(SUBFILE))
+        """The bits of NewSubfileType, or what the older SubfileType says in terms of them."""
+        return max(0, self.first(SUBFILE)) if SUBFILE in self.numbers else int(self.first(OLD_SUBFILE) == OLD_REDUCED)
 
     @property
     def tiled(self) -> bool:

@@ -21,6 +21,12 @@ class Pages:
     broken: bool
     """Whether the chain of directories ends in an invalid one."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What of the file is not read."""
+        what = "copy or mask was" if self.copies == 1 else "copies or masks were"
+        return [f"{self.copies} reduced {what} left out"] if self.copies else []
+
 
 def read_pages(path: Path) -> Pages:
     """Follow the chain of directories; raises `OSError`.
