@@ -74,7 +74,9 @@ def test_latex_uses_booktabs_and_escapes_names(summary: Summary) -> None:
     assert r"paper$^\dagger$ & $\times2$ & 597.1K & 33.79G & 40.00 / 0.9900 & - \\" in lines
     rows = [line for line in lines if line.endswith(r"\\")]
     assert {line.count(" & ") for line in rows[:5]} == {5}
-    assert {line.count(" & ") for line in rows[5:]} == {6}
+    assert rows[5] == r"\multicolumn{6}{l}{\footnotesize $^\dagger$ as published, not measured here} \\"
+    assert {line.count(" & ") for line in rows[6:]} == {6}
+    assert r"{[}a\_b] \& c\%" in latex(Summary(rows=[row("[a_b] & c%", (30.0, 0.9))]))
 
 
 def test_csv_has_one_line_for_each_network_and_no_means_of_sets(summary: Summary) -> None:

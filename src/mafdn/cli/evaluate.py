@@ -59,13 +59,13 @@ def evaluate_command(
     """Measure PSNR and SSIM of networks on benchmark datasets.
 
     The default network is mafdn; bicubic is always measured too. Protocol: 8-bit results, BT.601 luma, a crop border of
-    as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout (DIV2K,
-    BasicSR, EDSR, IMDN); otherwise they are downscaled as by MATLAB's imresize. The tables say which were used.
-    Networks are compared picture by picture with the baseline: the first network, or bicubic if there is only one.
-    Differences are network - baseline: positive is better. Confidence intervals are from a bootstrap over pictures.
-    Scores are cached by weights, dataset and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto,
-    ONNX files are measured in the first installed engine on the CPU, not in the fastest; weights files and runs are
-    always measured in torch.
+    as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout
+    (SET/LRbicx4, SET/LR_bicubic/X4, SET/LR, SET_LR/x4, SET_LR_bicubic/X4 beside SET_HR, image_SRF_4). Otherwise they
+    are made by downscaling as MATLAB's imresize does. The tables say which were used. Networks are compared picture by
+    picture with the baseline: the first network, or bicubic if there is only one. Differences are network - baseline:
+    positive is better. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset
+    and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first
+    installed engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
 
     \b
     Examples:
