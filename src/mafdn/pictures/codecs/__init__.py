@@ -9,12 +9,12 @@ from mafdn.pictures.codecs.foreign.jpeg2000 import Jpeg2000File
 from mafdn.pictures.codecs.foreign.pillow import IcoFile, QoiFile, TgaFile
 from mafdn.pictures.codecs.foreign.psd import PsdFile
 from mafdn.pictures.codecs.gif import GifFile
-from mafdn.pictures.codecs.heif import AvifFile, HeicFile
+from mafdn.pictures.codecs.heif.file import AvifFile, HeicFile
 from mafdn.pictures.codecs.jpeg import JpegFile
 from mafdn.pictures.codecs.jxl.file import JxlFile
 from mafdn.pictures.codecs.png import PngFile
 from mafdn.pictures.codecs.pnm import PnmFile
-from mafdn.pictures.codecs.tiff import TiffFile
+from mafdn.pictures.codecs.tiff.file import TiffFile
 from mafdn.pictures.codecs.webp import WebpFile
 
 __all__ = ["CODECS", "FORMATS"]

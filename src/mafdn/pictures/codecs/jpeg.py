@@ -13,7 +13,7 @@ import pyvips
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.jpeg_other import check_frame, decode_deep, read_frame
 from mafdn.pictures.codecs.inserting import save_edited
-from mafdn.pictures.codecs.tiff_directory import MP_ENTRIES, parse_directory
+from mafdn.pictures.codecs.tiff.directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.metadata import XMP, listed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn.pictures.codecs.tiff_directory import Directory, parse_directory
+from mafdn.pictures.codecs.tiff.directory import Directory, parse_directory
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 
 REDUCED, MASK = 1, 4

@@ -14,7 +14,7 @@ import pyvips
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.tiff_directory import (
+from mafdn.pictures.codecs.tiff.directory import (
     BITS,
     EXTRA_SAMPLES,
     FLOAT,
@@ -28,9 +28,9 @@ from mafdn.pictures.codecs.tiff_directory import (
     parse_directory,
     read_directory,
 )
-from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
-from mafdn.pictures.codecs.tiff_other import open_header, with_pixels
-from mafdn.pictures.codecs.tiff_pages import Pages, is_copy, read_pages
+from mafdn.pictures.codecs.tiff.metadata import is_stale, read_metadata, write_metadata
+from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, read_pages
+from mafdn.pictures.codecs.tiff.tifffile import open_header, with_pixels
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
