@@ -127,7 +127,7 @@ def test_evaluate_writes_tables_and_replaces_nothing_unasked(
     failed(cli(*arguments, "-o", tmp_path / "table.txt"), 2, ".md or .tex or .csv or .json")
 
 
-def test_the_baseline_is_chosen(cli: Run, bench: Path) -> None:
+def test_the_baseline_is_chosen(cli: Run, bench: Path, network: Path) -> None:
     arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", "bicubic", "--network", "lanczos")
     default = json.loads(cli(*arguments, "--json")[1])
     assert [(d["network"], d["reference"]) for d in default["differences"]] == [("lanczos", "bicubic")]
@@ -139,6 +139,15 @@ def test_the_baseline_is_chosen(cli: Run, bench: Path) -> None:
     assert difference == pytest.approx(means["bicubic"] - means["lanczos"])
     assert "network - baseline, positive is better" in cli(*arguments)[1]
     failed(cli(*arguments, "--baseline", "vdsr"), 2, "vdsr")
+    for name in (network, "tiny"):  # as it was given, or as it is named in tables
+        chosen = json.loads(cli(*arguments, "--network", network, "--baseline", name, "--json")[1])
+        assert [(d["network"], d["reference"]) for d in chosen["differences"]] == [
+            ("bicubic", "tiny"),
+            ("lanczos", "tiny"),
+        ]
+    added = json.loads(cli(*arguments, "--baseline", network, "--json")[1])
+    assert [score["network"] for score in added["scores"]] == ["bicubic", "tiny", "lanczos"]
+    assert [d["reference"] for d in added["differences"]] == ["tiny", "tiny"]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
