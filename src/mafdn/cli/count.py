@@ -45,7 +45,7 @@ def count_command(
       mafdn count --network mine.safetensors
     """
     with training_extra("counting"):
-        from mafdn.networks import TITLES, architecture, count
+        from mafdn.networks import architecture, count, title
         from mafdn.networks.counting import input_size
     chosen = _open(network, scale)
     name, scale = architecture(chosen.settings), chosen.settings.scale
@@ -53,13 +53,13 @@ def count_command(
     height, width = input_size(scale)
     if as_json:
         *parts, total = (asdict(row) for row in rows)
-        sizes = {"network": name, "title": TITLES[name], "scale": scale, "input": [width, height]}
+        sizes = {"network": name, "title": title(chosen.settings), "scale": scale, "input": [width, height]}
         show_json({**sizes, "parts": parts, "total": total})
         return
     total = asdict(rows[-1])
     columns = [c for c in COLUMNS if not c.startswith("training_") or total[c] != total[c.removeprefix("training_")]]
     show_table(
-        f"{TITLES[name]} x{scale}, {width}x{height} to 1280x720",
+        f"{title(chosen.settings)} x{scale}, {width}x{height} to 1280x720",
         ["part", *(COLUMNS[c] for c in columns)],
         [
             [row.part, *(f"{asdict(row)[c] / 1e9:.4f}G" if "macs" in c else f"{asdict(row)[c]:,}" for c in columns)]

@@ -21,7 +21,7 @@ from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.scoring import evaluate, label_networks
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
-from mafdn.networks import TITLES, Count, build, count
+from mafdn.networks import Count, build, count, title
 from mafdn.networks.architectures import training_form
 from mafdn.networks.counting import input_size
 
@@ -191,7 +191,7 @@ def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | No
     mine = [score for score in scores if score.network == candidate.name]
     return Row(
         name=candidate.name,
-        title=TITLES.get(candidate.architecture, candidate.name),
+        title=title(candidate.network.settings) if candidate.network else candidate.name,
         architecture=candidate.architecture,
         scale=candidate.scale,
         ours=candidate.ours,

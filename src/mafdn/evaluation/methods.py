@@ -16,13 +16,12 @@ from mafdn.errors import MissingPackageError, UsageError
 from mafdn.evaluation.benchset import Method, Pixels, bicubic, lanczos
 from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, require_scale, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
-from mafdn.weights.resolve import resolve
+from mafdn.weights.resolve import TORCH_FILES, resolve
 
 WHOLE_TILE = 65_536
 """Side of a tile, in pixels, that no picture of a benchmark dataset exceeds."""
 BASELINE_METHODS: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos": lanczos}
 """For each of `mafdn.weights.resolve.BASELINES`, a function that makes its method for a scale."""
-TORCH_FILES = (".safetensors", ".pth")
 
 
 def find_network(network: str, *, scale: int) -> Path | None:

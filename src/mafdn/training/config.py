@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from mafdn.errors import ConfigError
-from mafdn.networks.architectures import ARCHITECTURES, Settings
+from mafdn.networks.architectures import Settings, find_architecture
 from mafdn.networks.mafdn import MAFDNSettings
 
 OPEN_END = 10**9
@@ -275,9 +275,11 @@ def _build(kind: type[Any], table: dict[str, Any], *, where: str, path: Path) ->
 def _architecture(table: dict[str, Any], *, where: str, path: Path) -> tuple[type[Settings], dict[str, Any]]:
     """Return the settings class of the architecture that a network's table names, and the rest of the table."""
     name = table.get("architecture", "mafdn")
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"{path}: {where}architecture must be one of {', '.join(ARCHITECTURES)}, not {name!r}")
-    return ARCHITECTURES[name][1], {key: value for key, value in table.items() if key != "architecture"}
+    try:
+        kind = find_architecture(str(name), folder=path.resolve().parent).settings
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {where}{error}") from error
+    return kind, {key: value for key, value in table.items() if key != "architecture"}
 
 
 def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:
