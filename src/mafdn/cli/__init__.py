@@ -32,6 +32,8 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 
 # The base class of all command-line errors; typer only exports this subclass of it.
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+DEBUG = "MAFDN_DEBUG"
+"""Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 STOPPED = 130
 """Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
 
@@ -96,10 +98,10 @@ def run(arguments: list[str] | None = None) -> int:
             return 2
     except COMMAND_LINE_ERROR as error:
         return _fail(cast(Any, error).format_message(), 2)
-    except (UsageError, ConfigError) as error:
-        return _fail(str(error), 2)
     except MafdnError as error:
-        return _fail(str(error), 1)
+        if os.environ.get(DEBUG) and error.__cause__:
+            raise
+        return _fail(str(error), 2 if isinstance(error, UsageError | ConfigError) else 1)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
     except OSError as error:
@@ -107,10 +109,10 @@ def run(arguments: list[str] | None = None) -> int:
             return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
         return _no_output(error)
     except Exception as error:
-        if os.environ.get("MAFDN_DEBUG"):
+        if os.environ.get(DEBUG):
             raise
         name = type(error).__name__
-        return _fail(f"internal error, {name}: {error} (please report it; set MAFDN_DEBUG=1 to see the traceback)", 1)
+        return _fail(f"internal error, {name}: {error} (please report it; set {DEBUG}=1 to see the traceback)", 1)
     if code == STOPPED:
         return _fail("stopped", STOPPED)
     return code if isinstance(code, int) else 0

@@ -10,7 +10,7 @@ from mafdn.networks.afan import AFAN, AFANSettings
 from mafdn.networks.ddistill import DDistillSettings, DDistillSR
 from mafdn.networks.imdn import IMDN, IMDNSettings
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
-from mafdn.networks.own import OwnArchitecture, OwnNetwork, OwnSettings, find_own
+from mafdn.networks.own import OwnArchitecture, OwnNetwork, OwnSettings, check_output, find_own
 from mafdn.networks.smfanet import SMFANet, SMFANetSettings
 from mafdn.weights.own_architectures import is_own_architecture, own_names
 
@@ -100,6 +100,16 @@ def short_name(settings: Settings) -> str:
     """The name in tables and plots of the architecture that `settings` describe."""
     name = architecture(settings)
     return SHORT_NAMES.get(name, name.rpartition(":")[2])
+
+
+def check_own(network: Network, *, side: int) -> None:
+    """Check what a network from outside maps an input of `side` pixels to; the networks here need no check.
+
+    Raises:
+        ConfigError: As `mafdn.networks.own.check_output`.
+    """
+    if isinstance(network.settings, OwnSettings):
+        check_output(cast(OwnNetwork, network), architecture(network.settings), side=side)
 
 
 def training_form(settings: Settings) -> Settings:

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from mafdn.errors import ConfigError
 from mafdn.networks.architectures import Settings, find_architecture
 from mafdn.networks.mafdn import MAFDNSettings
+from mafdn.weights.resolve import is_name
 
 OPEN_END = 10**9
 """`schedule.steps` of a run without a planned end."""
@@ -131,7 +132,8 @@ class RunSettings:
     folder: str = "run"
     """Folder of the run, for checkpoints, logs and settings, relative to the TOML file."""
     init: str = ""
-    """Weights file to start from, in training or folded form, for this or another scale; random weights if empty."""
+    """Pretrained weights to start from, for this or another scale: a weights file (.safetensors, .pth, .pt, .ckpt), the
+    folder of a run, or `x2`, `x3`, `x4` or `mafdn` for the shipped weights; random weights if empty."""
     seed: int = 0
     """Random seed of the initial weights and of patch sampling."""
     batch: int = 8
@@ -219,7 +221,10 @@ def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     merged = _table(path.parent / parent, (*extending, path))
     for part, key in PATHS:
         value = merged.get(part, {}).get(key) if isinstance(merged.get(part), dict) else None
-        if value:
+        named = (
+            (part, key) == ("run", "init") and isinstance(value, str) and is_name(value)
+        )  # no path, but shipped weights
+        if value and not named:
             merged[part][key] = _moved(value, (path.parent / parent).resolve().parent, path.parent)
     for part, values in table.items():
         both_tables = isinstance(values, dict) and isinstance(merged.get(part), dict)

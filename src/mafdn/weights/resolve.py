@@ -133,6 +133,11 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
     return NetworkSource(name=name, kind="file", path=path)
 
 
+def is_name(network: str) -> bool:
+    """Whether `network` is a name that never stands for a file."""
+    return network in (*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES)
+
+
 def is_pattern(network: str | os.PathLike[str]) -> bool:
     """Whether `network` stands for a file at each of several scales: `IMDN_x{scale}.pth`."""
     return SCALE_FIELD in os.fspath(network)
