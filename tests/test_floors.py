@@ -31,7 +31,7 @@ FOREIGN = {  # packages only these parts may import
     "torch": {"networks", "inference", "export", "training", "evaluation", "bench", "compare", "release"},
     "onnx": {"export", "evaluation", "bench", "release"},
     "nncf": {"release"},
-    "matplotlib": {"training", "evaluation", "compare"},
+    "matplotlib": {"_support", "training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
     "pi_heif": {"pictures"},
     "imagecodecs": {"pictures"},

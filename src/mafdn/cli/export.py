@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, show_json
+from mafdn.cli.output import Json, show_json, stages
 from mafdn.cli.training_extra import training_extra
 
 
@@ -57,7 +57,9 @@ def export_command(
         export_run(source, target)
         worst = None
     else:
-        worst = export_onnx(averaged_network(source)[0] if is_run else open_network(source), target)
+        network = averaged_network(source)[0] if is_run else open_network(source)
+        with stages(quiet=as_json) as on_stage:
+            worst = export_onnx(network, target, on_progress=on_stage)
     if as_json:
         show_json({"target": target, "largest_difference": worst})
     elif worst is None:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from mafdn.errors import WeightsError
 
 SETTINGS = "settings.json"
+LOG = "log.jsonl"
 CHECKPOINTS = "step-*.safetensors"
 CHECKPOINT_ENTRY = "checkpoint"
 """The metadata entry that only checkpoints have."""

@@ -21,10 +21,9 @@ from mafdn.networks import architecture, find_architecture
 from mafdn.training.config import Overrides, TrainSettings, apply_overrides, build_settings, read_config
 from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.weights.header import Card
-from mafdn.weights.run_files import SETTINGS
+from mafdn.weights.run_files import LOG, SETTINGS
 
 PARENT = "parent.json"
-LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
 
 
