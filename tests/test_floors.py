@@ -35,6 +35,7 @@ FOREIGN = {  # packages only these parts may import
     "matplotlib": {"_support", "training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
     "pi_heif": {"pictures"},
+    "PIL": {"pictures"},
     "imagecodecs": {"pictures"},
     "tifffile": {"pictures"},
     "openvino": {"inference", "bench"},

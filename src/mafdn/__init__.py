@@ -12,8 +12,8 @@ Upscale arrays, files and folders:
     larger = mafdn.load("x4", engine=mafdn.EngineOptions(threads=4)).upscale(image)
 
 Options: EngineOptions (engine, device, precision, threads), and UpscaleOptions (everything else) with Size, Output and
-Limits. Results: Report for a file, FolderReport for a folder; FolderProgress while it is made; Stopped on Ctrl-C. An
-Upscaler runs an Engine.
+Limits. Results: Report for a file, FolderReport for a folder, with a FolderEstimate before; FolderProgress while it is made;
+Stopped on Ctrl-C. An Upscaler runs an Engine.
 
 Research, with PyTorch (pip install 'mafdn[train]'):
 
@@ -35,7 +35,7 @@ A network is named in one way everywhere: x2, x3, x4 (shipped), auto, mafdn, a f
 folder of a training run.
 
 Errors are subclasses of MafdnError, with one line that says what to do: UsageError and ConfigError (an argument or a
-setting is invalid), PictureError (with DamagedError and EncodeError), WeightsError, OutOfMemoryError,
+setting is invalid), PictureError (with DamagedError, EncodeError and UnsupportedError), WeightsError, OutOfMemoryError,
 MissingPackageError.
 
 The network is a reconstruction from the abstract of Zhang et al. 2024 (doi 10.1155/2024/3255233).
@@ -55,12 +55,13 @@ from mafdn.errors import (
     MissingPackageError,
     OutOfMemoryError,
     PictureError,
+    UnsupportedError,
     UsageError,
     WeightsError,
 )
 from mafdn.inference import Engine, EngineOptions
 from mafdn.pictures.limits import Limits
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import Stopped
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
@@ -82,6 +83,7 @@ __all__ = [
     "Engine",
     "EngineOptions",
     "Evaluation",
+    "FolderEstimate",
     "FolderItem",
     "FolderProgress",
     "FolderReport",
@@ -98,6 +100,7 @@ __all__ = [
     "SetScore",
     "Size",
     "Stopped",
+    "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
     "UsageError",
