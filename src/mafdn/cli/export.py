@@ -39,7 +39,7 @@ def export_command(
     """
     with training_extra("exporting"):
         from mafdn.export.onnx import export_onnx
-        from mafdn.networks.convert import open_network
+        from mafdn.networks.checkpoints import open_network
         from mafdn.training.record.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError
 

@@ -24,8 +24,8 @@ from mafdn.evaluation.summary.costs import network_costs
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
-from mafdn.networks import TITLES, Count, build, count
-from mafdn.networks.architectures import training_form
+from mafdn.networks import Count, build, count, title
+from mafdn.networks.architectures import TITLES, training_form
 from mafdn.networks.counting import input_size
 
 OnStage = Callable[[str, int, int], None]
@@ -288,11 +288,11 @@ def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | No
 
 def _title(candidate: Candidate) -> str:
     """What the network is: the full name of a published one, or that its settings differ."""
-    if candidate.network is None:
+    if candidate.network is None or candidate.architecture not in TITLES:
         return candidate.name
     settings = candidate.network.settings
     if training_form(settings) == training_form(type(settings)(scale=settings.scale)):
-        return TITLES[candidate.architecture]
+        return title(settings)
     return f"architecture {candidate.architecture}, with other settings than those of the published network"
 
 
