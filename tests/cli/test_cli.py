@@ -276,6 +276,8 @@ def test_upscaling_needs_no_torch(png: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert open_picture(png.with_name("small_x4.png")).width == 128
     assert without_torch("info").returncode == 0
+    counted = without_torch("count", shipped(4, ".onnx"), "--json")
+    assert json.loads(counted.stdout)["total"]["thop_macs"] == 33_790_356_600
     needy = without_torch("count")
     assert needy.returncode == 1
     assert needy.stderr == "mafdn: counting needs torch: pip install 'mafdn[train]'\n"
