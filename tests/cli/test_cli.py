@@ -221,7 +221,7 @@ def test_evaluate_scores_weights_and_onnx_files_alike(cli: Run, pair: Path) -> N
 def test_evaluate_distinguishes_files_of_the_same_name(cli: Run, pair: Path) -> None:
     files = [shipped(4, suffix) for suffix in (".safetensors", ".onnx")]
     out = cli("evaluate", "--bench", pair, "--network", files[0], "--network", files[1], "--json")[1]
-    assert [s["network"] for s in json.loads(out)["scores"]] == ["bicubic", "mafdn-x4", str(files[1])]
+    assert [s["network"] for s in json.loads(out)["scores"]] == ["bicubic", "mafdn-x4", "mafdn-x4.onnx"]
 
 
 def test_evaluate_by_name(cli: Run, pair: Path) -> None:
@@ -234,10 +234,12 @@ def test_evaluate_by_name(cli: Run, pair: Path) -> None:
 
 
 def test_evaluate_creates_missing_lr_pictures(cli: Run, pair: Path) -> None:
-    code, out, _ = cli("evaluate", "--bench", pair / "HR", "--json")
+    code, out, _ = cli("evaluate", "--bench", pair, "--lr", "made", "--json")
     assert code == 0
-    whole = json.loads(cli("evaluate", "--bench", pair, "--json")[1])
-    assert [s["mean"] for s in json.loads(out)["scores"]] == [s["mean"] for s in whole["scores"]]
+    made, whole = json.loads(out), json.loads(cli("evaluate", "--bench", pair / "HR", "--json")[1])
+    assert [s["mean"] for s in made["scores"]] == [s["mean"] for s in whole["scores"]]
+    sources = [(report["scores"][0]["lr"]["source"], report["scores"][0]["lr"]["sha256"]) for report in (made, whole)]
+    assert sources == [("made", sources[0][1]), ("own", sources[0][1])]
 
 
 def test_evaluate_shows_a_table(cli: Run, shared: Path) -> None:
@@ -274,6 +276,8 @@ def test_upscaling_needs_no_torch(png: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert open_picture(png.with_name("small_x4.png")).width == 128
     assert without_torch("info").returncode == 0
+    counted = without_torch("count", shipped(4, ".onnx"), "--json")
+    assert json.loads(counted.stdout)["total"]["thop_macs"] == 33_790_356_600
     needy = without_torch("count")
     assert needy.returncode == 1
     assert needy.stderr == "mafdn: counting needs torch: pip install 'mafdn[train]'\n"

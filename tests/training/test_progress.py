@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mafdn.cli.train import _line
+from mafdn.cli.train_progress import progress_line
 from mafdn.training.loop import train
 from mafdn.training.record.checkpoint import save_checkpoint
-from mafdn.training.record.journal import Progress, read_log
+from mafdn.training.record.journal import Progress
+from mafdn.training.record.log import read_log
 from mafdn.training.record.pace import WINDOW, Pace
 from mafdn.training.record.plot import plot_runs
 from tests.runs import config, final
@@ -59,13 +60,13 @@ def test_a_resumed_run_reports_its_current_pace(workplace: Path) -> None:
         assert report.seconds_left == pytest.approx(4 * (40 - report.step) / report.pace)
         assert report.lr == pytest.approx((1e-2 * report.rate, 2e-3 * report.rate))
     assert first[0].rate == 1.0
-    assert _line(replace(first[0], loss=0.25, pace=4.0, seconds_left=5400.0)) == (
+    assert progress_line(replace(first[0], loss=0.25, pace=4.0, seconds_left=5400.0)) == (
         "step 5 of 20  loss 0.25000  lr 1.0e-02 / 2.0e-03  4.0 patches/s  1.5 h left"
     )
-    assert _line(replace(first[0], steps=None, loss=0.25, pace=4.0, seconds_left=None)) == (
+    assert progress_line(replace(first[0], steps=None, loss=0.25, pace=4.0, seconds_left=None)) == (
         "step 5  loss 0.25000  lr 1.0e-02 / 2.0e-03  4.0 patches/s"
     )
-    assert _line(replace(first[0], loss=0.25, pace=None)).endswith("lr 1.0e-02 / 2.0e-03")
+    assert progress_line(replace(first[0], loss=0.25, pace=None)).endswith("lr 1.0e-02 / 2.0e-03")
 
 
 def test_logs_of_earlier_versions_are_plotted(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
-from mafdn.cli.output import STOP_REQUESTED
+from mafdn.cli.output import STOP_REQUESTED, STOPPED
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
@@ -33,8 +33,8 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 
 # The base class of all command-line errors; typer only exports this subclass of it.
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
-STOPPED = 130
-"""Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
+DEBUG = "MAFDN_DEBUG"
+"""Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 
 app = typer.Typer(
     name="mafdn",
@@ -99,21 +99,21 @@ def run(arguments: list[str] | None = None) -> int:
             return 2
     except COMMAND_LINE_ERROR as error:
         return _fail(cast(Any, error).format_message(), 2)
-    except (UsageError, ConfigError) as error:
-        return _fail(str(error), 2)
     except MafdnError as error:
-        return _fail(str(error), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped", STOPPED)
+        if os.environ.get(DEBUG) and error.__cause__:
+            raise
+        return _fail(str(error), 2 if isinstance(error, UsageError | ConfigError) else 1)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _fail(str(error) or "stopped", STOPPED)
     except OSError as error:
         if error.filename is not None:
             return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
         return _no_output(error)
     except Exception as error:
-        if os.environ.get("MAFDN_DEBUG"):
+        if os.environ.get(DEBUG):
             raise
         name = type(error).__name__
-        return _fail(f"internal error, {name}: {error} (please report it; set MAFDN_DEBUG=1 to see the traceback)", 1)
+        return _fail(f"internal error, {name}: {error} (please report it; set {DEBUG}=1 to see the traceback)", 1)
     if code == STOPPED:
         return _fail("stopped", STOPPED)
     return code if isinstance(code, int) else 0

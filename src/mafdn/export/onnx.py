@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,7 @@ import torch
 
 import mafdn.errors
 from mafdn._support.atomic import replacing
+from mafdn._support.progress import ignore
 from mafdn.errors import WeightsError
 from mafdn.inference import ENGINES
 from mafdn.inference.engines import GATES, HEADER, Batch
@@ -43,7 +44,7 @@ NEGLIGIBLE = 1e-6
 of a 16-bit level."""
 
 
-def export_onnx(network: Network, path: Path) -> float:
+def export_onnx(network: Network, path: Path, *, on_progress: Callable[[str, int, int], None] | None = None) -> float:
     """Export `network` to ONNX, and check the file in every engine at two sizes.
 
     The graph maps `lr` (1, 3, H, W) to `sr` (1, 3, scale*H, scale*W) for any H and W; its header holds the settings. If
@@ -53,6 +54,8 @@ def export_onnx(network: Network, path: Path) -> float:
     Args:
         network: In training or folded form.
         path: The file, which is replaced on success only.
+        on_progress: Called with a description of each stage before it begins, the number of stages done and their
+            total.
 
     Returns:
         The largest difference between any engine and the network, as a share of white.
@@ -60,14 +63,21 @@ def export_onnx(network: Network, path: Path) -> float:
     Raises:
         WeightsError: The difference exceeds `TOLERANCE`, an engine crashes, or the file cannot be written.
     """
+    on_stage = on_progress or ignore
+    stages = 2 + len(ENGINES)
+    on_stage("building the graph", 0, stages)
     folded = network.fold().cpu()
     checked = _checked_pictures(folded)
     worst = math.nan
     try:
         with replacing(path) as temporary:
             if all(np.isfinite(values).all() for values in checked.values()):
-                onnx.save(_graph(folded), temporary)
-                worst = float(np.max(_differences(temporary, checked)))  # NaN if any is NaN
+                onnx.save(_graph(folded, lambda stage: on_stage(stage, 1, stages)), temporary)
+                differences = _differences(
+                    temporary, checked, lambda number, name: on_stage(f"checking in {name}", 2 + number, stages)
+                )
+                worst = float(np.max(differences))  # NaN if any is NaN
+            on_stage("checked", stages, stages)
             if not worst <= TOLERANCE:
                 raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
     except OSError as error:
@@ -75,7 +85,7 @@ def export_onnx(network: Network, path: Path) -> float:
     return worst
 
 
-def _graph(folded: Network) -> onnx.ModelProto:
+def _graph(folded: Network, on_stage: Callable[[str], None]) -> onnx.ModelProto:
     header: dict[str, Any] = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
     if is_gated(folded):
         gated = Gated(exported_form(folded))
@@ -83,6 +93,7 @@ def _graph(folded: Network) -> onnx.ModelProto:
         # The default is added after onnxslim, which would treat it as a constant.
         nan = np.full(gated.shape, np.nan, np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(nan, GATES))
+        on_stage("measuring the halo")
         radius = receptive_radius(folded)
         header["stencil"] = {"radius": radius, "halo": _halo(folded, radius)}
     else:
@@ -133,13 +144,17 @@ def _checked_pictures(folded: Network) -> dict[str, Batch]:
     return pictures
 
 
-def _differences(path: Path, pictures: dict[str, Batch]) -> list[float]:
+def _differences(path: Path, pictures: dict[str, Batch], on_engine: Callable[[int, str], None]) -> list[float]:
     """The largest difference of each engine from the network, in separate processes (see `mafdn.export.check`)."""
+    differences: list[float] = []
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         stored = Path(folder, "pictures.npz")
         with stored.open("wb") as file:
             np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - one could be savez's allow_pickle
-        return [_checked(name, path, stored) for name in ENGINES]
+        for number, name in enumerate(ENGINES):
+            on_engine(number, name)
+            differences.append(_checked(name, path, stored))
+    return differences
 
 
 def _checked(engine_name: str, path: Path, pictures: Path) -> float:
