@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mafdn._support.progress import counted, each, ignore
 from mafdn.errors import PictureError, UsageError
 from mafdn.pictures.formats import SUFFIXES
-from mafdn.pictures.reading import as_rgb8, read_color, read_rgb8
+from mafdn.pictures.reading import as_rgb8, read_integers, read_rgb8
 from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
 Pixels = NDArray[np.uint8]
@@ -156,7 +156,7 @@ def read_bench(
     for name, (path, low) in bench_pairs(folder, scale, lr=lr).items():
         if only is not None and name not in only:
             continue
-        color = read_color(path)
+        color = read_integers(path).color
         hr = modulo_crop(as_rgb8(color), scale)
         if not hr.size:
             raise PictureError(f"{path} is smaller than {scale} pixels: x{scale} cannot be measured on it")
