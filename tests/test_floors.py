@@ -34,6 +34,7 @@ FOREIGN = {  # packages only these parts may import
     "matplotlib": {"training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
     "pi_heif": {"pictures"},
+    "PIL": {"pictures"},
     "imagecodecs": {"pictures"},
     "tifffile": {"pictures"},
     "openvino": {"inference", "bench"},

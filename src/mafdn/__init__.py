@@ -31,12 +31,13 @@ from mafdn.errors import (
     MafdnError,
     MissingPackageError,
     PictureError,
+    UnsupportedError,
     UsageError,
     WeightsError,
 )
 from mafdn.inference import Engine, EngineOptions
 from mafdn.pictures.limits import Limits
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import Stopped
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
@@ -50,6 +51,7 @@ __all__ = [
     "EncodeError",
     "Engine",
     "EngineOptions",
+    "FolderEstimate",
     "FolderItem",
     "FolderProgress",
     "FolderReport",
@@ -63,6 +65,7 @@ __all__ = [
     "Stage",
     "Stopped",
     "TrainingHistory",
+    "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
     "UsageError",

@@ -34,10 +34,10 @@ def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
     sections = re.findall(r"^(\w.*):$", out, re.MULTILINE)
     assert sections == [
         "Arguments",
-        *(f"{s} options" for s in ["File", "Size", "Format", "Network", "Engine", "Limit", "Other"]),
+        *(f"{s} options" for s in ["File", "Batch", "Size", "Format", "Network", "Engine", "Limit", "Other"]),
     ]
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE)
-    assert len(options) == len(set(options)) == 32
+    assert len(options) == len(set(options)) == 38
     assert [line for line in cli("info", "--help")[1].splitlines() if line.endswith("ptions:")] == ["Options:"]
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import typer
 
 from mafdn._support.atomic import printable
+from mafdn._support.validate import refuse_url
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
@@ -79,7 +80,8 @@ def main() -> None:
         signal.signal(number, _stop)
     code = run()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - it may be closed
+            sys.stdout.flush()
     except OSError as error:
         code = _no_output(error)
     sys.exit(code)
@@ -89,6 +91,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line (default: `sys.argv`) and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _refuse_urls(arguments)
         code = app(arguments or ["--help"], standalone_mode=False)
         if not arguments:
             return 2
@@ -114,6 +117,15 @@ def run(arguments: list[str] | None = None) -> int:
     if code == STOPPED:
         return _fail("stopped", STOPPED)
     return code if isinstance(code, int) else 0
+
+
+def _refuse_urls(arguments: list[str]) -> None:
+    """Raise `UsageError` for a URL, as an argument or the value of an option; `upscale` takes `file:` URIs."""
+    for text in arguments:
+        if text.startswith("-"):
+            text = text.partition("=")[2] if text.startswith("--") else text[2:]
+        if not (arguments[0] == "upscale" and text.lower().startswith("file:")):
+            refuse_url(text)
 
 
 def _stop(*_: object) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, show_json
+from mafdn.cli.output import Json, output_file, show_json
 from mafdn.cli.training_extra import training_extra
 
 
@@ -15,7 +15,10 @@ def convert_command(
     target: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Output file (default: PTH with the extension .safetensors)."
+            "--output",
+            "-o",
+            metavar="FILE_OR_FOLDER",
+            help="Output file (default: PTH with the extension .safetensors).",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -40,7 +43,7 @@ def convert_command(
     kind = resolve(source).kind
     if kind != "file":
         raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only .pth files can be converted")
-    target = target or source.with_suffix(".safetensors")
+    target = output_file(target, source.with_suffix(".safetensors"))
     if target.suffix != ".safetensors":
         raise UsageError(f"a weights file must end in .safetensors; {target} does not")
     if target.exists() and not overwrite:

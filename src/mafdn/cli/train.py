@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mafdn.cli.output import Json, progress, show_json, show_table
+from mafdn.cli.output import Json, output_file, progress, show_json, show_table
 from mafdn.cli.train_progress import leads, reporting
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
+
+PLOT = Path("curves.png")
+"""Default file of `mafdn train plot`."""
 
 
 class _RunByDefault(TyperGroup):
@@ -170,7 +173,7 @@ def fork_command(
 @train_app.command("plot")
 def plot_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or their log.jsonl files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG file to write.")] = Path("curves.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="PNG file to write.")] = PLOT,
 ) -> None:
     """Plot the loss and validation PSNR of runs over steps and hours.
 
@@ -180,6 +183,7 @@ def plot_command(
     """
     with training_extra("plotting"):
         from mafdn.training.record.plot import plot_runs
+    output = output_file(output, PLOT)
     plot_runs(runs, output)
     typer.echo(str(output))
 
