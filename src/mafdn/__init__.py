@@ -12,7 +12,7 @@ Upscale arrays, files and folders:
     larger = mafdn.load("x4", engine=mafdn.EngineOptions(threads=4)).upscale(image)
 
 Options: EngineOptions (engine, device, precision, threads), and UpscaleOptions (everything else) with Size, Output and
-Limits. Results: Report for a file, FolderReport for a folder, with a FolderEstimate before; FolderProgress while it is made;
+Limits. Results: Report for a file; FolderReport for a folder, FolderEstimate before and FolderProgress during the work;
 Stopped on Ctrl-C. An Upscaler runs an Engine.
 
 Research, with PyTorch (pip install 'mafdn[train]'):
@@ -21,6 +21,8 @@ Research, with PyTorch (pip install 'mafdn[train]'):
     evaluate        PSNR and SSIM of networks, modules and functions on
                     benchmark datasets; returns an Evaluation
     psnr, ssim      of arrays and tensors, as in papers
+    training_history
+                    how a network was trained: a TrainingHistory of Stages
 
     network = mafdn.load_network("x4")  # (B, 3, H, W) in [0, 1]
     result = mafdn.evaluate({"mine": my_module, "IMDN": "IMDN_x4.pth"}, bench="Set5")
@@ -67,6 +69,7 @@ from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.size import Size
+from mafdn.weights.history import Stage, TrainingHistory, training_history
 
 if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.api import Evaluation, evaluate
@@ -99,7 +102,9 @@ __all__ = [
     "Report",
     "SetScore",
     "Size",
+    "Stage",
     "Stopped",
+    "TrainingHistory",
     "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
@@ -111,6 +116,7 @@ __all__ = [
     "load_network",
     "psnr",
     "ssim",
+    "training_history",
     "upscale",
     "upscale_file",
     "upscale_folder",
