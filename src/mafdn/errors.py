@@ -54,3 +54,7 @@ class UsageError(MafdnError):
 
 class MissingPackageError(MafdnError):
     """A required optional package is not installed; the message says how to install it."""
+
+
+class OutOfMemoryError(MafdnError):
+    """The memory of this machine or of its GPU does not suffice; the message says which setting to lower."""

@@ -114,7 +114,7 @@ def test_plotting_a_folder_that_is_not_a_run_gives_a_one_line_error(tmp_path: Pa
     code, _, err = cli("train", "plot", tmp_path, "-o", tmp_path / "none" / "c.png")
     assert (code, err.count("\n")) == (2, 1)
     assert "none/c.png" in err
-    fifo = tmp_path / "fifo"
+    fifo = tmp_path / "fifo.png"
     os.mkfifo(fifo)
     assert "not a regular file" in cli("train", "plot", tmp_path, "-o", fifo)[2]
     assert fifo.is_fifo()

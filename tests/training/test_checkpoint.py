@@ -1,5 +1,6 @@
 """Checkpoints: retention and damaged files."""
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,16 @@ def checkpoint(step: int) -> Checkpoint:
     w, average, momentum = (torch.full((3,), float(step)) for _ in range(3))
     tensors = {"network": {"w": w}, "ema": {"w": average}, "optimizer": {"w/m": momentum}}
     return Checkpoint(step=step, seconds=1.5, samples=9, bf16=False, **cast(Any, tensors))
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_a_checkpoint_is_as_readable_as_other_files(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        path = save_checkpoint(tmp_path, checkpoint(1))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
 
 
 def test_the_last_two_checkpoints_are_kept_and_damage_is_survived(tmp_path: Path) -> None:

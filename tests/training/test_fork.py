@@ -13,7 +13,7 @@ from mafdn.training.data.zoom import zoom
 from mafdn.training.fork import fork_run, train_for, train_fork
 from mafdn.training.loop import train
 from mafdn.training.record.averaged import averaged_network, run_card
-from mafdn.training.record.journal import read_log
+from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.schedule import learning_rate
 from tests.conftest import Run as Cli

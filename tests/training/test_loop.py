@@ -15,7 +15,8 @@ from mafdn.training.data.bank import open_bank
 from mafdn.training.data.teach import teach
 from mafdn.training.loop import train
 from mafdn.training.record.averaged import averaged_network
-from mafdn.training.record.journal import Progress, read_log
+from mafdn.training.record.journal import Progress
+from mafdn.training.record.log import read_log
 from mafdn.training.run import open_run
 from mafdn.training.workers import open_workers
 from mafdn.weights.header import read_header

@@ -8,7 +8,8 @@ import pytest
 from mafdn.cli.train_progress import progress_line
 from mafdn.training.loop import train
 from mafdn.training.record.checkpoint import save_checkpoint
-from mafdn.training.record.journal import Progress, read_log
+from mafdn.training.record.journal import Progress
+from mafdn.training.record.log import read_log
 from mafdn.training.record.pace import WINDOW, Pace
 from mafdn.training.record.plot import plot_runs
 from tests.runs import config, final

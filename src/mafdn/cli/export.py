@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, output_file, show_json
+from mafdn.cli.output import Json, output_file, show_json, stages
 from mafdn.cli.training_extra import training_extra
 
 
@@ -39,7 +39,7 @@ def export_command(
     """
     with training_extra("exporting"):
         from mafdn.export.onnx import export_onnx
-        from mafdn.networks.convert import open_network
+        from mafdn.networks.checkpoints import open_network
         from mafdn.training.record.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError
 
@@ -58,7 +58,9 @@ def export_command(
         export_run(source, target)
         worst = None
     else:
-        worst = export_onnx(averaged_network(source)[0] if is_run else open_network(source), target)
+        network = averaged_network(source)[0] if is_run else open_network(source)
+        with stages(quiet=as_json) as on_stage:
+            worst = export_onnx(network, target, on_progress=on_stage)
     if as_json:
         show_json({"target": target, "largest_difference": worst})
     elif worst is None:

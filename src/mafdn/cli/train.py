@@ -18,7 +18,23 @@ PLOT = Path("curves.png")
 
 
 class _RunByDefault(TyperGroup):
-    """A group in which `mafdn train CONFIG` is short for `mafdn train run CONFIG`."""
+    """A group in which `mafdn train CONFIG` is short for `mafdn train run CONFIG`, in its help too."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        formatter.write_usage(ctx.command_path, " ".join(self._default.collect_usage_pieces(ctx)))
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="   or: ")
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        self._default.format_help_text(ctx, formatter)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options of the default command, then the other commands."""
+        self._default.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    @property
+    def _default(self) -> Any:
+        return self.commands["run"]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in (*self.commands, "-h", "--help"):
@@ -173,9 +189,11 @@ def fork_command(
 @train_app.command("plot")
 def plot_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or their log.jsonl files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="PNG file to write.")] = PLOT,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="PNG, PDF or SVG file to write.")
+    ] = PLOT,
 ) -> None:
-    """Plot the loss and validation PSNR of runs over steps and hours.
+    """Plot the loss and validation PSNR of runs over steps and time.
 
     \b
     Example:

@@ -5,26 +5,33 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from mafdn._support.memory import explain_memory
 from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
     BenchPicture,
+    LrPictures,
     Method,
     Pixels,
     Protocol,
     SetScore,
-    bench_name,
-    bench_pairs,
     measure_set,
     read_bench,
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
-from mafdn.evaluation.methods import network_label, open_method
+from mafdn.evaluation.layouts import BenchFiles, LrChoice, bench_name, find_bench
+from mafdn.evaluation.methods import network_label, open_method, weights_note
 from mafdn.inference import EngineOptions
 from mafdn.weights.resolve import BASELINES
 
 OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the name of a set, the label of a network, a picture and the network's result for its LR."""
+EVALUATING = (
+    "measuring",
+    "networks without a stencil upscale whole pictures: use fewer threads (--threads 1), leave out --self-ensemble, or "
+    "measure datasets of smaller pictures",
+)
+"""What is being done and what to lower when memory runs out (`mafdn._support.memory.explain_memory`)."""
 NAMES_IN_NOTE = 3
 """Pictures that a note lists by name; the others are counted."""
 
@@ -35,7 +42,7 @@ class _Work:
 
     folder: Path
     bench: str
-    pictures: tuple[str, ...]
+    files: BenchFiles
     keys: dict[str, str]
     known: dict[str, SetScore] = field(default_factory=dict[str, SetScore])
 
@@ -50,7 +57,7 @@ def evaluate(
     protocol: Protocol,
     *,
     options: EngineOptions | None = None,
-    lr: Path | None = None,
+    lr: LrChoice = None,
     fresh: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -64,7 +71,7 @@ def evaluate(
         protocol: What is measured.
         options: The engine for ONNX files; by default the first installed one on the CPU
             (`mafdn.evaluation.methods.reproducible_options`).
-        lr: The folder of LR pictures, for a single set.
+        lr: The LR pictures to use (`mafdn.evaluation.layouts.LrChoice`); a folder belongs to a single set.
         fresh: Ignore cached scores.
         on_progress: Called with the number of results scored and their total; not called for cached scores.
         on_note: Called with each note that readers of the scores should know.
@@ -79,25 +86,25 @@ def evaluate(
         PictureError: A picture cannot be read or measured.
         MissingPackageError: An engine is not installed.
     """
-    if lr and len(benches) > 1:
+    if isinstance(lr, Path) and len(benches) > 1:
         raise UsageError("a folder of LR pictures belongs to one benchmark dataset; pass --lr with a single --bench")
     labels = label_networks(networks, protocol)
     plan = [
         _plan(folder, bench, labels, protocol, options, lr=lr, cached=not fresh and on_result is None)
-        for folder, bench in zip(benches, _bench_names(benches), strict=True)
+        for folder, bench in zip(benches, bench_names(benches), strict=True)
     ]
     needed = {label for work in plan for label in work.missing}
     methods = {label: _method(network, protocol, options) for label, network in labels.items() if label in needed}
-    tick = counted(on_progress, sum(len(work.pictures) * len(work.missing) for work in plan))
+    tick = counted(on_progress, sum(len(work.files.pairs) * len(work.missing) for work in plan))
     cache_error = ""
     for work in plan:
         missing = {label: methods[label] for label in work.missing}
         if not missing:
             continue
         on_bench_result = partial(on_result, work.bench) if on_result else None
-        for score in measure_set(
-            missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result
-        ):
+        with explain_memory(*EVALUATING):
+            found = measure_set(missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result)
+        for score in found:
             work.known[score.network] = replace(score, bench=work.bench)
             try:
                 store_entry(work.keys[score.network], score)
@@ -105,7 +112,9 @@ def evaluate(
                 cache_error = f"scores could not be cached: {error}"
     scores = [work.known[label] for work in plan for label in labels]
     if on_note:
-        for note in filter(None, (_grey_note(scores), cache_error)):
+        unused = [_unused_note(work.bench, work.files, protocol.scale) for work in plan]
+        files = [weights_note(network, scale=protocol.scale) for network in labels.values()]
+        for note in filter(None, (grey_note(scores), *unused, *files, cache_error)):
             on_note(note)
     return scores
 
@@ -134,7 +143,7 @@ def upscale_pictures(
     pictures: Collection[str],
     protocol: Protocol,
     *,
-    lr: Path | None = None,
+    lr: LrChoice = None,
 ) -> Iterator[tuple[BenchPicture, dict[str, Pixels]]]:
     """Selected pictures of a set, and the result of each network (`labels` from `label_networks`)."""
     methods = {label: _method(network, protocol) for label, network in labels.items()}
@@ -153,22 +162,23 @@ def _plan(
     protocol: Protocol,
     options: EngineOptions | None,
     *,
-    lr: Path | None,
+    lr: LrChoice,
     cached: bool,
 ) -> _Work:
-    pairs = bench_pairs(folder, protocol.scale, lr=lr)
-    digest = digest_of_set(pairs.values())
+    files = find_bench(folder, protocol.scale, lr=lr)
+    digest = digest_of_set(files.pairs.values())
     keys = {label: entry_key(network, digest, protocol, options) for label, network in labels.items()}
-    work = _Work(folder=folder, bench=bench, pictures=tuple(pairs), keys=keys)
+    work = _Work(folder=folder, bench=bench, files=files, keys=keys)
     for label, key in keys.items() if cached else ():
-        blank = SetScore(network=label, bench=bench, scale=protocol.scale, pictures=())
+        used = LrPictures(source="own" if files.lr_folder else "made", folder=files.lr_folder or "", sha256="")
+        blank = SetScore(network=label, bench=bench, scale=protocol.scale, pictures=(), lr=used)
         found = load_entry(key, blank)
-        if found and tuple(picture.name for picture in found.pictures) == work.pictures:
+        if found and tuple(picture.name for picture in found.pictures) == tuple(files.pairs):
             work.known[label] = found
     return work
 
 
-def _bench_names(benches: Sequence[Path]) -> list[str]:
+def bench_names(benches: Sequence[Path]) -> list[str]:
     """Their names; if two share one, the second is named by the shortest distinct suffix of its path."""
     names: list[str] = []
     for number, folder in enumerate(benches):
@@ -181,7 +191,17 @@ def _bench_names(benches: Sequence[Path]) -> list[str]:
     return names
 
 
-def _grey_note(scores: Sequence[SetScore]) -> str:
+def _unused_note(bench: str, files: BenchFiles, scale: int) -> str:
+    if not files.unused:
+        return ""
+    return (
+        f"the LR pictures of {bench} were made by bicubic reduction: {', '.join(files.unused)} has none for x{scale} "
+        "under a known name; pass a folder with --lr to use it"
+    )
+
+
+def grey_note(scores: Sequence[SetScore]) -> str:
+    """A note about pictures in grayscale; empty if there are none."""
     names = list(dict.fromkeys(f"{score.bench}/{name}" for score in scores for name in score.grey))
     if not names:
         return ""

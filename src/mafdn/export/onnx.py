@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +24,9 @@ import torch
 
 import mafdn.errors
 from mafdn._support.atomic import replacing
-from mafdn.errors import WeightsError
+from mafdn._support.memory import explain_memory, is_out_of_memory
+from mafdn._support.progress import ignore
+from mafdn.errors import OutOfMemoryError, WeightsError
 from mafdn.inference import ENGINES
 from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.networks import Network, architecture
@@ -34,6 +36,9 @@ from mafdn.pixels import imresize
 
 OPSET = 18
 CHECK = "mafdn.export.check"
+KILLED = 9
+"""Number of the signal SIGKILL."""
+MEMORY_ADVICE = "close other programs, or export on a machine with more memory"
 CHECKED_SIZES = ((48, 40), (37, 65))
 """Heights and widths of the inputs on which every exported file is compared with the network."""
 TOLERANCE = 1e-4
@@ -43,7 +48,7 @@ NEGLIGIBLE = 1e-6
 of a 16-bit level."""
 
 
-def export_onnx(network: Network, path: Path) -> float:
+def export_onnx(network: Network, path: Path, *, on_progress: Callable[[str, int, int], None] | None = None) -> float:
     """Export `network` to ONNX, and check the file in every engine at two sizes.
 
     The graph maps `lr` (1, 3, H, W) to `sr` (1, 3, scale*H, scale*W) for any H and W; its header holds the settings. If
@@ -53,21 +58,35 @@ def export_onnx(network: Network, path: Path) -> float:
     Args:
         network: In training or folded form.
         path: The file, which is replaced on success only.
+        on_progress: Called with a description of each stage before it begins, the number of stages done and their
+            total.
 
     Returns:
         The largest difference between any engine and the network, as a share of white.
 
     Raises:
         WeightsError: The difference exceeds `TOLERANCE`, an engine crashes, or the file cannot be written.
+        OutOfMemoryError: Memory ran out.
     """
+    with explain_memory(f"exporting to {path}", MEMORY_ADVICE):
+        return _export(network, path, on_progress or ignore)
+
+
+def _export(network: Network, path: Path, on_stage: Callable[[str, int, int], None]) -> float:
+    stages = 2 + len(ENGINES)
+    on_stage("building the graph", 0, stages)
     folded = network.fold().cpu()
     checked = _checked_pictures(folded)
     worst = math.nan
     try:
         with replacing(path) as temporary:
             if all(np.isfinite(values).all() for values in checked.values()):
-                onnx.save(_graph(folded), temporary)
-                worst = float(np.max(_differences(temporary, checked)))  # NaN if any is NaN
+                onnx.save(_graph(folded, lambda stage: on_stage(stage, 1, stages)), temporary)
+                differences = _differences(
+                    temporary, checked, lambda number, name: on_stage(f"checking in {name}", 2 + number, stages)
+                )
+                worst = float(np.max(differences))  # NaN if any is NaN
+            on_stage("checked", stages, stages)
             if not worst <= TOLERANCE:
                 raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
     except OSError as error:
@@ -75,7 +94,7 @@ def export_onnx(network: Network, path: Path) -> float:
     return worst
 
 
-def _graph(folded: Network) -> onnx.ModelProto:
+def _graph(folded: Network, on_stage: Callable[[str], None]) -> onnx.ModelProto:
     header: dict[str, Any] = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
     if is_gated(folded):
         gated = Gated(exported_form(folded))
@@ -83,6 +102,7 @@ def _graph(folded: Network) -> onnx.ModelProto:
         # The default is added after onnxslim, which would treat it as a constant.
         nan = np.full(gated.shape, np.nan, np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(nan, GATES))
+        on_stage("measuring the halo")
         radius = receptive_radius(folded)
         header["stencil"] = {"radius": radius, "halo": _halo(folded, radius)}
     else:
@@ -97,15 +117,24 @@ def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.M
     # To find gates, several windows of one picture are run as a batch.
     free = {0: dynamic, 2: dynamic, 3: dynamic} if gates else {2: dynamic, 3: dynamic}
     with _quiet():
-        program = torch.onnx.export(
-            network,
-            (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
-            dynamo=True,
-            dynamic_shapes=(free, *(None for _ in gates)),
-            input_names=["lr", GATES][: 1 + len(gates)],
-            output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
-            opset_version=OPSET,
-        )
+        try:
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
+                dynamo=True,
+                dynamic_shapes=(free, *(None for _ in gates)),
+                input_names=["lr", GATES][: 1 + len(gates)],
+                output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
+                opset_version=OPSET,
+            )
+        except Exception as error:  # an own network may use what ONNX does not have
+            if is_out_of_memory(error):
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            name = type(network).__name__
+            raise WeightsError(
+                f"{name} cannot be exported to ONNX: {reason} (set MAFDN_DEBUG=1 to see the traceback)"
+            ) from error
         assert program is not None
         model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
     for node in model.graph.node:  # remove paths of the exporting machine
@@ -133,13 +162,17 @@ def _checked_pictures(folded: Network) -> dict[str, Batch]:
     return pictures
 
 
-def _differences(path: Path, pictures: dict[str, Batch]) -> list[float]:
+def _differences(path: Path, pictures: dict[str, Batch], on_engine: Callable[[int, str], None]) -> list[float]:
     """The largest difference of each engine from the network, in separate processes (see `mafdn.export.check`)."""
+    differences: list[float] = []
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         stored = Path(folder, "pictures.npz")
         with stored.open("wb") as file:
             np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - one could be savez's allow_pickle
-        return [_checked(name, path, stored) for name in ENGINES]
+        for number, name in enumerate(ENGINES):
+            on_engine(number, name)
+            differences.append(_checked(name, path, stored))
+    return differences
 
 
 def _checked(engine_name: str, path: Path, pictures: Path) -> float:
@@ -156,6 +189,8 @@ def _checked(engine_name: str, path: Path, pictures: Path) -> float:
     )
     if done.returncode < 0:
         how = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
+        if -done.returncode == KILLED:  # as the system does when memory runs out
+            raise OutOfMemoryError(f"{engine_name} was killed while it checked the exported file; {MEMORY_ADVICE}")
         raise WeightsError(f"{engine_name} crashed on the exported file ({how}); export it again, or report it")
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

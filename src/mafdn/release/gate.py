@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mafdn.errors import ConfigError, UsageError
-from mafdn.evaluation.benchset import Protocol, SetScore, bench_files, bench_name, bicubic, measure
+from mafdn.evaluation.benchset import Protocol, SetScore, bicubic, measure
+from mafdn.evaluation.layouts import bench_files, bench_name
 from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
 from mafdn.networks import MAFDN, load_mafdn, save_network
 from mafdn.training.data.bank import open_bank
 from mafdn.training.record.averaged import averaged_network, run_card
-from mafdn.training.record.journal import read_log
+from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import SavedRun
 from mafdn.training.validation import held_out_psnr_sum, split_bank
 from mafdn.weights.header import read_header

@@ -13,7 +13,7 @@ from pathlib import Path
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.training.config import read_config, relative
-from mafdn.training.record.journal import read_log
+from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config, to_json
 from mafdn.training.run import open_run, prepare
 from mafdn.training.workers import open_workers

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mafdn._support.atomic import replacing
@@ -57,7 +57,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     header = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint) if field.name not in PARTS}
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, {"checkpoint": json.dumps(header)})
+            # Not save_file, whose files only their owner may read.
+            temporary.write_bytes(save(tensors, {"checkpoint": json.dumps(header)}))
     except (OSError, SafetensorError) as error:
         raise MafdnError(f"cannot write {path} ({error}); free some space and run the same command to resume") from None
     for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:

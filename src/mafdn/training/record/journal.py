@@ -1,18 +1,15 @@
 """The log of a run: `log.jsonl` and TensorBoard files in its folder, and a progress callback."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from mafdn._support.atomic import replacing
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
-from mafdn.training.record.run_folder import LOG, RunFolder
+from mafdn.training.record.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,24 +94,3 @@ class Journal:
         """Close the TensorBoard file."""
         if self.board:
             self.board.close()
-
-
-def read_log(run: Path) -> list[dict[str, Any]]:
-    """Read the entries of a run's log.
-
-    Args:
-        run: The run's folder, or a log file.
-
-    Raises:
-        ConfigError: The log does not exist or is invalid.
-    """
-    path = run / LOG if run.is_dir() else run
-    try:
-        entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        if not entries or not all(math.isfinite(e["step"]) and math.isfinite(e["seconds"]) for e in entries):
-            raise ValueError("no entries")
-    except OSError as error:
-        raise ConfigError(f"cannot read the log {path}: {error.strerror}; choose the folder of a run") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is not the log of a run: {error}") from None
-    return entries

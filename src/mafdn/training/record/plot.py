@@ -1,68 +1,170 @@
 """Plots of the training curves of runs."""
 
-import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
+from numpy.typing import NDArray
 
-from mafdn._support.atomic import replacing
-from mafdn.errors import ConfigError
-from mafdn.training.record.journal import LOG, read_log
+from mafdn._support.figures import check_figure_name, save_figure
+from mafdn.training.record.log import read_log
+from mafdn.weights.run_files import LOG
 
-SMOOTHING = 0.8
-"""Weight of earlier values in the thick line of a loss, a running geometric mean; the thin line is the log."""
+SMOOTHING = 0.02
+"""Standard deviation of the smoothing window as a share of the reports of a curve."""
+LEAST_SMOOTHING = 3.0
+"""Least standard deviation of the smoothing window, in reports."""
+SMOOTHED = 20
+"""Least number of reports for which a curve is smoothed."""
+UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+"""Units of time in seconds; the largest of which a plot shows at least `LEAST_UNITS` is used."""
+LEAST_UNITS = 2.0
+THIN, THICK, SOFT = 0.8, 1.6, "#6e6e73"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One quantity of a run: `values` after `steps` steps and `seconds` of training."""
+
+    steps: list[float]
+    seconds: list[float]
+    values: list[float]
 
 
 def plot_runs(runs: Sequence[Path], output: Path) -> None:
-    """Plot loss and validation PSNR against steps and against hours of training.
+    """Plot loss and validation PSNR against steps and against the time of training.
+
+    In curves of at least `SMOOTHED` reports, a thin line is the loss as logged and a thick one is smoothed without lag:
+    at each report, a line is fitted to the logarithms of the reports before and after it.
 
     Args:
         runs: Folders of runs, or log files; each line is labeled with the name of its folder or file.
-        output: The PNG file to write.
+        output: The PNG, PDF or SVG file to write.
 
     Raises:
-        ConfigError: A run has no log, or `output` cannot be written.
+        ConfigError: A run has no log.
+        UsageError: `output` has another extension or is in no folder.
+        MafdnError: `output` cannot be written.
     """
+    check_figure_name(output)
     logs = list(zip(_labels(runs), map(read_log, runs), strict=True))
+    losses = {name: loss_curve(log) for name, log in logs}
+    marks = {name: _curve([entry for entry in log if "psnr" in entry], "psnr") for name, log in logs}
+    unit, length = time_unit(max(entry["seconds"] for _, log in logs for entry in log))
     figure = Figure(figsize=(11, 7.5), layout="constrained")
-    panels: list[list[Axes]] = figure.subplots(2, 2, sharey="row").tolist()
-    for number, (name, log) in enumerate(logs):
-        color = f"C{number % 10}"
-        for row, key in enumerate(("loss", "psnr")):
-            entries = [entry for entry in log if key in entry]
-            values = [entry[key] for entry in entries]
-            for axes, xs in zip(panels[row], _positions(entries), strict=True):
-                if key == "loss":
-                    axes.plot(xs, values, color=color, alpha=0.25, linewidth=0.8)
-                    axes.plot(xs, _smooth(values), color=color, linewidth=1.6, label=name)
-                else:
-                    axes.plot(xs, values, color=color, linewidth=1.6, marker=".", markersize=4, label=name)
+    panels: list[list[Axes]] = figure.subplots(2, 2, sharex="col", sharey="row").tolist()
+    for number, (name, loss) in enumerate(losses.items()):
+        color, mark = f"C{number % 10}", marks[name]
+        smoothed = smooth(loss.values) if len(loss.values) >= SMOOTHED else None
+        for loss_axes, mark_axes, xs, ys in (
+            (panels[0][0], panels[1][0], loss.steps, mark.steps),
+            (panels[0][1], panels[1][1], [s / length for s in loss.seconds], [s / length for s in mark.seconds]),
+        ):
+            if smoothed:
+                loss_axes.plot(xs, loss.values, color=color, alpha=0.3, linewidth=THIN)
+            loss_axes.plot(xs, smoothed or loss.values, color=color, linewidth=THICK, label=name)
+            mark_axes.plot(ys, mark.values, color=color, linewidth=THICK, marker=".", markersize=4, label=name)
     for row, label in enumerate(("training loss", "validation PSNR, dB")):
         panels[row][0].set_ylabel(label)
-        for axes, unit in zip(panels[row], ("steps", "hours of training"), strict=True):
+        for axes, title in zip(panels[row], ("steps", f"{unit} of training"), strict=True):
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.set_xlabel(unit)
-    for axes in panels[0]:
+            if row == 1:
+                axes.set_xlabel(title)
+    _scale_losses(panels[0], [value for curve in losses.values() for value in curve.values])
+    _scale_marks(panels[1], [value for curve in marks.values() for value in curve.values])
+    panels[0][1].legend(frameon=False)
+    styles = [
+        Line2D([], [], color=SOFT, alpha=0.5, linewidth=THIN, label="as logged: mean since the last report"),
+        Line2D([], [], color=SOFT, linewidth=THICK, label="smoothed: centered local fit"),
+    ]
+    if any(len(curve.values) >= SMOOTHED for curve in losses.values()):
+        panels[0][0].legend(handles=styles, frameon=False)
+    save_figure(figure, output)
+
+
+def loss_curve(log: Sequence[dict[str, Any]]) -> Curve:
+    """The losses of a log, each over as many steps as most of them.
+
+    A run that is interrupted reports the few steps since its last report, and the few to the next one after it is
+    resumed. Their means vary more than those of full intervals, so such reports are averaged, weighted by steps.
+
+    Args:
+        log: The entries of a run's log.
+    """
+    entries = [entry for entry in log if "loss" in entry]
+    intervals = np.diff([0, *(entry["step"] for entry in entries)]).tolist()
+    counts = Counter(intervals)
+    usual = max(counts, key=lambda interval: (counts[interval], interval), default=1)
+    merged: list[dict[str, Any]] = []
+    total = steps = 0.0
+    for number, (entry, interval) in enumerate(zip(entries, intervals, strict=True)):
+        if interval <= 0:  # a log of several runs; nothing to weight
+            merged.append(entry)
+            continue
+        total, steps = total + interval * entry["loss"], steps + interval
+        if steps >= usual or number == len(entries) - 1:
+            merged.append({**entry, "loss": total / steps})
+            total = steps = 0.0
+    return _curve(merged, "loss")
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """Smooth positive values by a local linear fit of their logarithms in a Gaussian window, which has no lag."""
+    count = len(values)
+    logs = np.log(np.maximum(np.asarray(values, float), np.finfo(float).tiny))
+    places: NDArray[np.float64] = np.arange(count, dtype=float)
+    distances = places - places[:, None]
+    weights = np.exp(-0.5 * (distances / max(LEAST_SMOOTHING, SMOOTHING * count)) ** 2)
+    s0, s1, s2 = (np.sum(weights * distances**power, axis=1) for power in (0, 1, 2))
+    t0, t1 = weights @ logs, (weights * distances) @ logs
+    return np.exp((s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)).tolist()
+
+
+def _curve(entries: Sequence[dict[str, Any]], key: str) -> Curve:
+    return Curve(
+        steps=[entry["step"] for entry in entries],
+        seconds=[entry["seconds"] for entry in entries],
+        values=[entry[key] for entry in entries],
+    )
+
+
+def time_unit(longest: float) -> tuple[str, float]:
+    """Name and length in seconds of the unit for times up to `longest` seconds."""
+    return next((unit for unit in UNITS if longest >= LEAST_UNITS * unit[1]), UNITS[-1])
+
+
+def _scale_losses(row: Sequence[Axes], losses: Sequence[float]) -> None:
+    """Make the loss axes logarithmic; much worse values at the start are left out of view."""
+    for axes in row:
         axes.set_yscale("log")
-    entries = [entry for _, log in logs for entry in log]
-    losses, marks = ([entry[key] for entry in entries if key in entry] for key in ("loss", "psnr"))
-    # Much worse values at the start are left out of view.
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     if len(losses) >= 20:
-        panels[0][0].set_ylim(0.95 * min(losses), 1.05 * sorted(losses)[int(0.95 * len(losses))])
+        low, high = 0.95 * min(losses), 1.05 * sorted(losses)[int(0.95 * len(losses))]
+        row[0].set_ylim(low, high)
+        if high > 10 * low:  # powers of ten are enough
+            for axes in row:
+                axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _scale_marks(row: Sequence[Axes], marks: Sequence[float]) -> None:
+    """Choose the range of the validation axes; much worse values at the start are left out of view."""
+    if not marks:
+        for axes in row:
+            axes.set_yticks([])
+            axes.text(0.5, 0.5, "no validation scores", transform=axes.transAxes, ha="center", color=SOFT)
     if len(marks) >= 4:
         low, high = sorted(marks)[len(marks) // 10], max(marks)
         margin = 0.08 * (high - low) or 0.1
-        panels[1][0].set_ylim(low - margin, high + margin)
-    panels[0][1].legend(frameon=False)
-    try:
-        with replacing(output) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
-    except OSError as error:
-        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from None
+        row[0].set_ylim(low - margin, high + margin)
 
 
 def _labels(runs: Sequence[Path]) -> list[str]:
@@ -71,16 +173,3 @@ def _labels(runs: Sequence[Path]) -> list[str]:
     paths = [path.parent if path.name == LOG else path for path in paths]
     names = [path.name if path.is_dir() else path.stem for path in paths]
     return [f"{p.parent.name}/{n}" if names.count(n) > 1 else n for p, n in zip(paths, names, strict=True)]
-
-
-def _positions(entries: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    return [entry["step"] for entry in entries], [entry["seconds"] / 3600 for entry in entries]
-
-
-def _smooth(values: Sequence[float]) -> list[float]:
-    smoothed: list[float] = []
-    total = weight = 0.0
-    for value in values:
-        total, weight = SMOOTHING * total + math.log(value), SMOOTHING * weight + 1
-        smoothed.append(math.exp(total / weight))
-    return smoothed
