@@ -12,8 +12,8 @@ Upscale arrays, files and folders:
     larger = mafdn.load("x4", engine=mafdn.EngineOptions(threads=4)).upscale(image)
 
 Options: EngineOptions (engine, device, precision, threads), and UpscaleOptions (everything else) with Size, Output and
-Limits. Results: Report for a file, FolderReport for a folder, with a FolderEstimate before; FolderProgress while it is
-made; Stopped on Ctrl-C. An Upscaler runs an Engine.
+Limits. Results: Report for a file; FolderReport for a folder, FolderEstimate before and FolderProgress during the work;
+Stopped on Ctrl-C. An Upscaler runs an Engine.
 
 Research, with PyTorch (pip install 'mafdn[train]'):
 
@@ -21,6 +21,10 @@ Research, with PyTorch (pip install 'mafdn[train]'):
     evaluate        PSNR and SSIM of networks, modules and functions on
                     benchmark datasets; returns an Evaluation
     psnr, ssim      of arrays and tensors, as in papers
+    train           a run of a configuration, with TrainingProgress reports;
+                    TrainingStopped on Ctrl-C
+    training_history
+                    how a network was trained: a TrainingHistory of Stages
 
     network = mafdn.load_network("x4")  # (B, 3, H, W) in [0, 1]
     result = mafdn.evaluate({"mine": my_module, "IMDN": "IMDN_x4.pth"}, bench="Set5")
@@ -61,12 +65,12 @@ from mafdn.errors import (
 )
 from mafdn.inference import Engine, EngineOptions
 from mafdn.pictures.limits import Limits
-from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
-from mafdn.upscaling.folder.run import Stopped
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.size import Size
+from mafdn.weights.history import Stage, TrainingHistory, training_history
 
 if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.api import Evaluation, evaluate
@@ -74,6 +78,8 @@ if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.paired import Difference, Interval
     from mafdn.evaluation.quality import psnr, ssim
     from mafdn.pytorch import load_network
+    from mafdn.training.api import train
+    from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 
 __all__ = [
     "ConfigError",
@@ -99,7 +105,11 @@ __all__ = [
     "Report",
     "SetScore",
     "Size",
+    "Stage",
     "Stopped",
+    "TrainingHistory",
+    "TrainingProgress",
+    "TrainingStopped",
     "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
@@ -111,6 +121,8 @@ __all__ = [
     "load_network",
     "psnr",
     "ssim",
+    "train",
+    "training_history",
     "upscale",
     "upscale_file",
     "upscale_folder",
@@ -122,10 +134,13 @@ _LAZY = {
     "LrPictures": "mafdn.evaluation.benchset",
     "PictureScore": "mafdn.evaluation.benchset",
     "SetScore": "mafdn.evaluation.benchset",
+    "TrainingProgress": "mafdn.training.record.progress",
+    "TrainingStopped": "mafdn.training.record.progress",
     "evaluate": "mafdn.evaluation.api",
     "load_network": "mafdn.pytorch",
     "psnr": "mafdn.evaluation.quality",
     "ssim": "mafdn.evaluation.quality",
+    "train": "mafdn.training.api",
 }
 """Modules of the names that are imported on first use."""
 

@@ -128,7 +128,8 @@ def test_invalid_options_print_one_line(cli: Run, png: Path, tmp_path: Path) -> 
     failed(cli("sharpen"), 2, "sharpen")
     failed(cli("count", "--network", "vdsr"), 2, "vdsr")
     failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no benchmark dataset")
-    failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "no.toml")
+    failed(cli("train", tmp_path / "no.toml"), 2, "no.toml")
+    failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "'bank'", "TABLE.KEY=VALUE")
     failed(cli("export", tmp_path / "no.safetensors"), 1, "no.safetensors")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import mafdn
 from mafdn.errors import ConfigError
 from mafdn.training.data.bank import open_bank
 from mafdn.training.data.build import build_bank
@@ -141,6 +142,23 @@ def test_missing_pictures_are_named_before_any_work(workplace: Path, cli: Cli) -
     assert not (workplace / "bank").exists()
 
 
+def test_the_python_interface_does_what_the_command_does(workplace: Path) -> None:
+    notes: list[str] = []
+    reports: list[mafdn.TrainingProgress] = []
+    path = config(workplace, steps=7)
+    overrides = {"run.batch": 2, "schedule.steps": 8, "run.folder": workplace / "mine"}
+    run = mafdn.train(str(path), overrides, data=workplace / "photos", on_progress=reports.append, on_note=notes.append)
+    assert run == workplace / "mine"
+    assert RunFolder(run).saved().bank.resolve() == workplace / "bank-photos"
+    assert (final(run).step, final(run).samples) == (8, 16)
+    assert (reports[-1].step, notes[-1]) == (8, "finished: 8 of 8")
+    assert json.loads((run / "settings.json").read_text())["overrides"]["run.batch"] == 2
+    fork = mafdn.train(path, {"run.folder": workplace / "timed", "schedule.decay": 4}, seconds=14)
+    assert final(fork).step == final(workplace / "timed").step + 4
+    with pytest.raises(mafdn.UsageError, match="config"):
+        mafdn.train(7)  # pyright: ignore[reportArgumentType]
+
+
 def test_data_trains_on_another_folder(workplace: Path, cli: Cli) -> None:
     path = config(workplace, steps=7)
     (workplace / "photos").rename(workplace / "mine")
@@ -151,10 +169,12 @@ def test_data_trains_on_another_folder(workplace: Path, cli: Cli) -> None:
     assert saved.settings.data.description == "", "the description is that of other pictures"
     assert len(open_bank(workplace / "bank-mine").pictures) == 3
     assert cli("train", path, "--data", workplace / "bank-mine", f"run.folder={workplace / 'second'}")[0] == 0
-    code, _, err = cli(
-        "train", path, "--data", workplace / "mine", "data.held_out=none*", f"run.folder={workplace / 'c'}"
-    )
+    third = f"run.folder={workplace / 'c'}"
+    code, _, err = cli("train", path, "--data", workplace / "mine", "data.held_out=none*", third)
     assert code == 2
     assert "no picture in" in err
     assert "with data.held_out = []" in err
+    (workplace / "mine" / "held.png").rename(workplace / "mine" / "c.png")
+    code, _, err = cli("train", path, "--data", workplace / "mine", f"data.bank={workplace / 'b'}", third)
+    assert (code, err.splitlines()[0]) == (0, "no validation: data.held_out is empty")
     failed(cli("train", path, "--data", workplace / "no"), 2, "is not a folder of pictures or a bank")

@@ -110,7 +110,7 @@ def test_a_run_rejects_pairs_of_other_pictures_and_scales(workplace: Path, a: Pa
     teach(own, [x2], name="t")
     refused(tmp_path / "other", "made from a different bank")
     refused(own, "is not a bank of zoomed pairs")
-    refused(tmp_path / "none", "is not a usable training bank")
+    refused(tmp_path / "none", "does not exist; choose the folder of a bank")
     three = build_bank([workplace / "photos"], tmp_path / "three", scales=(3,), workers=1)
     zoom(three.folder, [x3], tmp_path / "x3-pairs")
     manifest = tmp_path / "x3-pairs" / "bank.json"
@@ -129,6 +129,4 @@ def test_zoom_from_the_command_line(bank: Bank, a: Path, tmp_path: Path, cli: Ru
     assert out.startswith(f"{tmp_path / 'z'}: 6 zoomed pairs")
     assert json.loads(cli("bank", "info", tmp_path / "z", "--json")[1])["zoomed"]["per_picture"] == 2
     assert "zoomed pairs by" in cli("bank", "info", tmp_path / "z")[1]
-    failed(
-        cli("bank", "zoom", tmp_path / "no", "--network", a, "-o", tmp_path / "y"), 2, "is not a usable training bank"
-    )
+    failed(cli("bank", "zoom", tmp_path / "no", "--network", a, "-o", tmp_path / "y"), 2, "no does not exist; choose")

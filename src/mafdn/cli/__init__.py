@@ -12,6 +12,7 @@ from typing import Any, cast
 import typer
 
 from mafdn._support.atomic import printable
+from mafdn._support.memory import is_out_of_memory
 from mafdn._support.validate import refuse_url
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
@@ -24,7 +25,8 @@ from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
-from mafdn.cli.output import STOP_REQUESTED, STOPPED
+from mafdn.cli.memory import memory_advice
+from mafdn.cli.output import STOP_REQUESTED, STOPPED, CommandStoppedError
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
@@ -102,9 +104,9 @@ def run(arguments: list[str] | None = None) -> int:
     except MafdnError as error:
         if os.environ.get(DEBUG) and error.__cause__:
             raise
-        return _fail(str(error), 2 if isinstance(error, UsageError | ConfigError) else 1)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        return _fail(str(error) or "stopped", STOPPED)
+        return _fail(str(error), _exit_code(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped", STOPPED)
     except OSError as error:
         if error.filename is not None:
             return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
@@ -112,6 +114,8 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
+        if is_out_of_memory(error):
+            return _fail(f"out of memory; {memory_advice(arguments)}", 1)
         name = type(error).__name__
         return _fail(f"internal error, {name}: {error} (please report it; set {DEBUG}=1 to see the traceback)", 1)
     if code == STOPPED:
@@ -126,6 +130,12 @@ def _refuse_urls(arguments: list[str]) -> None:
             text = text.partition("=")[2] if text.startswith("--") else text[2:]
         if not (arguments[0] == "upscale" and text.lower().startswith("file:")):
             refuse_url(text)
+
+
+def _exit_code(error: MafdnError) -> int:
+    if isinstance(error, CommandStoppedError):
+        return STOPPED
+    return 2 if isinstance(error, UsageError | ConfigError) else 1
 
 
 def _stop(*_: object) -> None:

@@ -29,6 +29,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import ConfigError
 from mafdn.weights.header import SCALES
 from mafdn.weights.own_architectures import import_architecture
@@ -79,6 +80,8 @@ class OwnArchitecture:
         try:
             module = self.kind(**asdict(settings))
         except Exception as error:  # the class may raise anything
+            if is_out_of_memory(error):
+                raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigError(f"the network {self.name} cannot be built: {reason} {DEBUG}") from error
         return adapt(module, settings)
@@ -172,6 +175,8 @@ def check_output(network: OwnNetwork, name: str, *, side: int) -> None:
         with torch.no_grad():
             result: Any = network.eval()(torch.zeros(1, 3, side, side, device=parameters[0].device))
     except Exception as error:  # the class may raise anything
+        if is_out_of_memory(error):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"the network {name} failed on an input of 1x3x{side}x{side}: {reason} {DEBUG}") from error
     finally:

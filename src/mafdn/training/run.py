@@ -20,6 +20,7 @@ from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.sources import check_bank
 from mafdn.training.losses import training_loss
+from mafdn.training.memory import training_memory
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
 from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
@@ -90,8 +91,9 @@ class Run:
         if checkpoint is None:
             self.state.started_from = pretrained.origin if pretrained else ""
             self.parent = pretrained.card if pretrained else None
-            lr, hr, _ = self.next_batch()
-            self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
+            with training_memory(settings, workers.device):
+                lr, hr, _ = self.next_batch()
+                self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
         else:  # keep the mode of the first start, which a new measurement might not choose again
             self.state.mode = StepMode(checkpoint.bf16, checkpoint.compiled)
             try:
