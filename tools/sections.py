@@ -17,7 +17,7 @@ from mafdn.weights.header import SCALES
 from tools.configuration import network_table, settings_tables
 from tools.goals import goal_table
 from tools.start import start_tables
-from tools.weights_tables import RESULTS, data_text, run_table, weights_table
+from tools.weights_tables import RESULTS, benchmark_table, data_text, run_table, weights_table
 
 
 def _scores(project: Path) -> str:
@@ -232,6 +232,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "runs": run_table,
     "weights": weights_table,
     "data": data_text,
+    "benchmark-data": benchmark_table,
     "settings": lambda _: settings_tables(),
     "network-settings": lambda _: network_table(),
     "speed": _speed,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from typer.core import TyperGroup
 
+from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import Json, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
@@ -150,6 +151,7 @@ def fork_command(
 def plot_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or their log.jsonl files.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG file to write.")] = Path("curves.png"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Plot the loss and validation PSNR of runs over steps and time.
 
@@ -157,6 +159,11 @@ def plot_command(
     Example:
       mafdn train plot runs/x4 runs/x2 -o curves.png
     """
+    from mafdn._support.figures import check_figure_name
+
+    check_figure_name(output)
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; use another name or --overwrite")
     with training_extra("plotting"):
         from mafdn.training.record.plot import plot_runs
     plot_runs(runs, output)
@@ -227,7 +234,14 @@ def _speed(state: "State") -> str:
     if state.pace is None:
         return ""
     speed = f"{state.pace:.1f} patches/s"
-    return speed if state.seconds_left is None else f"{speed}  {state.seconds_left / 3600:.1f} h left"
+    return speed if state.seconds_left is None else f"{speed}  {_short_time(state.seconds_left)} left"
+
+
+def _short_time(seconds: float) -> str:
+    """Format a time in the unit that fits: `1.5 h`, `12 min` or `40 s`."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
 def _profile(config: Path, *, as_json: bool) -> None:
