@@ -234,10 +234,12 @@ def test_evaluate_by_name(cli: Run, pair: Path) -> None:
 
 
 def test_evaluate_creates_missing_lr_pictures(cli: Run, pair: Path) -> None:
-    code, out, _ = cli("evaluate", "--bench", pair / "HR", "--json")
+    code, out, _ = cli("evaluate", "--bench", pair, "--lr", "made", "--json")
     assert code == 0
-    whole = json.loads(cli("evaluate", "--bench", pair, "--json")[1])
-    assert [s["mean"] for s in json.loads(out)["scores"]] == [s["mean"] for s in whole["scores"]]
+    made, whole = json.loads(out), json.loads(cli("evaluate", "--bench", pair / "HR", "--json")[1])
+    assert [s["mean"] for s in made["scores"]] == [s["mean"] for s in whole["scores"]]
+    sources = [(report["scores"][0]["lr"]["source"], report["scores"][0]["lr"]["sha256"]) for report in (made, whole)]
+    assert sources == [("made", sources[0][1]), ("own", sources[0][1])]
 
 
 def test_evaluate_shows_a_table(cli: Run, shared: Path) -> None:

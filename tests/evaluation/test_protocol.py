@@ -133,7 +133,7 @@ def test_wrong_requests_give_a_one_line_error(cli: Run, bench: Path, network: Pa
     (tmp_path / "folder.csv").mkdir()
     failed(ask("--csv", tmp_path / "folder.csv"), 2, "it is a folder")
     failed(ask("--strip", tmp_path / "no" / "strip.png"), 2, "no folder")
-    failed(ask("--strip", tmp_path / "strip.png", "--network", "bicubic"), 2, "besides bicubic")
+    failed(ask("--strip", tmp_path / "strip.png", "--network", "bicubic"), 2, "other than the baseline")
     failed(ask("--network", "lanczos", "--save", network), 1, "cannot write", network)
     (bench / "b.png").write_bytes((bench / "b.png").read_bytes()[:60])
     failed(ask("--network", "lanczos"), 1, bench / "b.png", "damaged")

@@ -1,11 +1,12 @@
 """`mafdn count`."""
 
+from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mafdn.cli.network_options import NetworkName
+from mafdn.cli.network_options import NETWORK
 from mafdn.cli.output import Json, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -24,7 +25,11 @@ DEFAULT_SCALE = 4
 
 
 def count_command(
-    network: NetworkName = "mafdn",
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[NETWORK]", help="Network, with a name as for --network.", show_default=False),
+    ] = None,
+    network: Annotated[str | None, typer.Option("--network", metavar="NAME", help=NETWORK)] = None,
     scale: Annotated[
         int | None,
         typer.Option("--scale", "-s", help="2, 3 or 4 (default: that of the network, else 4).", min=2, max=4),
@@ -35,38 +40,69 @@ def count_command(
 
     Counts are listed for every part of the network. "conv MACs" counts convolutions only; "thop-style" counts like
     thop, the tool behind most published figures. The training form is listed where its counts differ from those of the
-    folded (inference) form. AFAN is a reconstruction that matches the published counts (692K, 50.90G), not the
-    published network.
+    folded (inference) form. ONNX files from other programs are counted from their graph, as a whole. AFAN is a
+    reconstruction that matches the published counts (692K, 50.90G), not the published network.
 
     \b
     Examples:
       mafdn count
-      mafdn count --network imdn --scale 2 --json
-      mafdn count --network mine.safetensors
+      mafdn count imdn --scale 2 --json
+      mafdn count mine.safetensors
+      mafdn count other.onnx
     """
-    with training_extra("counting"):
-        from mafdn.networks import TITLES, architecture, count
-        from mafdn.networks.counting import input_size
-    chosen = _open(network, scale)
-    name, scale = architecture(chosen.settings), chosen.settings.scale
-    rows = count(chosen)
-    height, width = input_size(scale)
+    from mafdn.errors import UsageError
+
+    if file is not None and network is not None:
+        raise UsageError("name one network, either as an argument or with --network")
+    chosen = file or network or "mafdn"
+    name, title, scale, rows = _count_onnx(chosen, scale) or _count(chosen, scale)
+    width, height = 1280 // scale, 720 // scale
+    *parts, total = rows
     if as_json:
-        *parts, total = (asdict(row) for row in rows)
-        sizes = {"network": name, "title": TITLES[name], "scale": scale, "input": [width, height]}
+        sizes = {"network": name, "title": title, "scale": scale, "input": [width, height]}
         show_json({**sizes, "parts": parts, "total": total})
         return
-    total = asdict(rows[-1])
     columns = [c for c in COLUMNS if not c.startswith("training_") or total[c] != total[c.removeprefix("training_")]]
     show_table(
-        f"{TITLES[name]} x{scale}, {width}x{height} to 1280x720",
+        f"{title} x{scale}, {width}x{height} to 1280x720",
         ["part", *(COLUMNS[c] for c in columns)],
-        [
-            [row.part, *(f"{asdict(row)[c] / 1e9:.4f}G" if "macs" in c else f"{asdict(row)[c]:,}" for c in columns)]
-            for row in rows
-        ],
+        [[row["part"], *(f"{row[c] / 1e9:.4f}G" if "macs" in c else f"{row[c]:,}" for c in columns)] for row in rows],
         total=True,
     )
+
+
+def _count(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]]:
+    """Architecture, title, scale and rows of a network in torch."""
+    with training_extra("counting"):
+        from mafdn.networks import TITLES, architecture, count
+    chosen = _open(name, scale)
+    kind = architecture(chosen.settings)
+    return kind, TITLES[kind], chosen.settings.scale, [asdict(row) for row in count(chosen)]
+
+
+def _count_onnx(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]] | None:
+    """The same of an ONNX file without a header that describes its network, or without torch; else `None`."""
+    from mafdn.errors import UsageError
+    from mafdn.inference import EngineOptions, open_engine, preferred_engine
+    from mafdn.weights.resolve import resolve
+
+    source = resolve(name, scale=scale)
+    if source.kind != "file" or source.path is None or source.path.suffix != ".onnx":
+        return None
+    found = open_engine(source.path, EngineOptions(engine=preferred_engine(), device="cpu")).scale
+    if scale not in (None, found):
+        raise UsageError(f"{name} upscales by {found}, not {scale}")
+    with suppress(ImportError):
+        from mafdn.evaluation.candidates import open_source
+
+        if open_source(source, scale=found):
+            return None
+    from mafdn.evaluation.summary.costs import count_onnx
+
+    with training_extra("counting an ONNX file"):
+        costs = asdict(count_onnx(source.path, found))
+    total = {"part": "total"} | costs | {f"training_{key}": value for key, value in costs.items()}
+    return "", source.path.name, found, [total]
 
 
 def _open(name: str, scale: int | None) -> "Network":
@@ -81,8 +117,7 @@ def _open(name: str, scale: int | None) -> "Network":
     if source.kind == "baseline":
         raise UsageError(f"{name} is not a network: it has no parameters to count")
     network = open_source(source, scale=scale or DEFAULT_SCALE)
-    if network is None:
-        raise UsageError(f"{name} has no header that describes its network; use a weights file")
+    assert network is not None  # a baseline, or an ONNX file that was counted from its graph
     if scale not in (None, network.settings.scale):
         raise UsageError(f"{name} upscales by {network.settings.scale}, not {scale}")
     return build(training_form(network.settings)) if source.kind == "shipped" else network

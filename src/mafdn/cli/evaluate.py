@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
-from mafdn.cli.network_options import Benches, NetworkNames
+from mafdn.cli.network_options import Baseline, Benches, LrFolder, NetworkNames, Overwrite, TableFile, lr_choice
 from mafdn.cli.output import Json, Scale, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -21,16 +22,15 @@ def evaluate_command(
     bench: Benches,
     scale: Scale = 4,
     network: NetworkNames = None,
-    lr: Annotated[
-        Path | None,
-        typer.Option("--lr", metavar="FOLDER", help="LR pictures of the dataset: NAMEx4 or NAME, in any format."),
-    ] = None,
+    baseline: Baseline = None,
+    lr: LrFolder = None,
     rgb: Annotated[bool, typer.Option("--rgb", help="Measure on RGB instead of luma.")] = False,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help='Average over eight orientations, marked "+" in papers.')
     ] = False,
+    output: TableFile = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write all scores to a CSV file.")
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the scores of every picture to a CSV file.")
     ] = None,
     save: Annotated[
         Path | None,
@@ -40,6 +40,15 @@ def evaluate_command(
         Path | None,
         typer.Option("--strip", metavar="FILE", help="Draw crops of the best and worst pictures, side by side (PNG)."),
     ] = None,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--crop",
+            metavar="[PICTURE:]X,Y,W,H",
+            help="What --strip shows, in HR pixels: of all its pictures, or of this one (repeatable).",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     engine: EngineName = "auto",
     device: DeviceName = "auto",
     threads: Threads = None,
@@ -50,76 +59,105 @@ def evaluate_command(
     """Measure PSNR and SSIM of networks on benchmark datasets.
 
     The default network is mafdn; bicubic is always measured too. Protocol: 8-bit results, BT.601 luma, a crop border of
-    as many pixels as the scale. The LR pictures are those of the dataset if it has them; otherwise they are downscaled
-    as by MATLAB's imresize. Networks are compared picture by picture with the first one, a single network with
-    bicubic. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset and protocol
-    in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first installed
-    engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
+    as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout (DIV2K,
+    BasicSR, EDSR, IMDN); otherwise they are downscaled as by MATLAB's imresize. The tables say which were used.
+    Networks are compared picture by picture with the baseline: the first network, or bicubic if there is only one.
+    Differences are network - baseline: positive is better. Confidence intervals are from a bootstrap over pictures.
+    Scores are cached by weights, dataset and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto,
+    ONNX files are measured in the first installed engine on the CPU, not in the fastest; weights files and runs are
+    always measured in torch.
 
     \b
     Examples:
       mafdn evaluate --bench Set5 --scale 4
       mafdn evaluate --bench Set5 --bench Set14 --network mine.safetensors --json
-      mafdn evaluate --bench Set5 --network IMDN_x4.pth --network mafdn --strip strip.png --csv scores.csv
-      mafdn evaluate --bench Set5/HR --lr Set5/camera --network runs/x4 --self-ensemble --rgb
+      mafdn evaluate --bench Set5 --bench Set14 --network IMDN_x4.pth --network runs/x4 -o table.tex
+      mafdn evaluate --bench Set5 --network IMDN_x4.pth --network mafdn --strip strip.png --crop baby:100,80,64,64
+      mafdn evaluate --bench Set5/HR --lr Set5/camera --network runs/x4 --self-ensemble --rgb --csv scores.csv
     """
     from mafdn.errors import UsageError
     from mafdn.evaluation.benchset import Protocol
-    from mafdn.evaluation.outputs import ResultFolder, check_target, report, write_csv
+    from mafdn.evaluation.outputs import ResultFolder, check_folder, check_target, report, write_csv
     from mafdn.evaluation.paired import differences
     from mafdn.evaluation.scoring import evaluate, label_networks
+    from mafdn.evaluation.summary.formats import FORMATS, plain_cells, write_summary
+    from mafdn.evaluation.summary.rows import Summary, lr_pictures, network_rows
+    from mafdn.evaluation.summary.rows import as_json as summary_as_json
     from mafdn.inference import EngineOptions
 
     protocol = Protocol(scale=scale, channels="rgb" if rgb else "luma", self_ensemble=self_ensemble)
     options = EngineOptions(engine=engine, device=device, threads=threads, precision=precision)
     if strip and replace(options, threads=None) != EngineOptions():
         raise UsageError("--strip draws fp32 results of the default engine; remove --engine, --device and --precision")
-    networks = list(dict.fromkeys(network or ["mafdn"]))
-    labels = {name: label for label, name in label_networks(["bicubic", *networks], protocol).items()}
-    reference, *others = [labels[name] for name in (networks if len(networks) > 1 else ["bicubic", *networks])]
-    others = [label for label in others if label != reference]
-    for target, suffix in ((csv, ".csv"), (strip, ".png")):
+    if crop and not strip:
+        raise UsageError("--crop chooses what --strip shows; add --strip FILE.png")
+    asked = list(dict.fromkeys(network or ["mafdn"]))
+    against = baseline or (asked[0] if len(asked) > 1 else "bicubic")
+    wanted: list[str] = ["bicubic", *([baseline] if baseline else []), *asked]
+    networks = list(dict.fromkeys(wanted))
+    by_label = label_networks(networks, protocol)
+    labels = {name: label for label, name in by_label.items()}
+    reference = labels[against]
+    others = [labels[name] for name in asked if name != against]
+    for target, endings in ((output, tuple(FORMATS)), (csv, (".csv",)), (strip, (".png",))):
         if target:
-            check_target(target, suffix)
+            check_target(target, *endings, overwrite=overwrite)
+    if save:
+        check_folder(save, overwrite=overwrite)
     if strip and not others:
-        raise UsageError("--strip compares networks: name one other than bicubic")
-    draw = _strip_drawer() if strip else None
+        raise UsageError("--strip compares networks: name one other than the baseline")
+    draw = _strip_drawer(crop or []) if strip else None
     notes: list[str] = []
     with progress("measuring", quiet=as_json) as tick:
         scores = evaluate(
-            list(labels),
+            networks,
             bench,
             protocol,
             options=options,
-            lr=lr,
+            lr=lr_choice(lr),
             fresh=no_cache,
             on_progress=tick,
             on_note=notes.append,
             on_result=ResultFolder(save, protocol).save if save else None,
         )
     compared = differences(scores, reference=reference, networks=others)
+    summary = Summary(
+        rows=network_rows(by_label, scores, protocol, options),
+        channels=protocol.channels,
+        baseline={scale: reference},
+        differences={scale: compared},
+        lr={scale: lr_pictures(scores)},
+        notes=notes,
+    )
+    if output:
+        write_summary(output, summary)
     if csv:
         write_csv(csv, protocol, scores)
     if strip and draw:
-        draw(scores, list(labels), bench, protocol, strip, reference=reference, network=others[-1], lr=lr)
+        draw(scores, networks, bench, protocol, strip, reference=reference, network=others[-1], lr=lr_choice(lr))
     if as_json:
-        show_json(report(protocol, scores, compared, notes) | {"engine_options": asdict(options)})
+        found = summary_as_json(summary)
+        measured = report(protocol, scores, compared, notes) | {"engine_options": asdict(options)}
+        show_json(measured | {"baseline": reference, "networks": found["rows"], "versions": found["versions"]})
         return
     for start in range(0, len(scores), len(labels)):
         _show_set(scores[start : start + len(labels)], protocol)
+    if len(bench) > 1:
+        show_table("all datasets, PSNR in dB / SSIM, Multi-Adds for a 1280x720 output", *plain_cells(summary))
     if compared:
         _show_differences(compared)
-    for path in filter(None, (csv, strip, save)):
+    for path in filter(None, (output, csv, strip, save)):
         typer.echo(str(path))
     for note in notes:
         typer.echo(f"note: {note}", err=True)
 
 
-def _strip_drawer() -> "Callable[..., None]":
-    """Import the function that draws strips before any work, so that a missing matplotlib is reported early."""
+def _strip_drawer(crops: list[str]) -> "Callable[..., None]":
+    """The function that draws strips, imported before any work, so that a missing matplotlib is reported early."""
     with training_extra("--strip"):
-        from mafdn.evaluation.extremes import draw_extremes
-    return draw_extremes
+        from mafdn.evaluation.strips.crops import parse_crops
+        from mafdn.evaluation.strips.extremes import draw_extremes
+    return partial(draw_extremes, crops=parse_crops(crops))
 
 
 def _show_set(scores: "Sequence[SetScore]", protocol: "Protocol") -> None:
@@ -134,6 +172,8 @@ def _show_set(scores: "Sequence[SetScore]", protocol: "Protocol") -> None:
     rows.append(["mean", *(text for s in scores for text in (f"{s.psnr:.2f}", f"{s.ssim:.4f}"))])
     channels = "luma" if protocol.channels == "luma" else "RGB"
     show_table(f"{scores[0].bench} x{scores[0].scale}, {channels}", columns, rows, total=True)
+    if scores[0].lr:
+        typer.echo(f"{scores[0].bench} x{scores[0].scale}: {scores[0].lr}")
 
 
 def _show_differences(compared: "Sequence[Difference]") -> None:
@@ -149,7 +189,8 @@ def _show_differences(compared: "Sequence[Difference]") -> None:
         for difference in compared
     ]
     columns = ["network", "dataset", "dB", "95 %", "SSIM", "95 %", "improved"]
-    show_table(f"paired difference from {compared[0].reference}", columns, rows)
+    title = f"paired difference from {compared[0].reference}: network - baseline, positive is better"
+    show_table(title, columns, rows)
     left_out = [name for difference in compared if difference.bench for name in difference.left_out]
     if left_out:
         typer.echo(

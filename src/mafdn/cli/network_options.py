@@ -9,14 +9,45 @@ NETWORK = (
     "auto, mafdn, x2, x3, x4, bicubic, lanczos, imdn, ddistill, afan, smfanet, a file (.onnx, .safetensors, .pth) or "
     "the folder of a training run."
 )
-BENCH = "Benchmark dataset: a folder of HR pictures, or one with HR/ (and LRbicx4/); repeatable."
+BENCH = "Benchmark dataset: a folder of HR pictures, or one with HR/ (and LRbicx4/ or LR_bicubic/X4/); repeatable."
 
 NetworkName = Annotated[str, typer.Option("--network", metavar="NAME", help=NETWORK)]
 NetworkNames = Annotated[list[str] | None, typer.Option("--network", metavar="NAME", help=f"{NETWORK} Repeatable.")]
 Benches = Annotated[list[Path], typer.Option("--bench", metavar="FOLDER", help=BENCH)]
 OptionalBenches = Annotated[list[Path] | None, typer.Option("--bench", metavar="FOLDER", help=BENCH)]
 Scales = Annotated[list[int] | None, typer.Option("--scale", "-s", min=2, max=4, help="2, 3 or 4; repeatable.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output file.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
 MarkdownReport = Annotated[
     Path | None, typer.Option("--report", metavar="FILE.md", help="Write a Markdown report, with its data beside it.")
 ]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="NAME",
+        help="Network that the others are compared with, as for --network; differences are network - baseline.",
+    ),
+]
+LrFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--lr",
+        metavar="FOLDER|made",
+        help="Folder of LR pictures (NAMEx4, NAME_x4 or NAME), or 'made' to make them by bicubic reduction "
+        "(default: those of the dataset if it has any, else made).",
+    ),
+]
+TableFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write one table over all datasets, a row per network: .md, .tex (LaTeX, booktabs), .csv or .json.",
+    ),
+]
+
+
+def lr_choice(text: str | None) -> Path | str | None:
+    """The value of `--lr` as `mafdn.evaluation.layouts.LrChoice`; a folder named "made" is written ./made."""
+    return text if text in (None, "made") else Path(text)

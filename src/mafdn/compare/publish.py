@@ -12,9 +12,9 @@ from mafdn.compare.report import draw_plots, render
 from mafdn.errors import MafdnError
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.candidates import Candidate
-from mafdn.evaluation.extremes import draw_extremes
 from mafdn.evaluation.paired import gains
 from mafdn.evaluation.scoring import evaluate, label_networks
+from mafdn.evaluation.strips.extremes import draw_extremes
 
 DATA = "compare.json"
 """Name of the data file in the report's folder."""

@@ -1,11 +1,12 @@
 """Measure networks on benchmark datasets with the standard protocol.
 
-Protocol: the HR picture is cropped to a multiple of the scale. The LR picture is the set's own if it has one, else HR
-reduced by `mafdn.pixels.imresize`. The result is rounded to 8 bits. PSNR and SSIM are measured with a crop border of
-`scale` pixels, on BT.601 luma or over the RGB channels. A grayscale picture is measured as RGB with three equal
-channels; only this reproduces the published figures on Set14, which has one.
+Protocol: the HR picture is cropped to a multiple of the scale. The LR picture is the set's own if it has one
+(`mafdn.evaluation.layouts`), else HR reduced by `mafdn.pixels.imresize`. The result is rounded to 8 bits. PSNR and SSIM
+are measured with a crop border of `scale` pixels, on BT.601 luma or over the RGB channels. A grayscale picture is
+measured as RGB with three equal channels; only this reproduces the published figures on Set14, which has one.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,13 @@ from numpy.typing import NDArray
 
 from mafdn._support.progress import counted, each, ignore
 from mafdn.errors import PictureError, UsageError
-from mafdn.pictures.formats import SUFFIXES
+from mafdn.evaluation.layouts import MADE, LrChoice, bench_files, find_bench
 from mafdn.pictures.reading import as_rgb8, read_color, read_rgb8
 from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
 Pixels = NDArray[np.uint8]
 Method = Callable[[Pixels], Pixels]
 """Maps an LR picture (H, W, 3) uint8 to its upscaled result (sH, sW, 3) uint8."""
-Pair = tuple[Path, Path | None]
-"""An HR file and its LR file; without an LR file, HR is reduced."""
 METRICS = {"luma": (psnr_y, ssim_y), "rgb": (psnr_rgb, ssim_rgb)}
 
 
@@ -59,6 +58,22 @@ class PictureScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LrPictures:
+    """Where the LR pictures of a measurement came from."""
+
+    source: Literal["own", "made"]
+    """`own` for those of the set or of a given folder, `made` for HR reduced by `mafdn.pixels.imresize`."""
+    folder: str
+    """Their folder, relative to the set or to the folder around it; empty if they were made."""
+    sha256: str
+    """Over the sizes and pixels of all of them, in order; equal pictures have equal hashes, whatever their format."""
+
+    def __str__(self) -> str:
+        where = f"own ({self.folder})" if self.source == "own" else "made by bicubic reduction"
+        return f"LR {where}, SHA-256 {self.sha256[:12]}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SetScore:
     """The scores of one network on one set, and their means (`psnr` in dB, `ssim`)."""
 
@@ -68,6 +83,8 @@ class SetScore:
     pictures: tuple[PictureScore, ...]
     grey: tuple[str, ...] = ()
     """Names of the pictures that are stored in grayscale and were measured as RGB."""
+    lr: LrPictures | None = None
+    """The LR pictures that were used."""
 
     @property
     def psnr(self) -> float:
@@ -82,78 +99,22 @@ OnResult = Callable[[str, BenchPicture, Pixels], None]
 """Called with the name of a method, a picture and the method's result for its LR."""
 
 
-def bench_files(folder: Path) -> list[Path]:
-    """The HR pictures of a set, sorted by name: those in `folder/HR`, or in `folder` itself.
-
-    Raises:
-        UsageError: There are none.
-    """
-    if not folder.is_dir():
-        raise UsageError(
-            f"no benchmark dataset in {folder}: expected a folder of HR pictures, or one that contains HR/"
-        )
-    source = folder / "HR" if (folder / "HR").is_dir() else folder
-    files = _pictures(source)
-    if not files:
-        raise UsageError(f"no pictures in {source}: expected a folder of HR pictures, or one that contains HR/")
-    return files
-
-
-def bench_pairs(folder: Path, scale: int, *, lr: Path | None = None) -> dict[str, Pair]:
-    """The files of every picture of a set, by picture name.
-
-    A picture is named after its file without the suffix, or with it if two pictures of the set would share a name. An
-    LR file is named `NAMEx{scale}` or `NAME`, in any picture format.
-
-    Args:
-        folder: The set.
-        scale: The scale of the LR pictures.
-        lr: The folder of LR pictures; default `folder/LRbicx{scale}`, which may be missing.
-
-    Raises:
-        UsageError: The set or `lr` is missing.
-        PictureError: An LR picture is missing.
-    """
-    files = bench_files(folder)
-    if lr and not lr.is_dir():
-        raise UsageError(f"no LR pictures in {lr}: expected a folder with NAMEx{scale} or NAME for every HR picture")
-    ambiguous = len({path.stem for path in files}) < len(files)
-    names = [path.name if ambiguous else path.stem for path in files]
-    low = lr or folder / f"LRbicx{scale}"
-    if not low.is_dir():
-        return {name: (path, None) for name, path in zip(names, files, strict=True)}
-    by_stem = {path.stem: path for path in _pictures(low)}
-    pairs: dict[str, Pair] = {}
-    for name, path in zip(names, files, strict=True):
-        found = by_stem.get(f"{path.stem}x{scale}") or by_stem.get(path.stem)
-        if found is None:
-            raise PictureError(f"{low} has no LR picture for {path}: neither {path.stem}x{scale} nor {path.stem}")
-        pairs[name] = (path, found)
-    return pairs
-
-
-def bench_name(folder: Path) -> str:
-    """The name of a set: that of its folder, even if `folder` is its subfolder `HR`."""
-    resolved = folder.resolve()
-    return resolved.parent.name if resolved.name == "HR" else resolved.name
-
-
 def read_bench(
-    folder: Path, scale: int, *, lr: Path | None = None, only: Collection[str] | None = None
+    folder: Path, scale: int, *, lr: LrChoice = None, only: Collection[str] | None = None
 ) -> Iterator[BenchPicture]:
     """Read the pictures of a set one by one, with their LR pictures (see the protocol above).
 
     Args:
         folder: The set.
         scale: The scale.
-        lr: A folder of LR pictures to use instead of the set's own.
+        lr: The LR pictures to use; see `mafdn.evaluation.layouts.LrChoice`.
         only: Names of the pictures to read; default all.
 
     Raises:
-        UsageError: As `bench_pairs`.
-        PictureError: As `bench_pairs`, or a picture is damaged or too small, or LR and HR do not match in size.
+        UsageError: As `mafdn.evaluation.layouts.find_bench`.
+        PictureError: As `find_bench`, or a picture is damaged or too small, or LR and HR do not match in size.
     """
-    for name, (path, low) in bench_pairs(folder, scale, lr=lr).items():
+    for name, (path, low) in find_bench(folder, scale, lr=lr).pairs.items():
         if only is not None and name not in only:
             continue
         color = read_color(path)
@@ -164,7 +125,7 @@ def read_bench(
         if hr.shape[:2] != (reduced.shape[0] * scale, reduced.shape[1] * scale):
             raise PictureError(
                 f"{low} is {reduced.shape[1]}x{reduced.shape[0]}, which does not fit {path} at x{scale}, cropped to "
-                f"{hr.shape[1]}x{hr.shape[0]}"
+                f"{hr.shape[1]}x{hr.shape[0]}; pass other LR pictures with --lr FOLDER, or make them with --lr {MADE}"
             )
         yield BenchPicture(name=name, hr=hr, lr=reduced, grey=color.shape[2] == 1)
 
@@ -191,7 +152,7 @@ def measure(
         UsageError: A set is missing, or a method upscales by another scale.
         PictureError: A picture cannot be read or measured.
     """
-    tick = counted(on_progress, sum(len(bench_files(folder)) for folder in folders) * len(methods))
+    tick = counted(on_progress, sum(len(bench_files(folder, protocol.scale)) for folder in folders) * len(methods))
     return [score for folder in folders for score in measure_set(methods, folder, protocol, on_scored=each(tick))]
 
 
@@ -200,7 +161,7 @@ def measure_set(
     folder: Path,
     protocol: Protocol,
     *,
-    lr: Path | None = None,
+    lr: LrChoice = None,
     on_scored: Callable[[], None] = ignore,
     on_result: OnResult | None = None,
 ) -> list[SetScore]:
@@ -210,7 +171,7 @@ def measure_set(
         methods: Methods by name.
         folder: The set.
         protocol: The scale, and the channels measured.
-        lr: A folder of LR pictures to use instead of the set's own.
+        lr: The LR pictures to use; see `mafdn.evaluation.layouts.LrChoice`.
         on_scored: Called after every result.
         on_result: Called with every result.
 
@@ -219,17 +180,23 @@ def measure_set(
     """
     scores: dict[str, list[PictureScore]] = {name: [] for name in methods}
     grey: list[str] = []
+    digest = hashlib.sha256()
     for picture in read_bench(folder, protocol.scale, lr=lr):
         if picture.grey:
             grey.append(picture.name)
+        digest.update(f"{picture.lr.shape}".encode() + picture.lr.tobytes())
         for name, method in methods.items():
             result = method(picture.lr)
             scores[name].append(_score(picture, name, result, protocol))
             if on_result:
                 on_result(name, picture, result)
             on_scored()
+    files = find_bench(folder, protocol.scale, lr=lr)
+    used = LrPictures(
+        source="made" if files.lr_folder is None else "own", folder=files.lr_folder or "", sha256=digest.hexdigest()
+    )
     return [
-        SetScore(network=name, bench=bench_name(folder), scale=protocol.scale, pictures=tuple(rows), grey=tuple(grey))
+        SetScore(network=name, bench=files.name, scale=protocol.scale, pictures=tuple(rows), grey=tuple(grey), lr=used)
         for name, rows in scores.items()
     ]
 
@@ -247,10 +214,6 @@ def bicubic(scale: int) -> Method:
 def lanczos(scale: int) -> Method:
     """A second baseline: Lanczos with three lobes, as in MATLAB's imresize."""
     return lambda lr: imresize(lr, scale, kernel="lanczos3")
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
 
 
 def _score(picture: BenchPicture, method: str, result: Pixels, protocol: Protocol) -> PictureScore:

@@ -16,13 +16,14 @@ from mafdn._support.atomic import replacing, sha256
 from mafdn._support.cache import cache_folder
 from mafdn._version import __version__
 from mafdn.errors import PictureError
-from mafdn.evaluation.benchset import Pair, PictureScore, Protocol, SetScore, finite
+from mafdn.evaluation.benchset import PictureScore, Protocol, SetScore, finite
+from mafdn.evaluation.layouts import Pair
 from mafdn.evaluation.methods import engine_label, find_network, reproducible_options
 from mafdn.inference import EngineOptions
 from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
 
-MEASURING = 4
+MEASURING = 5
 """Version of the measurement; increase it, invalidating all entries, when the same files give different scores."""
 
 
@@ -71,7 +72,7 @@ def digest_of_set(pairs: Iterable[Pair]) -> str:
 
 
 def load_entry(key: str, blank: SetScore) -> SetScore | None:
-    """`blank` with the scores of an entry; `None` if it is missing or damaged."""
+    """`blank` with the scores of an entry and the hash of its LR pictures; `None` if it is missing or damaged."""
     try:
         entry: dict[str, Any] = json.loads((entries_folder() / f"{key}.json").read_text("utf-8"))
         pictures = tuple(
@@ -79,9 +80,10 @@ def load_entry(key: str, blank: SetScore) -> SetScore | None:
             for p in entry["pictures"]
         )
         grey = tuple(str(name) for name in entry["grey"])
+        lr = blank.lr and replace(blank.lr, sha256=str(entry["lr_sha256"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return replace(blank, pictures=pictures, grey=grey) if pictures else None
+    return replace(blank, pictures=pictures, grey=grey, lr=lr) if pictures else None
 
 
 def store_entry(key: str, score: SetScore) -> None:
@@ -89,8 +91,9 @@ def store_entry(key: str, score: SetScore) -> None:
     folder = entries_folder()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [asdict(p) | {"psnr": finite(p.psnr)} for p in score.pictures]
+    entry = {"pictures": pictures, "grey": score.grey, "lr_sha256": score.lr.sha256 if score.lr else ""}
     with replacing(folder / f"{key}.json") as temporary:
-        temporary.write_text(json.dumps({"pictures": pictures, "grey": score.grey}), "utf-8")
+        temporary.write_text(json.dumps(entry), "utf-8")
 
 
 def _float(value: object, *, none: float | None = None) -> float:

@@ -16,9 +16,7 @@ from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.writing import reserve
 
-COLUMNS = ("network", "bench", "scale", "channels", "picture", "psnr", "ssim")
-MEAN = "mean"
-"""Name in the column `picture` of the row with the means of a set."""
+COLUMNS = ("network", "bench", "scale", "channels", "picture", "psnr", "ssim", "lr", "lr_sha256")
 
 
 def report(
@@ -39,25 +37,51 @@ def score_entry(score: SetScore) -> dict[str, Any]:
         "network": score.network,
         "bench": score.bench,
         "scale": score.scale,
+        "lr": asdict(score.lr) if score.lr else None,
         "mean": {"psnr": finite(score.psnr), "ssim": score.ssim},
         "pictures": [asdict(picture) | {"psnr": finite(picture.psnr)} for picture in score.pictures],
     }
 
 
-def check_target(path: Path, suffix: str) -> None:
-    """Raise `UsageError` if `path` cannot be written or does not end in `suffix`; to be called before any work."""
-    if path.suffix != suffix:  # a typo must not overwrite a weights file
-        raise UsageError(f"cannot write {path}: the name must end in {suffix}")
+def check_target(path: Path, *endings: str, overwrite: bool) -> None:
+    """Check before any work that an output file can be written.
+
+    Args:
+        path: The file.
+        endings: The endings that its name may have.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        UsageError: The name has another ending, is that of a folder, or is in a folder that does not exist.
+        MafdnError: The file exists.
+    """
+    if path.suffix not in endings:  # a typo must not overwrite a weights file
+        raise UsageError(f"cannot write {path}: the name must end in {' or '.join(endings)}")
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.exists() and not overwrite:
+        raise MafdnError(f"{path} exists; use another name or --overwrite")
+
+
+def check_folder(path: Path, *, overwrite: bool) -> None:
+    """Check before any work that an output folder is missing or empty, unless its files may be replaced.
+
+    Raises:
+        MafdnError: There are files in it, or it is not a folder or cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise MafdnError(f"cannot write {path}: it is not a folder")
+        if path.exists() and not overwrite and any(path.iterdir()):
+            raise MafdnError(f"{path} exists and is not empty; use another name or --overwrite")
+    except OSError as error:
+        raise MafdnError.from_os_error(f"cannot read {path}", error) from None
 
 
 def write_csv(path: Path, protocol: Protocol, scores: Iterable[SetScore]) -> None:
-    """Write a row per network, set and picture, and one for the means of each set; an infinite PSNR is `inf`.
-
-    An existing file is replaced.
+    """Write a row per network, set and picture, without means; an infinite PSNR is `inf`.
 
     Raises:
         MafdnError: `path` cannot be written.
@@ -68,8 +92,8 @@ def write_csv(path: Path, protocol: Protocol, scores: Iterable[SetScore]) -> Non
             writer.writerow(COLUMNS)
             for score in scores:
                 start = (score.network, score.bench, score.scale, protocol.channels)
-                writer.writerows((*start, p.name, p.psnr, p.ssim) for p in score.pictures)
-                writer.writerow((*start, MEAN, score.psnr, score.ssim))
+                end = (score.lr.source, score.lr.sha256) if score.lr else ("", "")
+                writer.writerows((*start, p.name, p.psnr, p.ssim, *end) for p in score.pictures)
     except OSError as error:
         raise MafdnError.from_os_error(f"cannot write {path}", error) from None
 

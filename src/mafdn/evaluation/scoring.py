@@ -9,16 +9,16 @@ from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
     BenchPicture,
+    LrPictures,
     Method,
     Pixels,
     Protocol,
     SetScore,
-    bench_name,
-    bench_pairs,
     measure_set,
     read_bench,
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
+from mafdn.evaluation.layouts import BenchFiles, LrChoice, bench_name, find_bench
 from mafdn.evaluation.methods import network_label, open_method
 from mafdn.inference import EngineOptions
 from mafdn.weights.resolve import BASELINES
@@ -35,7 +35,7 @@ class _Work:
 
     folder: Path
     bench: str
-    pictures: tuple[str, ...]
+    files: BenchFiles
     keys: dict[str, str]
     known: dict[str, SetScore] = field(default_factory=dict[str, SetScore])
 
@@ -50,7 +50,7 @@ def evaluate(
     protocol: Protocol,
     *,
     options: EngineOptions | None = None,
-    lr: Path | None = None,
+    lr: LrChoice = None,
     fresh: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -64,7 +64,7 @@ def evaluate(
         protocol: What is measured.
         options: The engine for ONNX files; by default the first installed one on the CPU
             (`mafdn.evaluation.methods.reproducible_options`).
-        lr: The folder of LR pictures, for a single set.
+        lr: The LR pictures to use (`mafdn.evaluation.layouts.LrChoice`); a folder belongs to a single set.
         fresh: Ignore cached scores.
         on_progress: Called with the number of results scored and their total; not called for cached scores.
         on_note: Called with each note that readers of the scores should know.
@@ -79,7 +79,7 @@ def evaluate(
         PictureError: A picture cannot be read or measured.
         MissingPackageError: An engine is not installed.
     """
-    if lr and len(benches) > 1:
+    if isinstance(lr, Path) and len(benches) > 1:
         raise UsageError("a folder of LR pictures belongs to one benchmark dataset; pass --lr with a single --bench")
     labels = label_networks(networks, protocol)
     plan = [
@@ -88,7 +88,7 @@ def evaluate(
     ]
     needed = {label for work in plan for label in work.missing}
     methods = {label: _method(network, protocol, options) for label, network in labels.items() if label in needed}
-    tick = counted(on_progress, sum(len(work.pictures) * len(work.missing) for work in plan))
+    tick = counted(on_progress, sum(len(work.files.pairs) * len(work.missing) for work in plan))
     cache_error = ""
     for work in plan:
         missing = {label: methods[label] for label in work.missing}
@@ -105,7 +105,8 @@ def evaluate(
                 cache_error = f"scores could not be cached: {error}"
     scores = [work.known[label] for work in plan for label in labels]
     if on_note:
-        for note in filter(None, (_grey_note(scores), cache_error)):
+        unused = [_unused_note(work.bench, work.files, protocol.scale) for work in plan]
+        for note in filter(None, (_grey_note(scores), *unused, cache_error)):
             on_note(note)
     return scores
 
@@ -134,7 +135,7 @@ def upscale_pictures(
     pictures: Collection[str],
     protocol: Protocol,
     *,
-    lr: Path | None = None,
+    lr: LrChoice = None,
 ) -> Iterator[tuple[BenchPicture, dict[str, Pixels]]]:
     """Selected pictures of a set, and the result of each network (`labels` from `label_networks`)."""
     methods = {label: _method(network, protocol) for label, network in labels.items()}
@@ -153,17 +154,18 @@ def _plan(
     protocol: Protocol,
     options: EngineOptions | None,
     *,
-    lr: Path | None,
+    lr: LrChoice,
     cached: bool,
 ) -> _Work:
-    pairs = bench_pairs(folder, protocol.scale, lr=lr)
-    digest = digest_of_set(pairs.values())
+    files = find_bench(folder, protocol.scale, lr=lr)
+    digest = digest_of_set(files.pairs.values())
     keys = {label: entry_key(network, digest, protocol, options) for label, network in labels.items()}
-    work = _Work(folder=folder, bench=bench, pictures=tuple(pairs), keys=keys)
+    work = _Work(folder=folder, bench=bench, files=files, keys=keys)
     for label, key in keys.items() if cached else ():
-        blank = SetScore(network=label, bench=bench, scale=protocol.scale, pictures=())
+        used = LrPictures(source="own" if files.lr_folder else "made", folder=files.lr_folder or "", sha256="")
+        blank = SetScore(network=label, bench=bench, scale=protocol.scale, pictures=(), lr=used)
         found = load_entry(key, blank)
-        if found and tuple(picture.name for picture in found.pictures) == work.pictures:
+        if found and tuple(picture.name for picture in found.pictures) == tuple(files.pairs):
             work.known[label] = found
     return work
 
@@ -179,6 +181,15 @@ def _bench_names(benches: Sequence[Path]) -> list[str]:
         choices = (name, *("/".join(resolved.parts[-n:]) for n in range(2, len(resolved.parts) + 1)))
         names.append(next(choice for choice in choices if choice not in names))
     return names
+
+
+def _unused_note(bench: str, files: BenchFiles, scale: int) -> str:
+    if not files.unused:
+        return ""
+    return (
+        f"the LR pictures of {bench} were made by bicubic reduction: {', '.join(files.unused)} has none for x{scale} "
+        "under a known name; pass a folder with --lr to use it"
+    )
 
 
 def _grey_note(scores: Sequence[SetScore]) -> str:

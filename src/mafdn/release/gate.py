@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mafdn.errors import ConfigError, UsageError
-from mafdn.evaluation.benchset import Protocol, SetScore, bench_files, bench_name, bicubic, measure
+from mafdn.evaluation.benchset import Protocol, SetScore, bicubic, measure
+from mafdn.evaluation.layouts import bench_files, bench_name
 from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
 from mafdn.networks import MAFDN, load_mafdn, save_network

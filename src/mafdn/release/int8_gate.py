@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mafdn.errors import UsageError
-from mafdn.evaluation.benchset import Protocol, SetScore, bench_files, measure
+from mafdn.evaluation.benchset import Protocol, SetScore, measure
+from mafdn.evaluation.layouts import bench_files
 from mafdn.evaluation.methods import open_method
 from mafdn.release.quantize import calibration_crops, quantize_onnx, read_source_header
 from mafdn.training.data.bank import open_bank

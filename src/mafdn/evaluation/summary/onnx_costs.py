@@ -1,0 +1,105 @@
+"""Count the parameters and Multi-Adds of an ONNX file from its graph, whichever program wrote it.
+
+The counts follow `mafdn.networks.counting`: *conv MACs* are one multiply-add per weight and output pixel of every
+convolution; *thop-style* adds n + 1 for every channel that is pooled to the mean of its n pixels, and the weights of
+linear layers. Constants with a single element, such as the slope of a leaky ReLU, are not counted as parameters unless
+they are the bias of a convolution.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mafdn.errors import WeightsError
+from mafdn.inference.engines.openvino import read_onnx
+
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
+TRANSPOSED = ("ConvolutionBackpropData", "GroupConvolutionBackpropData")
+ELEMENTWISE = ("Add", "Subtract", "Multiply", "Divide", "PRelu")
+"""Operations whose constant operand is learned: biases, scales, slopes."""
+MEANS = ("ReduceMean", "AvgPool", "AdaptiveAvgPool")
+SQUARES = ("Power", "SquaredDifference")
+"""Operations whose mean is a variance, which thop does not count."""
+PASSED = (
+    "Reshape",
+    "Unsqueeze",
+    "Squeeze",
+    "Convert",
+    "Transpose",
+    "Broadcast",
+    "Multiply",
+    "Subtract",
+    "FakeQuantize",
+)
+"""Operations between stored weights and their use, in quantized files too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxCosts:
+    """Parameters, and multiply-adds for one input size."""
+
+    parameters: int
+    conv_macs: int
+    thop_macs: int
+
+
+def onnx_costs(path: Path, size: tuple[int, int]) -> OnnxCosts:
+    """Count an ONNX file for an input of `size` (height, width).
+
+    Raises:
+        WeightsError: The file cannot be read, or does not accept an input of this size.
+        ImportError: OpenVINO is not installed.
+    """
+    model = read_onnx(path)
+    try:
+        model.reshape({model.inputs[0]: [1, 3, *size]})
+    except Exception as error:  # OpenVINO's own classes differ between versions
+        if not type(error).__module__.startswith("openvino") and not isinstance(error, RuntimeError):
+            raise
+        raise WeightsError(
+            f"{path} cannot be counted for a {size[1]}x{size[0]} input: its input size is fixed"
+        ) from None
+    learned: dict[str, int] = {}
+    conv = extra = 0
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        inputs: list[Any] = [node.input_value(i).get_node() for i in range(node.get_input_size())]
+        stored = [_stored(source) for source in inputs]
+        if kind in (*CONVOLUTIONS, *TRANSPOSED):
+            weights = list(node.input_value(1).get_shape())  # (n, m, k, l), preceded by the number of groups, if any
+            grouped = kind.startswith("Group")
+            if kind in CONVOLUTIONS:
+                conv += _elements(node.output(0)) * math.prod(weights[2:] if grouped else weights[1:])
+            else:  # every input pixel is multiplied with its weights
+                conv += _elements(node.input_value(0)) * math.prod(weights[2:] if grouped else weights[1:])
+            learned |= _named(stored[1])
+        elif kind == "MatMul":
+            for constant in filter(None, stored):
+                outputs = _elements(node.output(0))
+                extra += outputs * _elements(constant.output(0)) // list(node.output(0).get_shape())[-1]
+                learned |= _named(constant)
+        elif kind in ELEMENTWISE and any(stored) and not all(stored):
+            for constant, other in zip(stored, reversed(inputs), strict=True):
+                if constant and (_elements(constant.output(0)) > 1 or other.get_type_name() in CONVOLUTIONS):
+                    learned |= _named(constant)
+        elif kind in MEANS and inputs[0].get_type_name() not in SQUARES:
+            pooled = list(node.output(0).get_shape())
+            results = math.prod(pooled) if math.prod(pooled[2:]) == 1 else 0
+            extra += _elements(node.input_value(0)) + results if results else 0
+    return OnnxCosts(parameters=sum(learned.values()), conv_macs=conv, thop_macs=conv + extra)
+
+
+def _stored(node: Any) -> Any | None:
+    """The constant that a node only reshapes or dequantizes; `None` if it depends on the picture."""
+    while node.get_type_name() in PASSED:
+        node = node.input_value(0).get_node()
+    return node if node.get_type_name() == "Constant" else None
+
+
+def _named(constant: Any | None) -> dict[str, int]:
+    return {constant.get_friendly_name(): _elements(constant.output(0))} if constant else {}
+
+
+def _elements(value: Any) -> int:
+    return math.prod(value.get_shape())

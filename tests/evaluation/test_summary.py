@@ -1,0 +1,183 @@
+"""One table over all datasets, in Markdown, LaTeX, CSV and JSON; costs of ONNX files."""
+
+import csv
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from mafdn._support.atomic import sha256
+from mafdn.evaluation.benchset import LrPictures
+from mafdn.evaluation.paired import differences
+from mafdn.evaluation.summary.costs import count_onnx, network_costs
+from mafdn.evaluation.summary.formats import FORMATS, csv_text, json_text, latex, markdown
+from mafdn.evaluation.summary.rows import NetworkRow, Summary
+from mafdn.networks import count
+from mafdn.networks.convert import open_network
+from mafdn.weights.shipped import shipped
+from tests.conftest import Run
+from tests.evaluation.conftest import noise, scores_of, write_picture
+from tests.support import failed
+
+LR = LrPictures(source="own", folder="LR_bicubic/X2", sha256="ab" * 32)
+
+
+def row(network: str, *scores: tuple[float | None, float], source: str = "") -> NetworkRow:
+    named = dict(zip(("Set5", "Set14"), scores, strict=False))
+    return NetworkRow(
+        network=network, scale=2, parameters=597_072, multi_adds=33_790_356_600, scores=named, source=source
+    )
+
+
+@pytest.fixture
+def summary() -> Summary:
+    rows = [
+        row("bicubic_x2", (30.0, 0.9), (29.0, 0.8)),
+        row("one", (31.004, 0.91), (30.0, 0.81)),
+        row("two", (31.0, 0.92), (None, 0.79)),
+        row("paper", (40.0, 0.99), source="A & B, 2020"),
+    ]
+    scores = [scores_of("bicubic_x2", 30.0, 31.0, 29.0), scores_of("one", 31.0, 32.0, 31.0)]
+    compared = differences(scores, reference="bicubic_x2", networks=["one"])
+    return Summary(rows=rows, baseline={2: "bicubic_x2"}, differences={2: compared}, lr={2: {"Set5": LR}})
+
+
+def test_markdown_marks_the_best_and_the_second(summary: Summary) -> None:
+    lines = markdown(summary).splitlines()
+    assert lines[0] == "| Network | Scale | Params | Multi-Adds | Set5 | Set14 |"
+    assert lines[2] == "| bicubic_x2 | x2 | 597.1K | 33.79G | <u>30.00</u> / 0.9000 | 29.00 / <u>0.8000</u> |"
+    assert lines[3] == "| one | x2 | 597.1K | 33.79G | **31.00** / <u>0.9100</u> | <u>30.00</u> / **0.8100** |"
+    assert lines[4] == "| two | x2 | 597.1K | 33.79G | **31.00** / **0.9200** | **inf** / 0.7900 |"
+    assert lines[5] == "| paper† | x2 | 597.1K | 33.79G | 40.00 / 0.9900 | - |"
+    assert "| one | bicubic_x2 | Set | x2 | +1.333 [+1.000, +2.000] | +0.0133 [+0.0100, +0.0200] | 3/3 |" in lines
+    assert "- † paper: as published, not measured here; A & B, 2020" in lines
+    assert f"- x2, Set5: LR own (LR_bicubic/X2), SHA-256 {'ab' * 6}" in lines
+
+
+def test_latex_uses_booktabs_and_escapes_names(summary: Summary) -> None:
+    text = latex(summary)
+    lines = text.splitlines()
+    assert lines[0].endswith(r"Needs \usepackage{booktabs}.")
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
+    assert (
+        r"bicubic\_x2 & $\times2$ & 597.1K & 33.79G & \underline{30.00} / 0.9000 & 29.00 / \underline{0.8000} \\"
+        in lines
+    )
+    assert (
+        r"two & $\times2$ & 597.1K & 33.79G & \textbf{31.00} / \textbf{0.9200} & \textbf{$\infty$} / 0.7900 \\" in lines
+    )
+    assert r"paper$^\dagger$ & $\times2$ & 597.1K & 33.79G & 40.00 / 0.9900 & - \\" in lines
+    rows = [line for line in lines if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in rows[:5]} == {5}
+    assert {line.count(" & ") for line in rows[5:]} == {6}
+
+
+def test_csv_has_one_line_for_each_network_and_no_means_of_sets(summary: Summary) -> None:
+    rows = list(csv.DictReader(csv_text(summary).splitlines()))
+    assert [r["network"] for r in rows] == ["bicubic_x2", "one", "two", "paper"]
+    assert [r["source"] for r in rows] == ["measured"] * 3 + ["A & B, 2020"]
+    assert float(rows[1]["Set5 psnr"]) == 31.004
+    assert rows[2]["Set14 psnr"] == "inf"
+    assert (rows[0]["Set5 lr"], rows[0]["Set5 lr_sha256"], rows[3]["Set5 lr"]) == ("own", "ab" * 32, "")
+
+
+def test_json_has_all_figures(summary: Summary) -> None:
+    found = json.loads(json_text(summary))
+    assert found["rows"][2]["scores"] == {"Set5": {"psnr": 31.0, "ssim": 0.92}, "Set14": {"psnr": None, "ssim": 0.79}}
+    assert [r["published"] for r in found["rows"]] == [False, False, False, True]
+    assert found["lr"] == {"2": {"Set5": asdict(LR)}}
+    assert found["differences"]["2"][0]["psnr"]["mean"] == pytest.approx(4 / 3)
+    assert {"mafdn", "numpy", "openvino"} <= found["versions"].keys()
+
+
+def test_evaluate_writes_tables_and_replaces_nothing_unasked(
+    cli: Run, bench: Path, network: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "Other"
+    write_picture(other / "p.png", noise(5))
+    arguments = ("evaluate", "--bench", bench, "--bench", other, "-s", 2, "--network", network)
+    for ending in FORMATS:
+        target = tmp_path / f"table{ending}"
+        code, out, _ = cli(*arguments, "-o", target)
+        assert code == 0
+        assert str(target) in out
+        assert "Multi-Adds" in out
+        assert out.count("tiny") >= 4
+        before = target.read_bytes()
+        failed(cli(*arguments, "-o", target), 1, target, "exists", "--overwrite")
+        assert target.read_bytes() == before
+        assert cli(*arguments, "-o", target, "--overwrite")[0] == 0
+    found = json.loads((tmp_path / "table.json").read_text())
+    bicubic, tiny = found["rows"]
+    assert (bicubic["sha256"], bicubic["parameters"]) == ("", None)
+    assert (tiny["network"], tiny["file"], tiny["sha256"]) == ("tiny", "tiny.safetensors", sha256(network))
+    total = count(open_network(network))[-1]
+    assert (tiny["parameters"], tiny["multi_adds"]) == (total.parameters, total.thop_macs)
+    assert tiny["scores"].keys() == {"Small", "Other"}
+    assert [(d["network"], d["reference"], d["bench"]) for d in found["differences"]["2"]] == [
+        ("tiny", "bicubic", bench) for bench in ("Small", "Other", None)
+    ]
+    failed(cli(*arguments, "-o", tmp_path / "table.txt"), 2, ".md or .tex or .csv or .json")
+
+
+def test_the_baseline_is_chosen(cli: Run, bench: Path) -> None:
+    arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", "bicubic", "--network", "lanczos")
+    default = json.loads(cli(*arguments, "--json")[1])
+    assert [(d["network"], d["reference"]) for d in default["differences"]] == [("lanczos", "bicubic")]
+    chosen = json.loads(cli(*arguments, "--baseline", "lanczos", "--json")[1])
+    assert [(d["network"], d["reference"]) for d in chosen["differences"]] == [("bicubic", "lanczos")]
+    assert chosen["baseline"] == "lanczos"
+    means = {s["network"]: s["mean"]["psnr"] for s in chosen["scores"]}
+    difference = chosen["differences"][0]["psnr"]["mean"]
+    assert difference == pytest.approx(means["bicubic"] - means["lanczos"])
+    assert "network - baseline, positive is better" in cli(*arguments)[1]
+    failed(cli(*arguments, "--baseline", "vdsr"), 2, "vdsr")
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_onnx_files_are_counted_like_their_weights(scale: int) -> None:
+    total = count(open_network(shipped(scale, ".safetensors")))[-1]
+    expected = (total.parameters, total.conv_macs, total.thop_macs)
+    path = shipped(scale, ".onnx")
+    for file in (path, path.with_name(f"{path.stem}-int8.onnx")):
+        found = count_onnx(file, scale)
+        assert (found.parameters, found.conv_macs, found.thop_macs) == expected
+
+
+def test_a_network_of_another_program_is_counted(tmp_path: Path, cli: Run) -> None:
+    """Grouped and strided convolutions, a bias, a global pool and a linear layer."""
+    rng = np.random.default_rng(0)
+
+    def weights(name: str, *shape: int) -> onnx.TensorProto:
+        return onnx.numpy_helper.from_array(rng.random(shape, np.float32), name)
+
+    node = onnx.helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("Conv", ["a", "w2"], ["b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=12),
+        node("GlobalAveragePool", ["b"], ["c"]),
+        node("Mul", ["b", "c"], ["d"]),
+        node("DepthToSpace", ["d"], ["y"], blocksize=2),
+    ]
+    stored = [weights("w1", 12, 3, 3, 3), weights("b1", 12), weights("w2", 12, 1, 3, 3)]
+    picture = onnx.helper.make_tensor_value_info("x", 1, [1, 3, "h", "w"])
+    result = onnx.helper.make_tensor_value_info("y", 1, [1, 3, "h2", "w2"])
+    graph = onnx.helper.make_graph(nodes, "other", [picture], [result], stored)
+    path = tmp_path / "other.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    pixels = 360 * 640
+    parameters = 12 * 27 + 12 + 12 * 9
+    conv = pixels * 12 * (27 + 9)
+    found = network_costs(path, 2)
+    assert found is not None
+    assert (found.parameters, found.conv_macs, found.thop_macs) == (parameters, conv, conv + 12 * (pixels + 1))
+    report = json.loads(cli("count", "--network", path, "--json")[1])
+    assert (report["title"], report["scale"], report["parts"]) == ("other.onnx", 2, [])
+    assert (report["total"]["parameters"], report["total"]["conv_macs"]) == (parameters, conv)
+    code, out, _ = cli("count", path)
+    assert (code, f"{parameters:,}" in out, math.isfinite(found.thop_macs)) == (0, True, True)
+    failed(cli("count", path, "--scale", 4), 2, "upscales by 2, not 4")
