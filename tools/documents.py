@@ -18,6 +18,7 @@ from mafdn.evaluation.methods import engine_label
 from mafdn.evaluation.outputs import score_entry
 from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
+from mafdn.training.config import example_config
 from tools.sections import SECTIONS
 from tools.weights_tables import RESULTS
 
@@ -65,11 +66,13 @@ def store_loss(project: Path, int8: Path, scores: Sequence[SetScore]) -> None:
 
 
 def refresh(project: Path) -> list[Path]:
-    """Update the figures in README.md and in every file in docs; returns the files that changed."""
+    """Update README.md, every file in docs, and the example of a configuration; returns the files that changed."""
+    texts = {path: renewed(path, project) for path in (project / "README.md", *sorted((project / "docs").glob("*.md")))}
+    if (project / "configs").is_dir():
+        texts[project / "configs" / "example.toml"] = example_config()
     changed: list[Path] = []
-    for path in (project / "README.md", *sorted((project / "docs").glob("*.md"))):
-        new = renewed(path, project)
-        if new != path.read_text("utf-8"):
+    for path, new in texts.items():
+        if not path.is_file() or new != path.read_text("utf-8"):
             with replacing(path) as temporary:
                 temporary.write_text(new, "utf-8")
             changed.append(path)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,11 +89,26 @@ def test_a_bank_is_built_once(bank: Bank, photos: Path) -> None:
 
 
 def test_a_bank_of_other_pictures_is_rejected(bank: Bank, photos: Path, many: Path) -> None:
-    with pytest.raises(ConfigError, match="different pictures"):
-        build_bank([photos], bank.folder, scales=(2, 3), exclude=[many])
+    def refused(**options: Any) -> str:
+        with pytest.raises(ConfigError, match=r"is a different bank: .*; choose another folder") as caught:
+            build_bank([photos], bank.folder, **({"scales": (2, 3)} | options))
+        return str(caught.value)
+
+    assert "its scales are 2, 3, not 2, 4;" in refused(scales=(4, 2))
+    assert "it excludes nothing, not many (9 files);" in refused(exclude=[many])
     (photos / "1.png").unlink()
-    with pytest.raises(ConfigError, match="different pictures"):
-        build_bank([photos], bank.folder, scales=(2, 3))
+    assert "it was made from photos (3 files), not photos (2 files);" in refused()
+    both = refused(scales=(2,), exclude=[many])
+    assert "its scales are 2, 3, not 2 and it excludes nothing, not many (9 files) and it was made from" in both
+
+
+def test_banks_of_earlier_versions_are_compared_by_their_fingerprint(bank: Bank, photos: Path, many: Path) -> None:
+    manifest = json.loads((bank.folder / "bank.json").read_text())
+    assert manifest.pop("sources")["folders"][0]["files"] == 3
+    (bank.folder / "bank.json").write_text(json.dumps(manifest))
+    assert build_bank([photos], bank.folder, scales=(3, 2)).sources is None
+    with pytest.raises(ConfigError, match="its pictures, scales or excluded benchmark datasets are different"):
+        build_bank([photos], bank.folder, scales=(2, 3), exclude=[many])
 
 
 def test_missing_sources_and_banks_give_a_one_line_error(tmp_path: Path, photos: Path) -> None:
@@ -102,7 +118,7 @@ def test_missing_sources_and_banks_give_a_one_line_error(tmp_path: Path, photos:
             build_bank([tmp_path / source], tmp_path / "bank", scales=(2,))
         with pytest.raises(ConfigError, match=source):
             build_bank([photos], tmp_path / "bank", scales=(2,), exclude=[tmp_path / source])
-    with pytest.raises(ConfigError, match="is not a usable training bank"):
+    with pytest.raises(ConfigError, match=r"empty has no bank\.json, so it is not a training bank"):
         open_bank(tmp_path / "empty")
 
 
@@ -176,6 +192,32 @@ def test_a_killed_build_resumes(many: Path, tmp_path: Path, monkeypatch: pytest.
     assert contents(folder) == contents(build_bank([many], tmp_path / "whole", scales=(2, 3), workers=1).folder)
     assert len(finished.pictures) == 9
     assert not partial.exists()
+
+
+@pytest.mark.parametrize("name", ["2024/beach.png", "00001/beach.png", "00001.partial/hr.u8/x", "notes.txt", "0001"])
+def test_a_build_removes_nothing_but_its_own_shards(many: Path, tmp_path: Path, name: str) -> None:
+    """A folder of photographs may be called as an unfinished bank, and its folders as shards."""
+    partial = tmp_path / "bank.partial"
+    own = partial / name
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    before = contents(partial)
+    with pytest.raises(ConfigError, match="is not part of an unfinished bank; choose another folder"):
+        build_bank([many], tmp_path / "bank", scales=(2, 3), workers=1)
+    assert contents(partial) == before
+
+
+def test_nothing_advises_to_delete_what_may_be_photographs(many: Path, cli: Run) -> None:
+    before = contents(many)
+    result = cli("bank", "info", many)
+    failed(result, 2, "has no bank.json", "mafdn bank build")
+    (many / "bank.json").write_text("{}")
+    damaged = cli("bank", "info", many)
+    failed(damaged, 2, "choose the folder of a bank, or build a new one in another folder")
+    texts = (result[2] + damaged[2]).replace(str(many), "")
+    assert not any(word in texts.lower() for word in ("delete", "remove", "clear"))
+    (many / "bank.json").unlink()
+    assert contents(many) == before
 
 
 def test_a_failed_build_keeps_valid_shards(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,8 +340,8 @@ def test_help_and_invalid_usage(bank: Bank, photos: Path, tmp_path: Path, cli: R
     for scales in ("5", "", "2,", "two"):
         failed(cli("bank", "build", photos, "-o", new, "--scales", scales), 2, "--scales", "2,3,4")
     failed(cli("bank", "build", tmp_path / "no", "-o", new), 2, "no is not a folder")
-    failed(cli("bank", "build", photos, "-o", bank.folder, "--scales", "2"), 2, "different pictures")
-    failed(cli("bank", "info", tmp_path / "no"), 2, "is not a usable training bank")
+    failed(cli("bank", "build", photos, "-o", bank.folder, "--scales", "2"), 2, "its scales are 2, 3, not 2")
+    failed(cli("bank", "info", tmp_path / "no"), 2, "no does not exist; choose the folder of a bank")
     (photos / "bad.png").write_text("no picture")
     failed(cli("bank", "build", photos, "-o", new), 1, "bad.png")
     (photos / "bad.png").unlink()

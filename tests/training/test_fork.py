@@ -27,7 +27,8 @@ def stopped(workplace: Path, *, steps: int = 10) -> Path:
     path.write_text(path.read_text().replace("decay = 5", "decay = 0"))
     folder = train(path)
     path.write_text(path.read_text().replace("decay = 0", "decay = 5").replace(f"steps = {steps}", "steps = 1000"))
-    RunFolder(folder).save_settings(*load_config(path))
+    loaded = load_config(path)
+    RunFolder(folder).save_settings(loaded.settings, loaded.base)
     return folder
 
 

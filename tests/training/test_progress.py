@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mafdn.cli.train import _line
+from mafdn.cli.train_progress import progress_line
 from mafdn.training.loop import train
 from mafdn.training.record.checkpoint import save_checkpoint
 from mafdn.training.record.journal import Progress
@@ -60,15 +60,15 @@ def test_a_resumed_run_reports_its_current_pace(workplace: Path) -> None:
         assert report.seconds_left == pytest.approx(4 * (40 - report.step) / report.pace)
         assert report.lr == pytest.approx((1e-2 * report.rate, 2e-3 * report.rate))
     assert first[0].rate == 1.0
-    assert _line(replace(first[0], loss=0.25, pace=4.0, seconds_left=5400.0)) == (
+    assert progress_line(replace(first[0], loss=0.25, pace=4.0, seconds_left=5400.0)) == (
         "step 5 of 20  loss 0.25000  lr 1.0e-02 / 2.0e-03  4.0 patches/s  1.5 h left"
     )
     for seconds, left in ((3600.0, "1.0 h left"), (3599.0, "60 min left"), (99.0, "99 s left"), (0.0, "0 s left")):
-        assert _line(replace(first[0], loss=0.25, pace=4.0, seconds_left=seconds)).endswith(left)
-    assert _line(replace(first[0], steps=None, loss=0.25, pace=4.0, seconds_left=None)) == (
+        assert progress_line(replace(first[0], loss=0.25, pace=4.0, seconds_left=seconds)).endswith(left)
+    assert progress_line(replace(first[0], steps=None, loss=0.25, pace=4.0, seconds_left=None)) == (
         "step 5  loss 0.25000  lr 1.0e-02 / 2.0e-03  4.0 patches/s"
     )
-    assert _line(replace(first[0], loss=0.25, pace=None)).endswith("lr 1.0e-02 / 2.0e-03")
+    assert progress_line(replace(first[0], loss=0.25, pace=None)).endswith("lr 1.0e-02 / 2.0e-03")
 
 
 def test_logs_of_earlier_versions_are_plotted(tmp_path: Path) -> None:

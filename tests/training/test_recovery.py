@@ -13,10 +13,11 @@ import torch
 from mafdn.errors import MafdnError
 from mafdn.networks import MAFDN
 from mafdn.training.data.patches import Batch, PatchSampler
-from mafdn.training.loop import train
+from mafdn.training.loop import TrainingStopped, train
 from mafdn.training.optimizers import Muon
 from mafdn.training.record.journal import Progress
 from mafdn.training.run import Run
+from tests.conftest import Run as Cli
 from tests.runs import config, final, same, torchrun, train_and_kill
 
 
@@ -115,18 +116,51 @@ def test_spikes_far_apart_do_not_stop_two_processes(workplace: Path) -> None:
 
 def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
     path = config(workplace, steps=100_000, save_every=100_000)
-    code = "import sys; from mafdn.training.loop import train; from pathlib import Path; train(Path(sys.argv[1]))"
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.PIPE, text=True)
     try:
         log = workplace / "run" / "log.jsonl"
         deadline = time.monotonic() + 60
         while not log.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert final(workplace / "run").step >= 5
+    step = final(workplace / "run").step
+    assert step >= 5
+    assert process.returncode == 130
+    run = workplace / "run"
+    assert err.splitlines()[-1] == f"mafdn: {run}: stopped at {step} of 100000; the same command resumes"
+
+
+def test_an_interrupted_run_says_where_it_stopped_and_resumes(workplace: Path, cli: Cli) -> None:
+    path = config(workplace, steps=20)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingStopped, match="stopped at 6 of 20; the same command resumes") as stopped:
+        train(path, on_progress=interrupt)
+    assert (stopped.value.folder, stopped.value.step) == (workplace / "run", 6)
+    code, out, err = cli("train", path)
+    assert (code, err.splitlines()[0], err.splitlines()[-1]) == (0, "resuming from step 6", "finished: 20 of 20")
+    assert out == f"{workplace / 'run'}: checkpoints, log.jsonl and TensorBoard files\n"
+    code, _, err = cli("train", path)
+    assert (code, err.splitlines()) == (0, ["resuming from step 20", "finished: 20 of 20"])
+    code, _, err = cli("train", workplace / "run")
+    assert (code, err.splitlines()) == (0, ["resuming from step 20", "finished: 20 of 20"])
+
+
+def test_a_signal_in_the_last_step_does_not_hide_that_the_run_finished(workplace: Path) -> None:
+    notes: list[str] = []
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 10:
+            signal.raise_signal(signal.SIGINT)
+
+    train(config(workplace, steps=10), on_progress=interrupt, on_note=notes.append)
+    assert notes == ["finished: 10 of 10"]
 
 
 @pytest.mark.slow

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from mafdn.errors import ConfigError
 from mafdn.pixels import psnr_y
 from mafdn.training.data.bank import Bank
-from mafdn.training.validation import held_out_psnr_sum, split_bank
+from mafdn.training.validation import check_split, held_out_psnr_sum, split_bank
 
 
 class Nearest(nn.Module):
@@ -28,6 +29,21 @@ def test_patterns_match_file_names_without_folders(bank: Bank) -> None:
     assert [names[i] for i in held] == ["deeper/2.png"]
     assert sorted(held + training) == list(range(len(names)))
     assert split_bank(bank, ["deeper*"]) == ([], list(range(len(names))))
+
+
+def test_a_run_needs_validation_and_training_pictures(bank: Bank) -> None:
+    notes: list[str] = []
+    assert check_split(bank, ["2*", "1*"], on_note=notes.append) == ([1, 2], [0])
+    assert notes == []
+    assert check_split(bank, ["2*", "none*"], on_note=notes.append) == ([2], [0, 1])
+    assert notes == [f"data.held_out: no picture in {bank.folder} matches none*"]
+    notes.clear()
+    assert check_split(bank, [], on_note=notes.append) == ([], [0, 1, 2])
+    assert notes == ["no validation: data.held_out is empty"]
+    with pytest.raises(ConfigError, match=r"no picture in .* matches none\*, x; .* with data\.held_out = \[\]"):
+        check_split(bank, ["none*", "x"])
+    with pytest.raises(ConfigError, match=r"all 3 pictures .* none are left to train on"):
+        check_split(bank, ["*.png"])
 
 
 def test_the_sum_is_that_of_the_pictures(bank: Bank) -> None:

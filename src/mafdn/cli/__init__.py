@@ -23,7 +23,7 @@ from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
-from mafdn.cli.output import STOP_REQUESTED
+from mafdn.cli.output import STOP_REQUESTED, STOPPED
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
@@ -32,8 +32,6 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 
 # The base class of all command-line errors; typer only exports this subclass of it.
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
-STOPPED = 130
-"""Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
 
 app = typer.Typer(
     name="mafdn",
@@ -100,8 +98,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(str(error), 2)
     except MafdnError as error:
         return _fail(str(error), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped", STOPPED)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _fail(str(error) or "stopped", STOPPED)
     except OSError as error:
         if error.filename is not None:
             return _fail(f"cannot use {error.filename}: {error.strerror}", 1)

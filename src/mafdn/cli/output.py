@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
+STOPPED = 130
+"""Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
 STOP_REQUESTED = threading.Event()
 """Set by the signal handler, whose exception is lost if it is raised inside a callback."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

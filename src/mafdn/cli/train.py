@@ -1,25 +1,18 @@
 """`mafdn train`, `mafdn train fork` and `mafdn train plot`."""
 
-import os
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from typer.core import TyperGroup
 
 from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import Json, progress, show_json, show_table
+from mafdn.cli.train_progress import leads, reporting
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
-
-if TYPE_CHECKING:
-    from mafdn.training.record.journal import Progress as State
 
 
 class _RunByDefault(TyperGroup):
@@ -65,8 +58,26 @@ train_app = typer.Typer(
 @train_app.command("run")
 def train_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="Configuration (a TOML file), or the folder of a run to resume.")
-    ],
+        Path | None,
+        typer.Argument(metavar="CONFIG", help="Configuration (a TOML file), or the folder of a run to resume."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TABLE.KEY=VALUE", help="Settings that replace those of CONFIG: run.batch=4"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Train on the pictures in this folder, or on this bank."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Device: auto, cpu, cuda or cuda:N (as run.device=...).")
+    ] = None,
+    print_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config", help="Print the settings in effect as TOML; without CONFIG, a commented example."
+        ),
+    ] = False,
     init_body: Annotated[
         Path | None,
         typer.Option(
@@ -85,34 +96,60 @@ def train_command(
     """Train a network, or resume an interrupted run (the default command).
 
     The bank of training pictures is built first if it does not exist. Ctrl-C finishes the step, saves a checkpoint and
-    stops. To use several cores or GPUs: torchrun --nproc-per-node 2 -m mafdn train CONFIG
+    stops with exit code 130; the same command resumes. To use several cores or GPUs:
+    torchrun --nproc-per-node 2 -m mafdn train CONFIG
 
     With --for, the number of steps is not fixed: the learning rate stays at its peak until the remaining time is needed
     for the decay. Then the run is saved, and the learning rate decays in a copy of it, RUN/fork-STEP. Another --for
     continues the saved run.
 
+    Paths on the command line are relative to the current folder. A run that is resumed keeps the settings that define
+    it: network, data, loss, optimizer (but for the learning rates), batch size, seed and averaging.
+
     \b
     Examples:
       mafdn train configs/mafdn-x4.toml
+      mafdn train configs/mafdn-x4.toml --data photos run.folder=runs/mine run.batch=4 optimizer.lr=0.005
+      mafdn train configs/mafdn-x4.toml run.batch=4 --print-config
       mafdn train configs/mafdn-x4.toml --for 150m
       mafdn train configs/mafdn-x2.toml --init-body weights/mafdn-x4.safetensors
     """
     with training_extra("training"):
+        from mafdn.training.config import example_config
         from mafdn.training.fork import train_for
         from mafdn.training.loop import train
+    if config is None and print_config:
+        typer.echo(example_config(), nl=False)
+        return
+    if config is None:
+        raise UsageError("choose a CONFIG, or print an example with 'mafdn train --print-config'")
+    overrides = _overrides(config, settings or [], data=data, device=device)
+    if print_config:
+        _print_config(config, overrides)
+        return
     if as_json and not profile:
         raise UsageError("--json needs --profile; the progress of a run is in its log.jsonl")
     seconds = None if budget is None else parse_time(budget)
     if profile:
-        _profile(config, as_json=as_json)
+        _profile(config, overrides, as_json=as_json)
         return
     fork: Path | None = None
-    with _reporting() as (prepared, report):
+    with reporting() as (prepared, report, note):
         if seconds is None:
-            folder = train(config, init=init_body, on_prepare=prepared, on_progress=report)
+            folder = train(
+                config, overrides=overrides, init=init_body, on_prepare=prepared, on_progress=report, on_note=note
+            )
         else:
-            folder, fork = train_for(config, seconds, init=init_body, on_prepare=prepared, on_progress=report)
-    if _leads():
+            folder, fork = train_for(
+                config,
+                seconds,
+                overrides=overrides,
+                init=init_body,
+                on_prepare=prepared,
+                on_progress=report,
+                on_note=note,
+            )
+    if leads():
         typer.echo(f"{folder}: checkpoints, log.jsonl and TensorBoard files")
         if fork:
             typer.echo(f"{fork}: the fork after its decay, for 'mafdn release' or 'mafdn export'")
@@ -141,9 +178,9 @@ def fork_command(
     """
     with training_extra("training"):
         from mafdn.training.fork import train_fork
-    with _reporting() as (_, report):
-        folder = train_fork(run, output, decay=decay, on_progress=report)
-    if _leads():
+    with reporting() as (_, report, note):
+        folder = train_fork(run, output, decay=decay, on_progress=report, on_note=note)
+    if leads():
         typer.echo(f"{folder}: checkpoints, log.jsonl and TensorBoard files")
 
 
@@ -181,79 +218,41 @@ def parse_time(text: str) -> float:
     return seconds
 
 
-def _leads() -> bool:
-    """Whether this process reports to the user; under torchrun, only the one of rank 0 does."""
-    return os.environ.get("RANK", "0") == "0"
+def _overrides(config: Path, settings: list[str], *, data: Path | None, device: str | None) -> dict[str, Any]:
+    """Collect the settings of the command line; those in `settings` have priority over `--data`."""
+    from mafdn.training.config import data_overrides, parse_override
+    from mafdn.training.record.run_folder import load_config
+
+    overrides = dict(parse_override(text) for text in settings)
+    if device is not None:
+        overrides["run.device"] = device
+    if data is not None:
+        loaded = load_config(config, overrides)
+        run = (loaded.base / loaded.settings.run.folder).resolve()
+        overrides = data_overrides(data, run_folder=run) | overrides
+    return overrides
 
 
-@contextmanager
-def _reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State], None]]]":
-    """Show progress: as a live line on a terminal, otherwise as one line per report.
+def _print_config(config: Path, overrides: dict[str, Any]) -> None:
+    from mafdn.training.config import to_toml
+    from mafdn.training.record.run_folder import load_config
 
-    Yields:
-        Callbacks for `on_prepare` and `on_progress`.
-    """
-    console = Console(stderr=True)
-    if not console.is_terminal or not _leads():
-        yield lambda _done, _total: None, lambda state: console.print(_line(state), highlight=False)
-        return
-    text = TextColumn("{task.fields[text]}")
-    with Progress(TaskProgressColumn(), BarColumn(bar_width=20), text, console=console, transient=True) as bar:
-        task = bar.add_task("", text="preparing pictures", total=None)
-        shown = {"loss": "loss -", "psnr": "validation -"}
-
-        def prepared(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, text=f"preparing pictures {done:,}/{total:,}")
-
-        def report(state: "State") -> None:
-            if state.note:
-                bar.console.print(state.note, highlight=False)
-            if state.loss is not None:
-                shown["loss"] = f"loss {state.loss:.5f}"
-            if state.psnr is not None:
-                shown["psnr"] = f"validation {state.psnr:.3f} dB"
-            of = "" if state.steps is None else f"/{state.steps:,}"
-            text = f"{state.step:,}{of}  {shown['loss']}  {shown['psnr']}  {_speed(state)}"
-            bar.update(task, completed=state.step, total=state.steps, text=text)
-
-        yield prepared, report
+    loaded = load_config(config, overrides)
+    typer.echo(f"# The settings of {config} in effect. Paths are relative to the folder of this file, which must be")
+    typer.echo(f"# saved in {Path.cwd()}")
+    typer.echo(to_toml(loaded.settings, base=loaded.base.resolve(), folder=Path.cwd()), nl=False)
 
 
-def _line(state: "State") -> str:
-    if state.note:
-        return state.note
-    if state.psnr is not None:
-        return f"step {state.step}: validation {state.psnr:.3f} dB"
-    of = "" if state.steps is None else f" of {state.steps}"
-    rates = " / ".join(f"{lr:.1e}" for lr in state.lr)
-    return f"step {state.step}{of}  loss {state.loss:.5f}  lr {rates}  {_speed(state)}".rstrip()
-
-
-def _speed(state: "State") -> str:
-    """Format the current patches per second and the remaining time, as far as they are known."""
-    if state.pace is None:
-        return ""
-    speed = f"{state.pace:.1f} patches/s"
-    return speed if state.seconds_left is None else f"{speed}  {_short_time(state.seconds_left)} left"
-
-
-def _short_time(seconds: float) -> str:
-    """Format a time in the unit that fits: `1.5 h`, `12 min` or `40 s`."""
-    if seconds >= 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
-
-
-def _profile(config: Path, *, as_json: bool) -> None:
+def _profile(config: Path, overrides: dict[str, Any], *, as_json: bool) -> None:
     from mafdn.networks import MAFDNSettings
-    from mafdn.training.config import read_config
     from mafdn.training.profile import profile_loop, profile_step
+    from mafdn.training.record.run_folder import load_config
 
-    settings = read_config(config)
+    settings = load_config(config, overrides).settings
     if not isinstance(settings.network, MAFDNSettings):
         raise UsageError(f"--profile is for MAFDN only; {config} trains another network")
     with progress("measuring", quiet=as_json) as tick:
-        measured = profile_loop(config, on_progress=tick)
+        measured = profile_loop(config, overrides=overrides, on_progress=tick)
     if measured is None:  # the process of rank 0 reports
         return
     with progress("measuring", quiet=as_json) as tick:

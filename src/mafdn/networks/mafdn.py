@@ -40,17 +40,23 @@ SLOPE = 0.05
 class MAFDNSettings:
     """Settings of a MAFDN; the defaults are the reconstruction at x4.
 
-    `over_parameterized` selects the training form (DO-Conv). The attention switches are for ablations.
+    The attention switches are for ablations.
     """
 
     scale: int = 4
+    """Upscaling factor: 2, 3 or 4."""
     width: int = 50
-    """Channels, called n in shapes."""
+    """Number of channels, called n in shapes; even."""
     blocks: int = 6
+    """Number of MAFDBs."""
     pixel_attention: bool = True
+    """Whether every distillation branch has pixel attention."""
     channel_attention: bool = True
+    """Whether every MAFDB has channel attention."""
     spatial_attention: bool = True
+    """Whether every MAFDB has spatial attention."""
     over_parameterized: bool = True
+    """Whether the network is in its training form (DO-Conv), which folding converts into the inference form."""
 
     def __post_init__(self) -> None:
         check_sizes(scale=self.scale, width=self.width, blocks=self.blocks, multiple=2)

@@ -14,7 +14,7 @@ from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.training.config import read_config, relative
 from mafdn.training.record.log import read_log
-from mafdn.training.record.run_folder import RunFolder, to_json
+from mafdn.training.record.run_folder import RunFolder, load_config, to_json
 from mafdn.training.run import open_run, prepare
 from mafdn.training.workers import open_workers
 
@@ -89,7 +89,7 @@ def ablate(
     if len(set(names)) < len(names):
         raise ConfigError("two configurations have the same file name, which identifies them in the table; rename one")
     for config in configs:
-        prepare(read_config(config), config.resolve().parent)  # once, before parallel runs would all build the bank
+        prepare(load_config(config))  # once, before parallel runs would all build the bank
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,7 +130,7 @@ def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: in
                 f"{folder} was started with a different budget or different configurations; choose another folder"
             )
         return stored["steps"]
-    with open_workers() as workers:
+    with open_workers(read_config(configs[0]).run.device) as workers:
         runs = {config.stem: open_run(config, workers, resume=False) for config in configs}
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mafdn.errors import ConfigError
-from mafdn.training.config import OPEN_END, ScheduleSettings
-from mafdn.training.loop import fit
+from mafdn.training.config import OPEN_END, Overrides, ScheduleSettings
+from mafdn.training.loop import TrainingStopped, finish, fit
 from mafdn.training.record.journal import Progress
-from mafdn.training.record.run_folder import RunFolder
+from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.workers import Workers, open_workers
 
@@ -67,7 +67,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         return fork.path
     fork.path.mkdir(parents=True, exist_ok=True)
     source.copy_log(fork)
-    fork.save_settings(settings, saved.base)
+    fork.save_settings(settings, saved.base, saved.overrides)
     if source.parent is not None:
         fork.save_parent(source.parent)
     fork.save(checkpoint)
@@ -80,6 +80,7 @@ def train_fork(
     *,
     decay: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Fork a run as `fork_run` does, and train the fork to its end, resuming it if it was stopped.
 
@@ -88,6 +89,7 @@ def train_fork(
         target: The folder of the fork; by default `fork-STEP` in that of the run.
         decay: Steps of the decay; by default the run's `schedule.decay`.
         on_progress: Called with every report.
+        on_note: Called with messages to the user.
 
     Returns:
         The folder of the fork.
@@ -95,10 +97,11 @@ def train_fork(
     Raises:
         ConfigError: As `fork_run`.
         MafdnError: As `mafdn.training.loop.train`.
+        TrainingStopped: A signal stopped the fork.
     """
-    with open_workers() as workers:
+    with open_workers(RunFolder(run).saved().settings.run.device) as workers:
         folder = _fork_once(workers, run, target, decay=decay)
-        fit(open_run(folder, workers), on_progress)
+        finish(open_run(folder, workers, on_note=on_note), on_progress, on_note)
     return folder
 
 
@@ -106,10 +109,12 @@ def train_for(
     config: Path,
     seconds: float,
     *,
+    overrides: Overrides | None = None,
     init: Path | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-) -> tuple[Path, Path | None]:
+    on_note: Callable[[str], None] | None = None,
+) -> tuple[Path, Path]:
     """Train within a time budget: extend the stable phase of a run, save it, and train a fork through its decay.
 
     The speed is measured along the way; the decay of `schedule.decay` steps begins when it needs the remaining time.
@@ -117,31 +122,33 @@ def train_for(
     Args:
         config: A TOML file or the folder of a run.
         seconds: The time budget, decay included.
+        overrides: Settings that replace those of `config`.
         init: Pretrained weights for a new run; by default those that the settings name.
         on_prepare: Called as `on_prepare(done, total)` while the bank is built, on the first start.
         on_progress: Called with every report.
+        on_note: Called with messages to the user.
 
     Returns:
-        The folder of the run, whose stable phase the next call extends, and the folder of the fork, or `None` if a
-        signal stopped the run before the fork.
+        The folder of the run, whose stable phase the next call extends, and the folder of the fork.
 
     Raises:
         ConfigError: The time is too short for the decay (nothing is saved then), or as `mafdn.training.loop.train`.
         PictureError: A training picture cannot be read.
         MafdnError: As `mafdn.training.loop.train`.
+        TrainingStopped: A signal stopped the run or the fork.
     """
     deadline = time.monotonic() + seconds
-    with open_workers() as workers:
-        run = open_run(config, workers, init=init, on_prepare=on_prepare)
+    with open_workers(load_config(config, overrides).settings.run.device) as workers:
+        run = open_run(config, workers, overrides=overrides, init=init, on_prepare=on_prepare, on_note=on_note)
         planned = run.settings.schedule
         if planned.kind != "wsd" or planned.decay < 1:
             raise ConfigError(f'{config}: --for needs schedule.kind = "wsd" and schedule.decay above 0')
         run.set_schedule(_stable(planned, run))
         deadline_watch = _DeadlineWatch(run, deadline, decay=planned.decay)
         if fit(run, on_progress, should_stop=deadline_watch.is_due):
-            return run.folder.path, None
+            raise TrainingStopped(run)
         folder = _fork_once(workers, run.folder.path, None, decay=planned.decay)
-        fit(open_run(folder, workers, batches=run.batches), on_progress)
+        finish(open_run(folder, workers, batches=run.batches), on_progress, on_note)
     return run.folder.path, folder
 
 

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from mafdn.errors import MafdnError
-from mafdn.training.config import OPEN_END
+from mafdn.training.config import OPEN_END, Overrides
 from mafdn.training.record.journal import Journal, Progress
 from mafdn.training.record.pace import Pace
+from mafdn.training.record.run_folder import load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
 from mafdn.training.workers import open_workers
@@ -33,23 +34,47 @@ GPU_CHECK = 20
 """Steps between checks for a request to stop on several GPUs, where every check synchronizes them."""
 
 
+class TrainingStopped(KeyboardInterrupt):
+    """SIGINT (Ctrl-C) or SIGTERM during training; the run is saved, and the same call resumes it.
+
+    Attributes:
+        folder: The folder of the run.
+        step: The step that was saved.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"{run.folder.path}: stopped at {describe_step(run)}; the same command resumes")
+        self.folder, self.step = run.folder.path, run.state.step
+
+
+def describe_step(run: Run) -> str:
+    """Describe the progress of a run, such as "34 of 100"."""
+    steps = run.settings.schedule.steps
+    return f"step {run.state.step}" if steps == OPEN_END else f"{run.state.step} of {steps}"
+
+
 def train(
     config: Path,
     *,
+    overrides: Overrides | None = None,
     init: Path | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Train a network, resuming from the newest checkpoint of its run.
 
-    On SIGINT or SIGTERM the run finishes its step, saves and returns. If the loss is not finite or far above its
-    running mean, the run goes back to its last checkpoint and continues with different patches.
+    On SIGINT or SIGTERM the run finishes its step, saves and stops. If the loss is not finite or far above its running
+    mean, the run goes back to its last checkpoint and continues with different patches.
 
     Args:
         config: A TOML file or the folder of a run.
+        overrides: Settings that replace those of `config`, such as `{"run.batch": 4}`; paths are relative to the
+            current folder.
         init: Pretrained weights for a new run; by default those that the settings name.
         on_prepare: Called as `on_prepare(done, total)` while the bank is built, on the first start.
         on_progress: Called with every report.
+        on_note: Called with messages, such as the step that the run resumes from and, at the end, the last step.
 
     Returns:
         The folder of the run.
@@ -58,11 +83,25 @@ def train(
         ConfigError: The settings are invalid, or do not match the run in its folder.
         PictureError: A training picture cannot be read.
         MafdnError: Going back to the last checkpoint did not help; the checkpoint is kept.
+        TrainingStopped: A signal stopped the run.
     """
-    with open_workers() as workers:
-        run = open_run(config, workers, init=init, on_prepare=on_prepare)
-        fit(run, on_progress)
+    with open_workers(load_config(config, overrides).settings.run.device) as workers:
+        run = open_run(config, workers, overrides=overrides, init=init, on_prepare=on_prepare, on_note=on_note)
+        finish(run, on_progress, on_note)
     return run.folder.path
+
+
+def finish(run: Run, on_progress: Callable[[Progress], None] | None, on_note: Callable[[str], None] | None) -> None:
+    """Train a run to the end of its schedule.
+
+    Raises:
+        MafdnError: As `fit`.
+        TrainingStopped: A signal stopped the run.
+    """
+    if fit(run, on_progress) and run.state.step < run.settings.schedule.steps:
+        raise TrainingStopped(run)
+    if on_note and run.workers.leads:
+        on_note(f"finished: {describe_step(run)}")
 
 
 def fit(
@@ -88,7 +127,7 @@ def fit(
     steps = run.settings.schedule.steps
     journal = Journal(run.folder, step=state.step, on_progress=on_progress) if workers.leads else None
     if journal:
-        run.folder.save_settings(run.settings, run.base)
+        run.folder.save_settings(run.settings, run.base, run.overrides)
         if run.parent is not None:
             run.folder.save_parent(run.parent)
         if state.step == 0:

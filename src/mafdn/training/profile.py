@@ -19,7 +19,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
 from mafdn.networks.reference import PlainMAFDN
+from mafdn.training.config import Overrides
 from mafdn.training.data.batches import Tensors
+from mafdn.training.record.run_folder import load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.step_mode import step_seconds
 from mafdn.training.workers import open_workers
@@ -85,12 +87,17 @@ class StepProfile:
 
 
 def profile_loop(
-    config: Path, *, rounds: int = 24, on_progress: Callable[[int, int], None] | None = None
+    config: Path,
+    *,
+    overrides: Overrides | None = None,
+    rounds: int = 24,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> LoopProfile | None:
     """Measure the loop of a run in its current state; nothing is saved.
 
     Args:
         config: A TOML file or the folder of a run.
+        overrides: Settings that replace those of `config`.
         rounds: Number of steps of each kind, alternating.
         on_progress: Called as `on_progress(done, total)` after each round.
 
@@ -101,8 +108,8 @@ def profile_loop(
         ConfigError: The settings are invalid.
         PictureError: A training picture cannot be read.
     """
-    with open_workers() as workers:
-        run = open_run(config, workers)
+    with open_workers(load_config(config, overrides).settings.run.device) as workers:
+        run = open_run(config, workers, overrides=overrides)
         batch = run.next_batch()
         run.take_step()  # the optimizers allocate their state
         bare: list[float] = []

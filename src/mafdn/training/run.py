@@ -10,20 +10,23 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from mafdn._support.atomic import sha256
+from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
 from mafdn.networks import Network, build, load_network, transfer
-from mafdn.training.config import ScheduleSettings, TrainSettings
+from mafdn.training.config import Overrides, ScheduleSettings, TrainSettings
 from mafdn.training.data.bank import Bank, open_bank
 from mafdn.training.data.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
+from mafdn.training.data.sources import check_bank
 from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
-from mafdn.training.record.run_folder import RunFolder, load_config
+from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
+from mafdn.training.resume import check_resumed
 from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
 from mafdn.training.step_mode import StepMode, choose_step_mode
-from mafdn.training.validation import held_out_psnr_sum, split_bank
+from mafdn.training.validation import check_split, held_out_psnr_sum, split_bank
 from mafdn.training.workers import Workers
 from mafdn.weights.header import Card, read_header
 
@@ -36,13 +39,13 @@ class Run:
     It resumes from the newest checkpoint in its folder, if any.
 
     Args:
-        settings: The settings of the run.
-        base: The folder that paths in the settings are relative to.
+        config: The settings of the run.
         bank: The training pictures.
         workers: The processes of the run.
         init: Pretrained weights for a new run; random by default.
         resume: Whether to look for a checkpoint.
         batches: The batches of another run with the same data, to share its memory.
+        on_note: Called with messages to the user.
 
     Raises:
         ConfigError: The settings do not match each other, the bank or the checkpoint.
@@ -50,22 +53,28 @@ class Run:
 
     def __init__(
         self,
-        settings: TrainSettings,
-        base: Path,
+        config: SavedRun,
         bank: Bank,
         workers: Workers,
         *,
         init: Path | None = None,
         resume: bool = True,
         batches: Batches | None = None,
+        on_note: Callable[[str], None] = ignore,
     ) -> None:
-        self.settings, self.base, self.bank, self.workers = settings, base, bank, workers
-        self.folder = RunFolder((base / settings.run.folder).resolve())
+        settings = config.settings
+        self.settings, self.base, self.bank, self.workers = settings, config.base, bank, workers
+        self.overrides = config.overrides
+        self.folder = RunFolder((config.base / settings.run.folder).resolve())
         if settings.run.batch % workers.world:
             raise ConfigError(f"run.batch = {settings.run.batch} is not a multiple of the {workers.world} processes")
-        self.held_out, training = split_bank(bank, settings.data.held_out)
-        self.batches = batches or self._batches(training)
         checkpoint = self.folder.newest() if resume else None
+        if checkpoint:
+            on_note(check_resumed(self.folder, self.folder.saved(), config))
+            if checkpoint.step:
+                on_note(f"resuming from step {checkpoint.step}")
+        self.held_out, training = check_split(bank, settings.data.held_out, on_note=on_note)
+        self.batches = batches or self._batches(training)
         self.parent: Card | None = None
         """The card of the pretrained weights of a new run."""
         torch.manual_seed(settings.run.seed)
@@ -155,73 +164,116 @@ class Run:
             min_gradient=data.min_gradient,
             candidates=data.candidates,
             teacher=data.teacher,
-            zoomed=_zoomed(self.settings, self.base, self.bank),
+            zoomed=self._zoomed(),
             zoomed_share=data.zoomed_share,
         )
         places = list(range(self.workers.rank, run.batch, self.workers.world))
         resident = run.resident == "on" or (run.resident == "auto" and device.type != "cpu")
         return (ResidentBatches if resident else HostBatches)(sampler, places, device)
 
+    def _zoomed(self) -> tuple[Bank, list[int]] | None:
+        """Open the bank of zoomed pairs; returns it and the indices of its training pictures."""
+        data, scale = self.settings.data, self.settings.network.scale
+        if not data.zoomed:
+            return None
+        zoomed = open_bank(self.base / data.zoomed)
+        if zoomed.zoomed is None:
+            raise ConfigError(
+                f"data.zoomed: {zoomed.folder} is not a bank of zoomed pairs; make one with 'mafdn bank zoom'"
+            )
+        if zoomed.zoomed.source != self.bank.fingerprint:
+            raise ConfigError(f"data.zoomed: {zoomed.folder} was made from a different bank than {self.bank.folder}")
+        if zoomed.zoomed.scale != scale:
+            raise ConfigError(f"data.zoomed: {zoomed.folder} holds pairs for x{zoomed.zoomed.scale}, not x{scale}")
+        return zoomed, split_bank(zoomed, data.held_out)[1]
+
 
 def open_run(
     config: Path,
     workers: Workers,
     *,
+    overrides: Overrides | None = None,
     init: Path | None = None,
     resume: bool = True,
     batches: Batches | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Run:
     """Open a run in this process, building its bank first if necessary.
 
     Args:
         config: A TOML file or the folder of a run.
         workers: The processes of the run, all of which must call this.
+        overrides: Settings that replace those of `config`.
         init: Pretrained weights for a new run; by default those that the settings name.
         resume: Whether to look for a checkpoint.
         batches: The batches of another run with the same data, to share its memory.
         on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
+        on_note: Called with messages to the user, in the first process.
 
     Raises:
-        ConfigError: The settings are invalid, or the run was started from other weights than `init`.
+        ConfigError: The settings are invalid, or the run was started with other settings or weights than those given.
         PictureError: A training picture cannot be read.
     """
-    settings, base = load_config(config)
-    bank = prepare(settings, base, on_prepare=on_prepare) if workers.leads else None
+
+    def note(text: str) -> None:
+        if text and on_note and workers.leads:
+            on_note(text)
+
+    loaded = load_config(config, overrides, on_note=note)
+    bank = prepare(loaded, on_prepare=on_prepare, on_note=note) if workers.leads else None
     workers.wait()
-    bank = bank or open_bank(base / settings.data.bank)
-    parent = init or (base / settings.run.init if settings.run.init else None)
-    run = Run(settings, base, bank, workers, init=parent, resume=resume, batches=batches)
+    bank = bank or open_bank(loaded.bank)
+    named = loaded.settings.run.init
+    parent = init or (loaded.base / named if named else None)
+    run = Run(loaded, bank, workers, init=parent, resume=resume, batches=batches, on_note=note)
     if init and run.state.started_from != origin(init):
         start = run.state.started_from or "random weights"
         raise ConfigError(f"the run in {run.folder.path} was started from {start}; choose another run.folder")
     return run
 
 
-def prepare(settings: TrainSettings, base: Path, *, on_prepare: Callable[[int, int], None] | None = None) -> Bank:
+def prepare(
+    config: SavedRun,
+    *,
+    on_prepare: Callable[[int, int], None] | None = None,
+    on_note: Callable[[str], None] = ignore,
+) -> Bank:
     """Open the bank of a run, building it if it does not exist.
 
-    If none of the source folders exists any longer, a complete bank is used without them.
+    An existing bank is compared with those of the source folders that still exist.
 
     Args:
-        settings: The settings of the run.
-        base: The folder that paths in the settings are relative to.
+        config: The settings of the run.
         on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
+        on_note: Called with messages to the user.
 
     Raises:
-        ConfigError: A folder has no pictures, or the bank is not usable or has different pictures.
+        ConfigError: A folder does not exist or has no pictures, or the bank is not usable or does not match the
+            settings.
         PictureError: A picture cannot be read.
     """
-    folders = [base / folder for folder in settings.data.folders]
-    if not any(folder.exists() for folder in folders) and (base / settings.data.bank).exists():
-        return open_bank(base / settings.data.bank)
-    return build_bank(
-        folders,
-        base / settings.data.bank,
-        scales=settings.data.scales,
-        exclude=[base / folder for folder in settings.data.exclude],
-        on_progress=on_prepare,
-    )
+    data = config.settings.data
+    folders, exclude = ([(config.base / f).resolve() for f in named] for named in (data.folders, data.exclude))
+    if config.bank.exists():
+        bank = open_bank(config.bank)
+        check_bank(bank, scale=config.settings.network.scale, folders=folders, exclude=exclude, on_note=on_note)
+        return bank
+    if not folders:
+        raise ConfigError(
+            f"the bank {config.bank} does not exist, and data.folders is empty; set data.folders to build a bank (or "
+            "use --data FOLDER), or data.bank to an existing one"
+        )
+    for setting, paths, remedy in (
+        ("folders", folders, "use --data FOLDER for pictures of yours"),
+        ("exclude", exclude, "set data.exclude to the benchmark datasets that you have, or to []"),
+    ):
+        for path in paths:
+            if not path.is_dir():
+                raise ConfigError(
+                    f"data.{setting}: the folder {path} does not exist; docs/data.md says where to get it, or {remedy}"
+                )
+    return build_bank(folders, config.bank, scales=data.scales, exclude=exclude, on_progress=on_prepare)
 
 
 def origin(weights: Path) -> str:
@@ -237,22 +289,3 @@ def _build_network(settings: TrainSettings, init: Path | None, device: torch.dev
     network = network.to(device)
     # On a GPU convolutions are fastest with channels last; on a CPU it makes no difference.
     return network if device.type == "cpu" else network.to(memory_format=torch.channels_last)  # pyright: ignore
-
-
-def _zoomed(settings: TrainSettings, base: Path, bank: Bank) -> tuple[Bank, list[int]] | None:
-    """Open the bank of zoomed pairs; returns it and the indices of its training pictures."""
-    data = settings.data
-    if not data.zoomed:
-        return None
-    zoomed = open_bank(base / data.zoomed)
-    if zoomed.zoomed is None:
-        raise ConfigError(
-            f"data.zoomed: {zoomed.folder} is not a bank of zoomed pairs; make one with 'mafdn bank zoom'"
-        )
-    if zoomed.zoomed.source != bank.fingerprint:
-        raise ConfigError(f"data.zoomed: {zoomed.folder} was made from a different bank than {bank.folder}")
-    if zoomed.zoomed.scale != settings.network.scale:
-        raise ConfigError(
-            f"data.zoomed: {zoomed.folder} holds pairs for x{zoomed.zoomed.scale}, not x{settings.network.scale}"
-        )
-    return zoomed, split_bank(zoomed, data.held_out)[1]

@@ -1,6 +1,6 @@
 """Validation on the pictures of a bank that are held out of training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 
 import numpy as np
@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mafdn._support.progress import ignore
+from mafdn.errors import ConfigError
 from mafdn.pixels import psnr_y
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.batches import to_tensor
@@ -27,6 +29,38 @@ def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int
     for index, picture in enumerate(bank.pictures):
         name = picture.name.rpartition("/")[2]
         (held if any(fnmatch(name, pattern) for pattern in held_out) else training).append(index)
+    return held, training
+
+
+def check_split(
+    bank: Bank, held_out: Sequence[str], *, on_note: Callable[[str], None] = ignore
+) -> tuple[list[int], list[int]]:
+    """Split the pictures of a bank as `split_bank` does, for a run.
+
+    Args:
+        bank: The bank.
+        held_out: File name patterns.
+        on_note: Called with a message if there is no validation, or a pattern matches nothing.
+
+    Raises:
+        ConfigError: The patterns match no picture, or all of them.
+    """
+    held, training = split_bank(bank, held_out)
+    patterns = ", ".join(held_out)
+    if held_out and not held:
+        raise ConfigError(
+            f"data.held_out: no picture in {bank.folder} matches {patterns}; name pictures of this bank, or train "
+            "without validation with data.held_out = []"
+        )
+    if not training:
+        raise ConfigError(
+            f"data.held_out: all {len(held)} pictures in {bank.folder} match {patterns}, so none are left to train on"
+        )
+    unused = [pattern for pattern in held_out if not split_bank(bank, [pattern])[0]]
+    if unused:
+        on_note(f"data.held_out: no picture in {bank.folder} matches {', '.join(unused)}")
+    if not held_out:
+        on_note("no validation: data.held_out is empty")
     return held, training
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from mafdn.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -51,20 +53,39 @@ class Workers:
 
 
 @contextmanager
-def open_workers() -> Generator[Workers]:
-    """Join the processes that torchrun started, if any; on CPUs each uses one thread."""
+def open_workers(device: str = "auto") -> Generator[Workers]:
+    """Join the processes that torchrun started, if any; on CPUs each uses one thread.
+
+    Args:
+        device: The device, as `run.device`. With several processes, each uses the GPU of its local rank.
+
+    Raises:
+        ConfigError: There is no such GPU, or several processes would share one.
+    """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    chosen = _device(device, world)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
     else:
-        device = torch.device("cpu")
         torch.set_num_threads(1)
     if world > 1:
         # The first process may prepare pictures for hours while the others wait.
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=2))
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(days=2))
     try:
-        yield Workers(rank, world, device)
+        yield Workers(rank, world, chosen)
     finally:
         if world > 1:
             dist.destroy_process_group()
+
+
+def _device(name: str, world: int) -> torch.device:
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    _, _, number = name.partition(":")
+    if number and world > 1:
+        raise ConfigError(f'run.device = "{name}" is one GPU, but there are {world} processes; use "cuda"')
+    index = int(number or os.environ.get("LOCAL_RANK", "0"))
+    count = torch.cuda.device_count()
+    if index >= count:
+        raise ConfigError(f'run.device = "{name}": torch finds {count or "no"} GPU{"s" * (count != 1)}; use "cpu"')
+    return torch.device("cuda", index)

@@ -2,7 +2,7 @@
 
 A bank is a folder:
 
-- `bank.json` - the manifest, written last: scales, pictures, excluded pictures.
+- `bank.json` - the manifest, written last: scales, source folders, pictures, excluded pictures.
 - `00000/`, `00001/`, ... - the shards. `hr.u8` stores some pictures one after another as (H, W, 3) uint8, `lr_x4.u8`
   (one file per scale) their reductions in the same order, `shard.json` their part of the manifest.
 - `teachers/NAME/` - the pictures as upscaled by a teacher at one scale: `teacher.json` describes the teacher,
@@ -66,6 +66,28 @@ class Excluded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceFolder:
+    """A folder of pictures that a bank was made from, or that it excludes."""
+
+    name: str
+    """Its name, without the path."""
+    files: int
+    """Number of picture files."""
+    digest: str
+    """Digest of the names and sizes of its files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankSources:
+    """What a bank was made from."""
+
+    folders: tuple[SourceFolder, ...]
+    """The folders of its pictures."""
+    exclude: tuple[SourceFolder, ...]
+    """The benchmark datasets whose pictures were left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeacherSource:
     """The file of a teacher network."""
 
@@ -117,6 +139,7 @@ class Bank:
         fingerprint: Digest of the sources it was made from.
         teachers: The teachers whose results it stores.
         zoomed: How its pairs were made, if its HR pictures are a teacher's results.
+        sources: What it was made from; `None` for zoomed pairs and for banks of earlier versions.
     """
 
     def __init__(
@@ -129,11 +152,12 @@ class Bank:
         fingerprint: str,
         teachers: Sequence[Teacher],
         zoomed: Zoomed | None = None,
+        sources: BankSources | None = None,
     ) -> None:
         self.folder, self.pictures, self.excluded = folder, tuple(pictures), tuple(excluded)
         self.scales, self.fingerprint = tuple(scales), fingerprint
         self.teachers = {teacher.name: teacher for teacher in teachers}
-        self.zoomed = zoomed
+        self.zoomed, self.sources = zoomed, sources
         self._map = functools.lru_cache(maxsize=MOST_MAPS)(_map)
 
     @property
@@ -191,6 +215,9 @@ def open_bank(folder: Path) -> Bank:
     Raises:
         ConfigError: The folder is not a bank of this version, or a file in it is missing or truncated.
     """
+    if not (folder / "bank.json").exists():
+        what = "has no bank.json, so it is not a training bank" if folder.is_dir() else "does not exist"
+        raise ConfigError(f"{folder} {what}; choose the folder of a bank, or make one with 'mafdn bank build'")
     try:
         manifest = json.loads((folder / "bank.json").read_text())
         if manifest["version"] != VERSION:
@@ -206,6 +233,7 @@ def open_bank(folder: Path) -> Bank:
             fingerprint=manifest["fingerprint"],
             teachers=_teachers(folder),
             zoomed=_zoomed(manifest["zoomed"]) if "zoomed" in manifest else None,
+            sources=_sources(manifest["sources"]) if "sources" in manifest else None,
         )
         for shard, pixels in _pixels(bank).items():
             for scale in (1, *bank.scales):
@@ -266,6 +294,10 @@ def _teachers(folder: Path) -> list[Teacher]:
 def _zoomed(entry: dict[str, Any]) -> Zoomed:
     values: dict[str, Any] = entry | {"networks": _networks(entry)}
     return Zoomed(**values)
+
+
+def _sources(entry: dict[str, Any]) -> BankSources:
+    return BankSources(**{part: tuple(SourceFolder(**one) for one in entry[part]) for part in ("folders", "exclude")})
 
 
 def _networks(entry: dict[str, Any]) -> tuple[TeacherSource, ...]:

@@ -5,11 +5,9 @@ name when it is complete. A restarted build reuses the complete shards; `bank.js
  The contents depend on the sources alone, not on the number of workers or on interruptions.
 """
 
-import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -22,27 +20,25 @@ from numpy.typing import NDArray
 from mafdn._support.atomic import replacing, sha256
 from mafdn._support.progress import counted, each
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.pictures.formats import SUFFIXES
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import ORIENTATIONS, SAME, imresize, luma, modulo_crop, nearest, perceptual_hashes
-from mafdn.training.data.bank import PARTIAL, VERSION, Bank, BankPicture, Excluded, open_bank, pixels_name, shard_name
+from mafdn.training.data.bank import (
+    PARTIAL,
+    VERSION,
+    Bank,
+    BankPicture,
+    BankSources,
+    Excluded,
+    open_bank,
+    pixels_name,
+    shard_name,
+)
 from mafdn.training.data.processes import spread
+from mafdn.training.data.shards import SHARD_NAME, check_unfinished, remove_shard
+from mafdn.training.data.sources import Source, difference, fingerprint, list_pictures
 
 SHARD = 32
 """Source files per shard; a killed build repeats at most this many per worker."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A picture file."""
-
-    folder: str
-    """Name of the folder that was searched."""
-    name: str
-    """Path relative to that folder, with slashes."""
-    path: Path
-    size: int
-    """Size in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +47,7 @@ class _Shard:
 
     number: int
     folder: Path
-    sources: tuple[_Source, ...]
+    sources: tuple[Source, ...]
     scales: tuple[int, ...]
     bench: NDArray[np.uint64]
     """(n, 8) perceptual hashes of the bench pictures in eight orientations."""
@@ -89,17 +85,17 @@ def build_bank(
         PictureError: A picture cannot be read.
         MafdnError: The bank cannot be written.
     """
-    listing, bench, scales = _listing(sources), _listing(exclude), tuple(sorted(set(scales)))
-    made_of = [VERSION, list(scales), [[source.name, source.size] for source in bench]]
-    fingerprint = _digest(made_of, listing)
+    pictures, excluded, scales = list_pictures(sources), list_pictures(exclude), tuple(sorted(set(scales)))
+    listing, bench = pictures.files, excluded.files
     if folder.exists():
         bank = open_bank(folder)
-        if bank.fingerprint != fingerprint:
-            raise ConfigError(f"{folder} is a bank of different pictures or scales; choose another folder")
+        if different := difference(bank, pictures, excluded, scales):
+            raise ConfigError(f"{folder} is a different bank: {different}; choose another folder")
         return bank
+    partial = folder.with_name(folder.name + PARTIAL)
+    check_unfinished(partial)
     tick = counted(on_progress, len(bench) + len(listing))
     hashes = spread(_hashes, [source.path for source in bench], workers=workers, on_done=each(tick))
-    partial = folder.with_name(folder.name + PARTIAL)
     shards = [
         _Shard(
             number=number,
@@ -108,7 +104,7 @@ def build_bank(
             scales=scales,
             bench=np.array(hashes, np.uint64).reshape(-1, len(ORIENTATIONS)),
             bench_names=tuple(f"{source.folder}/{source.name}" for source in bench),
-            key=_digest(made_of, files),
+            key=fingerprint(files, bench=bench, scales=scales),
         )
         for number, start in enumerate(range(0, len(listing), SHARD))
     ]
@@ -117,7 +113,13 @@ def build_bank(
         missing = [shard for shard in shards if _manifest(shard) is None]
         tick(len(listing) - sum(len(shard.sources) for shard in missing))
         spread(_write, missing, workers=workers, on_done=lambda index: tick(len(missing[index].sources)))
-        _finish(partial, shards, {"version": VERSION, "fingerprint": fingerprint, "scales": list(scales)})
+        about = {
+            "version": VERSION,
+            "fingerprint": fingerprint(listing, bench=bench, scales=scales),
+            "scales": list(scales),
+            "sources": asdict(BankSources(folders=pictures.described, exclude=excluded.described)),
+        }
+        _finish(partial, shards, about)
         partial.rename(folder)
     except OSError as error:
         raise MafdnError(f"cannot write the bank {folder} ({error}); finished shards are kept") from None
@@ -134,8 +136,8 @@ def _finish(partial: Path, shards: Sequence[_Shard], about: dict[str, Any]) -> N
             "too small"
         )
     for path in set(partial.iterdir()) - {shard.folder for shard in shards}:
-        if path.is_dir() and path.name.removesuffix(PARTIAL).isdecimal():
-            shutil.rmtree(path)
+        if path.is_dir() and SHARD_NAME.fullmatch(path.name):
+            remove_shard(path)
     with replacing(partial / "bank.json") as file:
         file.write_text(json.dumps(about | parts, indent=1))
 
@@ -153,8 +155,7 @@ def _write(shard: _Shard) -> None:
     """Write a shard; runs in a worker process."""
     partial = shard.folder.with_name(shard.folder.name + PARTIAL)
     for stale in (partial, shard.folder):
-        if stale.exists():
-            shutil.rmtree(stale)
+        remove_shard(stale)
     partial.mkdir()
     pictures: list[BankPicture] = []
     excluded: list[Excluded] = []
@@ -183,7 +184,7 @@ def _write(shard: _Shard) -> None:
     partial.rename(shard.folder)
 
 
-def _describe(source: _Source, hr: NDArray[np.uint8], own: np.uint64, shard: int, offset: int) -> BankPicture:
+def _describe(source: Source, hr: NDArray[np.uint8], own: np.uint64, shard: int, offset: int) -> BankPicture:
     y = luma(hr)
     gradient = float(np.abs(np.diff(y, axis=0)).mean() + np.abs(np.diff(y, axis=1)).mean()) / 2
     return BankPicture(
@@ -210,23 +211,3 @@ def _match(name: str, own: np.uint64, shard: _Shard) -> Excluded | None:
 
 def _hashes(path: Path) -> NDArray[np.uint64]:
     return perceptual_hashes(read_rgb8(path))
-
-
-def _listing(folders: Iterable[Path]) -> list[_Source]:
-    listing: list[_Source] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(
-                f"{folder} is not a folder of pictures; docs/data.md lists training datasets"
-            )
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not found:
-            raise ConfigError(f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}")
-        top = folder.resolve().name
-        listing += [_Source(top, path.relative_to(folder).as_posix(), path, path.stat().st_size) for path in found]
-    return listing
-
-
-def _digest(made_of: list[Any], sources: Sequence[_Source]) -> str:
-    listing = [[source.name, source.size] for source in sources]
-    return hashlib.sha256(json.dumps([made_of, listing]).encode()).hexdigest()

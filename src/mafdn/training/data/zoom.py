@@ -8,7 +8,6 @@ most.
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 from mafdn.pixels import imresize
 from mafdn.training.data.bank import PARTIAL, VERSION, Bank, Zoomed, open_bank, pixels_name, shard_name
 from mafdn.training.data.patches import texture
+from mafdn.training.data.shards import check_unfinished, remove_shard
 from mafdn.training.data.teach import Teachers, identify, network_files, open_teachers
 
 SIDE = 120
@@ -123,6 +123,7 @@ def _write_bank(
 ) -> None:
     """Write the missing parts of the bank, which gets its final name when it is complete."""
     partial = target.with_name(target.name + PARTIAL)
+    check_unfinished(partial)
     done, pictures = 0, list[dict[str, Any]]()
     for shard, indices in bank.shards.items():
         folder = partial / shard_name(shard)
@@ -153,8 +154,7 @@ def _write_shard(
     """Write a shard, which gets its final name when it is complete; returns its part of the manifest."""
     partial = folder.with_name(folder.name + PARTIAL)
     for stale in (partial, folder):
-        if stale.exists():
-            shutil.rmtree(stale)
+        remove_shard(stale)
     partial.mkdir(parents=True)
     entries: list[dict[str, Any]] = []
     offset = 0

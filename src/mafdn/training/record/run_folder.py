@@ -1,6 +1,7 @@
 """The folder of a run.
 
-- `settings.json` - the settings of the last start, and `base`, the folder that their paths are relative to
+- `settings.json` - the settings of the last start; `base`, the folder that their paths are relative to; and
+  `overrides`, the settings that were given on the command line
 - `parent.json` - the card of the weights that the run started from, if any
 - `step-NNNNNNNN.safetensors` - the last two checkpoints (`mafdn.training.record.checkpoint`)
 - `log.jsonl`, `tensorboard/` - curves (`mafdn.training.record.journal`)
@@ -9,14 +10,15 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.networks import architecture
-from mafdn.training.config import TrainSettings, build_settings, read_config
+from mafdn.training.config import Overrides, TrainSettings, apply_overrides, build_settings, read_config
 from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.weights.header import Card
 from mafdn.weights.run_files import LOG, SETTINGS
@@ -32,6 +34,8 @@ class SavedRun:
     settings: TrainSettings
     base: Path
     """The folder that the paths in the settings are relative to."""
+    overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The settings that were given on the command line, by table and key; `settings` includes them."""
 
     @property
     def bank(self) -> Path:
@@ -67,16 +71,18 @@ class RunFolder:
         try:
             table = cast(dict[str, Any], json.loads(file.read_text("utf-8")))
             base = Path(table.pop("base", ""))
+            overrides = dict(table.pop("overrides", {}))
         except OSError as error:
             raise ConfigError(f"{self.path} is not the folder of a run: cannot read {file}: {error.strerror}") from None
         except (ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"{file} does not contain the settings of a run: {error}") from None
-        return SavedRun(settings=build_settings(table, path=file), base=base)
+        return SavedRun(settings=build_settings(table, path=file), base=base, overrides=overrides)
 
-    def save_settings(self, settings: TrainSettings, base: Path) -> None:
+    def save_settings(self, settings: TrainSettings, base: Path, overrides: Overrides | None = None) -> None:
         """Write `settings.json`."""
+        table = to_json(settings) | {"base": str(base)} | ({"overrides": dict(overrides)} if overrides else {})
         with replacing(self.path / SETTINGS) as temporary:
-            temporary.write_text(json.dumps(to_json(settings) | {"base": str(base)}, indent=1), "utf-8")
+            temporary.write_text(json.dumps(table, indent=1, default=str), "utf-8")
 
     @property
     def parent(self) -> Card | None:
@@ -123,19 +129,32 @@ class RunFolder:
                 raise MafdnError.from_os_error(f"cannot write {target.log}", error) from None
 
 
-def load_config(path: Path) -> tuple[TrainSettings, Path]:
+def load_config(
+    path: Path, overrides: Overrides | None = None, *, on_note: Callable[[str], None] | None = None
+) -> SavedRun:
     """Read the settings of a run from a TOML file or from the folder of a run.
 
+    Args:
+        path: The TOML file or the folder.
+        overrides: Settings that replace those of the file.
+        on_note: As for `mafdn.training.config.read_config`.
+
     Returns:
-        The settings, and the folder that their paths are relative to.
+        The settings, the folder that their paths are relative to, and all overrides: those of the folder too.
 
     Raises:
         ConfigError: The file cannot be read or has an unknown key or an invalid value, or the folder has no settings.
     """
-    if path.is_dir():
-        saved = RunFolder(path).saved()
-        return saved.settings, saved.base
-    return read_config(path), path.resolve().parent
+    overrides = overrides or {}
+    if not path.is_dir():
+        settings = read_config(path, overrides, on_note=on_note)
+        return SavedRun(settings=settings, base=path.resolve().parent, overrides=overrides)
+    saved = RunFolder(path).saved()
+    if not overrides:
+        return saved
+    table = apply_overrides(to_json(saved.settings), overrides, base=saved.base)
+    settings = build_settings(table, path=path / SETTINGS)
+    return SavedRun(settings=settings, base=saved.base, overrides={**saved.overrides, **overrides})
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""Checks of settings: values out of range, or that contradict each other."""
+
+import re
+from pathlib import Path
+
+from mafdn.errors import ConfigError
+from mafdn.training.config.settings import TrainSettings
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+"""Valid values of `run.device`."""
+
+
+def check(settings: TrainSettings, path: Path) -> None:
+    """Raise `ConfigError` for values out of range or that contradict each other."""
+    data, schedule, run = settings.data, settings.schedule, settings.run
+    rules = {
+        "data.scales must be among 2, 3, 4": bool(data.scales) and set(data.scales) <= {2, 3, 4},
+        "network.scale must be one of data.scales": settings.network.scale in data.scales,
+        "data.patch must be at least 8": data.patch >= 8,
+        "data.candidates must be at least 1": data.candidates >= 1,
+        "loss.epsilon must be above 0": settings.loss.epsilon > 0,
+        "loss.fourier must be at least 0": settings.loss.fourier >= 0,
+        "loss.teacher must be in [0, 1]": all(0 <= share <= 1 for share in settings.loss.teacher_shares),
+        "loss.teacher_until must be in (0, 1]": 0 < settings.loss.teacher_until <= 1,
+        "loss.mse must be in [0, 1]": 0 <= settings.loss.mse <= 1,
+        "loss.teacher needs data.teacher, the name of a teacher that 'mafdn bank teach' made": (
+            max(settings.loss.teacher_shares) == 0 or bool(data.teacher)
+        ),
+        "data.zoomed needs data.teacher": not data.zoomed or bool(data.teacher),
+        "data.zoomed_share must be in [0, 1]": 0 <= data.zoomed_share <= 1,
+        "optimizer.weight_decay and optimizer.clip must be at least 0": (
+            min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0
+        ),
+        'optimizer.weight_decay needs optimizer.name = "adamw"': settings.optimizer.weight_decay == 0
+        or settings.optimizer.name == "adamw",
+        "optimizer rates must be above 0": min(settings.optimizer.lr, settings.optimizer.small_lr) > 0,
+        f"schedule.warmup ({schedule.warmup}) and schedule.decay ({schedule.decay}) must fit into schedule.steps "
+        f"({schedule.steps})": (
+            min(schedule.warmup, schedule.decay) >= 0
+            and schedule.warmup + schedule.decay * (schedule.kind == "wsd") <= schedule.steps
+        ),
+        "schedule.begin must be at least 0 and below schedule.steps": 0 <= schedule.begin < max(1, schedule.steps),
+        'run.device must be "auto", "cpu", "cuda" or a GPU such as "cuda:1"': bool(DEVICE.fullmatch(run.device)),
+        "run.batch must be at least 1": run.batch >= 1,
+        "run.seed must be at least 0": run.seed >= 0,
+        "run.spike must be 0 or above 1": run.spike == 0 or run.spike > 1,
+        "run.ema must be in [0, 1)": 0 <= run.ema < 1,
+        "run.log_every, save_every and validate_every must be at least 1": (
+            min(run.log_every, run.save_every, run.validate_every) >= 1
+        ),
+    }
+    for rule, kept in rules.items():
+        if not kept:
+            raise ConfigError(f"{path}: {rule}")
