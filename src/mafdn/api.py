@@ -15,7 +15,7 @@ from mafdn._support.validate import as_kind, as_path, as_whole
 from mafdn.errors import UsageError
 from mafdn.inference import Engine, EngineOptions
 from mafdn.inference.upscale import check_array
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.reading import read_integers
 from mafdn.upscaling import picture as pictures
 from mafdn.upscaling.array import upscale_array
 from mafdn.upscaling.folder.naming import Pattern
@@ -288,7 +288,8 @@ def _upscale(
     if isinstance(image, np.ndarray):
         array: Array = image
     else:
-        array = open_picture(as_path("the picture", image, wanted="an array or a path")).planes[:]
+        path = as_path("the picture", image, wanted="an array or a path")
+        array = read_integers(path, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
     check_array(array)
     scale = networks.scale_for(size, array.shape[1], array.shape[0])
     return upscale_array(

@@ -156,7 +156,7 @@ def check(
     assert not report.notes, what
     if before.alpha is not None:
         assert result.alpha is not None
-        top = np.iinfo(result.alpha.dtype).max
+        top = np.iinfo(str(result.alpha.dtype)).max
         assert (result.alpha[:, : WIDTH // 2] == top).all(), what
         assert (result.alpha[:, -WIDTH // 2 :] == 0).all(), what
 

@@ -110,7 +110,9 @@ def test_a_budget_too_short_for_the_decay_is_refused_before_it_starts(workplace:
     assert "lower schedule.decay" in err
     assert final(workplace / "run").step == 0
     path.write_text(path.read_text().replace("[schedule]", '[schedule]\nkind = "cosine"'))
-    failed(cli("train", path, "--for", "5s"), 2, "schedule.kind")
+    code, _, err = cli("train", path, "--for", "5s")
+    assert code == 2
+    assert '--for needs schedule.kind = "wsd"' in err.splitlines()[-1]
 
 
 def test_a_decaying_run_is_not_extended(workplace: Path) -> None:

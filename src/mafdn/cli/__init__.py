@@ -23,7 +23,7 @@ from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
-from mafdn.cli.output import STOP_REQUESTED, STOPPED
+from mafdn.cli.output import STOP_REQUESTED, STOPPED, CommandStoppedError
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
 from mafdn.cli.train import train_app
@@ -94,12 +94,14 @@ def run(arguments: list[str] | None = None) -> int:
             return 2
     except COMMAND_LINE_ERROR as error:
         return _fail(cast(Any, error).format_message(), 2)
+    except CommandStoppedError as error:
+        return _fail(str(error), STOPPED)
     except (UsageError, ConfigError) as error:
         return _fail(str(error), 2)
     except MafdnError as error:
         return _fail(str(error), 1)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        return _fail(str(error) or "stopped", STOPPED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped", STOPPED)
     except OSError as error:
         if error.filename is not None:
             return _fail(f"cannot use {error.filename}: {error.strerror}", 1)

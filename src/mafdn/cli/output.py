@@ -13,10 +13,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
+from mafdn.errors import MafdnError
+
 STOPPED = 130
 """Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
 STOP_REQUESTED = threading.Event()
 """Set by the signal handler, whose exception is lost if it is raised inside a callback."""
+
+
+class CommandStoppedError(MafdnError):
+    """Ctrl-C stopped a command that has more to say than that; typer replaces a `KeyboardInterrupt` with its own."""
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Scale = Annotated[int, typer.Option("--scale", "-s", help="Factor: 2, 3 or 4.", min=2, max=4)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress bar and no summary.")]

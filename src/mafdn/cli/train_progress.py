@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mafdn.cli.output import STOPPED
+from mafdn.cli.output import STOPPED, CommandStoppedError
 
 if TYPE_CHECKING:
     from mafdn.training.record.journal import Progress as State
@@ -36,10 +36,10 @@ def reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State]
     try:
         with _progress(console, note) as (prepared, report):
             yield prepared, report, note
-    except TrainingStopped:
-        if not leads():
-            raise SystemExit(STOPPED) from None  # the first process reports it
-        raise
+    except TrainingStopped as stopped:
+        if leads():
+            raise CommandStoppedError(str(stopped)) from None
+        raise SystemExit(STOPPED) from None  # the first process reports it
 
 
 @contextmanager

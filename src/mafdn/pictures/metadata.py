@@ -27,6 +27,13 @@ TEXTS = ("exif-ifd", "image-description")
 XMP_NUMBER = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
 XMP_RATIONAL = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]+)/([0-9]+)"""
 XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOTALL)
+COMPANION_SPACES = {
+    b"http://ns.adobe.com/hdr-gain-map/1.0/": rb"\w+",
+    b"http://ns.apple.com/HDRGainMap/1.0/": rb"\w+",
+    b"http://ns.google.com/photos/1.0/container/": rb"\w+",
+    b"http://ns.google.com/photos/1.0/camera/": rb"(?:MotionPhoto|MicroVideo)\w*",
+}
+"""Namespaces of XMP, and their properties, that describe gain maps and videos stored behind the picture."""
 XMP_WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
 XMP_HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
 
@@ -104,7 +111,8 @@ def resized(
         finer: Factors by which the print resolution is raised, horizontally and vertically.
 
     Returns:
-        The fields with sizes and resolutions corrected and thumbnails removed; others are unchanged.
+        The fields with sizes and resolutions corrected, and without thumbnails and what describes gain maps; others
+        are unchanged.
     """
     changed = dict(fields)
     if IPTC in changed:
@@ -121,13 +129,23 @@ def resized(
             changed.pop(f"exif-ifd0-{axis}Resolution", None)  # so that libvips takes the value in the block
     if XMP in changed:
         kind, packet = changed[XMP]
-        packet = XMP_THUMBNAILS.sub(b"", packet)
+        packet = _without_companions(XMP_THUMBNAILS.sub(b"", packet))
         packet = _with_number(packet, XMP_WIDTHS, width)
         packet = _with_number(packet, XMP_HEIGHTS, height)
         for name, factor in zip((b"tiff:XResolution", b"tiff:YResolution"), finer, strict=True):
             packet = _with_multiplied(packet, name, factor)
         changed[XMP] = (kind, packet)
     return changed
+
+
+def _without_companions(packet: bytes) -> bytes:
+    """The XMP packet without what describes gain maps and videos that the file had behind its picture."""
+    for space, names in COMPANION_SPACES.items():
+        for prefix in set(re.findall(rb"""xmlns:(\w+)\s*=\s*["']%s["']""" % re.escape(space), packet)):
+            name = rb"%s:%s" % (prefix, names)
+            packet = re.sub(rb"""\s%s\s*=\s*(?:"[^"]*"|'[^']*')""" % name, b"", packet)
+            packet = re.sub(rb"<(%s)(?:\s[^>]*)?(?:/>|(?<!/)>.*?</\1\s*>)\s*" % name, b"", packet, flags=re.DOTALL)
+    return packet
 
 
 def _with_number(packet: bytes, names: tuple[bytes, ...], number: int) -> bytes:

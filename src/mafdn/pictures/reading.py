@@ -130,21 +130,25 @@ def open_picture(path: Path, *, limits: Limits | None = None, scratch: Path | No
     return read_header(path, limits=limits).decode(limits=limits, scratch=scratch)
 
 
-def read_color(path: Path) -> Pixels:
-    """Read the (H, W, 1 or 3) color channels of a picture of 8 or 16 bits.
+def read_integers(path: Path, *, advice: str = "convert it to 8 or 16 bits first") -> Picture:
+    """Read a picture of 8 or 16 bits.
 
     Raises:
-        PictureError: The picture cannot be read, or has floating-point numbers.
+        PictureError: The picture cannot be read, or it has floating-point numbers; the message then ends in `advice`.
     """
     picture = open_picture(path)
     if picture.floating:
-        raise PictureError(f"{printable(path)} has floating-point numbers; convert it to 8 or 16 bits first")
-    return picture.color
+        raise PictureError(f"{printable(path)} has floating-point numbers; {advice}")
+    return picture
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated; errors as `read_color`."""
-    return as_rgb8(read_color(path))
+    """Read a picture as (H, W, 3) uint8: alpha dropped, 16 bits rounded to 8, grey repeated.
+
+    Raises:
+        PictureError: As `read_integers`.
+    """
+    return as_rgb8(read_integers(path).color)
 
 
 def as_rgb8(color: Pixels) -> NDArray[np.uint8]:

@@ -18,6 +18,8 @@ from mafdn.pixels.tone import Tone
 
 BAND_ROWS = 128
 """Rows that are in memory as float at a time, of the result or, for a reduction, of the picture."""
+EXCESS_KERNEL = "bicubic"
+"""Kernel for what lies outside of the network's range; Lanczos would leave a bright ring around a very bright pixel."""
 WHITE_16 = 65_535.0
 """The value of white in 16 bits."""
 Array = NDArray[Any]
@@ -100,7 +102,7 @@ def _enlarge_floats(
     view = FloatView(rows, tone)
     shape = (size[1], size[0])
     for place, values in _resized(view.inside, size, network, scale, strength):
-        values += view.outside(partial(resized_rows, rows=place, shape=shape))
+        values += view.outside(partial(resized_rows, rows=place, shape=shape, kernel=EXCESS_KERNEL))
         yield view.finish(values)
 
 

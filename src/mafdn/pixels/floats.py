@@ -1,7 +1,7 @@
 """Float pictures around the network: values below 0 and above 1 pass it without clipping and without seams.
 
 The network sees what a display would show: the tone curve of sRGB, and a range that is found once per picture. Values
-inside of that range are enlarged by the network; how far others lie outside of it is enlarged by Lanczos and added.
+inside of that range are enlarged by the network; how far others lie outside of it is enlarged bicubically and added.
 """
 
 from collections.abc import Callable

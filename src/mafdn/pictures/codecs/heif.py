@@ -39,8 +39,8 @@ class HeifFile(VipsFile):
         self._colors = read_colors(path)  # libvips reads only profiles
         self.code_points = distinct_colors(self._colors.code_points)
 
-    def notes(self, image: pyvips.Image) -> list[str]:
-        return super().notes(image) + (["its HDR gain map was left out"] if self._colors.gain_map else [])
+    def has_gain_map(self, image: pyvips.Image) -> bool:
+        return self._colors.gain_map or super().has_gain_map(image)
 
 
 class AvifFile(HeifFile):

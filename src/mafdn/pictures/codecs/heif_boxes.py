@@ -7,10 +7,11 @@ They state colors by number (`colr`), the display that HDR pictures were graded 
 import itertools
 import struct
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from mafdn.pictures.codecs.av1 import find_colors, restated
 from mafdn.pictures.picture import CodePoints
 
 LONGEST_META = 1 << 24
@@ -19,6 +20,8 @@ MOST_BOXES = 10_000
 """Boxes at the top of a file, or items, that are searched."""
 GAIN_MAPS = (b"urn:com:apple:photo:2020:aux:hdrgainmap\0", b"urn:com:photo:aux:hdrgainmap\0")
 """Types of auxiliary pictures that are gain maps."""
+STREAM_HEAD = 256
+"""Bytes at the beginning of a stream in which it states its colors."""
 BT601_MATRIX, FULL_RANGE = 6, 0x80
 """How libvips has RGB encoded, unless losslessly; for a `colr` box."""
 
@@ -46,10 +49,14 @@ def read_colors(path: Path) -> HeifColors:
     """Read what the boxes of a file say of its colors; nothing if they are damaged."""
     with path.open("rb") as file:
         meta = _read_meta(file)
-    try:
-        return _colors(meta) if meta else HeifColors()
-    except (struct.error, IndexError, ValueError):
-        return HeifColors()
+        try:
+            found = _colors(meta) if meta else HeifColors()
+            if meta and found.code_points is None:
+                points = _colors_of_stream(file, meta)
+                found = replace(found, code_points=points)
+        except (struct.error, IndexError, ValueError):
+            return HeifColors()
+    return found
 
 
 def state_colors(content: bytes, points: CodePoints) -> bytes:
@@ -89,6 +96,8 @@ def state_colors(content: bytes, points: CodePoints) -> bytes:
         box = tree[kind]
         edits[box.start, box.start + 4] = struct.pack(">I", box.end - box.start + growth)
     _shift_items(content, tree[b"iloc"], meta.end, more + grown, edits)
+    if b"av01" in _item_types(content, tree):
+        _restate_stream(content, tree, points, edits)
     parts: list[bytes] = []
     place = 0
     for (start, end), value in sorted(edits.items()):
@@ -143,7 +152,10 @@ def _colors(meta: bytes) -> HeifColors:
     points: tuple[int, int] | None = None
     mastering: tuple[int, ...] | None = None
     levels: tuple[int, int] | None = None
-    for box in _properties_of(meta, tree):
+    stated = list(_properties_of(meta, tree))
+    if all(box.kind != b"colr" for box in stated) and b"ipco" in tree:  # some state it for the tiles of a grid only
+        stated += itertools.islice(boxes(meta, tree[b"ipco"].content, tree[b"ipco"].end), MOST_BOXES)
+    for box in stated:
         if box.kind == b"colr" and meta[box.content : box.content + 4] == b"nclx":
             points = struct.unpack_from(">HH", meta, box.content + 4)
         elif box.kind == b"mdcv" and box.end - box.content >= 24:
@@ -159,6 +171,20 @@ def _colors(meta: bytes) -> HeifColors:
         code_points=CodePoints(primaries=points[0], transfer=points[1], mastering=mastering, light_levels=levels),
         gain_map=gain_map,
     )
+
+
+def _colors_of_stream(file: BinaryIO, meta: bytes) -> CodePoints | None:
+    """The colors that the main picture's AV1 stream states; `None` if it does not, or is no such stream."""
+    tree = _tree(meta, next(boxes(meta)))
+    if b"av01" not in _item_types(meta, tree) or not {b"pitm", b"iloc"} <= set(tree):
+        return None
+    main = _main_item(meta, tree)
+    for found in _locations(meta, tree[b"iloc"]):
+        if found.item == main and found.in_file:
+            file.seek(found.start)
+            colors = find_colors(file.read(STREAM_HEAD))
+            return CodePoints(primaries=colors.primaries, transfer=colors.transfer) if colors else None
+    return None
 
 
 def _properties_of(content: bytes, tree: Mapping[bytes, Box]) -> Generator[Box]:
@@ -237,31 +263,79 @@ def _grow_associations(
     raise ValueError("the main picture has no properties")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Number:
+    """A number in a file and its place there."""
+
+    place: int
+    size: int
+    value: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Location:
+    """Where the data of an item are."""
+
+    item: int
+    in_file: bool
+    base: _Number
+    extents: list[_Number]
+    """Offset of each part from `base`."""
+
+    @property
+    def start(self) -> int:
+        """Where the first part begins."""
+        return self.base.value + (self.extents[0].value if self.extents else 0)
+
+
+def _locations(content: bytes, iloc: Box) -> Generator[_Location]:
+    """Where the data of all items are."""
+    version, sizes = content[iloc.content], content[iloc.content + 4 : iloc.content + 6]
+    offset, length, base, index = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4, sizes[1] & 15 if version else 0
+    wide = 2 if version < 2 else 4
+    place = iloc.content + 6
+
+    def take(size: int) -> _Number:
+        nonlocal place
+        place += size
+        if place > iloc.end:
+            raise ValueError("places of items reach beyond their box")
+        return _Number(place=place - size, size=size, value=int.from_bytes(content[place - size : place]))
+
+    for _ in range(min(take(wide).value, MOST_BOXES)):
+        item, method = take(wide).value, take(2).value & 15 if version else 0
+        take(2)  # the file, which is this one
+        start, extents = take(base), list[_Number]()
+        for _ in range(take(2).value):
+            take(index)
+            extents.append(take(offset))
+            take(length)
+        yield _Location(item=item, in_file=method == 0, base=start, extents=extents)
+
+
 def _shift_items(content: bytes, iloc: Box, after: int, growth: int, edits: dict[tuple[int, int], bytes]) -> None:
     """Correct the places of items that are stored from `after` on, `growth` bytes further behind."""
-    version = content[iloc.content]
-    offset, length = content[iloc.content + 4] >> 4, content[iloc.content + 4] & 15
-    base, index = content[iloc.content + 5] >> 4, content[iloc.content + 5] & 15 if version else 0
-    place = iloc.content + 6
-    count = struct.unpack_from(">H" if version < 2 else ">I", content, place)[0]
-    place += 2 if version < 2 else 4
-    for _ in range(count):
-        place += 2 if version < 2 else 4
-        method = struct.unpack_from(">H", content, place)[0] & 15 if version else 0
-        place += (2 if version else 0) + 2
-        start = int.from_bytes(content[place : place + base])
-        moved = method == 0 and start >= after
-        if moved:
-            edits[place, place + base] = (start + growth).to_bytes(base)
-        place += base
-        extents = struct.unpack_from(">H", content, place)[0]
-        place += 2
-        for _ in range(extents):
-            place += index
-            own = int.from_bytes(content[place : place + offset])
-            if method == 0 and not moved and start + own >= after:
-                edits[place, place + offset] = (own + growth).to_bytes(offset)
-            place += offset + length
+    for found in _locations(content, iloc):
+        if not found.in_file:
+            continue
+        moved = [found.base] if found.base.value >= after else []
+        moved = moved or [part for part in found.extents if found.base.value + part.value >= after]
+        for number in moved:
+            edits[number.place, number.place + number.size] = (number.value + growth).to_bytes(number.size)
+
+
+def _restate_stream(
+    content: bytes, tree: Mapping[bytes, Box], points: CodePoints, edits: dict[tuple[int, int], bytes]
+) -> None:
+    """State the colors in the main picture's AV1 stream, too, if it states any."""
+    main = _main_item(content, tree)
+    for found in _locations(content, tree[b"iloc"]):
+        if found.item == main and found.in_file:
+            stream = content[found.start : found.start + STREAM_HEAD]
+            colors = find_colors(stream)
+            if colors and colors.replaceable:
+                first, new = restated(stream, colors, primaries=points.primaries, transfer=points.transfer)
+                edits[found.start + first, found.start + first + len(new)] = new
 
 
 def _box(kind: bytes, content: bytes) -> bytes:

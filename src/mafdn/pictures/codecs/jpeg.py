@@ -1,6 +1,7 @@
 """JPEG files."""
 
 import io
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +14,8 @@ from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.codecs.tiff_directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.libvips import file_name
-from mafdn.pictures.metadata import listed
+from mafdn.pictures.libvips import field_of, file_name
+from mafdn.pictures.metadata import XMP, listed
 from mafdn.pictures.picture import Format, Picture
 
 MOST_SEGMENTS = 10_000
@@ -40,6 +41,10 @@ LOST_SEGMENTS = {
 """How other segments begin, and their names."""
 MULTI_PICTURE = b"MPF\0"
 """How the APP2 segment with the index of several pictures begins (CIPA DC-007)."""
+GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b'Semantic="GainMap"', b"Semantic='GainMap'")
+"""What XMP contains if a gain map follows the picture."""
+VIDEO_MARK = re.compile(rb""":(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>)1""")
+"""What XMP contains if a video follows the picture."""
 THUMBNAIL_TYPES = (0x01_0001, 0x01_0002)
 """Types of pictures in the index that only repeat the first one at a smaller size."""
 
@@ -62,7 +67,15 @@ class JpegFile(VipsFile):
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
         # A gain map is listed as one more picture; it has a note of its own.
-        return count_pictures(self.path) - bool(image.get_typeof("gainmap-data")), "pictures"
+        return max(1, count_pictures(self.path) - self.has_gain_map(image)), "pictures"
+
+    def has_gain_map(self, image: pyvips.Image) -> bool:
+        packet = field_of(image, XMP, b"")
+        return super().has_gain_map(image) or any(mark in packet for mark in GAIN_MAP_MARKS)
+
+    def notes(self, image: pyvips.Image) -> list[str]:
+        video = VIDEO_MARK.search(field_of(image, XMP, b""))
+        return super().notes(image) + (["its video was left out"] if video else [])
 
     def complete(self, picture: Picture) -> Picture:
         comments, lost = read_segments(self.path)

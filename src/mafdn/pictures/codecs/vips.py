@@ -132,9 +132,13 @@ class VipsFile(PictureFile):
         bits = int(field_of(image, "bits-per-sample", 8))
         if bits < 8 and not field_of(image, "palette", 0):
             notes.append(f"{bits} bit{'s' if bits > 1 else ''} per channel became 8")
-        if image.get_typeof("gainmap-data"):
+        if self.has_gain_map(image):
             notes.append("its HDR gain map was left out")
         return notes
+
+    def has_gain_map(self, image: pyvips.Image) -> bool:
+        """Whether the file holds a gain map, which makes the picture HDR on displays that can show it."""
+        return bool(image.get_typeof("gainmap-data"))
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         """The image with pixels over the full range of their type, and `Picture.file_bits`."""
