@@ -18,13 +18,8 @@ from numpy.typing import NDArray
 
 from mafdn._support.progress import counted, each, ignore
 from mafdn.errors import PictureError, UsageError
-<<<<<<< HEAD
 from mafdn.evaluation.layouts import MADE, LrChoice, bench_files, find_bench
-from mafdn.pictures.reading import as_rgb8, read_color, read_rgb8
-=======
-from mafdn.pictures.formats import SUFFIXES
 from mafdn.pictures.reading import as_rgb8, read_integers, read_rgb8
->>>>>>> 53f4f159ab6f9517c7addba7c42369e108bf821b
 from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
 Pixels = NDArray[np.uint8]
