@@ -65,7 +65,13 @@ def test_bench(small: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert plain["share"] == pytest.approx(plain["gmacs"] / tops["fp32", 8])
     assert plain["megapixels"] == pytest.approx(4 * SIZE[0] * SIZE[1] / 1e6 / plain["latency"]["median"])
     assert plain["latency"]["peak_mib"] > 30
-    assert {goal.what for goal in goals(measured)} == {"fp32, speed relative to torch", "fp32, share of the ceiling"}
+    assert {row["name"] for row in measured["rows"]} == {"small", "lanczos", "lanczos of libvips"}
+    assert goals(measured) == [], "the goals are those of the shipped networks"
+    shipped = [row | {"name": "mafdn"} for row in measured["rows"]]
+    assert {goal.what for goal in goals(measured | {"rows": shipped})} == {
+        "fp32, speed relative to torch",
+        "fp32, share of the ceiling",
+    }
     assert measured["layers"]["fp32"]
     assert measured["networks"].keys() == {"small.onnx"}
     text = report.read_text()
@@ -73,6 +79,8 @@ def test_bench(small: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert layer_tables(measured) in text
     assert "mafdn bench --network small.onnx --rounds 1 --profile --report speed.md" in text
     assert json.loads(report.with_suffix(".json").read_text()) == measured
+    result = cli("bench", "--network", small, "--rounds", 1, "--report", report)
+    assert (result[0], f"{report} exists; use another name or --overwrite" in result[2]) == (1, True)
 
 
 def test_what_cannot_be_timed_gives_a_one_line_error(small: Path, cli: Run, tmp_path: Path) -> None:

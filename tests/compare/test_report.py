@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import pyvips
 import torch
@@ -42,39 +43,122 @@ def test_a_comparison_and_its_report(bench: Path, weights: Path, tmp_path: Path,
     report = tmp_path / "out.md"
     networks = ["bicubic", str(weights), "afan", "mafdn"]
     options = [word for name in networks for word in ("--network", name)]
-    code, out, err = cli("compare", "--bench", bench, *options, "--rounds", 1, "--report", report, "--json")
+    arguments = ("compare", "--bench", bench, *options, "--highlight", "mafdn", "--rounds", 1)
+    code, out, err = cli(*arguments, "--report", report, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     rows = {row["name"]: row for row in found["rows"]}
     assert list(rows) == [
         "bicubic",
-        "MAFDN (reconstruction), small",
+        "small",
         "AFAN-style (reconstruction)",
-        "MAFDN (reconstruction), mafdn-x4",
+        "MAFDN (reconstruction)",
     ]
+    titles = [row["title"] for row in rows.values()]
+    assert titles[1] == "architecture mafdn, with other settings than those of the published network"
+    assert titles[3] == "MAFDN (reconstruction)"
     assert [bool(row["scores"]) for row in rows.values()] == [True, True, False, True]
     assert [bool(row["count"]) for row in rows.values()] == [False, True, True, True]
     assert [bool(row["latency"]) for row in rows.values()] == [False, True, True, True]
-    assert rows["MAFDN (reconstruction), mafdn-x4"]["count"]["parameters"] == 597_072
-    assert {d["reference"] for d in found["differences"]["4"]} == {"bicubic", "MAFDN (reconstruction), small"}
+    assert rows["MAFDN (reconstruction)"]["count"]["parameters"] == 597_072
+    compared = [(d["network"], d["reference"]) for d in found["differences"]["4"]]
+    assert compared == [("small", "bicubic"), ("MAFDN (reconstruction)", "bicubic")]
+    means = {name: row["scores"]["Little"]["psnr"] for name, row in rows.items() if row["scores"]}
+    gain = means["MAFDN (reconstruction)"] - means["bicubic"]
+    assert found["differences"]["4"][1]["psnr"]["mean"] == pytest.approx(gain)
     # The evaluation gives the same scores.
     scores = json.loads(cli("evaluate", "--bench", bench, "--network", "mafdn", "--json")[1])["scores"]
-    assert rows["MAFDN (reconstruction), mafdn-x4"]["scores"]["Little"]["psnr"] == scores[1]["mean"]["psnr"]
+    assert rows["MAFDN (reconstruction)"]["scores"]["Little"]["psnr"] == scores[1]["mean"]["psnr"]
     text = report.read_text()
     stored = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert render(stored, folder="out") == text
     assert str(tmp_path) not in text
     assert "mafdn compare --network bicubic --network small.safetensors --network afan --network mafdn" in text
-    assert "--rounds 1 --engine auto --report out.md" in text
+    assert "--highlight mafdn --rounds 1 --engine auto --report out.md" in text
+    assert "MAFDN is a reconstruction from its paper's abstract" in text
+    assert "| **MAFDN (reconstruction)** |" in text
+    assert "network - baseline, paired by picture; positive is better" in text
+    assert "Little: LR pictures made by bicubic reduction, SHA-256" in text
     assert "medians of 1 runs in turns" in text
     assert "all cores" in text
     assert "random weights" in text
-    for name in ("parameters-x4", "multi-adds-x4", "seconds-x4", "crops-x4"):
-        assert f"out/{name}.png" in text
-        assert (tmp_path / "out" / f"{name}.png").stat().st_size > 1000
+    for name in ("parameters-x4.svg", "multi-adds-x4.svg", "seconds-x4.svg", "crops-x4.png"):
+        assert f"out/{name}" in text
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+    assert (tmp_path / "out" / "parameters-x4.pdf").read_bytes().startswith(b"%PDF")
+    failed(cli(*arguments, "--report", report), 1, report, "exists", "--overwrite")
     measured, published = text.split("**not measured here**")
     assert "32.38 / 0.8976" not in measured
     assert "| MAFDN | 597K | 33.79G | 32.38 / 0.8976 |" in published
+
+
+def test_networks_are_compared_without_the_shipped_one(
+    bench: Path, weights: Path, exported: Path, tmp_path: Path, cli: Run
+) -> None:
+    other = tmp_path / "other.safetensors"
+    save_network(MAFDN(SMALL), other, card={})
+    options = [word for name in (weights, other, "bicubic") for word in ("--network", name)]
+    arguments = ("compare", "--bench", bench, *options, "--rounds", 0, "--no-published")
+    found = json.loads(cli(*arguments, "--json")[1])
+    assert found["baseline"] == {"4": "small"}
+    assert [(d["network"], d["reference"]) for d in found["differences"]["4"]] == [
+        ("other", "small"),
+        ("bicubic", "small"),
+    ]
+    target = tmp_path / "table.json"
+    report = tmp_path / "out.md"
+    code, out, err = cli(*arguments, "--baseline", other, "-o", target, "--report", report)
+    assert (code, err) == (0, "")
+    assert "network - baseline, positive is better" in out
+    text = report.read_text()
+    assert "small: architecture mafdn, with other settings than those of the published network." in text
+    for words in ("reconstruction", "Published", "Figures from papers", str(tmp_path)):
+        assert words not in text
+    assert "--baseline other.safetensors" in text
+    assert (tmp_path / "out" / "crops-x4.png").is_file()
+    table = json.loads(target.read_text())
+    assert [(row["network"], row["file"]) for row in table["rows"]] == [
+        ("small", "small.safetensors"),
+        ("other", "other.safetensors"),
+        ("bicubic", ""),
+    ]
+    assert table["baseline"] == {"4": "other"}
+    scores = json.loads(cli("evaluate", "--bench", bench, *options, "--baseline", other, "--json")[1])
+    assert [(d["network"], d["reference"]) for d in scores["differences"]] == [("small", "other"), ("bicubic", "other")]
+    assert scores["differences"] == table["differences"]["4"], "the same signs in both commands"
+    failed(cli(*arguments, "-o", target), 1, target, "exists", "--overwrite")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    failed(cli(*arguments, "--report", tmp_path / "full.md"), 1, tmp_path / "full", "not empty", "--overwrite")
+    failed(cli(*arguments, "--highlight", "vdsr"), 2, "--highlight vdsr", "not one of the networks")
+    failed(cli("compare", "--network", "afan", "--baseline", "afan", "--rounds", 0), 2, "random weights")
+    # A network of another scale cannot be the baseline there.
+    arguments = ("compare", "--bench", bench, "--network", "bicubic", "--network", exported, "--scale", 2, "--scale", 4)
+    code, _, err = cli(*arguments, "--baseline", exported, "--rounds", 0)
+    assert (code, f"the baseline {exported} has no x4" in err) == (0, True)
+
+
+def test_onnx_files_have_parameters_and_multi_adds(exported: Path, tmp_path: Path, cli: Run) -> None:
+    model = onnx.load(exported)
+    model.ClearField("metadata_props")
+    onnx.save(model, tmp_path / "foreign.onnx")
+    options = ("--network", exported, "--network", tmp_path / "foreign.onnx", "--scale", 2, "--rounds", 0)
+    known, foreign = json.loads(cli("compare", *options, "--json")[1])["rows"]
+    assert (known["name"], foreign["name"], foreign["architecture"]) == ("small", "foreign", "")
+    for key in ("parameters", "conv_macs", "thop_macs"):
+        assert foreign["count"][key] == known["count"][key] > 0
+
+
+def test_published_figures_are_marked_in_tables(tmp_path: Path, cli: Run) -> None:
+    target = tmp_path / "table.tex"
+    options = ("--network", "imdn", "--scale", 2, "--rounds", 0, "-o", target)
+    assert cli("compare", *options)[0] == 0
+    text = target.read_text()
+    assert r"IMDN (random weights) & $\times2$ & 694.4K & 158.85G" in text
+    assert r"IMDN$^\dagger$ & $\times2$ & - & - & 38.00 / 0.9605 &" in text
+    assert "Hui et al., ACM Multimedia 2019" in text
+    assert cli("compare", *options, "--overwrite", "--no-published")[0] == 0
+    assert "dagger" not in target.read_text()
 
 
 def test_pictures_without_any_error_do_not_stop_a_comparison(tmp_path: Path, cli: Run) -> None:

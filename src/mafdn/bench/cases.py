@@ -19,7 +19,7 @@ from mafdn.weights.resolve import is_pattern, resolve
 from mafdn.weights.shipped import shipped, shipped_scales
 
 OURS = "mafdn"
-"""Name of the benchmarked network in tables, as opposed to its peers."""
+"""Name of the shipped networks in tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,11 @@ class ConvolutionCase:
         return Job(name=name, open=partial(_open_convolutions, self.width, self.size, self.precision, threads))
 
 
-def network_cases(path: Path, *, threads: int | None = None) -> list[NetworkCase]:
+def network_cases(path: Path, *, name: str = OURS, threads: int | None = None) -> list[NetworkCase]:
     """Every engine, device and precision that runs the network in `path` on this machine."""
     cases: list[NetworkCase] = []
-    for name, engine in (*ENGINES.items(), (TorchEngine.name, TorchEngine)):
-        if name == TorchEngine.name and not path.with_suffix(".safetensors").is_file():
+    for engine_name, engine in (*ENGINES.items(), (TorchEngine.name, TorchEngine)):
+        if engine_name == TorchEngine.name and not path.with_suffix(".safetensors").is_file():
             continue
         try:
             devices = engine.devices()
@@ -77,8 +77,8 @@ def network_cases(path: Path, *, threads: int | None = None) -> list[NetworkCase
                 if precision not in supported or (precision == INT8 and not has_int8(path)):
                     continue
                 file = int8_file(path) if precision == INT8 else path
-                options = EngineOptions(engine=name, device=device, precision=precision, threads=threads)
-                cases.append(NetworkCase(name=OURS, path=file, options=options))
+                options = EngineOptions(engine=engine_name, device=device, precision=precision, threads=threads)
+                cases.append(NetworkCase(name=name, path=file, options=options))
     return cases
 
 
@@ -86,6 +86,12 @@ def peer_case(name: str, path: Path, *, threads: int | None = None) -> NetworkCa
     """Another network, in the first installed engine on the CPU."""
     options = EngineOptions(engine=preferred_engine(), device="cpu", precision=FP32, threads=threads)
     return NetworkCase(name=name, path=path, options=options)
+
+
+def network_name(name: str, scale: int) -> str:
+    """The name in tables of the network that was given as `name`: a file without its suffix, a run by its folder."""
+    source = resolve(name, scale=scale)
+    return OURS if source.kind == "shipped" else source.stem
 
 
 def find_networks(name: str, scales: Sequence[int], folder: Path) -> dict[int, Path]:

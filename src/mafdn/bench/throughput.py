@@ -88,6 +88,7 @@ class Throughput:
 def measure_throughput(
     networks: Mapping[int, Path],
     *,
+    names: Mapping[int, str] | None = None,
     peers: Mapping[int, Mapping[str, Path]] | None = None,
     rounds: int = 9,
     threads: int | None = None,
@@ -101,6 +102,7 @@ def measure_throughput(
 
     Args:
         networks: ONNX files by scale.
+        names: Their names in tables by scale; default that of the shipped networks.
         peers: ONNX files of other networks by scale and name, timed in the first installed engine.
         rounds: Timed runs of each.
         threads: Cores to use; all if `None`.
@@ -121,8 +123,12 @@ def measure_throughput(
     layers: dict[str, list[Layer]] = {}
     for scale, path in networks.items():
         size = (output_size[0] // scale, output_size[1] // scale)
-        cases = network_cases(path, threads=threads)
-        cases += [peer_case(name, peer, threads=threads) for name, peer in (peers or {}).get(scale, {}).items()]
+        own = (names or {}).get(scale, OURS)
+        cases = network_cases(path, name=own, threads=threads)
+        cases += [
+            peer_case(f"{name}, peer" if name == own else name, peer, threads=threads)
+            for name, peer in (peers or {}).get(scale, {}).items()
+        ]
         digests |= {case.path.name: sha256(case.path) for case in cases if case.path.is_file()}
         session = _Session(
             scale=scale,
@@ -137,7 +143,7 @@ def measure_throughput(
         ceilings += measured[1]
         if profile:
             precisions = dict.fromkeys(
-                case.options.precision for case in cases if case.name == OURS and case.options.engine == "openvino"
+                case.options.precision for case in cases if case.name == own and case.options.engine == "openvino"
             )
             for number, precision in enumerate(precisions, 1):
                 file = int8_file(path) if precision == INT8 else path

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mafdn.cli.engine_options import Threads
-from mafdn.cli.network_options import MarkdownReport, NetworkName, Scales
+from mafdn.cli.network_options import MarkdownReport, NetworkName, Overwrite, Scales
 from mafdn.cli.output import Json, show_json, show_table, stages
 from mafdn.cli.training_extra import training_extra
 
@@ -30,6 +30,7 @@ def bench_command(
     threads: Threads = None,
     profile: Annotated[bool, typer.Option("--profile", help="Also measure the time per layer type.")] = False,
     report: MarkdownReport = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Measure how fast this machine upscales to 1280x720.
@@ -47,20 +48,27 @@ def bench_command(
     """
     from mafdn._support.atomic import replacing
     from mafdn.bench import throughput
-    from mafdn.bench.cases import export_networks, find_networks
+    from mafdn.bench.cases import export_networks, find_networks, network_name
     from mafdn.bench.tables import ceilings, layers, rates, speed_report
     from mafdn.errors import MafdnError
     from mafdn.evaluation.outputs import check_target
 
     if report:
-        check_target(report, ".md")
+        check_target(report, ".md", overwrite=overwrite)
+        check_target(report.with_suffix(".json"), ".json", overwrite=overwrite)
     scales = sorted(set(scale or []))
     with tempfile.TemporaryDirectory(prefix="mafdn-bench-") as folder, stages(quiet=as_json) as tick:
         with training_extra("--peer" if peer else "--network"):
             networks = find_networks(network, scales, Path(folder))
             peers = export_networks(peer or [], list(networks), Path(folder))
         measured = throughput.measure_throughput(
-            networks, peers=peers, rounds=rounds, threads=threads, profile=profile, on_progress=tick
+            networks,
+            names={at: network_name(network, at) for at in networks},
+            peers=peers,
+            rounds=rounds,
+            threads=threads,
+            profile=profile,
+            on_progress=tick,
         )
     table: dict[str, Any] = json.loads(json.dumps(asdict(measured), allow_nan=False))
     if report:

@@ -10,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from mafdn._support.atomic import sha256
-from mafdn._support.machine import Machine, installed_version, machine
+from mafdn._support.machine import Machine, machine
 from mafdn._support.progress import ignore
-from mafdn._version import __version__
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
-from mafdn.evaluation.benchset import Protocol, SetScore, finite
-from mafdn.evaluation.candidates import Candidate
+from mafdn.errors import UsageError
+from mafdn.evaluation.benchset import LrPictures, Protocol, SetScore, finite
+from mafdn.evaluation.candidates import Candidate, find_candidate
+from mafdn.evaluation.layouts import LrChoice
 from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.scoring import evaluate, label_networks
+from mafdn.evaluation.summary.costs import network_costs
+from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
 from mafdn.networks import TITLES, Count, build, count
 from mafdn.networks.architectures import training_form
 from mafdn.networks.counting import input_size
 
-VERSIONED = ("openvino", "onnxruntime", "torch", "numpy")
-"""Packages whose versions belong to a measurement."""
 OnStage = Callable[[str, int, int], None]
 """Called with a description of the stage, the number of steps done and their total."""
 
@@ -49,6 +50,8 @@ class Row:
     scale: int
     ours: bool
     """Whether it ships with this project."""
+    highlighted: bool
+    """Whether tables and plots emphasize it."""
     trained: bool
     file: str
     """Name of the file that was measured; empty for baselines and random weights."""
@@ -65,7 +68,11 @@ class Comparison:
 
     rows: list[Row]
     differences: dict[int, list[Difference]]
-    """By scale, our network minus every other network with scores."""
+    """By scale, network - baseline for every network with scores: positive is better."""
+    baseline: dict[int, str]
+    """By scale, the network that the others are compared with."""
+    lr: dict[int, dict[str, LrPictures]]
+    """The LR pictures by scale and benchmark dataset."""
     published: list[Published]
     """Figures from papers for the same scales, separate from `rows`."""
     sizes: dict[int, tuple[int, int]]
@@ -83,9 +90,13 @@ def compare(
     candidates: Sequence[Candidate],
     benches: Sequence[Path],
     *,
+    baseline: str | None = None,
+    highlight: Sequence[str] = (),
+    lr: LrChoice = None,
     rounds: int = 9,
     options: EngineOptions | None = None,
     published: Path | None = None,
+    with_published: bool = True,
     on_progress: OnStage | None = None,
 ) -> Comparison:
     """Compare networks on every benchmark dataset, scale by scale.
@@ -95,37 +106,103 @@ def compare(
     Args:
         candidates: From `mafdn.evaluation.candidates.find_candidates`.
         benches: Folders of benchmark datasets.
+        baseline: The network that the others are compared with, as it was listed; default the first with scores.
+        highlight: Networks to emphasize, as they were listed.
+        lr: The LR pictures, as for `evaluate`.
         rounds: Timed runs of each network for a 1280x720 output; 0 for no timing.
         options: The engine in which every network is timed, as ONNX; default `EngineOptions()`.
         published: A table of published figures to use instead of the one that ships (`mafdn.compare.published`).
+        with_published: Whether to include published figures.
         on_progress: See `OnStage`.
 
     Raises:
+        UsageError: The baseline is not among the networks or has no weights, or a highlighted network is not listed.
         MafdnError: A set, a network or the table cannot be read, or a network cannot be run.
     """
     options = options or EngineOptions()
     on_stage = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    figures = read_published(published) if published else read_published()
-    rows: list[Row] = []
-    compared: dict[int, list[Difference]] = {}
-    notes: list[str] = []
+    figures = (read_published(published) if published else read_published()) if with_published else []
+    _check_names(candidates, baseline, highlight)
+    found = _Comparison(rows=[], differences={}, baseline={}, lr={}, notes=[])
     for scale in dict.fromkeys(c.scale for c in candidates):
         mine = [c for c in candidates if c.scale == scale]
-        scores = _scores(mine, benches, scale, notes, on_stage)
-        compared[scale] = _differences(mine, scores)
+        scores = _scores(mine, benches, scale, lr, found.notes, on_stage)
+        found.lr[scale] = lr_pictures(scores)
+        against = baseline_of(mine, baseline)
+        found.differences[scale] = []
+        if against and scores:
+            found.baseline[scale] = against.name
+            others = [c.name for c in mine if c.measurable and c is not against]
+            found.differences[scale] = differences(scores, reference=against.name, networks=others)
+        elif baseline and not against:
+            found.notes.append(f"the baseline {baseline} has no x{scale}, so there are no differences at x{scale}")
         times = _latency(mine, scale, rounds, options, on_stage) if rounds else {}
-        rows += [_row(c, scores, times.get(c.name)) for c in mine]
+        found.rows.extend(_row(c, scores, times.get(c.name), highlight) for c in mine)
     return Comparison(
-        rows=rows,
-        differences=compared,
-        published=[figure for figure in figures if figure.scale in compared],
-        sizes={scale: (input_size(scale)[1], input_size(scale)[0]) for scale in compared},
+        rows=found.rows,
+        differences=found.differences,
+        baseline=found.baseline,
+        lr=found.lr,
+        published=[figure for figure in figures if figure.scale in found.differences],
+        sizes={scale: (input_size(scale)[1], input_size(scale)[0]) for scale in found.differences},
         threads=options.threads,
         load=load,
         machine=machine(),
-        versions={"mafdn": __version__} | {name: v for name in VERSIONED if (v := installed_version(name))},
-        notes=list(dict.fromkeys(notes)),
+        versions=versions(),
+        notes=list(dict.fromkeys(found.notes)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """What has been measured so far."""
+
+    rows: list[Row]
+    differences: dict[int, list[Difference]]
+    baseline: dict[int, str]
+    lr: dict[int, dict[str, LrPictures]]
+    notes: list[str]
+
+
+def baseline_of(candidates: Sequence[Candidate], baseline: str | None) -> Candidate | None:
+    """The network of one scale that the others are compared with: the one listed as `baseline`, or the first."""
+    measured = [candidate for candidate in candidates if candidate.measurable]
+    return find_candidate(measured, baseline) if baseline else next(iter(measured), None)
+
+
+def summary_of(comparison: Comparison) -> Summary:
+    """A comparison as one table for a paper, with published figures in marked rows."""
+    measured = [
+        NetworkRow(
+            network=row.name if row.trained else f"{row.name} (random weights)",
+            scale=row.scale,
+            file=row.file,
+            sha256=row.sha256,
+            parameters=row.count.parameters if row.count else None,
+            conv_macs=row.count.conv_macs if row.count else None,
+            multi_adds=row.count.thop_macs if row.count else None,
+            scores={bench: (score.psnr, score.ssim) for bench, score in row.scores.items()},
+        )
+        for row in comparison.rows
+    ]
+    published = [
+        NetworkRow(
+            network=figure.name,
+            scale=figure.scale,
+            parameters=round(figure.parameters) if figure.parameters else None,
+            multi_adds=round(figure.multi_adds) if figure.multi_adds else None,
+            scores=dict(figure.scores),
+            source=figure.source + (f"; inferred: {figure.inferred}" if figure.inferred else ""),
+        )
+        for figure in comparison.published
+    ]
+    return Summary(
+        rows=[*measured, *published],
+        baseline=comparison.baseline,
+        differences=comparison.differences,
+        lr=comparison.lr,
+        notes=comparison.notes,
     )
 
 
@@ -134,10 +211,22 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(comparison), allow_nan=False))
 
 
+def _check_names(candidates: Sequence[Candidate], baseline: str | None, highlight: Sequence[str]) -> None:
+    for option, name in [("--baseline", baseline), *(("--highlight", name) for name in highlight)]:
+        if name is None:
+            continue
+        found = [candidate for candidate in candidates if name in candidate.given]
+        if not found:
+            raise UsageError(f"{option} {name} is not one of the networks; list it with --network too")
+        if option == "--baseline" and not any(candidate.measurable for candidate in found):
+            raise UsageError(f"{option} {name} has random weights, so nothing can be compared with it")
+
+
 def _scores(
     candidates: Sequence[Candidate],
     benches: Sequence[Path],
     scale: int,
+    lr: LrChoice,
     notes: list[str],
     on_stage: OnStage,
 ) -> list[SetScore]:
@@ -147,18 +236,9 @@ def _scores(
         return []
     protocol = Protocol(scale=scale)
     on_progress = partial(on_stage, f"quality x{scale}")
-    scores = evaluate(list(names), benches, protocol, on_progress=on_progress, on_note=notes.append)
+    scores = evaluate(list(names), benches, protocol, lr=lr, on_progress=on_progress, on_note=notes.append)
     labels = {label: names[source] for label, source in label_networks(list(names), protocol).items()}
     return [replace(score, network=labels[score.network]) for score in scores]
-
-
-def _differences(candidates: Sequence[Candidate], scores: Sequence[SetScore]) -> list[Difference]:
-    """Our network minus each of the others."""
-    ours = next((c.name for c in candidates if c.ours), None)
-    if ours is None:
-        return []
-    others = [c.name for c in candidates if c.measurable and c.name != ours]
-    return [d for other in others for d in differences(scores, reference=other, networks=[ours])]
 
 
 def _latency(
@@ -187,18 +267,40 @@ def _onnx(candidate: Candidate, target: Path) -> Path:
     return target
 
 
-def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | None) -> Row:
+def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | None, highlight: Sequence[str]) -> Row:
     mine = [score for score in scores if score.network == candidate.name]
     return Row(
         name=candidate.name,
-        title=TITLES.get(candidate.architecture, candidate.name),
+        title=_title(candidate),
         architecture=candidate.architecture,
         scale=candidate.scale,
-        ours=candidate.ours,
+        ours=candidate.shipped,
+        highlighted=any(name in highlight for name in candidate.given),
         trained=candidate.measurable,
         file=candidate.file.name if candidate.file else "",
         sha256=sha256(candidate.file) if candidate.file else "",
-        count=count(build(training_form(candidate.network.settings)))[-1] if candidate.network else None,
+        count=_count(candidate),
         scores={s.bench: Score(psnr=finite(s.psnr), ssim=s.ssim) for s in mine},
         latency=latency,
     )
+
+
+def _title(candidate: Candidate) -> str:
+    """What the network is: the full name of a published one, or that its settings differ."""
+    if candidate.network is None:
+        return candidate.name
+    settings = candidate.network.settings
+    if training_form(settings) == training_form(type(settings)(scale=settings.scale)):
+        return TITLES[candidate.architecture]
+    return f"architecture {candidate.architecture}, with other settings than those of the published network"
+
+
+def _count(candidate: Candidate) -> Count | None:
+    """Parameters and Multi-Adds; of an ONNX file without a header, from its graph."""
+    if candidate.network:
+        return count(build(training_form(candidate.network.settings)))[-1]
+    costs = network_costs(candidate.file, candidate.scale) if candidate.file else None
+    if costs is None:
+        return None
+    counted = asdict(costs)
+    return Count(part="total", **counted, **{f"training_{key}": value for key, value in counted.items()})

@@ -12,6 +12,7 @@ from mafdn.compare.report import draw_plots, render
 from mafdn.errors import MafdnError
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.candidates import Candidate
+from mafdn.evaluation.layouts import LrChoice
 from mafdn.evaluation.paired import gains
 from mafdn.evaluation.scoring import evaluate, label_networks
 from mafdn.evaluation.strips.extremes import draw_extremes
@@ -27,6 +28,7 @@ def write_report(
     benches: Sequence[Path],
     *,
     command: str,
+    lr: LrChoice = None,
     on_progress: OnStage | None = None,
 ) -> None:
     """Write a document and, in a folder of the same name beside it, its plots, crops and data.
@@ -37,6 +39,7 @@ def write_report(
         candidates: The networks that were compared.
         benches: The benchmark datasets on which they were compared.
         command: The command line of the comparison.
+        lr: The LR pictures, as for `compare`.
         on_progress: See `mafdn.compare.compare.OnStage`.
 
     Raises:
@@ -51,7 +54,10 @@ def write_report(
         scales = sorted({row.scale for row in comparison.rows})
         for number, scale in enumerate(scales, 1):
             mine = [c for c in candidates if c.scale == scale]
-            caption = _draw_crops(mine, benches, scale, folder / f"crops-x{scale}.png", on_stage)
+            reference = comparison.baseline.get(scale)
+            highlighted = [row.name for row in comparison.rows if row.scale == scale and row.highlighted]
+            target = folder / f"crops-x{scale}.png"
+            caption = _draw_crops(mine, benches, scale, target, reference, highlighted, lr, on_stage)
             if caption:
                 crops[str(scale)] = caption
             on_stage("drawing", number, len(scales))
@@ -69,27 +75,32 @@ def _draw_crops(
     benches: Sequence[Path],
     scale: int,
     output: Path,
+    baseline: str | None,
+    highlighted: Sequence[str],
+    lr: LrChoice,
     on_stage: OnStage,
 ) -> str:
-    """Draw where our network is furthest behind and ahead of the strongest other network; returns a caption.
+    """Draw where a network is furthest behind and ahead of the baseline; returns a caption.
 
-    If either of the two is missing, nothing is drawn and the caption is empty.
+    The network is the first that is highlighted, else the last. If there is none besides the baseline, nothing is drawn
+    and the caption is empty.
     """
     measured = [c for c in candidates if c.measurable]
-    ours = next((c for c in measured if c.ours), None)
-    if ours is None or len(measured) < 2 or not benches:
+    others = [c for c in measured if c.name != baseline]
+    if baseline is None or not others or not benches:
         return ""
-    ordered = [c for c in measured if c is not ours] + [ours]  # ours comes last in the strip
+    chosen = next((c for c in others if c.name in highlighted), others[-1])
+    ordered = [c for c in measured if c is not chosen] + [chosen]  # it comes last in the strip
     networks, names, protocol = [c.source for c in ordered], [c.name for c in ordered], Protocol(scale=scale)
-    scores = evaluate(networks, benches, protocol, on_progress=partial(on_stage, f"crops x{scale}"))
+    scores = evaluate(networks, benches, protocol, lr=lr, on_progress=partial(on_stage, f"crops x{scale}"))
     labels = list(label_networks(networks, protocol))
-    means = [sum(score.psnr for score in scores if score.network == label) for label in labels[:-1]]
-    rival = means.index(max(means))
-    reference, network = labels[rival], labels[-1]
+    reference, network = labels[names.index(baseline)], labels[-1]
     if not gains(scores, reference=reference, network=network):
         return ""
-    draw_extremes(scores, networks, benches, protocol, output, reference=reference, network=network, labels=names)
+    draw_extremes(
+        scores, networks, benches, protocol, output, reference=reference, network=network, labels=names, lr=lr
+    )
     return (
-        f"Pictures with the largest loss (first group) and gain (second group) of {ours.name} compared with "
-        f"{names[rival]}, the strongest other network, cropped where the difference is largest."
+        f"Pictures with the largest loss (first group) and gain (second group) of {chosen.name} compared with "
+        f"{baseline}, cropped where the difference is largest."
     )

@@ -56,9 +56,10 @@ def published_table(
 
 
 def difference_table(differences: Sequence[Json]) -> Table:
-    """Paired differences between one network and each of the others."""
+    """Paired differences, network - baseline."""
     rows = [
         [
+            d["network"],
             d["reference"],
             d["bench"] or "all datasets",
             *(_interval(d[key], form, d["pictures"]) for key, form in (("psnr", ".2f"), ("ssim", ".4f"))),
@@ -66,8 +67,20 @@ def difference_table(differences: Sequence[Json]) -> Table:
         ]
         for d in differences
     ]
-    columns = ["baseline", "dataset", "PSNR, dB (95 % interval)", "SSIM (95 % interval)", "pictures improved"]
+    columns = [
+        "network",
+        "baseline",
+        "dataset",
+        "PSNR, dB (95 % interval)",
+        "SSIM (95 % interval)",
+        "pictures improved",
+    ]
     return Table("", columns, rows)
+
+
+def is_highlighted(row: Json) -> bool:
+    """Whether a row is emphasized; in comparisons of earlier versions, the shipped network."""
+    return bool(row.get("highlighted", row["ours"]))
 
 
 def bench_names(rows: Iterable[Json]) -> list[str]:

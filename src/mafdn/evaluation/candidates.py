@@ -25,7 +25,9 @@ class Candidate:
     """One network at one scale."""
 
     name: str
-    """Unique at its scale."""
+    """Unique at its scale: a file without its suffix, a run by its folder, else the name of the network."""
+    given: tuple[str, ...] = ()
+    """The names under which it was listed."""
     source: str
     """The name or path from which `mafdn.evaluation.methods.open_method` opens it."""
     kind: Kind
@@ -47,9 +49,14 @@ class Candidate:
         return self.baseline or self.file is not None
 
     @property
-    def ours(self) -> bool:
+    def shipped(self) -> bool:
         """Whether it is the network that ships with this project."""
         return self.kind == "shipped"
+
+
+def find_candidate(candidates: Sequence[Candidate], name: str) -> Candidate | None:
+    """The candidate that was listed as `name`; `None` if there is none at this scale."""
+    return next((candidate for candidate in candidates if name in candidate.given), None)
 
 
 def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candidate]:
@@ -73,8 +80,9 @@ def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candida
             wanted = ", ".join(f"x{scale}" for scale in scales)
             raise UsageError(f"{name} has none of the requested scales ({wanted}); pass its own with --scale")
         for candidate in mine:
-            key = str(candidate.file.resolve()) if candidate.file else name
-            found.setdefault((candidate.scale, key), candidate)
+            key = candidate.scale, str(candidate.file.resolve()) if candidate.file else name
+            first = found.setdefault(key, candidate)
+            found[key] = replace(first, given=(*first.given, name))
     return [c for scale in scales for c in _disambiguate([c for c in found.values() if c.scale == scale])]
 
 
@@ -119,7 +127,7 @@ def _candidate(name: str, scale: int) -> Candidate | None:
         return None
     kind = architecture(network.settings) if network else ""
     return Candidate(
-        name=SHORT_NAMES[kind] if kind else source.stem,
+        name=SHORT_NAMES[kind] if kind and source.kind in ("shipped", "architecture") else source.stem,
         source=source.name,
         kind=source.kind,
         scale=scale,
@@ -158,7 +166,7 @@ def _from_onnx_header(path: Path) -> Network | None:
 
 
 def _disambiguate(candidates: list[Candidate]) -> list[Candidate]:
-    """Add to equal names the shortest distinct suffix of the paths."""
+    """Make equal names distinct by the shortest distinct suffix of the paths."""
     distinct = list(candidates)
     for name in {c.name for c in candidates}:
         equal = [i for i, c in enumerate(candidates) if c.name == name]
@@ -168,7 +176,8 @@ def _disambiguate(candidates: list[Candidate]) -> list[Candidate]:
         labels += [["/".join(path.parts[-n:]) for path in paths] for n in range(1, longest + 1)]
         shortest = next(choice for choice in labels if len(set(choice)) == len(equal))
         for i, label in zip(equal, shortest, strict=True) if len(equal) > 1 else ():
-            distinct[i] = replace(distinct[i], name=f"{name}, {label}")
+            is_path = distinct[i].kind in ("file", "run")
+            distinct[i] = replace(distinct[i], name=label if is_path else f"{name}, {label}")
     return distinct
 
 
