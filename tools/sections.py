@@ -68,7 +68,7 @@ def _from_scratch(project: Path) -> str:
         f"Budget: {report['minutes']:.0f} minutes each on one thread, converted to steps by timing them in turns. The "
         f"runs then shared the machine with other work and took longer: {hours} on average. Held-out PSNR at x4:\n\n"
         f"{_comparison(project, 'from-scratch')}\n\n"
-        "![Loss and held-out PSNR of all runs against steps and hours](from-scratch.png)"
+        "![Loss and held-out PSNR of all runs against steps and time](from-scratch.png)"
     )
 
 

@@ -54,8 +54,12 @@ def test_reports_around_an_interruption_are_averaged_by_steps() -> None:
         {"step": 153, "seconds": 15.3, "loss": 0.9},
     ]
     curve = loss_curve(log)
-    assert curve.steps == [50, 100, 150, 153]
-    assert curve.values == pytest.approx([0.4, (34 * 0.2 + 16 * 0.7) / 50, 0.3, 0.9])
+    assert curve.steps == [50, 100, 153]
+    assert curve.seconds == [5.0, 10.0, 15.3]
+    assert curve.values == pytest.approx([0.4, (34 * 0.2 + 16 * 0.7) / 50, (50 * 0.3 + 3 * 0.9) / 53])
+    late = [*log[:-1], {"step": 180, "seconds": 18.0, "loss": 0.25}]
+    assert loss_curve(late).values[-2:] == pytest.approx([0.3, 0.25])
+    assert loss_curve(log[1:2]).values == [0.2]
     assert loss_curve([]).values == []
 
 
