@@ -20,6 +20,7 @@ from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
 from mafdn.training.config import example_config
 from tools.sections import SECTIONS
+from tools.shipped_configs import shipped_configs
 from tools.weights_tables import RESULTS
 
 PROJECT = Path(__file__).parents[1]
@@ -69,10 +70,11 @@ def refresh(project: Path) -> list[Path]:
     """Update README.md, every file in docs, and the example of a configuration; returns the files that changed."""
     texts = {path: renewed(path, project) for path in (project / "README.md", *sorted((project / "docs").glob("*.md")))}
     if (project / "configs").is_dir():
-        texts[project / "configs" / "example.toml"] = example_config()
+        texts |= shipped_configs(project) | {project / "configs" / "example.toml": example_config()}
     changed: list[Path] = []
     for path, new in texts.items():
         if not path.is_file() or new != path.read_text("utf-8"):
+            path.parent.mkdir(exist_ok=True)
             with replacing(path) as temporary:
                 temporary.write_text(new, "utf-8")
             changed.append(path)

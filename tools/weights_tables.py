@@ -6,6 +6,7 @@ from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
+from tools.shipped_configs import shipped_stages
 
 RESULTS = Path("docs", "results")
 """The folder of stored measurements, relative to the root."""
@@ -42,17 +43,23 @@ def weights_table(project: Path) -> str:
 
 
 def run_table(project: Path) -> str:
-    """The training runs behind the shipped weights, from their cards: a row for each scale."""
-    columns = ["weights", "started from", "steps", "batch size", "hours", "precision", "held-out PSNR dB"]
+    """The training runs behind the shipped weights, from their cards: a row for each run."""
+    columns = ["run", "started from", "steps", "patches", "learning rates", "targets", "hours", "held-out PSNR dB"]
     rows: list[list[str]] = []
-    for scale, card in _cards(project).items():
-        parent = card["started_from"].partition(",")[0] or "random"
-        log = (project / RESULTS / f"train-x{scale}.jsonl").read_text("utf-8").splitlines()
-        curve = [entry for entry in map(json.loads, log) if "psnr" in entry and entry["step"] <= card["steps"]]
-        validation = f"{curve[-1]['psnr']:.3f}" if curve else "-"
-        batch, hours = card["settings"]["run"]["batch"], f"{card['hours']:.2f}"
-        cells = [Path(parent).name, f"{card['steps']:,}", str(batch), hours, card["precision"], validation]
-        rows.append([f"x{scale}", *cells])
+    for name, (stage, before) in sorted(shipped_stages(project).items()):
+        optimizer, score = stage.settings["optimizer"], stage.validation_psnr
+        rows.append(
+            [
+                f"[{name}](../configs/shipped/{name}.toml)",
+                before.name if before else stage.started_from.partition(",")[0] or "random weights",
+                f"{stage.steps:,}",
+                f"{stage.patches:,}",
+                f"{optimizer['lr']:g}, {optimizer['small_lr']:g}",
+                "teacher" if stage.teacher else "HR",
+                f"{stage.hours:.2f}",
+                "-" if score is None else f"{score:.3f}",
+            ]
+        )
     return markdown_table(columns, rows)
 
 

@@ -13,6 +13,8 @@ Load a network once for many arrays:
     upscaler = mafdn.load("x4")
     larger = upscaler.upscale(image)
 
+`training_history("x4")` returns how a network was trained.
+
 `EngineOptions` selects the engine, device, precision and threads; `UpscaleOptions` holds all other settings, with
 `Size`, `Output` and `Limits` in it. All errors are subclasses of `MafdnError`.
 
@@ -40,6 +42,7 @@ from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.size import Size
+from mafdn.weights.history import Stage, TrainingHistory, training_history
 
 __all__ = [
     "ConfigError",
@@ -57,13 +60,16 @@ __all__ = [
     "PictureError",
     "Report",
     "Size",
+    "Stage",
     "Stopped",
+    "TrainingHistory",
     "UpscaleOptions",
     "Upscaler",
     "UsageError",
     "WeightsError",
     "__version__",
     "load",
+    "training_history",
     "upscale",
     "upscale_file",
     "upscale_folder",

@@ -151,10 +151,12 @@ def test_data_trains_on_another_folder(workplace: Path, cli: Cli) -> None:
     assert saved.settings.data.description == "", "the description is that of other pictures"
     assert len(open_bank(workplace / "bank-mine").pictures) == 3
     assert cli("train", path, "--data", workplace / "bank-mine", f"run.folder={workplace / 'second'}")[0] == 0
-    code, _, err = cli(
-        "train", path, "--data", workplace / "mine", "data.held_out=none*", f"run.folder={workplace / 'c'}"
-    )
+    third = f"run.folder={workplace / 'c'}"
+    code, _, err = cli("train", path, "--data", workplace / "mine", "data.held_out=none*", third)
     assert code == 2
     assert "no picture in" in err
     assert "with data.held_out = []" in err
+    (workplace / "mine" / "held.png").rename(workplace / "mine" / "c.png")
+    code, _, err = cli("train", path, "--data", workplace / "mine", f"data.bank={workplace / 'b'}", third)
+    assert (code, err.splitlines()[0]) == (0, "no validation: data.held_out is empty")
     failed(cli("train", path, "--data", workplace / "no"), 2, "is not a folder of pictures or a bank")

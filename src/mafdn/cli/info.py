@@ -1,4 +1,4 @@
-"""`mafdn info`: versions, engines and shipped weights."""
+"""`mafdn info`: versions, engines and shipped weights; the training history of one network."""
 
 import importlib.util
 import platform
@@ -16,19 +16,28 @@ PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "torch")
 
 
 def info_command(
+    network: Annotated[
+        str | None,
+        typer.Argument(metavar="[NETWORK]", help="x2, x3, x4 or a .safetensors file: show how it was trained."),
+    ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Measure again which engine is fastest.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show versions, engines and the shipped weights.
+    """Show versions, engines and the shipped weights, or how a network was trained.
 
-    Engines are listed with their speed and the one that --engine auto uses, weights with their scores.
+    Engines are listed with their speed and the one that --engine auto uses, weights with their scores. With NETWORK,
+    all runs since the random weights are listed; --json adds the settings and the training data of each.
 
     \b
     Examples:
       mafdn info
+      mafdn info x4
       mafdn info --probe
       mafdn info --json
     """
+    if network is not None:
+        _show_history(network, as_json=as_json)
+        return
     import pyvips
 
     from mafdn.inference import ENGINES
@@ -95,3 +104,43 @@ def info_command(
         ["scale", "dataset", "PSNR dB", "SSIM", "training steps"],
         scores,
     )
+
+
+def _show_history(network: str, *, as_json: bool) -> None:
+    from mafdn.weights.history import training_history
+
+    history = training_history(network)
+    if as_json:
+        about = {"network": network, "complete": history.complete, "patches": history.patches}
+        show_json(about | {"stages": [asdict(stage) for stage in history.stages]})
+        return
+    sets = list(dict.fromkeys(name for stage in history.stages for name in stage.scores))
+    rows = [
+        [
+            stage.name,
+            _short(stage.started_from),
+            stage.sha256[:12],
+            f"{stage.steps:,}",
+            f"{stage.patches:,}",
+            "teacher" if stage.teacher else "HR",
+            f"{stage.hours:.2f}",
+            *(f"{stage.scores[name]['psnr']:.2f}" if name in stage.scores else "-" for name in sets),
+        ]
+        for stage in history.stages
+    ]
+    columns = ["run", "started from", "SHA-256 of the result", "steps", "patches", "targets", "hours"]
+    show_table(f"How {network} was trained: {history.patches:,} patches", [*columns, *(f"{s} dB" for s in sets)], rows)
+    if not history.complete:
+        typer.echo(f"The runs before {history.stages[0].name} are not recorded.")
+    for data in dict.fromkeys(stage.data for stage in history.stages if stage.data):
+        typer.echo(f"Data: {data}")
+    for teacher in dict.fromkeys(stage.teacher for stage in history.stages if stage.teacher):
+        typer.echo(f"Teacher: {teacher}")
+
+
+def _short(started_from: str) -> str:
+    """A file name and the first digits of its SHA-256."""
+    from mafdn.weights.history import SHA256
+
+    name, _, digest = started_from.partition(f", {SHA256}")
+    return f"{name} {digest[:12]}".strip() or "random weights"

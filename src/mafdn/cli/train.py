@@ -229,7 +229,8 @@ def _overrides(config: Path, settings: list[str], *, data: Path | None, device: 
     if data is not None:
         loaded = load_config(config, overrides)
         run = (loaded.base / loaded.settings.run.folder).resolve()
-        overrides = data_overrides(data, run_folder=run) | overrides
+        held_out = loaded.settings.data.held_out
+        overrides = data_overrides(data, run_folder=run, held_out=held_out) | overrides
     return overrides
 
 

@@ -1,8 +1,10 @@
 """Settings given on the command line, as in `run.batch=4`, which replace those of a TOML file."""
 
+import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -41,22 +43,29 @@ def parse_override(text: str) -> tuple[str, Any]:
     return key, parsed
 
 
-def data_overrides(folder: Path, *, run_folder: Path) -> dict[str, Any]:
+def data_overrides(folder: Path, *, run_folder: Path, held_out: Sequence[str] = ()) -> dict[str, Any]:
     """Make the overrides that train on the pictures in a folder, as `--data` does.
 
     Args:
         folder: A folder of pictures, or a bank.
         run_folder: The folder of the run. The bank of a folder of pictures is `bank-NAME` beside it.
+        held_out: The file name patterns of the run, which are dropped if they match no picture.
 
     Raises:
         UsageError: The folder does not exist.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder of pictures or a bank")
+    path = folder.resolve()
     if (folder / BANK).is_file():
-        return {"data.folders": [], "data.bank": str(folder.resolve())}
-    bank = run_folder.with_name(f"bank-{folder.resolve().name}")
-    return {"data.folders": [str(folder.resolve())], "data.bank": str(bank)}
+        overrides: dict[str, Any] = {"data.folders": [], "data.bank": str(path)}
+        names = _bank_names(folder / BANK)
+    else:
+        overrides = {"data.folders": [str(path)], "data.bank": str(run_folder.with_name(f"bank-{path.name}"))}
+        names = (file.name for file in path.rglob("*"))
+    if held_out and not any(fnmatch(name, pattern) for name in names for pattern in held_out):
+        overrides["data.held_out"] = []
+    return overrides
 
 
 def apply_overrides(table: dict[str, Any], overrides: Overrides, *, base: Path) -> dict[str, Any]:
@@ -85,6 +94,15 @@ def apply_overrides(table: dict[str, Any], overrides: Overrides, *, base: Path) 
         existing = merged.get(part, {})
         merged[part] = (cast(dict[str, Any], existing) if isinstance(existing, dict) else {}) | {name: value}
     return merged
+
+
+def _bank_names(manifest: Path) -> Iterator[str]:
+    """The file names of a bank's pictures; none if it is damaged, which is reported when it is opened."""
+    try:
+        entries = json.loads(manifest.read_text("utf-8"))["pictures"]
+        return iter([str(entry["name"]).rpartition("/")[2] for entry in entries])
+    except (OSError, ValueError, KeyError, TypeError):
+        return iter([])
 
 
 def _check_key(key: str) -> None:

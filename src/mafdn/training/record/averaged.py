@@ -9,6 +9,7 @@ from mafdn.networks import TITLES, Network, architecture, build, save_network
 from mafdn.training.record.checkpoint import Checkpoint
 from mafdn.training.record.run_folder import RunFolder, SavedRun, to_json
 from mafdn.weights.header import Card
+from mafdn.weights.history import complete_chain, shipped_cards
 
 DESCRIPTIONS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
 """Description of the network in a card, by architecture."""
@@ -69,8 +70,8 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
     """Describe a run's weights; descriptions replace the paths of the training machine.
 
     Returns:
-        The card. `chain` holds the cards of the weights that the run started from, oldest first; `patches` counts those
-        of the whole chain.
+        The card. `chain` holds the cards of the runs before it, oldest first, as far as the weights that it started
+        from or the shipped weights record them; `patches` counts those of all runs.
 
     Raises:
         ConfigError: The card of the run's parent cannot be read.
@@ -79,7 +80,7 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
     parent = RunFolder(run).parent or {}
     chain: list[Card] = [*parent.get("chain", [])]
     if parent:
-        stage = {key: value for key, value in parent.items() if key != "chain"}
+        stage = {key: value for key, value in parent.items() if key not in ("chain", "patches")}
         chain.append(stage | {"settings": _public(stage.get("settings", {}))})
     data = saved.settings.data
     card: dict[str, Any] = {
@@ -87,7 +88,6 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
         "data": data.description,
         "steps": checkpoint.step,
         "samples": checkpoint.samples,
-        "patches": checkpoint.samples + sum(int(stage.get("samples", 0)) for stage in chain),
         "hours": round(checkpoint.seconds / 3600, 2),
         "precision": "bf16 autocast" if checkpoint.bf16 else "fp32",
         "compiled": checkpoint.compiled,
@@ -99,7 +99,7 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
         card["teacher"] = data.teacher_description or data.teacher
     if data.zoomed:
         card["zoomed_pairs"] = data.zoomed_share
-    return card | ({"chain": chain} if chain else {})
+    return complete_chain(card | {"chain": chain}, shipped_cards())
 
 
 def _public(settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""The training history of weights: every run since the random ones, from the card of a weights file."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mafdn._support.atomic import sha256
+from mafdn.errors import WeightsError
+from mafdn.weights.header import Card, read_header
+from mafdn.weights.resolve import resolve
+from mafdn.weights.shipped import shipped, shipped_scales
+
+SHA256 = "SHA-256 "
+"""What precedes the digest in the entry `started_from` of a card."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One run in the history of weights."""
+
+    name: str
+    """Architecture, scale and number of the run at that scale, such as `mafdn-x4-2`; also the name of its configuration
+    in `configs/shipped` if the weights ship."""
+    started_from: str
+    """File name and SHA-256 of the weights that it started from; empty for random ones."""
+    sha256: str
+    """SHA-256 of the file that the next run started from; for the last run, that of the file itself."""
+    steps: int
+    patches: int
+    hours: float
+    precision: str
+    data: str
+    """The training pictures and their licenses."""
+    teacher: str
+    """The teacher network; empty without one."""
+    settings: dict[str, dict[str, Any]]
+    """The settings by table and key, without names of files and folders."""
+    scores: dict[str, dict[str, float]]
+    """PSNR in dB and SSIM by benchmark dataset, measured when the weights were released."""
+    validation_psnr: float | None
+    """PSNR in dB on the held-out pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingHistory:
+    """The runs that led to weights, in order."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the first run started from random weights."""
+        return not self.stages[0].started_from
+
+    @property
+    def patches(self) -> int:
+        """Patches of all runs."""
+        return sum(stage.patches for stage in self.stages)
+
+
+def training_history(network: str | os.PathLike[str]) -> TrainingHistory:
+    """Read the training history of a network.
+
+    Args:
+        network: A shipped network such as `x4`, or a `.safetensors` file of this program.
+
+    Raises:
+        UsageError: The name is unknown, or does not determine a file.
+        WeightsError: The file cannot be read or has no card.
+    """
+    path = resolve(network).file(".safetensors")
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path} has no card; only .safetensors files of this program state how they were trained")
+    card = read_header(path)[1]
+    if "settings" not in card:
+        raise WeightsError(f"{path} does not state how it was trained; 'mafdn export' and 'mafdn release' write that")
+    return TrainingHistory(stages=_stages(card, sha256(path)))
+
+
+def complete_chain(card: Card, known: Iterable[Card]) -> Card:
+    """Add the runs before the first one of a card, if one of the `known` cards has them.
+
+    Returns:
+        The card with `chain`, the cards of the earlier runs (oldest first), and `patches`, those of all runs.
+    """
+    own = _runs(card)
+    start = _digest(own[0])
+    for other in map(_runs, known):
+        for number, following in enumerate(other[1:], 1):
+            if start and _digest(following) == start and not _digest(other[0]):
+                own = [*other[:number], *own]
+                start = ""
+    return _joined(own)
+
+
+def shipped_cards() -> list[Card]:
+    """The cards of the shipped weights."""
+    return [read_header(shipped(scale, ".safetensors"))[1] for scale in shipped_scales()]
+
+
+def _runs(card: Card) -> list[Card]:
+    """The cards of all runs, the last one included, each without a chain."""
+    return [*card.get("chain", []), {key: value for key, value in card.items() if key not in ("chain", "patches")}]
+
+
+def _joined(runs: list[Card]) -> Card:
+    *earlier, last = runs
+    card = last | {"patches": sum(int(run.get("samples", 0)) for run in runs)}
+    return card | ({"chain": earlier} if earlier else {})
+
+
+def _digest(card: Card) -> str:
+    """The SHA-256 of the file that a run started from; empty for random weights."""
+    return str(card.get("started_from", "")).rpartition(SHA256)[2]
+
+
+def _stages(card: Card, own_sha256: str) -> tuple[Stage, ...]:
+    runs = _runs(card)
+    digests = [*map(_digest, runs[1:]), own_sha256]
+    stages: list[Stage] = []
+    counts: dict[str, int] = {}
+    for run, digest in zip(runs, digests, strict=True):
+        network = run.get("settings", {}).get("network", {})
+        kind = f"{network.get('architecture', 'mafdn')}-x{network.get('scale')}"
+        counts[kind] = counts.get(kind, 0) + 1
+        stages.append(
+            Stage(
+                name=f"{kind}-{counts[kind]}",
+                started_from=str(run.get("started_from", "")),
+                sha256=digest,
+                steps=int(run.get("steps", 0)),
+                patches=int(run.get("samples", 0)),
+                hours=float(run.get("hours", 0.0)),
+                precision=str(run.get("precision", "")),
+                data=str(run.get("data", "")),
+                teacher=str(run.get("teacher", "")),
+                settings=run.get("settings", {}),
+                scores=run.get("scores", {}),
+                validation_psnr=run.get("validation_psnr"),
+            )
+        )
+    return tuple(stages)

@@ -1,0 +1,61 @@
+"""configs/shipped: the configuration of every run that led to the shipped weights, written from their cards."""
+
+import copy
+import textwrap
+from pathlib import Path
+
+from mafdn.training.config import build_settings, to_toml
+from mafdn.weights.header import SCALES
+from mafdn.weights.history import SHA256, Stage, training_history
+
+FOLDER = Path("configs", "shipped")
+"""The folder of the configurations, relative to the root."""
+
+
+def shipped_stages(project: Path) -> dict[str, tuple[Stage, Stage | None]]:
+    """Return every run that led to the weights of `project`, by name, each with the run before it."""
+    stages: dict[str, tuple[Stage, Stage | None]] = {}
+    for scale in SCALES:
+        weights = project / "weights" / f"mafdn-x{scale}.safetensors"
+        if weights.is_file():
+            found = training_history(weights).stages
+            stages |= {stage.name: (stage, before) for stage, before in zip(found, (None, *found), strict=False)}
+    return stages
+
+
+def shipped_configs(project: Path) -> dict[Path, str]:
+    """Return the text of every configuration by file."""
+    return {
+        project / FOLDER / f"{name}.toml": _config(stage, before)
+        for name, (stage, before) in shipped_stages(project).items()
+    }
+
+
+def _config(stage: Stage, before: Stage | None) -> str:
+    table = copy.deepcopy(stage.settings)
+    table["run"] |= {"folder": _run(stage), "init": _run(before) if before else ""}
+    if stage.teacher:
+        table["data"]["teacher_description"] = stage.teacher
+    settings = build_settings(table, path=FOLDER / f"{stage.name}.toml")
+    scores = [f"{name} {score['psnr']:.2f}" for name, score in stage.scores.items()]
+    if stage.validation_psnr is not None:
+        scores.append(f"held-out pictures {stage.validation_psnr:.2f}")
+    lines = [
+        f"{stage.name}: {stage.patches:,} patches in {stage.hours:.2f} hours, {stage.precision}.",
+        f"PSNR in dB: {', '.join(scores)}.",
+        f"Started from {_start(stage, before)}.",
+        "Written from the card of the shipped weights by 'python -m tools.figures'.",
+    ]
+    comment = [part for line in lines for part in textwrap.wrap(line, 116)]
+    return "".join(f"# {part}\n" for part in comment) + f'extends = "../data.toml"\n\n{to_toml(settings, full=False)}'
+
+
+def _start(stage: Stage, before: Stage | None) -> str:
+    if not stage.started_from:
+        return "random weights"
+    return f"the weights of {before.name}, {SHA256}{before.sha256}" if before else stage.started_from
+
+
+def _run(stage: Stage) -> str:
+    """The folder of a run that repeats a stage, relative to the configuration."""
+    return f"../../runs/shipped/{stage.name}"
