@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import re
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -10,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 import mafdn
@@ -30,34 +34,64 @@ def test_the_exported_names() -> None:
     assert sorted(mafdn.__all__) == [
         "ConfigError",
         "DamagedError",
+        "Difference",
         "EncodeError",
         "Engine",
         "EngineOptions",
+        "Evaluation",
+        "FolderEstimate",
         "FolderItem",
         "FolderProgress",
         "FolderReport",
+        "Interval",
         "Limits",
+        "LrPictures",
         "MafdnError",
         "MissingPackageError",
+        "OutOfMemoryError",
         "Output",
         "PictureError",
+        "PictureScore",
         "Report",
+        "SetScore",
         "Size",
         "Stage",
         "Stopped",
         "TrainingHistory",
+        "UnsupportedError",
         "UpscaleOptions",
         "Upscaler",
         "UsageError",
         "WeightsError",
         "__version__",
+        "evaluate",
         "load",
+        "load_network",
+        "plot_runs",
+        "psnr",
+        "ssim",
         "training_history",
         "upscale",
         "upscale_file",
         "upscale_folder",
     ]
     assert all(hasattr(mafdn, name) for name in mafdn.__all__)
+    assert set(mafdn.__all__) <= set(dir(mafdn))
+    with pytest.raises(AttributeError, match="'mafdn' has no attribute 'unscale'"):
+        _ = mafdn.unscale  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_start_of_help_names_everything_on_two_screens() -> None:
+    document = inspect.getdoc(mafdn) or ""
+    assert len(document.splitlines()) <= 2 * 30
+    for name in mafdn.__all__:
+        assert name == "__version__" or re.search(rf"\b{name}s?\b", document), name
+
+
+def test_importing_needs_neither_torch_nor_evaluation() -> None:
+    program = "import mafdn, sys; print([m for m in sys.modules if m.startswith(('torch', 'mafdn.evaluation'))])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def functions_of(value: Any) -> Iterator[Any]:
@@ -84,12 +118,26 @@ def classes_in(hint: Any) -> Iterator[type]:
 def test_every_type_in_a_public_signature_is_exported(name: str) -> None:
     exported = {getattr(mafdn, other) for other in mafdn.__all__}
     for function in functions_of(getattr(mafdn, name)):
-        for hint in typing.get_type_hints(function).values():
+        for hint in typing.get_type_hints(function, localns={"nn": torch.nn}).values():
             for kind in classes_in(hint):
                 assert kind in exported, f"{function.__qualname__} has {kind}"
 
 
-@pytest.mark.parametrize("name", ["load", "upscale", "upscale_file", "upscale_folder", "Upscaler"])
+DOCUMENTED = [
+    "Evaluation",
+    "Upscaler",
+    "evaluate",
+    "load",
+    "load_network",
+    "psnr",
+    "ssim",
+    "upscale",
+    "upscale_file",
+    "upscale_folder",
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
 def test_every_parameter_is_documented(name: str) -> None:
     for function in functions_of(getattr(mafdn, name)):
         document = inspect.getdoc(function)

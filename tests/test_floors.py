@@ -23,17 +23,19 @@ FLOORS = {
     "compare": 7,
     "release": 7,
     "api": 7,
+    "pytorch": 7,
     "": 8,  # mafdn itself
     "cli": 9,
     "__main__": 10,
 }
 FOREIGN = {  # packages only these parts may import
-    "torch": {"networks", "inference", "export", "training", "evaluation", "bench", "compare", "release"},
+    "torch": {"networks", "inference", "export", "training", "evaluation", "bench", "compare", "release", "pytorch"},
     "onnx": {"export", "evaluation", "bench", "release"},
     "nncf": {"release"},
     "matplotlib": {"_support", "training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
     "pi_heif": {"pictures"},
+    "PIL": {"pictures"},
     "imagecodecs": {"pictures"},
     "tifffile": {"pictures"},
     "openvino": {"inference", "bench"},

@@ -2,32 +2,26 @@
 
 from __future__ import annotations  # so that `help` shows the names of types instead of their definitions
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, BinaryIO, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
-from mafdn._support.atomic import printable
-from mafdn._support.validate import as_kind, as_path, as_whole
-from mafdn.errors import UsageError
+from mafdn._support.progress import ignore
 from mafdn.inference import Engine, EngineOptions
-from mafdn.inference.upscale import check_array
-from mafdn.pictures.reading import read_integers
-from mafdn.upscaling import picture as pictures
-from mafdn.upscaling.array import upscale_array
+from mafdn.upscaling.arguments import PathLike, input_list, network_set, result_folder, with_size
+from mafdn.upscaling.dispatch import upscale_any, upscale_any_file
 from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.report import FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import upscale_all
-from mafdn.upscaling.networks import Networks, NetworkSet, SingleNetwork
+from mafdn.upscaling.folder.selection import Order, as_moment
+from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.picture import Report
+from mafdn.upscaling.pillow import PillowImage
 from mafdn.upscaling.size import Size
-from mafdn.weights.resolve import FILE_TYPES, describe_vocabulary, resolve
 
-PathLike = str | os.PathLike[str]
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 
@@ -47,16 +41,36 @@ class Upscaler:
         """The factor by which the network upscales."""
         return self.engine.scale
 
+    @overload
     def upscale(
         self,
         image: Array | PathLike,
+        *,
+        scale: float | None = ...,
+        tile: int | None = ...,
+        exact: bool = ...,
+        on_progress: Progress | None = ...,
+    ) -> Array: ...
+    @overload
+    def upscale(
+        self,
+        image: PillowImage,
+        *,
+        scale: float | None = ...,
+        tile: int | None = ...,
+        exact: bool = ...,
+        on_progress: Progress | None = ...,
+    ) -> Any: ...
+    def upscale(
+        self,
+        image: Any,
         *,
         scale: float | None = None,
         tile: int | None = None,
         exact: bool = False,
         on_progress: Progress | None = None,
-    ) -> Array:
-        """Upscale an array, or the pixels of a picture file, with this network.
+    ) -> Any:
+        """Upscale an array, an image of Pillow, or the pixels of a picture file, with this network.
 
         Args:
             image: As for `mafdn.upscale`.
@@ -66,12 +80,12 @@ class Upscaler:
             on_progress: As for `mafdn.upscale`.
 
         Returns:
-            The result, with the type and channels of the input.
+            As `mafdn.upscale`.
 
         Raises:
             MafdnError: As for `mafdn.upscale`.
         """
-        return _upscale(
+        return upscale_any(
             SingleNetwork(self.engine),
             image,
             None if scale is None else Size(scale=scale),
@@ -82,8 +96,8 @@ class Upscaler:
 
     def upscale_file(
         self,
-        source: PathLike,
-        target: PathLike | None = None,
+        source: PathLike | BinaryIO,
+        target: PathLike | BinaryIO | None = None,
         *,
         size: Size | float | None = None,
         options: UpscaleOptions | None = None,
@@ -105,7 +119,7 @@ class Upscaler:
         Raises:
             MafdnError: As for `mafdn.upscale_file`.
         """
-        return _upscale_file(SingleNetwork(self.engine), source, target, _with_size(options, size), on_progress)
+        return upscale_any_file(SingleNetwork(self.engine), source, target, with_size(options, size), on_progress)
 
 
 def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Upscaler:
@@ -128,12 +142,34 @@ def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Up
         WeightsError: If the file is missing or unusable.
         MissingPackageError: If the engine is not installed.
     """
-    networks = _networks(network, engine)
+    networks = network_set(network, engine)
     return Upscaler(networks.engine(networks.default_scale))
 
 
+@overload
 def upscale(
     image: Array | PathLike,
+    *,
+    scale: float | None = ...,
+    network: PathLike = ...,
+    engine: EngineOptions | None = ...,
+    tile: int | None = ...,
+    exact: bool = ...,
+    on_progress: Progress | None = ...,
+) -> Array: ...
+@overload
+def upscale(
+    image: PillowImage,
+    *,
+    scale: float | None = ...,
+    network: PathLike = ...,
+    engine: EngineOptions | None = ...,
+    tile: int | None = ...,
+    exact: bool = ...,
+    on_progress: Progress | None = ...,
+) -> Any: ...
+def upscale(
+    image: Any,
     *,
     scale: float | None = None,
     network: PathLike = "auto",
@@ -141,8 +177,8 @@ def upscale(
     tile: int | None = None,
     exact: bool = False,
     on_progress: Progress | None = None,
-) -> Array:
-    """Upscale an array, or the pixels of a picture file.
+) -> Any:
+    """Upscale an array, an image of Pillow, or the pixels of a picture file.
 
     Every call loads the network: use `load` for many arrays, and `upscale_folder` for many files.
 
@@ -150,8 +186,10 @@ def upscale(
         larger = mafdn.upscale(image, scale=2)
 
     Args:
-        image: An (H, W) or (H, W, C) array of uint8, uint16, or float32 in [0, 1], or the path of a picture file.
-            C is 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha); alpha is not premultiplied.
+        image: An (H, W) or (H, W, C) array of uint8, uint16, or float32 in [0, 1], a `PIL.Image.Image`, or the path of
+            a picture file. C is 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha); alpha is not premultiplied.
+            Images of mode `1` become gray, those with a palette or a transparent color RGB, LA or RGBA; CMYK and others
+            must be converted first.
         scale: Scale factor, any positive number (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `scale`, or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`).
@@ -160,21 +198,23 @@ def upscale(
         on_progress: Called as `on_progress(done, total)` after every tile.
 
     Returns:
-        The result, with the type and channels of the input.
+        An array with the type and channels of the input, for an image of Pillow another one with its color profile and
+        other information.
 
     Raises:
-        UsageError: If the array's type, shape or range is unsupported, the network is unknown, or an option is invalid.
+        UsageError: If the type, shape or range of the array or the mode of the image is unsupported, the network is
+            unknown, or an option is invalid.
         PictureError: If the file cannot be read.
         WeightsError: If the network file is missing or unusable.
         MissingPackageError: If the engine is not installed.
     """
     size = None if scale is None else Size(scale=scale)
-    return _upscale(_networks(network, engine), image, size, tile=tile, exact=exact, on_progress=on_progress)
+    return upscale_any(network_set(network, engine), image, size, tile=tile, exact=exact, on_progress=on_progress)
 
 
 def upscale_file(
-    source: PathLike,
-    target: PathLike | None = None,
+    source: PathLike | BinaryIO,
+    target: PathLike | BinaryIO | None = None,
     *,
     size: Size | float | None = None,
     network: PathLike = "auto",
@@ -190,8 +230,10 @@ def upscale_file(
         report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))
 
     Args:
-        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF or PPM, and HEIC with the extra `heic`.
-        target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source).
+        source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF, PPM, JPEG 2000, BMP, TGA, QOI, ICO or PSD; JPEG XL with
+            the extra `formats`, HEIC with `heic`. A binary stream is read to its end first.
+        target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source). A
+            binary stream is written in the format of `options` (default: the format of the source).
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`).
@@ -207,8 +249,8 @@ def upscale_file(
         WeightsError: If the network file is missing or unusable.
         MissingPackageError: If the engine, or the decoder for HEIC, is not installed.
     """
-    options = _with_size(options, size)
-    return _upscale_file(_networks(network, engine), source, target, options, on_progress)
+    options = with_size(options, size)
+    return upscale_any_file(network_set(network, engine), source, target, options, on_progress)
 
 
 def upscale_folder(
@@ -219,11 +261,17 @@ def upscale_folder(
     pattern: str | None = None,
     redo: bool = False,
     dry_run: bool = False,
+    skip_larger_than: int | None = None,
+    since: datetime | date | timedelta | str | None = None,
+    order: Order = "name",
+    jobs: int = 1,
     size: Size | float | None = None,
     network: PathLike = "auto",
     engine: EngineOptions | None = None,
     options: UpscaleOptions | None = None,
     on_progress: Callable[[FolderProgress], None] | None = None,
+    on_start: Callable[[FolderReport], None] | None = None,
+    on_item: Callable[[FolderItem], None] | None = None,
 ) -> FolderReport:
     """Upscale many pictures: folders, files and glob patterns.
 
@@ -241,12 +289,21 @@ def upscale_folder(
         pattern: File names of the results, made of `{stem}`, `{scale}`, `{width}`, `{height}` and `{ext}` (default:
             `{stem}_x{scale}{ext}`). Colliding names are made unique.
         redo: Re-create results that are already up to date.
-        dry_run: Only report what would be done.
+        dry_run: Only report what would be done, with an estimate of the time and the disk space, which is measured on
+            parts of a few pictures.
+        skip_larger_than: Skip pictures whose longest side has more pixels than this.
+        since: Skip pictures that were not modified since: a date and time, a duration before now, or a text such as
+            `2026-11-01`, `2026-11-01T18:30`, `7d` or `12h`.
+        order: Which pictures come first: `name`, `size` (the smallest first), `newest`, `oldest` or `random`.
+        jobs: How many pictures are decoded, and how many encoded, at the same time as the network runs. Results do not
+            depend on it.
         size: As for `upscale_file`.
         network: As for `upscale_file`.
         engine: As for `upscale_file`.
         options: As for `upscale_file`; limits apply to each picture.
         on_progress: Called for every file that is checked and after every tile.
+        on_start: Called once with the plan, when all files have been checked: what is to be upscaled is `left`.
+        on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
 
     Returns:
         A report with the outcome of every picture.
@@ -258,94 +315,24 @@ def upscale_folder(
         WeightsError: If the network file is missing or unusable.
         MafdnError: If another run is writing to the same output folder.
     """
-    options = _with_size(options, size)
+    options = with_size(options, size)
     folder_options = FolderOptions(
-        folder=None if folder is None else as_path("the output folder", folder).absolute(),
+        folder=result_folder(folder),
         recursive=recursive,
         pattern=None if pattern is None else Pattern(pattern),
         redo=redo,
         dry_run=dry_run,
+        skip_larger_than=skip_larger_than,
+        since=None if since is None else as_moment(since),
+        order=order,
+        jobs=jobs,
     )
     return upscale_all(
-        [os.fspath(source) for source in _as_list(inputs)],
-        _networks(network, engine),
+        input_list(inputs),
+        network_set(network, engine),
         options,
         folder_options,
-        on_progress=on_progress or (lambda _: None),
+        on_progress=on_progress or ignore,
+        on_start=on_start or ignore,
+        on_item=on_item or ignore,
     )
-
-
-def _upscale(
-    networks: Networks,
-    image: Array | PathLike,
-    size: Size | None,
-    *,
-    tile: int | None,
-    exact: bool,
-    on_progress: Progress | None,
-) -> Array:
-    tile = None if tile is None else as_whole("tile", tile)
-    if isinstance(image, np.ndarray):
-        array: Array = image
-    else:
-        path = as_path("the picture", image, wanted="an array or a path")
-        array = read_integers(path, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
-    check_array(array)
-    scale = networks.scale_for(size, array.shape[1], array.shape[0])
-    return upscale_array(
-        networks.engine(scale),
-        array,
-        size=size or Size(scale=scale),
-        tile=tile,
-        exact=exact,
-        on_progress=on_progress,
-    )
-
-
-def _upscale_file(
-    networks: Networks,
-    source: PathLike,
-    target: PathLike | None,
-    options: UpscaleOptions,
-    on_progress: Progress | None,
-) -> Report:
-    return pictures.upscale_file(
-        as_path("the picture", source),
-        None if target is None else as_path("the output path", target),
-        networks=networks,
-        options=options,
-        on_progress=on_progress,
-    )
-
-
-def _with_size(options: UpscaleOptions | None, size: Size | float | None) -> UpscaleOptions:
-    """Return the options with `size` set; raises `UsageError` if they have a size already."""
-    options = UpscaleOptions() if options is None else as_kind("options", options, UpscaleOptions)
-    if size is None:
-        return options
-    if options.size is not None:
-        raise UsageError("the size is set twice: use either size or options.size")
-    return replace(options, size=size)
-
-
-def _networks(network: PathLike, engine: EngineOptions | None) -> NetworkSet:
-    """Resolve the name of a network; raises `UsageError` for baselines and architectures, which have no weights."""
-    as_path("the network", network, wanted="a name or a path")
-    options = EngineOptions() if engine is None else as_kind("engine", engine, EngineOptions)
-    source = resolve(network)
-    if source.kind == "shipped" and source.scale is None:
-        return NetworkSet(options=options)
-    path = source.file()
-    if path.suffix not in FILE_TYPES:
-        raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
-    return NetworkSet(path, options)
-
-
-def _as_list(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
-    """Return the inputs as a list; names that contain NUL are left in, to be reported per item."""
-    several = isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes | os.PathLike)
-    sources = list(cast(Iterable[PathLike], inputs)) if several else [cast(PathLike, inputs)]
-    for source in sources:
-        if "\0" not in str(source):
-            as_path("an input", source)
-    return sources

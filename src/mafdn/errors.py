@@ -32,6 +32,10 @@ class DamagedError(PictureError):
     """A picture file is damaged, incomplete, or not a picture of a known format."""
 
 
+class UnsupportedError(PictureError):
+    """A picture, document or film is of a format that is known, but not read."""
+
+
 class EncodeError(PictureError):
     """A picture could not be encoded or written; the codec may not report the cause, such as a full disk."""
 
@@ -50,3 +54,7 @@ class UsageError(MafdnError):
 
 class MissingPackageError(MafdnError):
     """A required optional package is not installed; the message says how to install it."""
+
+
+class OutOfMemoryError(MafdnError):
+    """The memory of this machine or of its GPU does not suffice; the message says which setting to lower."""

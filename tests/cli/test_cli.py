@@ -34,10 +34,10 @@ def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
     sections = re.findall(r"^(\w.*):$", out, re.MULTILINE)
     assert sections == [
         "Arguments",
-        *(f"{s} options" for s in ["File", "Size", "Format", "Network", "Engine", "Limit", "Other"]),
+        *(f"{s} options" for s in ["File", "Batch", "Size", "Format", "Network", "Engine", "Limit", "Other"]),
     ]
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE)
-    assert len(options) == len(set(options)) == 32
+    assert len(options) == len(set(options)) == 38
     assert [line for line in cli("info", "--help")[1].splitlines() if line.endswith("ptions:")] == ["Options:"]
 
 
@@ -128,7 +128,8 @@ def test_invalid_options_print_one_line(cli: Run, png: Path, tmp_path: Path) -> 
     failed(cli("sharpen"), 2, "sharpen")
     failed(cli("count", "--network", "vdsr"), 2, "vdsr")
     failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no benchmark dataset")
-    failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "no.toml")
+    failed(cli("train", tmp_path / "no.toml"), 2, "no.toml")
+    failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "'bank'", "TABLE.KEY=VALUE")
     failed(cli("export", tmp_path / "no.safetensors"), 1, "no.safetensors")
 
 

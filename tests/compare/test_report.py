@@ -13,7 +13,7 @@ from mafdn.compare.report import render
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.scoring import evaluate
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
-from mafdn.networks.convert import load_pth
+from mafdn.networks.checkpoints import load_pth
 from tests.conftest import Run
 from tests.support import failed
 

@@ -14,7 +14,8 @@ from mafdn.errors import WeightsError
 from mafdn.evaluation.benchset import Protocol, measure
 from mafdn.evaluation.methods import open_method
 from mafdn.networks import AFAN, MAFDN, AFANSettings, IMDNSettings, MAFDNSettings, architecture, load_network
-from mafdn.networks.convert import PREFIX, _expected, load_pth
+from mafdn.networks.checkpoints import load_pth
+from mafdn.networks.checkpoints.convert import _expected
 from mafdn.weights.header import read_header
 from tests.conftest import Run
 from tests.support import failed
@@ -90,7 +91,7 @@ def imdn() -> State:
     return {name: 0.1 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-@pytest.mark.parametrize("prefix", ["", PREFIX])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 def test_a_state_dict_is_recognized(imdn: State, prefix: str, tmp_path: Path) -> None:
     path = tmp_path / "imdn.pth"
     torch.save({prefix + name: tensor for name, tensor in imdn.items()}, path)
@@ -138,7 +139,7 @@ WRONG: dict[str, tuple[Callable[[State], object], str]] = {
         lambda s: changed(s, module__c__0__bias=s["c.0.bias"], c__0__bias=None),
         "lacks the tensor c.0.bias",
     ),
-    "a checkpoint": (lambda s: {"state_dict": s, "epoch": 3}, "'state_dict' is dict"),
+    "a checkpoint of something else": (lambda s: {"states": s, "epoch": 3}, "'states' is dict"),
     "a name that is no text": (lambda s: {**s, 3: torch.zeros(1)}, "3 is Tensor"),
     "empty": (lambda _: {}, "does not contain a state dict"),
     "a list": (lambda s: list(s.values()), "does not contain a state dict"),

@@ -11,7 +11,7 @@ from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import ENGINES, EngineOptions, open_engine
 from mafdn.networks import SMFANet, SMFANetSettings, count
-from mafdn.networks.convert import WRAPPERS, load_pth
+from mafdn.networks.checkpoints import load_pth
 from mafdn.networks.smfanet import SMALLEST, nearest, windowed_maximum
 from tests.conftest import Run
 
@@ -42,7 +42,7 @@ def test_counts(scale: int) -> None:
     assert sum(part.parameters for part in parts) == total.parameters
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("wrapper", ["params", "params_ema"])
 def test_tensors_are_found_where_basicsr_stores_them(peers: Path, tmp_path: Path, wrapper: str) -> None:
     released = peers / "SMFANet_plus_DF2K_x3.pth"
     tensors = torch.load(released, weights_only=True)["params"]

@@ -4,22 +4,25 @@ import importlib
 import inspect
 import itertools
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
 import pyvips
 
+from mafdn.cli import upscale
 from mafdn.pictures import codecs
 from mafdn.pictures.codecs import CODECS, FORMATS
 from mafdn.pictures.codecs.base import PictureFile, SaveOptions
 from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.formats import sniff
+from mafdn.pictures.formats import WRITABLE, format_called, sniff
+from mafdn.upscaling.output import Output
 
 
 def test_every_codec_is_registered() -> None:
     defined: set[type[PictureFile]] = set()
-    for module in pkgutil.iter_modules(codecs.__path__):
-        members = vars(importlib.import_module(f"{codecs.__name__}.{module.name}")).values()
+    for module in pkgutil.walk_packages(codecs.__path__, f"{codecs.__name__}."):
+        members = vars(importlib.import_module(module.name)).values()
         defined |= {c for c in members if inspect.isclass(c) and issubclass(c, PictureFile) and "format" in vars(c)}
     assert defined == set(CODECS.values())
 
@@ -43,6 +46,17 @@ def test_avif_is_told_from_heic_by_compatible_brands(tmp_path: Path, brand: byte
 def test_no_file_name_ending_belongs_to_two_formats() -> None:
     for one, other in itertools.combinations(FORMATS.values(), 2):
         assert not set(one.suffixes) & set(other.suffixes)
+
+
+def test_every_format_has_one_short_name_on_the_command_line() -> None:
+    assert len(WRITABLE) == sum(bool(known.bits) for known in FORMATS.values())
+    source = Path(upscale.__file__).read_text()
+    for name, known in WRITABLE.items():
+        assert name.isalnum()
+        assert f"`{name}`" in (Output.__doc__ or "")
+        assert re.search(rf'help="[^"]*\b{name}\b', source)
+        for other in (name.upper(), known.name, *known.suffixes):
+            assert format_called(other.removeprefix(".")) is known
 
 
 def test_formats_that_libvips_reads_name_their_loader() -> None:

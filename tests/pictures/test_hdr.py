@@ -13,7 +13,7 @@ import pyvips
 from PIL import Image, ImageCms
 
 from mafdn.errors import PictureError
-from mafdn.pictures.codecs.heif_boxes import read_colors, state_colors
+from mafdn.pictures.codecs.heif.boxes import read_colors, state_colors
 from mafdn.pictures.icc import GAMMAS, LIKE_SRGB, PRIMARIES, make_profile
 from mafdn.pictures.picture import CodePoints, PngChunk
 from mafdn.pictures.profiles import check_profile, find_tone
@@ -218,7 +218,8 @@ def test_formats_that_cannot_state_hdr_are_refused(
 ) -> None:
     source = hdr_png(tmp_path / "in.png", numbers)
     engine = Repeat()
-    with pytest.raises(PictureError, match=rf"{name}.* cannot state that the picture is HDR \({called}\).*PNG or AVIF"):
+    message = rf"{name}.* cannot state that the picture is HDR \({called}\).*PNG, AVIF or JPEG XL"
+    with pytest.raises(PictureError, match=message):
         upscale_file(source, tmp_path / name, engine=engine)
     assert not engine.shapes, "before any work"
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]

@@ -10,7 +10,7 @@ import pytest
 import pyvips
 
 from mafdn.pictures import formats, reading
-from mafdn.pictures.codecs import tiff_directory
+from mafdn.pictures.codecs.tiff import directory as tiff_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.reading import open_picture, read_header
 from mafdn.upscaling.picture import prepare
@@ -33,7 +33,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(reading, "sniff", counted("sniff", formats.sniff, lambda path: path))
     monkeypatch.setattr(VipsFile, "load", counted("load", VipsFile.load, lambda file: file.path))
     directory = counted("directory", tiff_directory.read_directory, lambda path: path)
-    monkeypatch.setattr("mafdn.pictures.codecs.tiff.read_directory", directory)
+    monkeypatch.setattr("mafdn.pictures.codecs.tiff.file.read_directory", directory)
     return counts
 
 

@@ -18,6 +18,7 @@ from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.preflight import check_room
+from mafdn.upscaling.several import Sizes
 from tests.conftest import ROOT
 from tests.support import Repeat, upscale_file
 
@@ -179,11 +180,11 @@ def test_names_of_any_kind_are_only_names(png: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "word"),
     [
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture in a known format"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"%PDF-1.7", "PDF"),
         (b"push graphic-context\nviewbox 0 0 1 1\nfill 'url(https://example.com/a.png)'", "known format"),
-        (b"\xff\x0a" + bytes(30), "JPEG XL"),
-        (b"BM" + bytes(60), "BMP"),
+        (b"v/1\x01" + bytes(30), "OpenEXR"),
+        (b"BM" + bytes(60), "known format"),
         (b"P7\nWIDTH 1\n", "PAM"),
     ],
 )
@@ -215,7 +216,7 @@ def test_lack_of_memory_and_disk_space_is_reported_before_any_work(png: Path, mo
             header,
             png.with_name("out.png"),
             scale=4,
-            new_size=(80_000, 80_000),
+            sizes=Sizes(before=((20_000, 20_000),), after=((80_000, 80_000),)),
             kind=FORMATS["PNG"],
             lossless=False,
         )

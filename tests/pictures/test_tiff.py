@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mafdn.errors import DamagedError, PictureError
-from mafdn.pictures.codecs.tiff_directory import TILE_BYTES, TILE_OFFSETS, read_directory
-from mafdn.pictures.codecs.tiff_entries import parse_exif
+from mafdn.pictures.codecs.tiff.directory import TILE_BYTES, TILE_OFFSETS, read_directory
+from mafdn.pictures.codecs.tiff.entries import parse_exif
 from mafdn.pictures.encoding import EncodeOptions, save_picture
 from mafdn.pictures.formats import format_of_name
 from mafdn.pictures.reading import open_picture, read_header

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from mafdn.pictures.codecs import tiff
-from mafdn.pictures.codecs.tiff_entries import (
+from mafdn.pictures.codecs.tiff import file as tiff
+from mafdn.pictures.codecs.tiff.entries import (
     Entry,
     build_exif,
     extend_directory,

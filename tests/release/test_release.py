@@ -90,7 +90,7 @@ def test_a_release_updates_the_documents(workplace: Path, cli: Run, monkeypatch:
     assert readme.startswith("before\n<!-- scores: mafdn release -->\n| PSNR")
     assert "| x2, MAFDN (reconstruction), shipped |" in readme
     assert "old" not in readme + training
-    assert "| x2 | random | 10 | 4 |" in training
+    assert "(../configs/shipped/mafdn-x2-1.toml) | random weights | 10 | 40 | 0.01, 0.001 | HR |" in training
     results = workplace / "docs" / "results"
     stored = json.loads((results / "evaluate-x2.json").read_text())
     assert [entry["network"] for entry in stored] == ["bicubic", "mafdn-x2"]

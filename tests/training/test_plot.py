@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mafdn._support.figures import PRINT_STYLE
+from mafdn.errors import UsageError
 from mafdn.training.record.plot import SMOOTHED, loss_curve, plot_runs, smooth, time_unit
 from tests.conftest import Run
 from tests.support import failed
@@ -112,7 +113,9 @@ def test_other_names_of_a_plot_are_refused(tmp_path: Path, cli: Run) -> None:
     failed(cli("train", "plot", run, "-o", tmp_path / "c.jpg"), 2, "c.jpg", ".png, .pdf, .svg")
     failed(cli("train", "plot", run, "-o", tmp_path / "none" / "c.png"), 2, "there is no folder")
     (tmp_path / "c.png").mkdir()
-    failed(cli("train", "plot", run, "-o", tmp_path / "c.png"), 2, "it is a folder")
+    with pytest.raises(UsageError, match="it is a folder"):
+        plot_runs([run], tmp_path / "c.png")
+    assert cli("train", "plot", run, "-o", tmp_path / "c.png")[1] == f"{tmp_path / 'c.png' / 'curves.png'}\n"
 
 
 def test_plotting_loads_no_torch() -> None:

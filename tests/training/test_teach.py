@@ -198,7 +198,11 @@ def test_teach_from_the_command_line(bank: Bank, a: Path, b: Path, tmp_path: Pat
     failed(cli(*call, a), 2, "another --name")
     failed(cli(*call, tmp_path / "no.onnx"), 1, "no.onnx")
     assert "teacher a, x2 by a.onnx" in cli("bank", "teach", bank.folder, "--network", a)[1]
-    failed(cli("bank", "teach", tmp_path / "no", "--network", a, "--name", "x"), 2, "is not a usable training bank")
+    failed(
+        cli("bank", "teach", tmp_path / "no", "--network", a, "--name", "x"),
+        2,
+        "does not exist; choose the folder of a bank",
+    )
     array = bank.folder / "teachers" / "two" / "00000.u8"
     array.write_bytes(array.read_bytes()[1:])
     failed(cli("bank", "info", bank.folder), 2, "teachers/two", "damaged", "move them out of the bank")

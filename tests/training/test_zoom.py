@@ -110,7 +110,7 @@ def test_a_run_rejects_pairs_of_other_pictures_and_scales(workplace: Path, a: Pa
     teach(own, [x2], name="t")
     refused(tmp_path / "other", "made from a different bank")
     refused(own, "is not a bank of zoomed pairs")
-    refused(tmp_path / "none", "is not a usable training bank")
+    refused(tmp_path / "none", "does not exist; choose the folder of a bank")
     three = build_bank([workplace / "photos"], tmp_path / "three", scales=(3,), workers=1)
     zoom(three.folder, [x3], tmp_path / "x3-pairs")
     manifest = tmp_path / "x3-pairs" / "bank.json"

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
 from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.report import FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.size import Size
@@ -49,9 +50,12 @@ def upscale(
     redo: bool = False,
     dry_run: bool = False,
     on_progress: Callable[[FolderProgress], None] = lambda _: None,
+    on_start: Callable[[FolderReport], None] = lambda _: None,
+    on_item: Callable[[FolderItem], None] = lambda _: None,
+    selection: dict[str, Any] | None = None,
     **options: object,
 ) -> FolderReport:
-    """Upscale folders; `options` are those of `UpscaleOptions`."""
+    """Upscale folders; `selection` are further options of `FolderOptions`, `options` those of `UpscaleOptions`."""
     return upscale_all(
         inputs if isinstance(inputs, list) else [inputs],  # pyright: ignore[reportArgumentType]
         networks or Networks(),  # pyright: ignore[reportArgumentType]
@@ -62,8 +66,11 @@ def upscale(
             pattern=Pattern(pattern) if pattern else None,
             redo=redo,
             dry_run=dry_run,
+            **(selection or {}),
         ),
         on_progress=on_progress,
+        on_start=on_start,
+        on_item=on_item,
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import mafdn
 from mafdn.errors import PictureError, UsageError
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.folder.discover import find_sources
@@ -14,7 +15,7 @@ from tests.upscaling.conftest import names, status, upscale
 def test_structure_is_kept(album: Path, tmp_path: Path) -> None:
     report = upscale(album, tmp_path / "out", recursive=True)
     assert names(tmp_path / "out") == ["a_x2.png", "b_x2.jpg", "d_x2.png", "deep/er/c_x2.png"]
-    assert report.counts == {"done": 4, "kept": 0, "failed": 0, "left": 0}
+    assert report.counts == {"done": 4, "kept": 0, "failed": 0, "left": 0, "skipped": 0}
     assert report.not_pictures == 1
     assert open_picture(tmp_path / "out" / "deep/er/c_x2.png").width == 32
 
@@ -66,9 +67,10 @@ def test_pictures_are_recognized_by_content(tmp_path: Path) -> None:
     (folder / "claims.jpg").write_text("no")
     (folder / "empty.png").touch()
     report = upscale(folder, tmp_path / "out", recursive=True)
-    assert status(report) == {"no_ending": "done", "lying.txt": "done", "claims.jpg": "failed", "empty.png": "failed"}
+    failed = dict.fromkeys(("claims.jpg", "empty.png", "raw.nef"), "failed")
+    assert status(report) == {"no_ending": "done", "lying.txt": "done", **failed}
     assert names(tmp_path / "out") == ["lying_x2.png", "no_ending_x2.png"]
-    assert report.not_pictures == 2
+    assert report.not_pictures == 1
 
 
 def test_no_pictures_is_one_line(tmp_path: Path) -> None:
@@ -78,5 +80,5 @@ def test_no_pictures_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give a picture"):
         upscale([], tmp_path / "out")
     with pytest.raises(UsageError, match="give a folder"):
-        upscale(tmp_path / "empty", tmp_path / "out.png")
+        mafdn.upscale_folder(tmp_path / "empty", tmp_path / "out.png")
     assert names(tmp_path) == []

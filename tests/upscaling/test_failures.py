@@ -30,7 +30,7 @@ def test_one_bad_file_is_reported_and_skipped(album: Path, tmp_path: Path) -> No
     first, report = upscale(album, out), upscale(album, out)
     for each in (first, report):
         assert [item.source.name for item in each.failed] == ["broken.png"]
-    assert report.counts == {"done": 0, "kept": 3, "failed": 1, "left": 0}
+    assert report.counts == {"done": 0, "kept": 3, "failed": 1, "left": 0, "skipped": 0}
     assert {p.name for p in out.iterdir()} == {"a_x2.png", "b_x2.jpg", "d_x2.png", *OURS}
     (album / "broken.png").write_bytes(whole)
     assert upscale(album, out).counts["done"] == 1
@@ -128,7 +128,7 @@ def test_a_name_like_an_error_does_not_end_the_run(album: Path, tmp_path: Path) 
     (album / name).write_bytes((album / "a.png").read_bytes()[:-30])
     report = upscale(album, tmp_path / "out")
     assert report.stopped is None
-    assert report.counts == {"done": 3, "kept": 0, "failed": 1, "left": 0}
+    assert report.counts == {"done": 3, "kept": 0, "failed": 1, "left": 0, "skipped": 0}
 
 
 def test_a_folder_that_vanishes_ends_the_run(album: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.upscaling.conftest import names
 def test_dry_run_writes_nothing(cli: Run, album: Path, tmp_path: Path) -> None:
     code, out, err = cli("upscale", album, "-o", tmp_path / "out", "--recursive", "--dry-run")
     assert (code, err) == (0, "")
-    assert f"{album}/deep/er/c.png -> {tmp_path}/out/deep/er/c_x4.png (new)" in out
+    assert f"{album}/deep/er/c.png -> {tmp_path}/out/deep/er/c_x4.png (new), 16x12 to 64x48" in out
     assert "4 to upscale" in out
     assert not (tmp_path / "out").exists()
 
@@ -24,7 +24,7 @@ def test_the_command(cli: Run, album: Path, tmp_path: Path) -> None:
     for words in ("bad.png", "is not a picture", "3 upscaled, 1 failed", "skipped 1 file that is not a picture"):
         assert words in text
     stored = json.loads(report.read_text())
-    assert stored["counts"] == {"done": 3, "kept": 0, "failed": 1, "left": 0}
+    assert stored["counts"] == {"done": 3, "kept": 0, "failed": 1, "left": 0, "skipped": 0}
     assert stored["machine"]["cores"] >= 1
     assert stored["engines"][0].startswith("openvino")
     first = stored["pictures"][0]
@@ -43,7 +43,9 @@ def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -
         return err
 
     assert "use -o" in refused(album / "a.png", album)
-    assert "give a folder" in refused(album / "a.png", "-o", tmp_path / "out.png")
+    assert "give a folder" in refused(album, "-o", tmp_path / "out.png")
+    assert "give a folder" in refused(album / "a.png", album / "d.png", "-o", tmp_path / "out.png")
+    assert "--redo needs a folder" in refused(album / "a.png", "-o", tmp_path / "out.png", "--redo")
     assert "{stem}" in refused(album, "-o", tmp_path / "out", "--pattern", "same.png")
     assert "--scale" in refused(album, "-o", tmp_path / "out", "--pattern", "{stem}_x{scale}{ext}", "--width", 9)
     assert "no such folder" in refused(album, "--report", tmp_path / "no" / "report.json")

@@ -37,7 +37,13 @@ def test_two_folders_into_one(tmp_path: Path) -> None:
 def test_a_moved_picture_is_recognized_by_its_content(album: Path, tmp_path: Path) -> None:
     upscale(album, tmp_path / "out")
     album.rename(tmp_path / "moved")
-    assert upscale(tmp_path / "moved", tmp_path / "out").counts == {"done": 0, "kept": 3, "failed": 0, "left": 0}
+    assert upscale(tmp_path / "moved", tmp_path / "out").counts == {
+        "done": 0,
+        "kept": 3,
+        "failed": 0,
+        "left": 0,
+        "skipped": 0,
+    }
 
 
 def test_a_pattern_names_results_and_their_format(album: Path, tmp_path: Path) -> None:
@@ -50,7 +56,7 @@ def test_results_beside_pictures_are_not_upscaled_again(album: Path) -> None:
     made = names(album)
     assert len(made) == 9
     again = upscale(album, None, recursive=True)
-    assert again.counts == {"done": 0, "kept": 4, "failed": 0, "left": 0}
+    assert again.counts == {"done": 0, "kept": 4, "failed": 0, "left": 0, "skipped": 0}
     assert again.earlier_results == 4
     (album / "a.png").unlink()  # the result of a picture that is gone is no picture to be upscaled
     assert upscale(album, None, recursive=True).counts["kept"] == 3

@@ -18,7 +18,7 @@ def test_loops_of_links_end(album: Path, tmp_path: Path) -> None:
     (album / "gone.png").symlink_to("nowhere.png")
     (album / "a_link.png").symlink_to("a.png")
     report = upscale(album, tmp_path / "out", recursive=True)
-    assert report.counts == {"done": 5, "kept": 0, "failed": 2, "left": 0}
+    assert report.counts == {"done": 5, "kept": 0, "failed": 2, "left": 0, "skipped": 0}
     assert report.links == 1
 
 
@@ -77,6 +77,6 @@ def test_unusual_names(tmp_path: Path) -> None:
     raw = os.fsdecode(os.fsencode(folder) + b"/bad\xff.png")
     shutil.copy(folder / "x.png", raw)
     report = upscale(folder, tmp_path / "out")
-    assert report.counts == {"done": 8, "kept": 0, "failed": 0, "left": 0}  # one is hidden
+    assert report.counts == {"done": 8, "kept": 0, "failed": 0, "left": 0, "skipped": 0}  # one is hidden
     assert upscale(folder, tmp_path / "out").counts["kept"] == 8
     json.dumps(report.for_programs(), default=str)

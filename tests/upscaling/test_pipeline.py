@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mafdn.upscaling.folder import pipeline
-from mafdn.upscaling.folder.report import FolderProgress
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress
 from mafdn.upscaling.folder.run import Stopped
 from tests.support import Repeat, draw
 from tests.upscaling.conftest import Networks, names, upscale
@@ -80,6 +80,34 @@ def test_ctrl_c_keeps_what_is_done(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(Stopped) as caught:
         upscale(album, out, recursive=True, on_progress=stop)
-    assert caught.value.report.counts == {"done": 1, "kept": 0, "failed": 0, "left": 3}
+    assert caught.value.report.counts == {"done": 1, "kept": 0, "failed": 0, "left": 3, "skipped": 0}
     assert set(names(out)) == {"a_x2.png"}
-    assert upscale(album, out, recursive=True).counts == {"done": 3, "kept": 1, "failed": 0, "left": 0}
+    assert upscale(album, out, recursive=True).counts == {"done": 3, "kept": 1, "failed": 0, "left": 0, "skipped": 0}
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_picture_is_reported_once(album: Path, tmp_path: Path, jobs: int) -> None:
+    upscale(album / "a.png", tmp_path / "out")
+    (album / "bad.png").write_text("no picture")
+    items: list[FolderItem] = []
+    report = upscale(album, tmp_path / "out", recursive=True, on_item=items.append, selection={"jobs": jobs})
+    assert sorted(items, key=lambda item: str(item.source)) == list(report.items)
+    assert {item.status for item in items} == {"done", "kept", "failed"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_error_of_the_callback_ends_the_run(album: Path, tmp_path: Path, count: int) -> None:
+    items: list[FolderItem] = []
+
+    def fail(item: FolderItem) -> None:
+        items.append(item)
+        if len(items) == count:
+            raise ZeroDivisionError("not a picture's fault")
+
+    with pytest.raises(ZeroDivisionError):
+        upscale(album, tmp_path / "out", on_item=fail)
+    assert len(items) == count
+    assert not list((tmp_path / "out").glob(".*.partial"))
+    report = upscale(album, tmp_path / "out")
+    assert report.counts["failed"] == 0
+    assert report.counts["kept"] >= count

@@ -70,7 +70,7 @@ def test_files_of_others_are_not_overwritten(album: Path, tmp_path: Path) -> Non
     assert "--overwrite" in (report.failed[0].reason or "")
     assert (out / "a_x2.png").read_text() == "precious"
     assert upscale(album, out).counts["failed"] == 1
-    assert upscale(album, out, overwrite=True).counts == {"done": 1, "kept": 2, "failed": 0, "left": 0}
+    assert upscale(album, out, overwrite=True).counts == {"done": 1, "kept": 2, "failed": 0, "left": 0, "skipped": 0}
     assert upscale(album, out).counts["kept"] == 3
 
 
@@ -151,7 +151,13 @@ def test_an_edited_result_is_kept(album: Path, tmp_path: Path) -> None:
     assert status(report) == {"a.png": "failed", "b.jpg": "done", "d.png": "done"}
     assert "--overwrite" in (report.failed[0].reason or "")
     assert (out / "a_x2.png").read_bytes() == edited
-    assert upscale(album, out, strength=0.5, overwrite=True).counts == {"done": 1, "kept": 2, "failed": 0, "left": 0}
+    assert upscale(album, out, strength=0.5, overwrite=True).counts == {
+        "done": 1,
+        "kept": 2,
+        "failed": 0,
+        "left": 0,
+        "skipped": 0,
+    }
     assert upscale(album, out, strength=0.5).counts["kept"] == 3
 
 
@@ -169,11 +175,11 @@ def test_an_edited_result_that_cannot_be_read_is_not_damaged(album: Path, tmp_pa
     out = tmp_path / "out"
     upscale(album, out)
     edited = draw(out / "a_x2.png", 77, (64, 64)).read_bytes()
-    (out / "d_x2.png").write_bytes(b"8BPS and what else is a document of an editor")
+    (out / "d_x2.png").write_bytes(b"gimp xcf and what else is a document of an editor")
     (out / "b_x2.jpg").write_bytes(edited[:-30])  # of another format, though cut short
     limits = Limits(file_mb=len(edited) / 2e6, pixels=48 * 48)
     report = upscale(album, out, limits=limits)
-    assert report.counts == {"done": 0, "kept": 3, "failed": 0, "left": 0}
+    assert report.counts == {"done": 0, "kept": 3, "failed": 0, "left": 0, "skipped": 0}
     assert [len(item.notes) for item in report.items] == [1, 1, 1]
     assert (out / "a_x2.png").read_bytes() == edited
 

@@ -235,6 +235,6 @@ def test_teach_takes_names(bank: Bank, cli: Run) -> None:
 
 
 def test_convert_takes_files_only(cli: Run, run: Path) -> None:
-    failed(cli("convert", "imdn"), 2, "imdn is an architecture without weights; only .pth files are converted")
+    failed(cli("convert", "imdn"), 2, "imdn is an architecture without weights; only weights files can be converted")
     failed(cli("convert", run), 2, "a training run")
     failed(cli("convert", "vdsr"), 2, "unknown network 'vdsr'")

@@ -1,6 +1,7 @@
 """Argument validation for the public API: each function returns the validated value or raises `UsageError`."""
 
 import os
+import re
 from fractions import Fraction
 from numbers import Integral, Real
 from pathlib import Path
@@ -13,11 +14,17 @@ MOST_THREADS = 1024
 """Maximum number of threads of an engine; each thread takes memory."""
 LONGEST = 40
 """Maximum length, in characters, of an invalid value quoted in a message."""
+URL = re.compile(r"(?i)([a-z][a-z0-9+.-]+)://|data:[\w.+-]+[/;,]")
+"""How URLs begin; a scheme of one letter is a drive."""
+DOWNLOADABLE = frozenset({"http", "https", "ftp"})
+"""Schemes of what a browser can download."""
+LONGEST_URL = 100
+"""Characters of a URL that a message quotes."""
 Kind = TypeVar("Kind")
 
 
 def as_path(name: str, value: object, *, wanted: str = "a path") -> Path:
-    """A path. An empty string, which `Path` would take for the current folder, is refused.
+    """A path. An empty string, which `Path` would take for the current folder, and a URL are refused.
 
     Args:
         name: What to call the argument in messages.
@@ -31,7 +38,19 @@ def as_path(name: str, value: object, *, wanted: str = "a path") -> Path:
         raise UsageError(f"{name} is an empty string (an unset shell variable?); use . for the current folder")
     if "\0" in text:
         raise UsageError(f"{name} {printable(text)} is not a valid path: it contains a NUL character")
+    refuse_url(text)
     return Path(text)
+
+
+def refuse_url(text: str) -> None:
+    """Raise `UsageError` for a URL, unless there is a file of that name."""
+    found = URL.match(text)
+    if found is None or os.path.lexists(text):
+        return
+    shown = printable(text if len(text) <= LONGEST_URL else f"{text[:LONGEST_URL]}...")
+    scheme = (found[1] or "data").lower()
+    advice = "download it first" if scheme in DOWNLOADABLE else "give the path of a file"
+    raise UsageError(f"{shown}: URLs are not read; {advice}")
 
 
 def as_number(name: str, value: object, *, least: float | None = None, most: float | None = None) -> float:

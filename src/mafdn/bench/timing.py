@@ -22,13 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn._support.machine import peak_mib
-from mafdn.errors import MafdnError
+from mafdn._support.memory import is_out_of_memory
+from mafdn.errors import MafdnError, OutOfMemoryError
 from mafdn.evaluation.methods import WHOLE_TILE
 from mafdn.inference import EngineOptions, open_engine, upscale
 from mafdn.pixels import imresize
 
 SECONDS_TO_START = 300.0
 """Time limit for opening a job, and for one run of it."""
+TIMING_ADVICE = "use fewer --threads, or time fewer networks (mafdn compare --rounds 0 times none)"
+"""What to do when memory runs out."""
 
 Work = Callable[[], object]
 """One run of a job."""
@@ -177,6 +180,9 @@ def _serve(connection: Connection, job: Job) -> None:
         except MafdnError as error:
             connection.send(error)
         except Exception as error:  # engines raise errors of many kinds, for a picture of the wrong size for instance
+            if is_out_of_memory(error):
+                connection.send(OutOfMemoryError(f"out of memory while timing {job.name}; {TIMING_ADVICE}"))
+                return
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             connection.send(MafdnError(f"{job.name} cannot be timed: {reason}"))
 
@@ -207,7 +213,7 @@ def _answer(worker: Connection, job: Job) -> dict[str, Any]:
 
 
 def _worker_lost(job: Job) -> MafdnError:
-    return MafdnError(f"the process that timed {job.name} ended unexpectedly, perhaps out of memory")
+    return MafdnError(f"the process that timed {job.name} ended unexpectedly, perhaps out of memory; {TIMING_ADVICE}")
 
 
 def soft_picture(height: int, width: int) -> NDArray[np.uint8]:

@@ -12,6 +12,8 @@ from typing import Any, cast
 import typer
 
 from mafdn._support.atomic import printable
+from mafdn._support.memory import is_out_of_memory
+from mafdn._support.validate import refuse_url
 from mafdn._version import __version__
 from mafdn.cli.ablate import ablate_command
 from mafdn.cli.bank import bank_app
@@ -23,6 +25,7 @@ from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
 from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
+from mafdn.cli.memory import memory_advice
 from mafdn.cli.output import STOP_REQUESTED, STOPPED, CommandStoppedError
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
@@ -32,6 +35,8 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 
 # The base class of all command-line errors; typer only exports this subclass of it.
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+DEBUG = "MAFDN_DEBUG"
+"""Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 
 app = typer.Typer(
     name="mafdn",
@@ -79,7 +84,8 @@ def main() -> None:
         signal.signal(number, _stop)
     code = run()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - it may be closed
+            sys.stdout.flush()
     except OSError as error:
         code = _no_output(error)
     sys.exit(code)
@@ -89,17 +95,16 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line (default: `sys.argv`) and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _refuse_urls(arguments)
         code = app(arguments or ["--help"], standalone_mode=False)
         if not arguments:
             return 2
     except COMMAND_LINE_ERROR as error:
         return _fail(cast(Any, error).format_message(), 2)
-    except CommandStoppedError as error:
-        return _fail(str(error), STOPPED)
-    except (UsageError, ConfigError) as error:
-        return _fail(str(error), 2)
     except MafdnError as error:
-        return _fail(str(error), 1)
+        if os.environ.get(DEBUG) and error.__cause__:
+            raise
+        return _fail(str(error), _exit_code(error))
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
     except OSError as error:
@@ -107,13 +112,30 @@ def run(arguments: list[str] | None = None) -> int:
             return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
         return _no_output(error)
     except Exception as error:
-        if os.environ.get("MAFDN_DEBUG"):
+        if os.environ.get(DEBUG):
             raise
+        if is_out_of_memory(error):
+            return _fail(f"out of memory; {memory_advice(arguments)}", 1)
         name = type(error).__name__
-        return _fail(f"internal error, {name}: {error} (please report it; set MAFDN_DEBUG=1 to see the traceback)", 1)
+        return _fail(f"internal error, {name}: {error} (please report it; set {DEBUG}=1 to see the traceback)", 1)
     if code == STOPPED:
         return _fail("stopped", STOPPED)
     return code if isinstance(code, int) else 0
+
+
+def _refuse_urls(arguments: list[str]) -> None:
+    """Raise `UsageError` for a URL, as an argument or the value of an option; `upscale` takes `file:` URIs."""
+    for text in arguments:
+        if text.startswith("-"):
+            text = text.partition("=")[2] if text.startswith("--") else text[2:]
+        if not (arguments[0] == "upscale" and text.lower().startswith("file:")):
+            refuse_url(text)
+
+
+def _exit_code(error: MafdnError) -> int:
+    if isinstance(error, CommandStoppedError):
+        return STOPPED
+    return 2 if isinstance(error, UsageError | ConfigError) else 1
 
 
 def _stop(*_: object) -> None:

@@ -6,16 +6,24 @@ from typing import Annotated
 import typer
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, show_json
+from mafdn.cli.output import Json, output_file, show_json
 from mafdn.cli.training_extra import training_extra
 
 
 def convert_command(
-    source: Annotated[Path, typer.Argument(metavar="PTH", help="A .pth file with the state dict of a known network.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PTH", help="A .pth, .pt, .ckpt or .safetensors file with the state dict of a known network."
+        ),
+    ],
     target: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Output file (default: PTH with the extension .safetensors)."
+            "--output",
+            "-o",
+            metavar="FILE_OR_FOLDER",
+            help="Output file (default: PTH with the extension .safetensors).",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -24,30 +32,32 @@ def convert_command(
     """Convert weights released by other authors to a weights file.
 
     Supported are IMDN, DDistill-SR (inference form) and SMFANet+ at x2, x3 and x4. No code in the .pth file is run. The
-    network and its scale are recognized by the tensors, all of which must match. The card of the new file names its
-    source.
+    network and its scale are recognized by the tensors, all of which must match; averaged weights (params_ema) are
+    preferred. The card of the new file names its source.
 
     \b
     Example:
       mafdn convert IMDN_x4.pth -o imdn-x4.safetensors
     """
     with training_extra("converting"):
-        from mafdn.networks import TITLES, architecture
-        from mafdn.networks.convert import convert
+        from mafdn.networks import architecture, title
+        from mafdn.networks.checkpoints import convert
     from mafdn.errors import UsageError, WeightsError
     from mafdn.weights.resolve import DESCRIPTIONS, resolve
 
     kind = resolve(source).kind
     if kind != "file":
-        raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only .pth files can be converted")
-    target = target or source.with_suffix(".safetensors")
+        raise UsageError(f"{source} is {DESCRIPTIONS[kind]}; only weights files can be converted")
+    target = output_file(target, source.with_suffix(".safetensors"))
     if target.suffix != ".safetensors":
         raise UsageError(f"a weights file must end in .safetensors; {target} does not")
     if target.exists() and not overwrite:
         raise WeightsError(f"{target} exists; use another name or --overwrite")
-    network = convert(source, target)
+    network, note = convert(source, target)
     name, scale = architecture(network.settings), network.settings.scale
     if as_json:
-        show_json({"target": target, "network": name, "scale": scale})
+        show_json({"target": target, "network": name, "scale": scale} | ({"note": note} if note else {}))
     else:
-        typer.echo(f"{target}: {TITLES[name]} x{scale}")
+        typer.echo(f"{target}: {title(network.settings)} x{scale}")
+        if note:
+            typer.echo(f"note: {source.name} {note}", err=True)

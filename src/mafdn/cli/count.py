@@ -74,10 +74,10 @@ def count_command(
 def _count(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]]:
     """Architecture, title, scale and rows of a network in torch."""
     with training_extra("counting"):
-        from mafdn.networks import TITLES, architecture, count
+        from mafdn.networks import architecture, count, title
     chosen = _open(name, scale)
     kind = architecture(chosen.settings)
-    return kind, TITLES[kind], chosen.settings.scale, [asdict(row) for row in count(chosen)]
+    return kind, title(chosen.settings), chosen.settings.scale, [asdict(row) for row in count(chosen)]
 
 
 def _count_onnx(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]] | None:

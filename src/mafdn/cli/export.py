@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, show_json, stages
+from mafdn.cli.output import Json, output_file, show_json, stages
 from mafdn.cli.training_extra import training_extra
 
 
@@ -20,7 +20,7 @@ def export_command(
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE",
+            metavar="FILE_OR_FOLDER",
             help="Output file: ONNX, or for a run also .safetensors (default: WEIGHTS with the extension .onnx).",
         ),
     ] = None,
@@ -39,7 +39,7 @@ def export_command(
     """
     with training_extra("exporting"):
         from mafdn.export.onnx import export_onnx
-        from mafdn.networks.convert import open_network
+        from mafdn.networks.checkpoints import open_network
         from mafdn.training.record.averaged import averaged_network, export_run
     from mafdn.errors import UsageError, WeightsError
 
@@ -47,7 +47,8 @@ def export_command(
     name = source.resolve().name
     if is_run and not (name or target):
         raise UsageError(f"{source} has no name for the ONNX file; set one with --output")
-    target = target or (source.resolve().with_name(f"{name}.onnx") if is_run else source.with_suffix(".onnx"))
+    default = source.resolve().with_name(f"{name or 'network'}.onnx") if is_run else source.with_suffix(".onnx")
+    target = output_file(target, default)
     if target.suffix != ".onnx" and not (is_run and target.suffix == ".safetensors"):
         also = " (or .safetensors for a run)" if is_run else ""
         raise UsageError(f"an ONNX file must end in .onnx{also}; {target} does not")

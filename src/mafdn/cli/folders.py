@@ -1,45 +1,26 @@
 """Progress and results of `mafdn upscale` for several pictures."""
 
 import json
-import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
+from rich.progress import TextColumn
 
 from mafdn._support.atomic import printable, replacing
-from mafdn._support.validate import as_path
-from mafdn.cli.output import check_stop, progress_bar, show_json, show_table
+from mafdn.cli.output import check_stop, progress_bar, show_json, show_json_line, show_table
 from mafdn.errors import MafdnError, UsageError
-from mafdn.upscaling.folder.discover import WILDCARDS, find_sources, is_folder
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import Stopped
 
 FAILURES_LISTED = 30
 """Maximum number of failures to print; a report file lists all."""
-ESTIMATE_SECONDS = 120.0
-"""Length, in seconds, of the period from which the remaining time is estimated."""
 
 Tick = Callable[[FolderProgress], None]
-
-
-def is_one_picture(inputs: Sequence[str]) -> bool:
-    """Whether the inputs are a single picture, optionally followed by the name of its result.
-
-    Raises:
-        UsageError: If they are a picture and a folder, which could be two inputs or an input and an output, or a name
-            is empty.
-    """
-    for text in inputs:
-        as_path("INPUT", text)
-    if len(inputs) > 2 or is_folder(Path(inputs[0])) or _is_glob(inputs[0]):
-        return False
-    if len(inputs) == 2 and is_folder(Path(inputs[1])):
-        name = printable(inputs[1])
-        raise UsageError(f"{name} is a folder: use -o {name} to write there, or -o with another folder to upscale both")
-    return len(inputs) == 1 or not _is_glob(inputs[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +33,7 @@ class FolderOutput:
         dry_run: Whether nothing but the report is written.
         quiet: Whether to print nothing but errors.
         as_json: Whether to print JSON instead of text.
+        as_json_lines: Whether to print a line of JSON at the start, for every picture and at the end.
     """
 
     inputs: Sequence[str]
@@ -59,9 +41,10 @@ class FolderOutput:
     dry_run: bool
     quiet: bool
     as_json: bool
+    as_json_lines: bool
 
-    def run(self, upscale: Callable[[Tick], FolderReport]) -> None:
-        """Run `upscale` with a progress bar and show its report.
+    def run(self, upscale: Callable[..., FolderReport]) -> None:
+        """Run `upscale`, given its callbacks, with a progress bar and show its report.
 
         Raises:
             MafdnError: If a picture failed or the run ended early.
@@ -69,17 +52,19 @@ class FolderOutput:
         """
         if self.report_file is not None and not self.report_file.absolute().parent.is_dir():
             raise UsageError(f"cannot write {printable(self.report_file)}: no such folder")
+        hidden = self.quiet or self.as_json or (self.as_json_lines and sys.stdout.isatty())
         try:
-            with _progress(quiet=self.quiet or self.as_json) as tick:
-                report = upscale(tick)
+            with _progress(quiet=hidden) as tick:
+                report = self._followed(upscale, tick) if self.as_json_lines else upscale(on_progress=tick)
         except Stopped as stopped:
             self._show(stopped.report)
             counts = stopped.report.counts
-            complete, total = counts["done"] + counts["kept"], sum(counts.values())
+            complete, total = counts["done"] + counts["kept"], sum(counts.values()) - counts["skipped"]
             typer.echo(f"{complete} of {total} pictures are done; run the same command again to resume", err=True)
             raise
         self._show(report)
-        counts, total = report.counts, len(report.items)
+        counts = report.counts
+        total = len(report.items) - counts["skipped"]
         if report.stopped:
             left = f"{counts['left']} of {total} pictures remain"
             raise MafdnError(f"{report.stopped}; {left}: run the same command again to resume")
@@ -90,25 +75,44 @@ class FolderOutput:
         if self.report_file is not None:
             with replacing(self.report_file) as temporary:
                 temporary.write_text(json.dumps(report.for_programs(), indent=2, default=str) + "\n", "utf-8")
-        if self.as_json:
+        if self.as_json_lines:
+            _show_event("end", report)
+        elif self.as_json:
             show_json(report.for_programs())
         elif not self.quiet:
             _show_text(report, self.inputs, dry_run=self.dry_run)
 
+    def _followed(self, upscale: Callable[..., FolderReport], tick: Tick) -> FolderReport:
+        """Run `upscale` and print a line of JSON for what happens; the last line says why a run failed."""
+        started = False
 
-def _is_glob(text: str) -> bool:
-    """Whether `text` is a glob pattern; one with brackets only that matches nothing is taken for a missing file."""
-    wildcards = WILDCARDS & set(text)
-    if not wildcards or os.path.lexists(text):
-        return False
-    return bool(wildcards - {"["} or find_sources([text]).sources)
+        def start(report: FolderReport) -> None:
+            nonlocal started
+            _show_event("start", report)
+            started = True
+
+        def show(item: FolderItem) -> None:
+            show_json_line({"event": "picture", **asdict(item)})
+
+        try:
+            return upscale(on_progress=tick, on_start=start, on_item=show)
+        except MafdnError as error:
+            if started:
+                show_json_line({"event": "end", "error": str(error)})
+            raise
+
+
+def _show_event(event: str, report: FolderReport) -> None:
+    """Print everything of a report but its pictures as a line of JSON."""
+    totals = {name: value for name, value in report.for_programs().items() if name != "pictures"}
+    show_json_line({"event": event, **totals})
 
 
 def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) -> None:
     """Print a summary and the failures with their reasons."""
     if dry_run:
         for item in report.with_status("left"):
-            typer.echo(f"{printable(item.source)} -> {printable(item.target or '')} ({item.reason})")
+            typer.echo(f"{printable(item.source)} -> {printable(item.target or '')} ({item.reason}){_sizes(item)}")
     for note, count in report.notes.items():
         typer.echo(f"note: {note} ({count} picture{'s' if count > 1 else ''})")
     if report.failed:
@@ -123,6 +127,10 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
     where = printable(report.folder) if report.folder else ", ".join(printable(text) for text in inputs[:3])
     typer.echo(f"{where}: {', '.join(parts)} in {report.seconds:.1f} s")
+    if report.estimate:
+        typer.echo(f"estimate: {_estimate_text(report.estimate)}")
+    for reason, count in Counter(item.reason for item in report.with_status("skipped")).items():
+        typer.echo(f"skipped {count} picture{'s' if count > 1 else ''}: {reason}")
     for count, one, several in (
         (report.not_pictures, "file that is not a picture", "files that are not pictures"),
         (report.earlier_results, "result of an earlier run", "results of earlier runs"),
@@ -131,6 +139,35 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
     ):
         if count:
             typer.echo(f"skipped {count} {one if count == 1 else several}")
+
+
+def _sizes(item: FolderItem) -> str:
+    if item.size is None or item.new_size is None:
+        return ""
+    (width, height), (new_width, new_height) = item.size, item.new_size
+    return f", {width}x{height} to {new_width}x{new_height}"
+
+
+def _estimate_text(estimate: FolderEstimate) -> str:
+    parts = [f"{estimate.pixels / 1e6:,.1f} megapixels of results"]
+    parts += [f"about {duration(estimate.seconds)}"] if estimate.seconds is not None else []
+    if estimate.bytes is not None:
+        free = "" if estimate.free_bytes is None else f" of {_megabytes(estimate.free_bytes)} free"
+        parts.append(f"about {_megabytes(estimate.bytes)}{free} on disk")
+    return f"{', '.join(parts)} ({estimate.basis})"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as text, such as `1:02:03 h`, `2:03 min` or `3 s`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
 def _name(item: FolderItem) -> str:
@@ -146,26 +183,27 @@ def _reason(item: FolderItem) -> str:
 def _progress(*, quiet: bool) -> Generator[Tick]:
     """Show a progress bar over all pictures on stderr, if that is a terminal.
 
-    Progress is measured in output pixels, from which the remaining time is estimated. The function that is yielded
-    also raises `KeyboardInterrupt` once a stop has been requested.
+    Progress is measured in output pixels. The function that is yielded also raises `KeyboardInterrupt` once a stop has
+    been requested.
     """
-    with progress_bar(quiet=quiet, pace=ESTIMATE_SECONDS) as bar:
+    with progress_bar(quiet=quiet, remaining=TextColumn("{task.fields[left]}")) as bar:
         if bar is None:
             yield lambda _: check_stop()
             return
-        tasks = {"checking": bar.add_task("checking", total=None)}
+        tasks = {"checking": bar.add_task("checking", total=None, left="?")}
 
         def update(at: FolderProgress) -> None:
             check_stop()
             if at.phase not in tasks:
                 bar.update(tasks["checking"], visible=False)
-                tasks[at.phase] = bar.add_task("", total=None)
+                tasks[at.phase] = bar.add_task("", total=None, left="?")
             what = "checking" if at.phase == "checking" else f"{at.number}/{at.count}"
             bar.update(
                 tasks[at.phase],
                 description=f"{what} {printable(at.name)[:40]}",
                 completed=at.done,
                 total=at.total,
+                left="?" if at.remaining_seconds is None else duration(at.remaining_seconds),
             )
 
         yield update

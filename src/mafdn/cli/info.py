@@ -12,7 +12,7 @@ from mafdn._support.machine import installed_version, machine
 from mafdn._version import __version__
 from mafdn.cli.output import Json, show_json, show_table
 
-PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "torch")
+PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "pillow", "imagecodecs", "torch")
 
 
 def info_command(

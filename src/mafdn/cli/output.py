@@ -5,11 +5,12 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -30,9 +31,14 @@ Scale = Annotated[int, typer.Option("--scale", "-s", help="Factor: 2, 3 or 4.", 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress bar and no summary.")]
 
 
-def show_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=2, default=str, allow_nan=False))
+def show_json(value: Any, *, err: bool = False) -> None:
+    """Print a value as JSON, to standard error if `err`."""
+    print(json.dumps(value, indent=2, default=str, allow_nan=False), file=sys.stderr if err else sys.stdout)
+
+
+def show_json_line(value: Any) -> None:
+    """Print a value as one line of JSON, at once."""
+    print(json.dumps(value, default=str, allow_nan=False), flush=True)
 
 
 def show_table(
@@ -79,10 +85,10 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
 
 
 @contextmanager
-def progress_bar(*, quiet: bool, pace: float = 30.0) -> Generator[Progress | None]:
+def progress_bar(*, quiet: bool, remaining: ProgressColumn | None = None) -> Generator[Progress | None]:
     """Show progress bars on stderr, which disappear at the end; yields `None` if quiet or without a terminal.
 
-    The remaining time is estimated from the last `pace` seconds.
+    The column `remaining` shows the remaining time (default: estimated from the progress of the last 30 seconds).
     """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
@@ -94,9 +100,9 @@ def progress_bar(*, quiet: bool, pace: float = 30.0) -> Generator[Progress | Non
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        remaining or TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=pace) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         yield bar
 
 
@@ -113,6 +119,13 @@ def stages(*, quiet: bool) -> Generator[Callable[[str, int, int], None]]:
             bars[stage](done, total)
 
         yield report
+
+
+def output_file(output: Path | None, default: Path) -> Path:
+    """Return the file that `--output` means: a folder that exists gets a file with the name of the default."""
+    if output is None:
+        return default
+    return output / default.name if output.is_dir() else output
 
 
 def check_stop() -> None:

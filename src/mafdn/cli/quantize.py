@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mafdn.cli.network_options import Benches, Overwrite
-from mafdn.cli.output import Json, Quiet, progress, show_json, show_table
+from mafdn.cli.output import Json, Quiet, output_file, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def quantize_command(
     ],
     bench: Benches,
     target: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Output file (default: NAME-int8.onnx).")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="Output file (default: NAME-int8.onnx)."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -40,7 +41,7 @@ def quantize_command(
     """
     from mafdn.errors import UsageError, WeightsError
 
-    target = target or network.with_name(f"{network.stem}-int8.onnx")
+    target = output_file(target, network.with_name(f"{network.stem}-int8.onnx"))
     if target.suffix != ".onnx" or target.resolve() == network.resolve():
         raise UsageError(f"{target} cannot be the int8 file: use an .onnx file other than {network}")
     if target.exists() and not overwrite:

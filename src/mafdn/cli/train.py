@@ -9,10 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, progress, show_json, show_table
+from mafdn.cli.output import Json, output_file, progress, show_json, show_table
 from mafdn.cli.train_progress import leads, reporting
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
+
+PLOT = Path("curves.png")
+"""Default file of `mafdn train plot`."""
 
 
 class _RunByDefault(TyperGroup):
@@ -187,7 +190,9 @@ def fork_command(
 @train_app.command("plot")
 def plot_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or their log.jsonl files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG file to write.")] = Path("curves.png"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="PNG, PDF or SVG file to write.")
+    ] = PLOT,
     overwrite: Overwrite = False,
 ) -> None:
     """Plot the loss and validation PSNR of runs over steps and time.
@@ -198,6 +203,7 @@ def plot_command(
     """
     from mafdn._support.figures import check_figure_name
 
+    output = output_file(output, PLOT)
     check_figure_name(output)
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists; use another name or --overwrite")

@@ -1,21 +1,21 @@
-"""`mafdn upscale`: its options, and the outcome of a single picture; `mafdn.cli.folders` shows that of several."""
+"""`mafdn upscale`: its options; `mafdn.cli.single` runs it for one picture, `mafdn.cli.folders` for several."""
 
 import re
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
+from mafdn.cli.batch_options import Jobs, JsonLines, PictureOrder, Since, SkipLargerThan
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
-from mafdn.cli.output import Json, Quiet, progress, show_json
+from mafdn.cli.frame_option import Frame
+from mafdn.cli.output import Json, Quiet
 from mafdn.errors import UsageError
 
 if TYPE_CHECKING:
-    from mafdn import Report, Size
+    from mafdn import Size
 
 FILES, SIZE, FORMAT, NETWORK, LIMITS = "File", "Size", "Format", "Network", "Limit"
 """Groups of options on the help page."""
@@ -35,32 +35,25 @@ def _option_text(text: str) -> str:
     return text
 
 
-def _frame_number(text: str) -> int:
-    """Parse the number of a frame or page."""
-    if text == "first":
-        return 1
-    if not (text.isascii() and text.isdigit() and int(text[:7]) > 0):
-        raise typer.BadParameter(f"{text!r} is neither a number from 1 nor first")
-    return int(text[:7])
-
-
 def upscale_command(
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="INPUT",
             help="Pictures, folders, or glob patterns in quotes. A single picture may be followed by the name of its "
-            "result.",
+            "result. - is standard input, or output as a result.",
         ),
     ],
-    output_dir: Annotated[
-        Path | None,
+    output: Annotated[
+        str | None,
         typer.Option(
-            "--output-dir",
+            "--output",
             "-o",
-            metavar="FOLDER",
-            parser=_option_path,
-            help="Folder for results (default: next to each input).",
+            "--output-dir",
+            metavar="FILE_OR_FOLDER",
+            parser=_option_text,
+            help="Folder for results, or file for the result of a single picture, as its ending tells (default: next "
+            "to each input).",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -88,7 +81,11 @@ def upscale_command(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="List what would be upscaled, and why; write nothing.", rich_help_panel=FILES),
+        typer.Option(
+            "--dry-run",
+            help="List what would be upscaled, and estimate time and disk space.",
+            rich_help_panel=FILES,
+        ),
     ] = False,
     report_file: Annotated[
         Path | None,
@@ -100,6 +97,11 @@ def upscale_command(
             rich_help_panel=FILES,
         ),
     ] = None,
+    skip_larger_than: SkipLargerThan = None,
+    since: Since = None,
+    order: PictureOrder = "name",
+    jobs: Jobs = 1,
+    json_lines: JsonLines = False,
     scale: Annotated[
         float | None, typer.Option("--scale", "-s", help="Factor, such as 2.5 (default: 4).", rich_help_panel=SIZE)
     ] = None,
@@ -121,18 +123,23 @@ def upscale_command(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff, avif, gif or ppm (default: from the result's name, else that of the input).",
+            help="jpeg, png, webp, tiff, avif, gif, ppm, jxl, jp2, bmp, qoi or tga (default: from the result's name, "
+            "else that of the input).",
             rich_help_panel=FORMAT,
         ),
     ] = None,
     quality: Annotated[
         int | None,
         typer.Option(
-            "--quality", help="Quality of JPEG, WebP and AVIF (default: 95).", min=1, max=100, rich_help_panel=FORMAT
+            "--quality",
+            help="Quality of JPEG, WebP, AVIF and JPEG XL (default: 95).",
+            min=1,
+            max=100,
+            rich_help_panel=FORMAT,
         ),
     ] = None,
     lossless: Annotated[
-        bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.", rich_help_panel=FORMAT)
+        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.", rich_help_panel=FORMAT)
     ] = False,
     strip_metadata: Annotated[
         bool,
@@ -146,18 +153,7 @@ def upscale_command(
             "--keep-print-size", help="Raise the print resolution with the size in pixels.", rich_help_panel=FORMAT
         ),
     ] = False,
-    frame: Annotated[
-        int | None,
-        typer.Option(
-            "--frame",
-            "--page",
-            metavar="N",
-            parser=_frame_number,
-            help="Only this frame of an animation or page of a TIFF: a number from 1, or first (default: all, if the "
-            "format of the result holds them).",
-            rich_help_panel=FORMAT,
-        ),
-    ] = None,
+    frame: Frame = None,
     network: Annotated[
         str,
         typer.Option(
@@ -222,6 +218,7 @@ def upscale_command(
       mafdn upscale scan.tif large.png            the ending chooses the format
       mafdn upscale photo.jpg --fit 3840x2160     as large as a screen
       mafdn upscale photo.jpg --json              print a report for programs
+      mafdn upscale - - --format png < a.jpg > b.png
       mafdn upscale photos -o large --recursive   a folder, keeping its structure
       mafdn upscale 'photos/**/*.jpg' -o large    a pattern, ** for any folders
       mafdn upscale a.jpg b.jpg -o .              two pictures (without -o, b.jpg is the result)
@@ -231,8 +228,10 @@ def upscale_command(
     killed, run the same command again: a manifest in the folder of the results records what was done, and only what is
     missing or damaged, or has other inputs, settings or weights, is upscaled again.
     """
-    from mafdn.api import upscale_file, upscale_folder
-    from mafdn.cli.folders import FolderOutput, is_one_picture
+    from mafdn.api import upscale_folder
+    from mafdn.cli.folders import FolderOutput
+    from mafdn.cli.inputs import as_typed, one_picture
+    from mafdn.cli.single import upscale_one
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits
     from mafdn.pictures.reading import block_other_loaders
@@ -257,42 +256,50 @@ def upscale_command(
         frame=frame,
     )
     block_other_loaders()
-    several = output_dir is not None or recursive or pattern is not None or redo or dry_run or report_file is not None
-    if not several and is_one_picture(inputs):
-        source, target = Path(inputs[0]), Path(inputs[1]) if len(inputs) > 1 else None
-        with progress(printable(source.name), quiet=quiet or as_json) as tick:
-            report = upscale_file(
-                source, target, network=network, engine=engine_options, options=options, on_progress=tick
-            )
-        _show(report, quiet=quiet, as_json=as_json)
+    if as_json and json_lines:
+        raise UsageError("use either --json or --jsonl, not both")
+    batch_options = {
+        "--recursive": recursive,
+        "--pattern": pattern is not None,
+        "--redo": redo,
+        "--dry-run": dry_run,
+        "--report": report_file is not None,
+        "--skip-larger-than": skip_larger_than is not None,
+        "--since": since is not None,
+        "--order": order != "name",
+        "--jobs": jobs != 1,
+        "--jsonl": json_lines,
+    }
+    inputs, result = [as_typed(text) for text in inputs], None if output is None else as_typed(output)
+    single = one_picture(inputs, result, [name for name, given in batch_options.items() if given])
+    if single:
+        upscale_one(single, network=network, engine=engine_options, options=options, quiet=quiet, as_json=as_json)
     else:
         run = partial(
             upscale_folder,
             inputs,
-            output_dir,
+            result,
             recursive=recursive,
             pattern=pattern,
             redo=redo,
             dry_run=dry_run,
+            skip_larger_than=skip_larger_than,
+            since=since,
+            order=order,
+            jobs=jobs,
             network=network,
             engine=engine_options,
             options=options,
         )
-        output = FolderOutput(inputs=inputs, report_file=report_file, dry_run=dry_run, quiet=quiet, as_json=as_json)
-        output.run(lambda tick: run(on_progress=tick))
-
-
-def _show(report: "Report", *, quiet: bool, as_json: bool) -> None:
-    """Print the outcome of one picture."""
-    if as_json:
-        show_json(asdict(report))
-    elif not quiet:
-        (width, height), (new_width, new_height) = report.size, report.new_size
-        typer.echo(
-            f"{printable(report.target)}: {width}x{height} to {new_width}x{new_height} in {report.seconds:.1f} s"
+        shown = FolderOutput(
+            inputs=inputs,
+            report_file=report_file,
+            dry_run=dry_run,
+            quiet=quiet,
+            as_json=as_json,
+            as_json_lines=json_lines,
         )
-        for note in report.notes:
-            typer.echo(f"note: {note}")
+        shown.run(run)
 
 
 def _size(*, fit: str | None, **values: float | None) -> "Size | None":

@@ -24,7 +24,7 @@ from mafdn.evaluation.summary.costs import network_costs
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
-from mafdn.networks import TITLES, Count, build, count
+from mafdn.networks import Count, build, count, title
 from mafdn.networks.architectures import training_form
 from mafdn.networks.counting import input_size
 
@@ -291,7 +291,7 @@ def _title(candidate: Candidate) -> str:
         return candidate.name
     settings = candidate.network.settings
     if training_form(settings) == training_form(type(settings)(scale=settings.scale)):
-        return TITLES[candidate.architecture]
+        return title(settings)
     return f"architecture {candidate.architecture}, with other settings than those of the published network"
 
 

@@ -50,7 +50,13 @@ class BenchPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureScore:
-    """PSNR in dB and SSIM of one picture."""
+    """The scores of one picture.
+
+    Args:
+        name: The name of the picture: its file without the suffix.
+        psnr: PSNR in dB; infinite if the result equals the original.
+        ssim: SSIM.
+    """
 
     name: str
     psnr: float
@@ -59,14 +65,18 @@ class PictureScore:
 
 @dataclass(frozen=True, kw_only=True)
 class LrPictures:
-    """Where the LR pictures of a measurement came from."""
+    """Where the LR pictures of a measurement came from.
+
+    Args:
+        source: `own` for those of the dataset or of a given folder, `made` for HR reduced by bicubic interpolation.
+        folder: Their folder, relative to the dataset or to the folder around it; empty if they were made.
+        sha256: Over the sizes and pixels of all of them, in order; equal pictures have equal hashes, whatever their
+            format.
+    """
 
     source: Literal["own", "made"]
-    """`own` for those of the set or of a given folder, `made` for HR reduced by `mafdn.pixels.imresize`."""
     folder: str
-    """Their folder, relative to the set or to the folder around it; empty if they were made."""
     sha256: str
-    """Over the sizes and pixels of all of them, in order; equal pictures have equal hashes, whatever their format."""
 
     def __str__(self) -> str:
         where = f"own ({self.folder})" if self.source == "own" else "made by bicubic reduction"
@@ -75,23 +85,32 @@ class LrPictures:
 
 @dataclass(frozen=True, kw_only=True)
 class SetScore:
-    """The scores of one network on one set, and their means (`psnr` in dB, `ssim`)."""
+    """The scores of one network on one benchmark dataset, and their means.
+
+    Args:
+        network: The label of the network.
+        bench: The name of the dataset.
+        scale: The scale.
+        pictures: The scores of each picture.
+        grey: Names of the pictures that are stored in grayscale and were measured as RGB.
+        lr: The LR pictures that were used.
+    """
 
     network: str
     bench: str
     scale: int
     pictures: tuple[PictureScore, ...]
     grey: tuple[str, ...] = ()
-    """Names of the pictures that are stored in grayscale and were measured as RGB."""
     lr: LrPictures | None = None
-    """The LR pictures that were used."""
 
     @property
     def psnr(self) -> float:
+        """Mean PSNR in dB."""
         return float(np.mean([p.psnr for p in self.pictures]))
 
     @property
     def ssim(self) -> float:
+        """Mean SSIM."""
         return float(np.mean([p.ssim for p in self.pictures]))
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mafdn.errors import UsageError
+from mafdn.errors import ConfigError, UsageError
 from mafdn.inference import EngineOptions, open_engine, preferred_engine
-from mafdn.networks import ARCHITECTURES, Network, architecture, build
-from mafdn.networks.architectures import SHORT_NAMES
-from mafdn.networks.convert import open_network
+from mafdn.networks import Network, architecture, build, find_architecture, short_name
+from mafdn.networks.checkpoints import open_network
 from mafdn.networks.weights import checked_settings
 from mafdn.weights.resolve import Kind, NetworkSource, is_pattern, pattern_file, resolve
 
@@ -33,7 +32,7 @@ class Candidate:
     kind: Kind
     scale: int
     architecture: str = ""
-    """A key of `mafdn.networks.ARCHITECTURES`; empty for baselines and files from other programs."""
+    """Its name for `mafdn.networks.find_architecture`; empty for baselines and files from other programs."""
     network: Network | None = None
     """The network, to count its costs; weights are random if `file` is `None` or an ONNX file."""
     file: Path | None = None
@@ -103,8 +102,7 @@ def open_source(source: NetworkSource, *, scale: int) -> Network | None:
     if source.kind == "baseline":
         return None
     if source.kind == "architecture":
-        make, settings = ARCHITECTURES[source.name]
-        return make(settings(scale=scale))
+        return build(find_architecture(source.name).settings(scale=scale))
     path = source.file(".safetensors", scale=scale)
     return _from_onnx_header(path) if path.suffix == ".onnx" else open_network(path)
 
@@ -127,7 +125,7 @@ def _candidate(name: str, scale: int) -> Candidate | None:
         return None
     kind = architecture(network.settings) if network else ""
     return Candidate(
-        name=SHORT_NAMES[kind] if kind and source.kind in ("shipped", "architecture") else source.stem,
+        name=short_name(network.settings) if network and source.kind in ("shipped", "architecture") else source.stem,
         source=source.name,
         kind=source.kind,
         scale=scale,
@@ -155,7 +153,7 @@ def _from_onnx_header(path: Path) -> Network | None:
     try:
         header: Any = json.loads(entries["mafdn"])
         settings = checked_settings(header["architecture"], header["settings"])
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, ConfigError):
         return None
     if settings.scale != scale:
         return None

@@ -16,13 +16,12 @@ from mafdn.errors import MissingPackageError, UsageError
 from mafdn.evaluation.benchset import Method, Pixels, bicubic, lanczos
 from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, require_scale, upscale
 from mafdn.pixels import ORIENTATIONS, orient, orient_back
-from mafdn.weights.resolve import resolve
+from mafdn.weights.resolve import PICKLES, TORCH_FILES, resolve
 
 WHOLE_TILE = 65_536
 """Side of a tile, in pixels, that no picture of a benchmark dataset exceeds."""
 BASELINE_METHODS: dict[str, Callable[[int], Method]] = {"bicubic": bicubic, "lanczos": lanczos}
 """For each of `mafdn.weights.resolve.BASELINES`, a function that makes its method for a scale."""
-TORCH_FILES = (".safetensors", ".pth")
 
 
 def find_network(network: str, *, scale: int) -> Path | None:
@@ -46,6 +45,18 @@ def find_network(network: str, *, scale: int) -> Path | None:
 def network_label(network: str, *, scale: int) -> str:
     """The name of `network` in tables: a file without its suffix, a run by its folder, a baseline by its name."""
     return resolve(network, scale=scale).stem
+
+
+def weights_note(network: str, *, scale: int) -> str:
+    """Which of several sets of weights in a checkpoint is measured; empty if there is no choice."""
+    path = find_network(network, scale=scale)
+    if path is None or path.suffix not in PICKLES:
+        return ""
+    try:
+        from mafdn.networks.checkpoints import checkpoint_note
+    except ModuleNotFoundError:  # the scores are from the cache
+        return ""
+    return checkpoint_note(path)
 
 
 def reproducible_options(path: Path, options: EngineOptions | None = None) -> EngineOptions:

@@ -22,7 +22,13 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean and its 95 % interval."""
+    """A mean and its 95 % interval.
+
+    Args:
+        mean: The mean.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
 
     mean: float
     low: float
@@ -31,20 +37,27 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """`network` minus `reference` on a set, or over the pictures of all sets if `bench` is `None`."""
+    """`network` minus `reference` on a benchmark dataset; above 0, the network is better.
+
+    Args:
+        network: The label of the network.
+        reference: The label of the baseline.
+        bench: The name of the dataset; `None` for the pictures of all datasets.
+        psnr: Mean difference in dB; `None` if no picture can be compared.
+        ssim: Mean difference in SSIM.
+        improved: Number of pictures with a higher PSNR.
+        pictures: Number of pictures compared.
+        left_out: Pictures that one of the two restored perfectly: an infinite PSNR has no difference.
+    """
 
     network: str
     reference: str
     bench: str | None
     psnr: Interval | None
-    """In dB; `None` if no picture can be compared."""
     ssim: Interval | None
     improved: int
-    """Number of pictures with a higher PSNR."""
     pictures: int
-    """Number of pictures compared."""
     left_out: tuple[str, ...]
-    """Pictures that one of the two restored perfectly: an infinite PSNR has no difference."""
 
 
 @dataclass(frozen=True, kw_only=True)

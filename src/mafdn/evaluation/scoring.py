@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from mafdn._support.memory import explain_memory
 from mafdn._support.progress import counted, each
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
@@ -19,12 +20,18 @@ from mafdn.evaluation.benchset import (
 )
 from mafdn.evaluation.cache import digest_of_set, entry_key, load_entry, store_entry
 from mafdn.evaluation.layouts import BenchFiles, LrChoice, bench_name, find_bench
-from mafdn.evaluation.methods import network_label, open_method
+from mafdn.evaluation.methods import network_label, open_method, weights_note
 from mafdn.inference import EngineOptions
 from mafdn.weights.resolve import BASELINES
 
 OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the name of a set, the label of a network, a picture and the network's result for its LR."""
+EVALUATING = (
+    "measuring",
+    "networks without a stencil upscale whole pictures: use fewer threads (--threads 1), leave out --self-ensemble, or "
+    "measure datasets of smaller pictures",
+)
+"""What is being done and what to lower when memory runs out (`mafdn._support.memory.explain_memory`)."""
 NAMES_IN_NOTE = 3
 """Pictures that a note lists by name; the others are counted."""
 
@@ -84,7 +91,7 @@ def evaluate(
     labels = label_networks(networks, protocol)
     plan = [
         _plan(folder, bench, labels, protocol, options, lr=lr, cached=not fresh and on_result is None)
-        for folder, bench in zip(benches, _bench_names(benches), strict=True)
+        for folder, bench in zip(benches, bench_names(benches), strict=True)
     ]
     needed = {label for work in plan for label in work.missing}
     methods = {label: _method(network, protocol, options) for label, network in labels.items() if label in needed}
@@ -95,9 +102,9 @@ def evaluate(
         if not missing:
             continue
         on_bench_result = partial(on_result, work.bench) if on_result else None
-        for score in measure_set(
-            missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result
-        ):
+        with explain_memory(*EVALUATING):
+            found = measure_set(missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result)
+        for score in found:
             work.known[score.network] = replace(score, bench=work.bench)
             try:
                 store_entry(work.keys[score.network], score)
@@ -106,7 +113,8 @@ def evaluate(
     scores = [work.known[label] for work in plan for label in labels]
     if on_note:
         unused = [_unused_note(work.bench, work.files, protocol.scale) for work in plan]
-        for note in filter(None, (_grey_note(scores), *unused, cache_error)):
+        files = [weights_note(network, scale=protocol.scale) for network in labels.values()]
+        for note in filter(None, (grey_note(scores), *unused, *files, cache_error)):
             on_note(note)
     return scores
 
@@ -170,7 +178,7 @@ def _plan(
     return work
 
 
-def _bench_names(benches: Sequence[Path]) -> list[str]:
+def bench_names(benches: Sequence[Path]) -> list[str]:
     """Their names; if two share one, the second is named by the shortest distinct suffix of its path."""
     names: list[str] = []
     for number, folder in enumerate(benches):
@@ -192,7 +200,8 @@ def _unused_note(bench: str, files: BenchFiles, scale: int) -> str:
     )
 
 
-def _grey_note(scores: Sequence[SetScore]) -> str:
+def grey_note(scores: Sequence[SetScore]) -> str:
+    """A note about pictures in grayscale; empty if there are none."""
     names = list(dict.fromkeys(f"{score.bench}/{name}" for score in scores for name in score.grey))
     if not names:
         return ""

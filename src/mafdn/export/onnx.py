@@ -24,8 +24,9 @@ import torch
 
 import mafdn.errors
 from mafdn._support.atomic import replacing
+from mafdn._support.memory import explain_memory, is_out_of_memory
 from mafdn._support.progress import ignore
-from mafdn.errors import WeightsError
+from mafdn.errors import OutOfMemoryError, WeightsError
 from mafdn.inference import ENGINES
 from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.networks import Network, architecture
@@ -35,6 +36,9 @@ from mafdn.pixels import imresize
 
 OPSET = 18
 CHECK = "mafdn.export.check"
+KILLED = 9
+"""Number of the signal SIGKILL."""
+MEMORY_ADVICE = "close other programs, or export on a machine with more memory"
 CHECKED_SIZES = ((48, 40), (37, 65))
 """Heights and widths of the inputs on which every exported file is compared with the network."""
 TOLERANCE = 1e-4
@@ -62,8 +66,13 @@ def export_onnx(network: Network, path: Path, *, on_progress: Callable[[str, int
 
     Raises:
         WeightsError: The difference exceeds `TOLERANCE`, an engine crashes, or the file cannot be written.
+        OutOfMemoryError: Memory ran out.
     """
-    on_stage = on_progress or ignore
+    with explain_memory(f"exporting to {path}", MEMORY_ADVICE):
+        return _export(network, path, on_progress or ignore)
+
+
+def _export(network: Network, path: Path, on_stage: Callable[[str, int, int], None]) -> float:
     stages = 2 + len(ENGINES)
     on_stage("building the graph", 0, stages)
     folded = network.fold().cpu()
@@ -108,15 +117,24 @@ def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.M
     # To find gates, several windows of one picture are run as a batch.
     free = {0: dynamic, 2: dynamic, 3: dynamic} if gates else {2: dynamic, 3: dynamic}
     with _quiet():
-        program = torch.onnx.export(
-            network,
-            (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
-            dynamo=True,
-            dynamic_shapes=(free, *(None for _ in gates)),
-            input_names=["lr", GATES][: 1 + len(gates)],
-            output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
-            opset_version=OPSET,
-        )
+        try:
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
+                dynamo=True,
+                dynamic_shapes=(free, *(None for _ in gates)),
+                input_names=["lr", GATES][: 1 + len(gates)],
+                output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
+                opset_version=OPSET,
+            )
+        except Exception as error:  # an own network may use what ONNX does not have
+            if is_out_of_memory(error):
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            name = type(network).__name__
+            raise WeightsError(
+                f"{name} cannot be exported to ONNX: {reason} (set MAFDN_DEBUG=1 to see the traceback)"
+            ) from error
         assert program is not None
         model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
     for node in model.graph.node:  # remove paths of the exporting machine
@@ -171,6 +189,8 @@ def _checked(engine_name: str, path: Path, pictures: Path) -> float:
     )
     if done.returncode < 0:
         how = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
+        if -done.returncode == KILLED:  # as the system does when memory runs out
+            raise OutOfMemoryError(f"{engine_name} was killed while it checked the exported file; {MEMORY_ADVICE}")
         raise WeightsError(f"{engine_name} crashed on the exported file ({how}); export it again, or report it")
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

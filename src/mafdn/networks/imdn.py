@@ -3,7 +3,7 @@
 Paper: Z. Hui, X. Gao, Y. Yang, X. Wang, "Lightweight Image Super-Resolution with Information Multi-distillation
 Network", ACM Multimedia 2019, doi 10.1145/3343031.3351084, arXiv 1909.11856.
 
-Written from the paper; nothing is reconstructed. The authors' released weights load (`mafdn.networks.convert`) and
+Written from the paper; nothing is reconstructed. The authors' released weights load (`mafdn.networks.checkpoints`) and
 reach the paper's figures. One difference: the root in the channel attention has
 `mafdn.networks.fast.CONTRAST_EPSILON` inside, which changes no printed figure.
 """

@@ -15,11 +15,22 @@ from safetensors.torch import save
 from torch.nn.utils import parametrize
 
 from mafdn._support.atomic import replacing
-from mafdn.errors import WeightsError
+from mafdn._support.memory import is_out_of_memory
+from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks.afan import Asymmetric
-from mafdn.networks.architectures import ARCHITECTURES, TITLES, Network, Settings, architecture, build
+from mafdn.networks.architectures import (
+    ARCHITECTURES,
+    Network,
+    Settings,
+    architecture,
+    build,
+    find_architecture,
+    title,
+)
 from mafdn.networks.mafdn import MAFDN
+from mafdn.networks.own import OwnSettings
 from mafdn.weights.header import VERSION, Card, read_header
+from mafdn.weights.own_architectures import ALLOWED, is_own_architecture, may_import
 
 LARGEST = {"width": 512, "blocks": 64}
 """Upper bounds of settings in a file, so that a header alone cannot exhaust memory."""
@@ -52,36 +63,60 @@ def load_network(path: Path) -> Network:
     header, _ = read_header(path)
     prefix = str(header.get("prefix", ""))
     name, settings = str(header.get("architecture")), header.get("settings")
-    if header.get("version") != VERSION or name not in ARCHITECTURES or not isinstance(settings, dict):
+    known = name in ARCHITECTURES or is_own_architecture(name)
+    if header.get("version") != VERSION or not known or not isinstance(settings, dict):
         kinds = ", ".join(ARCHITECTURES)
         raise WeightsError(f"{path} is not a weights file of this version ({kinds}; format {VERSION}); export it again")
     try:
-        chosen = checked_settings(name, cast(dict[str, Any], settings))
-        with torch.device("meta"):  # shapes without memory: a header alone must not cost any
-            shapes = {name: list(tensor.shape) for name, tensor in build(chosen).state_dict().items()}
+        folder = Path(str(header["folder"])) if "folder" in header else None
+        chosen = checked_settings(name, cast(dict[str, Any], settings), folder=folder, trusted=folder is not None)
         with safe_open(path, "pt") as file:
             keys: list[str] = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 - not a mapping
-            if shapes != {key.removeprefix(prefix): file.get_slice(key).get_shape() for key in keys}:
-                raise ValueError("tensors of other names or shapes")
+            if not isinstance(chosen, OwnSettings):  # a class from outside may not work on the meta device
+                with torch.device("meta"):  # shapes without memory: a header alone must not cost any
+                    shapes = {name: list(tensor.shape) for name, tensor in build(chosen).state_dict().items()}
+                if shapes != {key.removeprefix(prefix): file.get_slice(key).get_shape() for key in keys}:
+                    raise ValueError("tensors of other names or shapes")
             tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
         network = build(chosen)
         network.load_state_dict(tensors)
+    except ConfigError as error:
+        raise WeightsError(f"{path}: {error}") from error
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path} does not contain the network its header describes: {reason}") from None
     return network.requires_grad_(False).eval()
 
 
-def checked_settings(name: str, table: dict[str, Any]) -> Settings:
+def checked_settings(
+    name: str, table: dict[str, Any], *, folder: Path | None = None, trusted: bool = False
+) -> Settings:
     """The settings of the architecture `name` in a file's header, after validation.
+
+    Args:
+        name: The architecture.
+        table: Its settings.
+        folder: A folder in which the module of an architecture from outside is searched.
+        trusted: Whether that module may be imported without permission (`mafdn.weights.own_architectures`).
 
     Raises:
         KeyError: The architecture is unknown.
+        ConfigError: It is from outside, and may not or cannot be imported.
         TypeError: A setting is unknown or missing.
         ValueError: A value has another type or is too large.
     """
-    kind = ARCHITECTURES[name][1]
-    settings = kind(**table)
+    if name not in ARCHITECTURES:
+        if not is_own_architecture(name):
+            raise KeyError(name)
+        if not trusted and not may_import(name):
+            raise ConfigError(
+                f"its network is {name}, and a weights file may not import code; if you trust it, set {ALLOWED}={name}"
+            )
+    kind = find_architecture(name, folder=folder).settings
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    settings = kind(**values)
     for key, value in asdict(settings).items():
         if type(value) is not type(getattr(kind, key)) or value > LARGEST.get(key, value):
             raise ValueError(f"{key} = {value!r}")
@@ -92,7 +127,7 @@ def load_mafdn(path: Path) -> MAFDN:
     """As `load_network`; also raises `WeightsError` if the file contains any architecture but MAFDN."""
     network = load_network(path)
     if not isinstance(network, MAFDN):
-        raise WeightsError(f"{path} contains {TITLES[architecture(network.settings)]}, but a MAFDN is needed")
+        raise WeightsError(f"{path} contains {title(network.settings)}, but a MAFDN is needed")
     return network
 
 
@@ -106,8 +141,11 @@ def transfer(source: Network, target: Network) -> None:
     Raises:
         WeightsError: The networks differ in another setting.
     """
-    folded, expected = source.fold(), target.fold()
-    ours, theirs = ({"network": TITLES[architecture(n.settings)]} | asdict(n.settings) for n in (expected, folded))
+    if isinstance(target.settings, OwnSettings):  # what its folded form is made of is not known
+        folded, expected = source, target
+    else:
+        folded, expected = source.fold(), target.fold()
+    ours, theirs = ({"network": title(n.settings)} | asdict(n.settings) for n in (expected, folded))
     for key in ours:
         if key != "scale" and theirs.get(key) != ours[key]:
             raise WeightsError(f"the weights do not fit: their {key} is {theirs.get(key)}, the network's {ours[key]}")

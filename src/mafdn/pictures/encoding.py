@@ -13,7 +13,7 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
-from mafdn.errors import EncodeError, PictureError
+from mafdn.errors import EncodeError, MafdnError, PictureError
 from mafdn.pictures.codecs import CODECS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
@@ -40,9 +40,9 @@ class EncodeOptions:
     """How files are encoded."""
 
     quality: int | None = None
-    """1 to 100, for JPEG, WebP and AVIF; `None` for the default (95, and 100 for AVIF with transparency)."""
+    """1 to 100, for JPEG, WebP, AVIF and JPEG XL; `None` for the default (95, and 100 for AVIF with transparency)."""
     lossless: bool = False
-    """Preserve every pixel in WebP and AVIF; overrides `quality`."""
+    """Preserve every pixel in WebP, AVIF and JPEG XL; overrides `quality`."""
     strip: bool = False
     """Leave out metadata, except for the color profile."""
     big: bool = False
@@ -84,6 +84,7 @@ class Encoder:
         self._picture, self._path, self._kind, self._width, self._height = picture, path, kind, width, height
         self.bits = written_bits(picture, kind)
         self._report_as, self._options, self._limits = report_as or path, options or EncodeOptions(), limits or Limits()
+        CODECS[kind.name].check_encoder(self._report_as, self.bits)
         self._bands: queue.Queue[Pixels | None] = queue.Queue(maxsize=1)
         self._ended = self._cancelled = False
         self._error: Exception | None = None
@@ -131,6 +132,11 @@ class Encoder:
             self._notes = self._encode()
         except OSError as error:
             self._error = PictureError.from_os_error(f"cannot write {printable(self._report_as)}", error)
+        except MafdnError as error:
+            # Its frames refer to libvips's operation. That must end here and now: in a cycle, it would end whenever
+            # Python collects garbage, and GLib aborts the process if that is while another message is being logged.
+            error.__context__ = None
+            self._error = error.with_traceback(None)
         except Exception as error:  # raised again by write and finish
             self._error = error
         while not self._ended:  # or write would block forever
@@ -216,7 +222,7 @@ def check_colors(path: Path, points: CodePoints | None, kind: Format) -> None:
     if points.hdr and not kind.code_points:
         raise PictureError(
             f"cannot write {printable(path)}: {kind.name} cannot state that the picture is HDR ({points.hdr}), and it "
-            "would look dull everywhere; choose PNG or AVIF"
+            "would look dull everywhere; choose PNG, AVIF or JPEG XL"
         )
     if not points.full_range and kind.name != "PNG":
         raise PictureError(

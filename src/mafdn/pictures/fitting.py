@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mafdn._support.atomic import printable
-from mafdn.pictures.codecs.tiff_entries import ASCII, EXIF, LONG, UNDEFINED, Entry, build_exif, parse_exif
+from mafdn.pictures.codecs.tiff.entries import ASCII, EXIF, LONG, UNDEFINED, Entry, build_exif, parse_exif
 from mafdn.pictures.metadata import BLOCKS, IPTC, XMP, fields_of_exif, listed
 from mafdn.pictures.metadata import EXIF as EXIF_FIELD
 from mafdn.pictures.picture import Format, Picture, PngChunk

@@ -34,6 +34,7 @@ D50 = (0.9642, 1.0, 0.8249)
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 """From XYZ to the responses in which white points are adapted."""
 Matrix = NDArray[np.float64]
+Points = tuple[tuple[float, float], ...]
 
 
 def make_profile(primaries: int, transfer: int, *, grey: bool) -> bytes | None:
@@ -47,28 +48,56 @@ def make_profile(primaries: int, transfer: int, *, grey: bool) -> bytes | None:
     Returns:
         The profile; `None` if the numbers are unknown, or stand for a curve that is neither a power nor that of sRGB.
     """
-    if transfer in LIKE_SRGB:
-        curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(*SRGB_CURVE)
-    elif transfer in GAMMAS:
-        curve = b"para" + bytes(4) + struct.pack(">HH", 0, 0) + _fixed(GAMMAS[transfer])
-    else:
+    curve = SRGB_CURVE if transfer in LIKE_SRGB else (GAMMAS[transfer],) if transfer in GAMMAS else None
+    if curve is None or (not grey and primaries not in PRIMARIES):
         return None
-    if not grey and primaries not in PRIMARIES:
-        return None
-    name = f"H.273 transfer {transfer}" if grey else f"H.273 primaries {primaries}, transfer {transfer}"
-    tags = {b"desc": _text(name), b"cprt": _text("No copyright, use freely"), b"wtpt": _xyz(*D50)}
     if grey:
-        tags[b"kTRC"] = curve
-    else:
-        colors, adaptation = _matrices(PRIMARIES[primaries])
-        tags[b"chad"] = b"sf32" + bytes(4) + _fixed(*adaptation.ravel())
-        for letter, column in zip(b"rgb", colors.T, strict=True):
-            tags[b"%cXYZ" % letter] = _xyz(*column)
-            tags[b"%cTRC" % letter] = curve
-    return _profile(b"GRAY" if grey else b"RGB ", tags)
+        return profile_of_curve(curve, name=f"H.273 transfer {transfer}")
+    return profile_of_primaries(PRIMARIES[primaries], curve, name=f"H.273 primaries {primaries}, transfer {transfer}")
 
 
-def _matrices(points: tuple[tuple[float, float], ...]) -> tuple[Matrix, Matrix]:
+def profile_of_primaries(points: Points, curve: tuple[float, ...], *, name: str) -> bytes:
+    """An ICC profile for RGB.
+
+    Args:
+        points: Chromaticities x, y of red, green, blue and white.
+        curve: Parameters of the tone curve from signal to light: an exponent, or the five of an ICC curve of type 3.
+        name: Description of the profile.
+
+    Raises:
+        ValueError: The chromaticities do not span a gamut.
+    """
+    if len(points) != 4 or points[3][1] < 1e-4 or _area(points) < 1e-4:
+        raise ValueError("the primaries of its colors are invalid")
+    colors, adaptation = matrices(points)
+    tags = _common_tags(name)
+    tags[b"chad"] = b"sf32" + bytes(4) + _fixed(*adaptation.ravel())
+    for letter, column in zip(b"rgb", colors.T, strict=True):
+        tags[b"%cXYZ" % letter] = _xyz(*column)
+        tags[b"%cTRC" % letter] = _parametric(curve)
+    return _profile(b"RGB ", tags)
+
+
+def profile_of_curve(curve: tuple[float, ...], *, name: str) -> bytes:
+    """An ICC profile for grey; arguments as in `profile_of_primaries`."""
+    return _profile(b"GRAY", _common_tags(name) | {b"kTRC": _parametric(curve)})
+
+
+def _area(points: Points) -> float:
+    """Twice the area of the triangle of red, green and blue."""
+    (a, b), (c, d), (e, f) = points[:3]
+    return abs((c - a) * (f - b) - (e - a) * (d - b))
+
+
+def _common_tags(name: str) -> dict[bytes, bytes]:
+    return {b"desc": _text(name), b"cprt": _text("No copyright, use freely"), b"wtpt": _xyz(*D50)}
+
+
+def _parametric(curve: tuple[float, ...]) -> bytes:
+    return b"para" + bytes(4) + struct.pack(">HH", 0 if len(curve) == 1 else 3, 0) + _fixed(*curve)
+
+
+def matrices(points: Points) -> tuple[Matrix, Matrix]:
     """From RGB to XYZ adapted to D50, and from XYZ under the picture's white to XYZ under D50."""
     *colors, white = (np.array([x, y, 1 - x - y]) for x, y in points)
     columns, white = np.stack(colors, axis=1), white / white[1]

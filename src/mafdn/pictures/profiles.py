@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 import pyvips
+from numpy.typing import NDArray
 
 from mafdn.pictures.icc import LIKE_SRGB, make_profile
 from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Picture
@@ -24,6 +25,8 @@ CURVE_TAGS = {1: (b"kTRC",), 3: (b"rTRC", b"gTRC", b"bTRC")}
 """ICC tags of the tone curves by number of channels."""
 DISPLAY_GAMMA = (1.4, 3.2)
 """Range of the gamma at half signal that counts as a display's: it holds 1.8 to 2.6, sRGB, BT.1886 and L*."""
+COLUMN_TAGS: dict[int, tuple[bytes, ...]] = {1: (), 3: (b"rXYZ", b"gXYZ", b"bXYZ")}
+"""ICC tags of the primaries by number of channels."""
 HDR_TAGS = tuple(bytes([number]) for number in HDR_TRANSFERS)
 """HDR transfer functions as a profile's `cicp` tag states them."""
 STEPS = 65_536
@@ -131,6 +134,22 @@ def find_tone(profile: bytes | None, channels: int) -> Tone | None:
     if all(_is_display_like(curve) or not _is_rising(curve) for curve in curves):
         return None
     return _tone(curves)
+
+
+def curves_and_matrix(profile: bytes, channels: int) -> tuple[list[Curve], NDArray[np.float64]] | None:
+    """The tone curves of a (checked) profile and the matrix from linear light to XYZ under D50, a column for grey.
+
+    `None` if the profile has look-up tables or lacks one of these.
+    """
+    tags = _tags(profile)
+    columns = COLUMN_TAGS[channels]
+    needed = (*CURVE_TAGS[channels], *columns)
+    if b"A2B0" in tags or b"A2B1" in tags or not all(name in tags for name in needed):
+        return None
+    curves = [_curve(tags[name]) for name in CURVE_TAGS[channels]]
+    points = [struct.unpack_from(">3i", tags[name], 8) if len(tags[name]) >= 20 else (0, 0, 0) for name in columns]
+    matrix = np.array(points, np.float64).T / 65_536 if columns else np.array([[0.9642], [1.0], [0.8249]])
+    return (curves, matrix) if np.linalg.matrix_rank(matrix) == channels else None
 
 
 def _tone(curves: list[Curve]) -> Tone:

@@ -17,8 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mafdn._support.memory import explain_memory
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END, Overrides
+from mafdn.training.memory import training_memory
 from mafdn.training.record.journal import Journal, Progress
 from mafdn.training.record.pace import Pace
 from mafdn.training.record.run_folder import load_config
@@ -121,7 +123,8 @@ def fit(
         Whether the run was interrupted by a signal.
 
     Raises:
-        MafdnError: The device is out of memory, or going back to the last checkpoint did not help.
+        OutOfMemoryError: Memory ran out.
+        MafdnError: Going back to the last checkpoint did not help.
     """
     settings, state, workers = run.settings.run, run.state, run.workers
     steps = run.settings.schedule.steps
@@ -158,7 +161,8 @@ def fit(
                     if journal:
                         _report(run, journal, pace, loss=loss)
                 if state.step % settings.validate_every == 0 or done:
-                    psnr = run.validate()
+                    with explain_memory("validating on whole pictures", "let data.held_out match smaller pictures"):
+                        psnr = run.validate()
                     if journal and psnr is not None:
                         _report(run, journal, pace, psnr=psnr)
                 if saving:
@@ -173,14 +177,8 @@ def fit(
 
 
 def _step(run: Run) -> Tensor:
-    try:
+    with training_memory(run.settings, run.workers.device):
         return run.take_step()
-    except torch.OutOfMemoryError:
-        device, batch, patch = run.workers.device, run.settings.run.batch, run.settings.data.patch
-        raise MafdnError(
-            f"out of memory on {device} at run.batch = {batch} and data.patch = {patch}; lower run.batch first, or set "
-            'run.resident = "off"'
-        ) from None
 
 
 def _mean(run: Run, losses: list[Tensor]) -> float:

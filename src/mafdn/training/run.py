@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from mafdn._support.atomic import sha256
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
-from mafdn.networks import Network, build, load_network, transfer
-from mafdn.training.config import Overrides, ScheduleSettings, TrainSettings
+from mafdn.networks import Network, build
+from mafdn.networks.architectures import check_own
+from mafdn.training.config import Overrides, ScheduleSettings
 from mafdn.training.data.bank import Bank, open_bank
 from mafdn.training.data.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.sources import check_bank
 from mafdn.training.losses import training_loss
+from mafdn.training.memory import training_memory
 from mafdn.training.optimizers import build_optimizers
+from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
 from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
 from mafdn.training.resume import check_resumed
 from mafdn.training.schedule import learning_rate, progress
@@ -28,7 +30,7 @@ from mafdn.training.state import RunState
 from mafdn.training.step_mode import StepMode, choose_step_mode
 from mafdn.training.validation import check_split, held_out_psnr_sum, split_bank
 from mafdn.training.workers import Workers
-from mafdn.weights.header import Card, read_header
+from mafdn.weights.header import Card
 
 Batches = HostBatches | ResidentBatches
 
@@ -42,7 +44,7 @@ class Run:
         config: The settings of the run.
         bank: The training pictures.
         workers: The processes of the run.
-        init: Pretrained weights for a new run; random by default.
+        init: Pretrained weights for a new run, as for `pretrained_file`; random by default.
         resume: Whether to look for a checkpoint.
         batches: The batches of another run with the same data, to share its memory.
         on_note: Called with messages to the user.
@@ -57,7 +59,7 @@ class Run:
         bank: Bank,
         workers: Workers,
         *,
-        init: Path | None = None,
+        init: str = "",
         resume: bool = True,
         batches: Batches | None = None,
         on_note: Callable[[str], None] = ignore,
@@ -78,13 +80,20 @@ class Run:
         self.parent: Card | None = None
         """The card of the pretrained weights of a new run."""
         torch.manual_seed(settings.run.seed)
-        network = _build_network(settings, None if checkpoint else init, workers.device)
+        network = build(settings.network)
+        check_own(network, side=settings.data.patch)
+        pretrained = open_pretrained(init, network) if init and checkpoint is None else None
+        if pretrained:
+            pretrained.transfer_to(network)
+            on_note(f"run.init: {pretrained.note}" if pretrained.note else "")
+        network = _placed(network, workers.device)
         self.state = RunState(network, build_optimizers(network, settings.optimizer), StepMode(False, False))
         if checkpoint is None:
-            self.state.started_from = origin(init) if init else ""
-            self.parent = read_header(init)[1] if init else None
-            lr, hr, _ = self.next_batch()
-            self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
+            self.state.started_from = pretrained.origin if pretrained else ""
+            self.parent = pretrained.card if pretrained else None
+            with training_memory(settings, workers.device):
+                lr, hr, _ = self.next_batch()
+                self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
         else:  # keep the mode of the first start, which a new measurement might not choose again
             self.state.mode = StepMode(checkpoint.bf16, checkpoint.compiled)
             try:
@@ -193,7 +202,7 @@ def open_run(
     workers: Workers,
     *,
     overrides: Overrides | None = None,
-    init: Path | None = None,
+    init: str | Path | None = None,
     resume: bool = True,
     batches: Batches | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
@@ -205,7 +214,7 @@ def open_run(
         config: A TOML file or the folder of a run.
         workers: The processes of the run, all of which must call this.
         overrides: Settings that replace those of `config`.
-        init: Pretrained weights for a new run; by default those that the settings name.
+        init: Pretrained weights for a new run (`mafdn.training.pretrained`); by default those that the settings name.
         resume: Whether to look for a checkpoint.
         batches: The batches of another run with the same data, to share its memory.
         on_prepare: Called as `on_prepare(done, total)` while pictures are prepared.
@@ -224,10 +233,10 @@ def open_run(
     bank = prepare(loaded, on_prepare=on_prepare, on_note=note) if workers.leads else None
     workers.wait()
     bank = bank or open_bank(loaded.bank)
-    named = loaded.settings.run.init
-    parent = init or (loaded.base / named if named else None)
+    named, scale = loaded.settings.run.init, loaded.settings.network.scale
+    parent = str(init) if init else locate(named, loaded.base) if named else ""
     run = Run(loaded, bank, workers, init=parent, resume=resume, batches=batches, on_note=note)
-    if init and run.state.started_from != origin(init):
+    if init and run.state.started_from != origin(pretrained_file(parent, scale=scale)):
         start = run.state.started_from or "random weights"
         raise ConfigError(f"the run in {run.folder.path} was started from {start}; choose another run.folder")
     return run
@@ -276,16 +285,8 @@ def prepare(
     return build_bank(folders, config.bank, scales=data.scales, exclude=exclude, on_progress=on_prepare)
 
 
-def origin(weights: Path) -> str:
-    """Identify the weights that a run starts from by file name and digest."""
-    return f"{weights.name}, SHA-256 {sha256(weights)}"
-
-
-def _build_network(settings: TrainSettings, init: Path | None, device: torch.device) -> Network:
-    """Build the network of a run, with random weights or those of `init`, which may be for another scale."""
-    network = build(settings.network)
-    if init:
-        transfer(load_network(init), network)
+def _placed(network: Network, device: torch.device) -> Network:
+    """Move a network to the device of a run."""
     network = network.to(device)
     # On a GPU convolutions are fastest with channels last; on a CPU it makes no difference.
     return network if device.type == "cpu" else network.to(memory_format=torch.channels_last)  # pyright: ignore

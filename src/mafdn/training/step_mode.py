@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import ConfigError
 from mafdn.training.config import RunSettings
 from mafdn.training.workers import Workers
@@ -47,6 +48,8 @@ def choose_step_mode(network: nn.Module, lr: Tensor, hr: Tensor, run: RunSetting
         try:
             faster = step_seconds(torch.compile(network), lr, hr, bf16=bf16)  # the first repeat compiles
         except RuntimeError as error:  # for example, no compiler is installed
+            if is_out_of_memory(error):
+                raise
             if compiled:
                 reason = str(error).splitlines()[0]
                 raise ConfigError(f'torch.compile does not work here ({reason}); set run.compile = "off"') from None

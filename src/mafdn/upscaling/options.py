@@ -1,14 +1,21 @@
 """Options of an upscaling job, created once and validated on creation."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_number, as_whole
+from mafdn.errors import UsageError
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.selection import ORDERS, Order, as_moment
 from mafdn.upscaling.output import Output
-from mafdn.upscaling.size import Size, as_size
+from mafdn.upscaling.size import LARGEST, Size, as_size
+
+MOST_JOBS = 64
+"""Most pictures that may be decoded or encoded at the same time; each takes memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,13 @@ class FolderOptions:
         pattern: Pattern for the names of results.
         redo: Whether to re-create results that are already up to date.
         dry_run: Whether to only report what would be done.
+        skip_larger_than: Pictures whose longest side has more pixels than this are skipped.
+        since: Only pictures modified since are upscaled; also anything that `as_moment` takes.
+        order: Which pictures come first; it does not affect results.
+        jobs: How many pictures are decoded, and how many encoded, at the same time; it does not affect results.
+
+    Raises:
+        UsageError: For a value of the wrong type or out of range.
     """
 
     folder: Path | None = None
@@ -78,3 +92,18 @@ class FolderOptions:
     pattern: Pattern | None = None
     redo: bool = False
     dry_run: bool = False
+    skip_larger_than: int | None = None
+    since: datetime | None = None
+    order: Order = "name"
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.skip_larger_than is not None:
+            object.__setattr__(
+                self, "skip_larger_than", as_whole("skip_larger_than", self.skip_larger_than, least=1, most=LARGEST)
+            )
+        if self.since is not None:
+            object.__setattr__(self, "since", as_moment(self.since))
+        if self.order not in ORDERS:
+            raise UsageError(f"unknown order {printable(str(self.order))!r}; choose from {', '.join(ORDERS)}")
+        object.__setattr__(self, "jobs", as_whole("jobs", self.jobs, least=1, most=MOST_JOBS))

@@ -1,5 +1,6 @@
 """The format and name of a result."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_whole
 from mafdn.errors import UsageError
 from mafdn.pictures.encoding import EncodeOptions
-from mafdn.pictures.formats import FORMATS, Format, format_called, format_of_name
+from mafdn.pictures.formats import FORMATS, SUFFIXES, Format, format_called, format_of_name
 from mafdn.pictures.reading import PictureHeader
+from mafdn.upscaling.folder.discover import is_folder
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.size import Size
 
@@ -18,10 +20,10 @@ class Output:
     """How results are written.
 
     Args:
-        format: `jpeg`, `png`, `webp`, `tiff`, `avif`, `gif` or `ppm` (default: from the result's name, else that of the
-            input).
-        quality: 1 to 100 for JPEG, WebP and AVIF (default: 95).
-        lossless: Write lossless WebP or AVIF.
+        format: `jpeg`, `png`, `webp`, `tiff`, `avif`, `gif`, `ppm`, `jxl`, `jp2`, `bmp`, `qoi` or `tga` (default: from
+            the result's name, else that of the input).
+        quality: 1 to 100 for JPEG, WebP, AVIF and JPEG XL (default: 95).
+        lossless: Write lossless WebP, AVIF or JPEG XL.
         strip_metadata: Remove EXIF, XMP, IPTC and text; the color profile is kept.
         keep_print_size: Raise the print resolution with the size in pixels.
 
@@ -44,6 +46,13 @@ class Output:
             check_output(self, format_called(as_kind("format", self.format, str)))
 
 
+def is_picture_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a path for results is that of a picture file: by its ending, and neither `FOLDER/` nor a folder."""
+    text = os.fspath(path)
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return Path(text).suffix.lower() in SUFFIXES and not text.endswith(separators) and not is_folder(Path(text))
+
+
 def encode_options(output: Output) -> EncodeOptions:
     """Return the encoder's options for these settings."""
     return EncodeOptions(quality=output.quality, lossless=output.lossless, strip=output.strip_metadata)
@@ -52,9 +61,9 @@ def encode_options(output: Output) -> EncodeOptions:
 def check_output(output: Output, kind: Format) -> None:
     """Raise `UsageError` if the format `kind` cannot be written with these settings."""
     if output.lossless and not kind.lossless:
-        raise UsageError(f"{kind.name} is never lossless; choose PNG, WebP, TIFF or AVIF")
+        raise UsageError(f"{kind.name} is never lossless; choose PNG, WebP, TIFF, AVIF or JPEG XL")
     if output.quality is not None and not kind.lossy:
-        raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP or AVIF")
+        raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP, AVIF or JPEG XL")
 
 
 def choose_format(header: PictureHeader, target: Path | None, output: Output) -> Format:

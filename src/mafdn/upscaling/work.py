@@ -43,17 +43,17 @@ def enlarge_all(
     Returns:
         The seconds during which the network waited for the encoder, and notes, one sentence each.
     """
-    waited, notes = 0.0, dict[str, None]()
+    waited, notes, repeated = 0.0, dict[str, None](), False
     for number, (size, new_size) in enumerate(zip(sizes.before, sizes.after, strict=True)):
         tick = _share(on_progress, sizes, number)
-        if pictures.repeats(number):
+        repeats, repeated = repeated, pictures.repeats(number + 1)
+        if repeats:
             encoder.repeat()
             tick(1, 1)
             continue
         picture = pictures.read(number)
         if (picture.width, picture.height) != size:
             raise DamagedError(f"{printable(source)} is not what it was when its header was read; try again")
-        repeated = pictures.repeats(number + 1)
         waited += _enlarge(picture, new_size, engine, encoder, options, on_progress=tick, repeated=repeated)
         notes |= dict.fromkeys((*picture.notes, *_size_notes(picture, new_size, engine, options.strength)))
     return waited, tuple(notes)

@@ -26,7 +26,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], Card]:
 
     Returns:
         The header, with `version`, `architecture`, `settings` and, for a checkpoint, `prefix`, the common
-        prefix of its tensor names; and the card, which is empty for a checkpoint.
+        prefix of its tensor names, and `folder`, that of the run's configuration; and the card, which is empty for
+        a checkpoint.
 
     Raises:
         WeightsError: The file is missing, too large, damaged or has no such header.
@@ -36,10 +37,12 @@ def read_header(path: Path) -> tuple[dict[str, Any], Card]:
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
         if CHECKPOINT_ENTRY in metadata and "mafdn" not in metadata:
-            architecture, settings = read_run_network(path.parent)
-            header = {"version": VERSION, "architecture": architecture, "settings": settings}
-            return header | {"prefix": AVERAGED_PREFIX}, {}
+            run = read_run_network(path.parent)
+            header = {"version": VERSION, "architecture": run.architecture, "settings": run.settings}
+            return header | {"prefix": AVERAGED_PREFIX, "folder": str(run.base)}, {}
         header, card = json.loads(metadata["mafdn"]), json.loads(metadata.get("card", "{}"))
+        if isinstance(header, dict):
+            header.pop("folder", None)  # only a run has one; it permits imports
     except OSError as error:
         raise WeightsError.from_os_error(f"cannot read {path}", error) from None
     except SafetensorError as error:

@@ -5,8 +5,9 @@
 `x2 x3 x4`         the shipped network of that scale
 `mafdn`            the shipped network of the task's scale
 `bicubic lanczos`  baselines, which are not networks
-`imdn` ...         another architecture with random weights: it has costs, but no scores
-a file             `.onnx`, `.safetensors`, or the `.pth` file of a known network;
+`imdn` ...         another architecture with random weights: it has costs, but no scores; also the entry point or
+                   `module:Class` of an architecture outside of this package
+a file             `.onnx`, `.safetensors`, or the `.pth`, `.pt` or `.ckpt` file of a known network;
                    `{scale}` in its name stands for the scale of the task
 a run folder       the averaged weights of a training run
 =================  ===================================================================================
@@ -20,6 +21,7 @@ from typing import Literal
 from mafdn._support.atomic import printable
 from mafdn.errors import UsageError, WeightsError
 from mafdn.weights.header import SCALES
+from mafdn.weights.own_architectures import is_own_architecture, own_names
 from mafdn.weights.run_files import SETTINGS, is_run, newest_checkpoint_file
 from mafdn.weights.shipped import shipped
 
@@ -27,7 +29,11 @@ BASELINES = ("bicubic", "lanczos")
 ARCHITECTURES = ("imdn", "ddistill", "afan", "smfanet")
 """Architectures known by name, for which no weights ship."""
 SHIPPED_NAMES = ("auto", "mafdn")
-FILE_TYPES = (".onnx", ".safetensors", ".pth")
+PICKLES = (".pth", ".pt", ".ckpt")
+"""Extensions of the files that `torch.save` writes."""
+TORCH_FILES = (".safetensors", *PICKLES)
+"""Extensions of the files that torch runs directly."""
+FILE_TYPES = (".onnx", *TORCH_FILES)
 SCALE_FIELD = "{scale}"
 SCALE_NAMES = "x2, x3 or x4"
 
@@ -116,6 +122,8 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
         raise WeightsError(
             f"{printable(path)} is neither a regular file nor the folder of a training run: it has no {SETTINGS}"
         )
+    if not path.exists() and is_own_architecture(name):
+        return NetworkSource(name=name, kind="architecture", scale=scale)
     if not path.suffix and not path.exists():
         raise UsageError(f"unknown network {printable(name)!r}; {describe_vocabulary()}")
     if not path.is_file():
@@ -123,6 +131,11 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
             f"cannot read {printable(path)}: {'not a regular file' if path.exists() else 'no such file'}"
         )
     return NetworkSource(name=name, kind="file", path=path)
+
+
+def is_name(network: str) -> bool:
+    """Whether `network` is a name that never stands for a file."""
+    return network in (*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES)
 
 
 def is_pattern(network: str | os.PathLike[str]) -> bool:
@@ -139,5 +152,5 @@ def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
 
 def describe_vocabulary() -> str:
     """The names that `resolve` knows, for messages."""
-    names = ", ".join([*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES])
+    names = ", ".join([*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES, *own_names()])
     return f"choose from {names}, a file ({', '.join(FILE_TYPES)}) or the folder of a training run"

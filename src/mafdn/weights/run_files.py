@@ -5,6 +5,7 @@ A run folder holds `settings.json`, whose table `network` describes the network,
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,17 +41,28 @@ def newest_checkpoint_file(run: Path) -> Path:
     raise WeightsError(f"{run} is a training run without a complete checkpoint")
 
 
-def read_run_network(run: Path) -> tuple[str, dict[str, Any]]:
-    """Architecture and settings of the network that a run trains.
+@dataclass(frozen=True)
+class RunNetwork:
+    """The network that a run trains."""
+
+    architecture: str
+    settings: dict[str, Any]
+    base: Path
+    """The folder of the run's configuration."""
+
+
+def read_run_network(run: Path) -> RunNetwork:
+    """Read the network that a run trains.
 
     Raises:
         WeightsError: `settings.json` is missing or damaged.
     """
     file = run / SETTINGS
     try:
-        network = cast(dict[str, Any], json.loads(file.read_text("utf-8"))["network"])
-        architecture = network.get("architecture", "mafdn")
-        return str(architecture), {key: value for key, value in network.items() if key != "architecture"}
+        table = json.loads(file.read_text("utf-8"))
+        network = cast(dict[str, Any], table["network"])
+        settings = {key: value for key, value in network.items() if key != "architecture"}
+        return RunNetwork(str(network.get("architecture", "mafdn")), settings, Path(str(table.get("base", ""))))
     except OSError as error:
         raise WeightsError.from_os_error(f"cannot read {file}", error) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):

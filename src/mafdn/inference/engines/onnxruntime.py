@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from mafdn._support.machine import machine
+from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import (
     GATES,
@@ -81,7 +82,7 @@ class OnnxRuntimeEngine:
             header = self._session.get_modelmeta().custom_metadata_map.get(HEADER, "")
             shape = self.run(np.zeros((1, 3, PROBE, PROBE), np.float32)).shape
         except Exception as error:  # onnxruntime's errors have no common base class
-            if isinstance(error, MemoryError):
+            if is_out_of_memory(error):
                 raise
             raise WeightsError(f"{path} is not a network with input (1, 3, H, W) that onnxruntime can read") from None
         if self._session.get_providers()[0] != providers[0]:  # it falls back silently
@@ -102,7 +103,9 @@ class OnnxRuntimeEngine:
 
         try:
             return cast(Batch, self._session.run(self._outputs[:1], {self._input: x})[0])
-        except (Fail, InvalidArgument, RuntimeException):
+        except (Fail, InvalidArgument, RuntimeException) as error:
+            if is_out_of_memory(error):
+                raise
             raise too_small(self._path, x.shape) from None
 
     def _gates(self, windows: Batch) -> Gates:

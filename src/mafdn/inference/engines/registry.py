@@ -11,8 +11,9 @@ from mafdn.inference.engines.choice import Choice, measure_engines, remember, re
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
-from mafdn.inference.engines.torch import WEIGHTS, TorchEngine, weights_file
+from mafdn.inference.engines.torch import TorchEngine, weights_file
 from mafdn.inference.options import FP32, INT8, EngineOptions
+from mafdn.weights.resolve import TORCH_FILES
 from mafdn.weights.shipped import shipped_scales, weights_folder
 
 ENGINES: dict[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]] = {
@@ -137,7 +138,7 @@ def require_scale(engine: Engine, path: Path, scale: int) -> None:
 
 def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
     """Resolve an engine of `auto` to torch for a weights file, which the other engines cannot run."""
-    if path.suffix not in WEIGHTS or options.engine == TorchEngine.name:
+    if path.suffix not in TORCH_FILES or options.engine == TorchEngine.name:
         return options
     if options.engine == "auto":
         return replace(options, engine=TorchEngine.name)

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference.engines.base import Batch, Gates, Stencil, require_precision_on
 from mafdn.inference.options import BF16, FP16, FP32
-
-WEIGHTS = (".safetensors", ".pth")
-"""Extensions of the files that torch runs directly."""
+from mafdn.weights.resolve import TORCH_FILES
 
 
 class TorchEngine:
@@ -37,7 +36,7 @@ class TorchEngine:
         """
         import torch
 
-        from mafdn.networks.convert import open_network
+        from mafdn.networks.checkpoints import open_network
         from mafdn.networks.gated import Gated, is_gated, receptive_radius
 
         self._torch, self._path = torch, path
@@ -77,6 +76,8 @@ class TorchEngine:
             with self._torch.inference_mode():
                 return self._to_array(self._network(self._to_tensor(x)))
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             reason = str(error).splitlines()[0]
             raise UsageError(f"{self._path} cannot process a picture of {x.shape[3]}x{x.shape[2]}: {reason}") from None
 
@@ -98,7 +99,7 @@ class TorchEngine:
 
 def weights_file(path: Path) -> Path:
     """Return the weights file that torch runs for `path`; raises `WeightsError` if there is none."""
-    if path.suffix in WEIGHTS:
+    if path.suffix in TORCH_FILES:
         return path
     beside = path.with_suffix(".safetensors")
     if not beside.is_file():

@@ -1,6 +1,7 @@
 """Animations that libvips decodes, all frames at once, each composed of what it changes in those before it."""
 
 from abc import abstractmethod
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,11 +33,15 @@ class AnimatedFile(VipsFile):
     def decode_all(self, limits: Limits, *, spill_folder: Path | None) -> Sequence:
         if self._count == 1:
             return super().decode_all(limits, spill_folder=spill_folder)
-        timing = self.read_timing()
-        if len(timing.durations) != self._count:
-            raise damaged(self.path, f"{self._count} of its {len(timing.durations)} frames can be found")
+        if len(self.timing.durations) != self._count:
+            raise damaged(self.path, f"{self._count} of its {len(self.timing.durations)} frames can be found")
         self.which, self._image = MappingProxyType({"n": -1}), None
-        return frames_of(self.decode(limits, spill_folder=spill_folder), self._count, timing)
+        return frames_of(self.decode(limits, spill_folder=spill_folder), self._count, self.timing)
+
+    @cached_property
+    def timing(self) -> Timing:
+        """The timing of the frames; raises as `read_timing`."""
+        return self.read_timing()
 
     @abstractmethod
     def read_timing(self) -> Timing:

@@ -75,6 +75,16 @@ class PictureFile(ABC):
         if number != 1:
             raise PictureError(f"{printable(self.path)} has no frame or page {number} that can be read alone")
 
+    @classmethod
+    def recognizes(cls, start: bytes, path: Path) -> bool:  # noqa: ARG003
+        """Whether a file is of this format.
+
+        Args:
+            start: Its first 256 bytes, or all if it has fewer.
+            path: Its name, for formats without a signature.
+        """
+        return any(begins(start, magic) for magic in cls.format.magic)
+
     @abstractmethod
     def __init__(self, path: Path) -> None:
         """Read the header of `path`.
@@ -103,6 +113,10 @@ class PictureFile(ABC):
         """Decode all pictures: frames at once, pages when their turn comes; arguments and errors as for `decode`."""
         return single(self.decode(limits, spill_folder=spill_folder))
 
+    @classmethod  # noqa: B027 - most need nothing
+    def check_encoder(cls, path: Path, bits: int) -> None:
+        """Raise `MissingPackageError` if an optional encoder is needed to write `path` and not installed."""
+
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         """Encode `image`, which has a depth and channels that the format stores, to `path`.
@@ -112,3 +126,8 @@ class PictureFile(ABC):
             OSError: From the system.
         """
         raise NotImplementedError("this format is only read")
+
+
+def begins(start: bytes, magic: bytes) -> bool:
+    """Whether `start` begins with `magic`, in which `?` stands for any byte."""
+    return len(start) >= len(magic) and all(m in (s, ord("?")) for s, m in zip(start, magic, strict=False))

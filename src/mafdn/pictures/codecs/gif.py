@@ -11,6 +11,7 @@ from mafdn.pictures.codecs.animated import AnimatedFile
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.libvips import file_name
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Format, Picture
 from mafdn.pictures.sequences.gif_timing import read_gif_comments, read_gif_timing
 from mafdn.pictures.sequences.sequence import Timing
@@ -38,12 +39,16 @@ class GifFile(AnimatedFile):
     def read_timing(self) -> Timing:
         return read_gif_timing(self.path)
 
+    def decode(self, limits: Limits, *, spill_folder: Path | None) -> Picture:
+        _ = self.timing  # which notices a file that ends too early: libvips takes what is missing to be clear
+        return super().decode(limits, spill_folder=spill_folder)
+
     def complete(self, picture: Picture) -> Picture:
         return replace(picture, comments=read_gif_comments(self.path))
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
-        settings: dict[str, Any] = {"keep_duplicate_frames": True, "keep": options.keep}
+        settings: dict[str, Any] = {"keep_duplicate_frames": True, "interpalette_maxerror": 0, "keep": options.keep}
         if options.comments:
             save_edited(
                 lambda target: image.gifsave_target(target, **settings),

@@ -11,8 +11,9 @@ from typing import Any
 import pyvips
 
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.foreign.jpeg_other import check_frame, decode_deep, read_frame
 from mafdn.pictures.codecs.inserting import save_edited
-from mafdn.pictures.codecs.tiff_directory import MP_ENTRIES, parse_directory
+from mafdn.pictures.codecs.tiff.directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.metadata import XMP, listed
@@ -64,6 +65,23 @@ class JpegFile(VipsFile):
         lossy=True,
     )
     loader, loader_class = "jpegload_source", "VipsForeignLoadJpeg"
+
+    def _open(self) -> None:
+        self.frame = read_frame(self.path)
+        check_frame(self.path, self.frame)
+        super()._open()
+        if self._deep:
+            self.bits = 16
+
+    @property
+    def _deep(self) -> bool:
+        return self.frame is not None and self.frame.bits > 8
+
+    def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
+        if self.frame is None or not self._deep:
+            return super().prepare_pixels(image)
+        bits = self.frame.bits
+        return decode_deep(self.path, image, self.frame), bits if bits < 16 else None
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
         # A gain map is listed as one more picture; it has a note of its own.

@@ -78,6 +78,7 @@ class SequenceEncoder:
             self._encoder = self._open_encoder(picture, None)
         else:
             self._encoder = self._encoder or self._open_encoder(picture, self._timing)
+            self._forget()
             self._kept = _spool(self._path.parent) if repeated else None
         self.bits = max(self.bits, self._encoder.bits)
 
@@ -117,6 +118,7 @@ class SequenceEncoder:
 
     def finish(self) -> tuple[str, ...]:
         """Wait until the file is complete; result and errors as for `Encoder.finish`."""
+        self._forget()
         if self._encoder is not None:
             return self._encoder.finish()
         assert self._joiner is not None
@@ -132,10 +134,17 @@ class SequenceEncoder:
         if self._encoder is not None:
             self._encoder.cancel()
         with contextlib.suppress(OSError):  # what made it necessary is already on its way
+            self._forget()
             if self._file is not None:
                 self._file.close()
             if self._joined:
                 self._part.unlink(missing_ok=True)
+
+    def _forget(self) -> None:
+        """Release the frame that was kept for `repeat`."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     @property
     def _joined(self) -> bool:

@@ -41,10 +41,10 @@ def read_gif_comments(path: Path) -> tuple[bytes, ...]:
 def read_gif_timing(path: Path) -> Timing:
     """The timing of a GIF animation.
 
-    A file that ends between two blocks is accepted, as viewers do.
+    A file that ends between two blocks is accepted, and what follows an unknown block is ignored, as viewers do.
 
     Raises:
-        DamagedError: The file ends inside a block, or holds something that is none.
+        DamagedError: The file ends inside a block.
         OSError: The file cannot be read.
     """
     durations: list[Fraction] = []
@@ -67,7 +67,7 @@ def read_gif_timing(path: Path) -> Timing:
                 durations.append(Fraction(delay, 100))
                 delay = 0
             elif kind != b"\0":  # some encoders leave empty blocks behind
-                raise damaged(path, "it holds an unknown block")
+                break
     return Timing(durations=tuple(durations), plays=plays)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from mafdn.errors import ConfigError, UsageError
 from mafdn.training.config.keys import KEYS, unknown_key
-from mafdn.training.config.settings import PATHS, TrainSettings
+from mafdn.training.config.settings import TrainSettings, is_path
 
 Overrides = Mapping[str, Any]
 """Values by table and key, such as `{"run.batch": 4}`; paths are relative to the current folder."""
@@ -87,7 +87,7 @@ def apply_overrides(table: dict[str, Any], overrides: Overrides, *, base: Path) 
     for key, value in overrides.items():
         _check_key(key)
         part, _, name = key.partition(".")
-        if (part, name) in PATHS:
+        if is_path(part, name, value):
             value = _moved(value, base)
         if isinstance(value, str | os.PathLike) and _is_list(key):
             value = [value]

@@ -9,11 +9,11 @@ from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from mafdn.errors import ConfigError
-from mafdn.networks.architectures import ARCHITECTURES, Settings
+from mafdn.networks.architectures import Settings, find_architecture
 from mafdn.training.config.keys import unknown_key
 from mafdn.training.config.overrides import Overrides, apply_overrides
 from mafdn.training.config.rules import check
-from mafdn.training.config.settings import PATHS, ScheduleSettings, TrainSettings
+from mafdn.training.config.settings import PATHS, ScheduleSettings, TrainSettings, is_path
 
 
 def read_config(
@@ -98,7 +98,7 @@ def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     merged = _table(path.parent / parent, (*extending, path))
     for part, key in PATHS:
         value = merged.get(part, {}).get(key) if isinstance(merged.get(part), dict) else None
-        if value:
+        if value and is_path(part, key, value):
             merged[part][key] = _moved(value, (path.parent / parent).resolve().parent, path.parent)
     for part, values in table.items():
         both_tables = isinstance(values, dict) and isinstance(merged.get(part), dict)
@@ -154,9 +154,11 @@ def _build(kind: type[Any], table: dict[str, Any], *, where: str, path: Path) ->
 def _architecture(table: dict[str, Any], *, where: str, path: Path) -> tuple[type[Settings], dict[str, Any]]:
     """Return the settings class of the architecture that a network's table names, and the rest of the table."""
     name = table.get("architecture", "mafdn")
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"{path}: {where}architecture must be one of {', '.join(ARCHITECTURES)}, not {name!r}")
-    return ARCHITECTURES[name][1], {key: value for key, value in table.items() if key != "architecture"}
+    try:
+        kind = find_architecture(str(name), folder=path.resolve().parent).settings
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {where}{error}") from error
+    return kind, {key: value for key, value in table.items() if key != "architecture"}
 
 
 def _value(hint: Any, value: Any, *, name: str, path: Path) -> Any:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mafdn.networks.architectures import Settings
 from mafdn.networks.mafdn import MAFDNSettings
+from mafdn.weights.resolve import is_name
 
 OPEN_END = 10**9
 """`schedule.steps` of a run without a planned end."""
@@ -20,6 +21,12 @@ PATHS = (
     ("run", "init"),
 )
 """Settings that name files and folders, as table and key."""
+
+
+def is_path(table: str, key: str, value: object) -> bool:
+    """Whether a value is a path, or a list of paths; `run.init` may also name shipped weights."""
+    named = key == "init" and isinstance(value, str) and is_name(value)
+    return (table, key) in PATHS and not named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +137,8 @@ class RunSettings:
     folder: str = "run"
     """Folder of the run, for checkpoints, logs and settings, relative to the TOML file."""
     init: str = ""
-    """Weights file to start from, in training or folded form, for this or another scale; random weights if empty."""
+    """Pretrained weights to start from, for this or another scale: a weights file (.safetensors, .pth, .pt, .ckpt), the
+    folder of a run, or `x2`, `x3`, `x4` or `mafdn` for the shipped weights; random weights if empty."""
     device: str = "auto"
     """Device to train on: `auto` (a GPU if torch finds one, else the CPU), `cpu`, `cuda`, or one GPU such as
     `cuda:1`."""

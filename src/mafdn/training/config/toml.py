@@ -11,7 +11,7 @@ from typing import Any, cast, get_type_hints
 from mafdn.networks.architectures import architecture
 from mafdn.networks.mafdn import MAFDNSettings
 from mafdn.training.config.reading import relative
-from mafdn.training.config.settings import PATHS, TrainSettings
+from mafdn.training.config.settings import TrainSettings, is_path
 
 WIDTH = 100
 """Columns of the comments of the example."""
@@ -42,7 +42,7 @@ def to_toml(settings: TrainSettings, *, base: Path | None = None, folder: Path |
             value, default = getattr(table, key.name), getattr(defaults, key.name)
             if value == default and not full:
                 continue
-            if base and folder and (entry.name, key.name) in PATHS:
+            if base and folder and is_path(entry.name, key.name, value):
                 value = _moved(value, base, folder)
             lines.append(f"{key.name} = {toml_value(value)}" + ("  # default" if value == default else ""))
         if lines:

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mafdn.errors import ConfigError
+from mafdn._support.memory import is_out_of_memory
+from mafdn.errors import OutOfMemoryError
 from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.patches import TRIES, Batch, Candidates, Pair, PatchSampler
 
@@ -62,7 +63,7 @@ class ResidentBatches:
         device: The device of the network, which will also hold the pictures.
 
     Raises:
-        ConfigError: The pictures do not fit into the device's memory.
+        OutOfMemoryError: The pictures do not fit into the device's memory.
     """
 
     def __init__(self, sampler: PatchSampler, places: Sequence[int], device: torch.device) -> None:
@@ -84,8 +85,10 @@ class ResidentBatches:
             for begin, pair, kind in stored:
                 flat = np.array(getattr(pair, kind)).reshape(-1, 3)
                 self._pixels[begin : begin + len(flat)] = torch.from_numpy(flat).to(device)
-        except torch.OutOfMemoryError:
-            raise ConfigError(
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
                 f"the training pictures ({3 * total / 1e9:.1f} GB) do not fit into the memory of {device}; set "
                 'run.resident = "off"'
             ) from None

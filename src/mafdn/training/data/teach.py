@@ -31,7 +31,7 @@ from mafdn.training.data.bank import (
     shard_name,
     teacher_folder,
 )
-from mafdn.weights.resolve import resolve
+from mafdn.weights.resolve import TORCH_FILES, resolve
 
 TILE = 512
 """Side of a tile in LR pixels; pictures of up to this area are upscaled whole."""
@@ -195,13 +195,13 @@ def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble:
 
 def _open(path: Path, scratch: Path) -> Engine:
     """Open an engine for a network; on a CPU a weights file is first exported to `scratch` with the suffix .onnx."""
-    if path.suffix not in (".safetensors", ".pth"):
+    if path.suffix not in TORCH_FILES:
         return open_engine(path, EngineOptions(engine=preferred_engine(), device="cpu"))
     if _has_gpu():
         return open_engine(path, EngineOptions(engine="torch", device="cuda"))
     try:
         from mafdn.export.onnx import export_onnx
-        from mafdn.networks.convert import open_network
+        from mafdn.networks.checkpoints import open_network
     except ImportError as error:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
     exported = scratch.with_suffix(".onnx")

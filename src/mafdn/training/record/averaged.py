@@ -5,7 +5,7 @@ from typing import Any
 
 from mafdn._version import __version__
 from mafdn.errors import ConfigError, WeightsError
-from mafdn.networks import TITLES, Network, architecture, build, save_network
+from mafdn.networks import TITLES, Network, architecture, build, save_network, stored_form, title
 from mafdn.training.record.checkpoint import Checkpoint
 from mafdn.training.record.run_folder import RunFolder, SavedRun, to_json
 from mafdn.weights.header import Card
@@ -48,7 +48,7 @@ def averaged_network(run: Path) -> tuple[Network, SavedRun, Checkpoint]:
 
 
 def export_run(run: Path, target: Path) -> Network:
-    """Write a run's averaged weights, folded, to a weights file with a card.
+    """Write a run's averaged weights, in the form of `stored_form`, to a weights file with a card.
 
     Args:
         run: The folder of a run.
@@ -62,7 +62,7 @@ def export_run(run: Path, target: Path) -> Network:
         WeightsError: The settings do not match the checkpoint, or `target` cannot be written.
     """
     network, saved, checkpoint = averaged_network(run)
-    save_network(network.fold(), target, card=run_card(run, network, saved, checkpoint))
+    save_network(stored_form(network), target, card=run_card(run, network, saved, checkpoint))
     return network
 
 
@@ -84,7 +84,7 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
         chain.append(stage | {"settings": _public(stage.get("settings", {}))})
     data = saved.settings.data
     card: dict[str, Any] = {
-        "network": DESCRIPTIONS[architecture(network.settings)],
+        "network": DESCRIPTIONS.get(architecture(network.settings), title(network.settings)),
         "data": data.description,
         "steps": checkpoint.step,
         "samples": checkpoint.samples,

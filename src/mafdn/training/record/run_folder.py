@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.networks import architecture
+from mafdn.networks import architecture, find_architecture
 from mafdn.training.config import Overrides, TrainSettings, apply_overrides, build_settings, read_config
 from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.weights.header import Card
@@ -76,6 +76,9 @@ class RunFolder:
             raise ConfigError(f"{self.path} is not the folder of a run: cannot read {file}: {error.strerror}") from None
         except (ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"{file} does not contain the settings of a run: {error}") from None
+        network = table.get("network")
+        if isinstance(network, dict) and "architecture" in network:  # imports its module, which is beside the TOML file
+            find_architecture(str(cast(dict[str, Any], network)["architecture"]), folder=base)
         return SavedRun(settings=build_settings(table, path=file), base=base, overrides=overrides)
 
     def save_settings(self, settings: TrainSettings, base: Path, overrides: Overrides | None = None) -> None:

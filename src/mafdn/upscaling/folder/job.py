@@ -1,12 +1,27 @@
 """A picture of a folder that is to be upscaled."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from mafdn._support.atomic import FileSnapshot
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.several import Sizes
+
+RESULT_PIXEL = 1 / 64
+"""Work per pixel of a result (resizing, encoding), as a share of that per pixel of the network's input."""
+
+
+def work_of(size: tuple[int, int], new_size: tuple[int, int]) -> float:
+    """Return the work for a picture of this size, in pixels of the network's input.
+
+    The time of a network depends on the pixels of its input, hardly on its scale. A result that is not larger on any
+    side is made without a network.
+    """
+    (width, height), (new_width, new_height) = size, new_size
+    through_network = new_width > width or new_height > height
+    return width * height * (1.0 if through_network else RESULT_PIXEL) + new_width * new_height * RESULT_PIXEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +68,11 @@ class Job:
     def new_size(self) -> tuple[int, int]:
         """Width and height of its result."""
         return self.sizes.after[0]
+
+    @cached_property
+    def work(self) -> float:
+        """What its time is proportional to, in pixels of the network's input."""
+        return sum(work_of(*sizes) for sizes in zip(self.sizes.before, self.sizes.after, strict=True))
 
     def item(self, **changes: object) -> FolderItem:
         """Return the outcome of this picture, with `changes` to its fields; it starts as not reached."""

@@ -1,7 +1,7 @@
 """Many pictures through one network, which should never have to wait.
 
-One thread decodes the next pictures, the calling thread runs the network, and another waits for encoders and renames
-results. Only the calling thread decides what is begun.
+One thread or several decode the next pictures, the calling thread runs the network, and others wait for encoders and
+rename results. Only the calling thread decides what is begun, and calls back.
 """
 
 import time
@@ -12,23 +12,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from mafdn._support.machine import available_mib
+from mafdn._support.progress import ignore
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.bookkeeping import InFlight, begin, describe_error, fault_of, finish, undo
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest
+from mafdn.upscaling.folder.remaining import RemainingTime, clock
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress
 from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Pending, Prepared, prepare, run
 
-DECODED_AHEAD = 2
-"""Most pictures that are decoded before their turn."""
-ENCODED_BEHIND = 2
-"""Most pictures that are still encoded after their turn."""
+WAITING = 1
+"""Most pictures that wait before or after the network, in addition to those being decoded or encoded."""
 MOST_PIXELS = 800_000_000
 """Most pixels of results in memory together; a larger picture is processed alone."""
 BYTES_PER_PIXEL = 12
 """Memory assumed for a pixel of a result; it may take half as much again."""
+
+
+class _CallbackError(BaseException):
+    """An error of a callback, which is no picture's failure."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Pipeline:
@@ -39,7 +47,9 @@ class Pipeline:
         networks: The networks to use.
         manifests: The locked manifests by folder.
         options: How pictures are upscaled; `output` and `overwrite` are those of the jobs.
+        jobs_at_once: How many pictures are decoded, and how many encoded, at the same time.
         on_progress: Called after every tile.
+        on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
 
     Attributes:
         items: The outcome of every picture, filled by `run`.
@@ -55,21 +65,25 @@ class Pipeline:
         manifests: Mapping[Path, Manifest],
         options: UpscaleOptions,
         *,
-        on_progress: Callable[[FolderProgress], None] = lambda _: None,
+        jobs_at_once: int = 1,
+        on_progress: Callable[[FolderProgress], None] = ignore,
+        on_item: Callable[[FolderItem], None] = ignore,
     ) -> None:
         self.items: list[FolderItem] = []
         self.stopped: str | None = None
         self.network_seconds = self.waited_seconds = 0.0
         self._networks, self._manifests, self._options = networks, manifests, options
-        self._on_progress = on_progress
+        self._on_progress, self._on_item = on_progress, on_item
+        self._most = jobs_at_once + WAITING
+        self._remaining = RemainingTime(job.work for job in jobs)
         self._waiting = deque(jobs)
         self._ahead: deque[tuple[Job, Future[tuple[InFlight, Prepared]]]] = deque()
         self._behind: deque[tuple[Job, Pending, Future[tuple[FolderItem, Exception | None]]]] = deque()
         self._count = len(jobs)
         self._number = self._pixels_done = 0
         self._pixels_total = sum(job.pixels for job in jobs)
-        self._preparer = ThreadPoolExecutor(1, "prepare")
-        self._finisher = ThreadPoolExecutor(1, "finish")
+        self._preparer = ThreadPoolExecutor(jobs_at_once, "prepare")
+        self._finisher = ThreadPoolExecutor(jobs_at_once, "finish")
 
     def run(self) -> None:
         """Upscale all pictures; a failure ends only its own, unless it concerns the folder or the network.
@@ -81,16 +95,24 @@ class Pipeline:
             MafdnError: If a network cannot be opened.
         """
         try:
+            self._run()
+        except _CallbackError as failed:
+            raise failed.error from None
+
+    def _run(self) -> None:
+        try:
             while self.stopped is None and (self._waiting or self._ahead):
                 self._decode_ahead(None)
                 if self._ahead:
                     self._run_next()
-                self._collect(ENCODED_BEHIND if self._ahead or not self._waiting else max(0, len(self._behind) - 1))
+                self._collect(self._most if self._ahead or not self._waiting else max(0, len(self._behind) - 1))
             self._collect(0)
         finally:
             try:
-                self._release_ahead()
+                left = self._release_ahead()
                 self._collect(0)
+                for item in left:
+                    self._notify(item)
             except BaseException:
                 for _, pending, future in self._behind:
                     if future.cancel():
@@ -104,7 +126,9 @@ class Pipeline:
     def _run_next(self) -> None:
         """Run the network on the next picture."""
         job, future = self._ahead[0]
+        opening = clock()
         engine = self._networks.engine(job.scale)
+        self._remaining.exclude(clock() - opening)
         self._number += 1
         self._report(job, 0.0)
         began = time.perf_counter()
@@ -120,6 +144,7 @@ class Pipeline:
 
         def tick(done: int, total: int) -> None:
             self._decode_ahead(job)
+            self._collect(len(self._behind))
             self._report(job, done / total)
 
         self._decode_ahead(job)
@@ -138,6 +163,7 @@ class Pipeline:
         self.network_seconds -= pending.waited_seconds
         self.waited_seconds += pending.waited_seconds
         self._pixels_done += job.pixels
+        self._remaining.done(job.work)
         manifest = self._manifests[job.home]
         self._behind.append((job, pending, self._finisher.submit(finish, job, manifest, in_flight, pending)))
 
@@ -146,7 +172,7 @@ class Pipeline:
         limited = self._options.limits.seconds is not None  # then no picture must spend its time waiting
         if current is not None and limited:
             return
-        while self._waiting and len(self._ahead) < (1 if limited else DECODED_AHEAD):
+        while self._waiting and len(self._ahead) < (1 if limited else self._most):
             in_memory = [job for job, *_ in self._ahead] + [job for job, _, future in self._behind if not future.done()]
             in_memory += [current] if current else []
             pixels = sum(job.pixels for job in in_memory) + self._waiting[0].pixels
@@ -177,21 +203,33 @@ class Pipeline:
             if self._ahead or self._waiting:
                 self.waited_seconds += time.perf_counter() - began
             self._behind.popleft()
-            self.items.append(item)
+            self._add(item)
             if error is not None:
                 self._stop_if_all_would_fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
         self._pixels_total -= job.pixels
-        self.items.append(job.item(status="failed", reason=describe_error(job, error)))
+        self._remaining.drop(job.work)
+        self._add(job.item(status="failed", reason=describe_error(job, error)))
         self._stop_if_all_would_fail(job, error)
         self._report(job, 0.0)
+
+    def _add(self, item: FolderItem) -> None:
+        self.items.append(item)
+        self._notify(item)
+
+    def _notify(self, item: FolderItem) -> None:
+        try:
+            self._on_item(item)
+        except Exception as error:
+            self._on_item = ignore
+            raise _CallbackError(error) from None
 
     def _stop_if_all_would_fail(self, job: Job, error: Exception) -> None:
         self.stopped = self.stopped or fault_of(job, error)
 
-    def _release_ahead(self) -> None:
-        """Release what was decoded but not run."""
+    def _release_ahead(self) -> list[FolderItem]:
+        """Release what was decoded but not run, and return the outcome of what is left."""
         for job, future in self._ahead:
             if not future.cancel():
                 try:
@@ -203,7 +241,9 @@ class Pipeline:
         left = [*(job for job, _ in self._ahead), *self._waiting]
         self._ahead.clear()
         self._waiting.clear()
-        self.items += [job.item(status="left") for job in left]
+        items = [job.item(status="left") for job in left]
+        self.items += items
+        return items
 
     def _report(self, job: Job, share: float) -> None:
         self._on_progress(
@@ -214,6 +254,7 @@ class Pipeline:
                 count=self._count,
                 done=self._pixels_done + round(share * job.pixels),
                 total=self._pixels_total,
+                remaining_seconds=self._remaining.seconds(job.work, share),
             )
         )
 

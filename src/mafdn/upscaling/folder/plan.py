@@ -1,12 +1,13 @@
 """What is to be done with each of many pictures, determined before any result is created."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn._support.atomic import sha256
-from mafdn.errors import MafdnError, PictureError
+from mafdn.errors import MafdnError, PictureError, UnsupportedError
 from mafdn.pictures.formats import SUFFIXES, Format, sniff
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.decide import decide
@@ -15,16 +16,12 @@ from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.folder.report import FolderItem
+from mafdn.upscaling.folder.selection import is_older, ordered
 from mafdn.upscaling.networks import NetworkSet
-from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
 from mafdn.upscaling.several import Sizes, find_sizes
 from mafdn.upscaling.size import Size
-
-RAW = frozenset(
-    ".3fr .arw .cr2 .dng .erf .iiq .nef .nrw .orf .pef .raw .rw2 .sr2 .srf .srw".split()  # noqa: SIM905 - readable
-)
-"""Endings of raw photographs. Many start like TIFF files, but only hold a thumbnail as such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +29,8 @@ class Plan:
     """The pictures of a run.
 
     Args:
-        jobs: Pictures to upscale.
-        finished: Pictures that are kept or have failed already.
+        jobs: Pictures to upscale, in the order of the work.
+        finished: Pictures that are kept, skipped or have failed already.
         not_pictures: Number of files that are not pictures.
         earlier_results: Number of files that were skipped as results of earlier runs.
     """
@@ -52,6 +49,8 @@ class _Inspected:
     sizes: Sizes
     kind: Format
     output: Output
+    skipped: str | None
+    """Why it is not upscaled, if so."""
 
 
 def make_plan(
@@ -62,7 +61,7 @@ def make_plan(
     *,
     size: Size,
     pattern: Pattern,
-    redo: bool = False,
+    selection: FolderOptions,
     on_check: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
 ) -> Plan:
     """Read all headers, name all results, and compare existing results with the manifest.
@@ -74,7 +73,7 @@ def make_plan(
         options: How pictures are upscaled.
         size: Size of the results.
         pattern: Pattern for their names.
-        redo: Whether to re-create results that are up to date.
+        selection: Which pictures are upscaled, and in which order.
         on_check: Called as `on_check(name, done, total)` for each file, and again before its result is checked.
 
     Raises:
@@ -90,9 +89,11 @@ def make_plan(
             if _is_not_a_picture(source):
                 not_pictures += 1
             else:
-                inspected.append(_inspect(source, options, size, pattern))
+                inspected.append(_inspect(source, options, size, pattern, selection))
         except MafdnError as error:
-            finished.append(FolderItem(source=source.path, status="failed", reason=str(error)))
+            old = _is_too_old(source, selection)
+            reason = old or str(error)
+            finished.append(FolderItem(source=source.path, status="skipped" if old else "failed", reason=reason))
     requests = {one.source.path: _name_request(one, size, pattern, manifests.folder) for one in inspected}
     results = _earlier_results(found, requests, manifests)
     pictures = [one for one in inspected if place(one.source.path) not in results]
@@ -102,6 +103,9 @@ def make_plan(
     for number, one in enumerate(pictures):
         path, target = one.source.path, targets[one.source.path]
         on_check(path.name, steps - len(pictures) + number, steps)
+        if one.skipped:  # it has a name all the same, so that names do not depend on what is skipped
+            finished.append(FolderItem(source=path, status="skipped", reason=one.skipped, size=one.sizes.before[0]))
+            continue
         scale = networks.scale_for(size, *one.sizes.most_enlarged)
         job = Job(
             source=path,
@@ -121,13 +125,13 @@ def make_plan(
             weights=networks.digest(scale),
             home=manifests.home_of(one.source),
         )
-        decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=redo)
+        decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=selection.redo)
         if isinstance(decision, Job):
             jobs.append(decision)
         else:
             finished.append(decision)
     return Plan(
-        jobs=tuple(jobs),
+        jobs=tuple(ordered(jobs, selection.order)),
         finished=tuple(finished),
         not_pictures=not_pictures,
         earlier_results=len(inspected) - len(pictures),
@@ -135,27 +139,44 @@ def make_plan(
 
 
 def _is_not_a_picture(source: Source) -> bool:
-    """Whether a file that was found, not named, is not a picture by its content and does not claim to be one."""
-    ending = source.path.suffix.lower()
-    if source.named or ending in SUFFIXES:
+    """Whether a file that was found, not named, is not a picture by its content and does not claim to be one.
+
+    A picture of a format that is not read is one: it fails, and the reason says which format it is.
+    """
+    if source.named or source.path.suffix.lower() in SUFFIXES:
         return False
     try:
         sniff(source.path)
+    except UnsupportedError:
+        return False
     except PictureError:
         return True
-    return ending in RAW
+    return False
 
 
-def _inspect(source: Source, options: UpscaleOptions, size: Size, pattern: Pattern) -> _Inspected:
+def _is_too_old(source: Source, selection: FolderOptions) -> str | None:
+    """Return why a file is skipped if it was not modified since the time of the options."""
+    if selection.since is None or not is_older(source.path, selection.since):
+        return None
+    return f"not modified since {selection.since.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _inspect(
+    source: Source, options: UpscaleOptions, size: Size, pattern: Pattern, selection: FolderOptions
+) -> _Inspected:
     """Read a picture's header and derive size and format of its result; raises `MafdnError`."""
     header = read_header(source.path, limits=options.limits, number=options.frame)
+    largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)
+    if largest is not None and max(header.width, header.height) > largest:
+        skipped = skipped or f"larger than {largest} pixels on its longest side"
     # The quality only applies to those of many pictures whose format has one.
     without_quality = replace(options.output, quality=None)
     name = None if pattern.format_for(None) is None else Path(pattern.text)
     kind = choose_format(header, name, without_quality)
     output = options.output if kind.lossy else without_quality
-    sizes = find_sizes(header, size, kind, limits=options.limits, frame=options.frame)
-    return _Inspected(source=source, sizes=sizes, kind=kind, output=output)
+    limits = replace(options.limits, pixels=sys.maxsize) if skipped else options.limits
+    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
+    return _Inspected(source=source, sizes=sizes, kind=kind, output=output, skipped=skipped)
 
 
 def _name_request(one: _Inspected, size: Size, pattern: Pattern, folder: Path | None) -> NameRequest:

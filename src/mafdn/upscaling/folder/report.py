@@ -3,10 +3,12 @@
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Status = Literal["done", "kept", "failed", "left"]
-"""Created in this run; already up to date; not created, with a reason; not reached."""
+Status = Literal["done", "kept", "failed", "left", "skipped"]
+"""Created in this run; already up to date; not created, with a reason; not reached; not selected by the options."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""All of them, in the order of reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +18,9 @@ class FolderItem:
     Attributes:
         source: The picture.
         target: The result.
-        status: `done` if created in this run, `kept` if already up to date, `failed`, or `left` if not reached.
-        reason: Why it failed, or why it was to be created.
+        status: `done` if created in this run, `kept` if already up to date, `failed`, `left` if not reached, or
+            `skipped` by `skip_larger_than` or `since`.
+        reason: Why it failed, was skipped, or was to be created.
         size: Width and height of the picture, in pixels.
         new_size: Width and height of the result, in pixels.
         seconds: Time from decoding to the finished file; pictures overlap.
@@ -49,6 +52,7 @@ class FolderProgress:
         count: Number of all pictures.
         done: Checks done, or pixels of results computed, including part of the current picture.
         total: All checks or pixels.
+        remaining_seconds: Estimate of the remaining time; `None` while nothing is known.
     """
 
     phase: Literal["checking", "upscaling"]
@@ -57,6 +61,26 @@ class FolderProgress:
     count: int
     done: int
     total: int
+    remaining_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderEstimate:
+    """What a run would take, estimated by a dry run.
+
+    Attributes:
+        pixels: Pixels of all results.
+        seconds: Time; `None` if it could not be measured.
+        bytes: Size of all result files; `None` if it could not be measured.
+        free_bytes: Free space on the disk of the results, the least if there are several; `None` if unknown.
+        basis: How the figures were obtained, or why there are none.
+    """
+
+    pixels: int
+    seconds: float | None = None
+    bytes: int | None = None
+    free_bytes: int | None = None
+    basis: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +101,7 @@ class FolderReport:
         settings: The options of the run.
         engines: Names, versions, devices and precisions of the engines used.
         machine: Processor, cores, memory and system.
+        estimate: What the run would take; only of a dry run.
     """
 
     items: tuple[FolderItem, ...]
@@ -92,6 +117,7 @@ class FolderReport:
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     engines: tuple[str, ...] = ()
     machine: dict[str, Any] = field(default_factory=dict[str, Any])
+    estimate: FolderEstimate | None = None
 
     def with_status(self, status: Status) -> list[FolderItem]:
         """Return the pictures with this status."""
@@ -106,7 +132,7 @@ class FolderReport:
     def counts(self) -> dict[str, int]:
         """The number of pictures by status."""
         found = Counter(item.status for item in self.items)
-        return {status: found[status] for status in ("done", "kept", "failed", "left")}
+        return {status: found[status] for status in STATUSES}
 
     @property
     def notes(self) -> dict[str, int]:

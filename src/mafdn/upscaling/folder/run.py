@@ -3,20 +3,20 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, PictureError, UsageError
-from mafdn.pictures.formats import SUFFIXES
 from mafdn.upscaling.folder.discover import Found, find_sources
+from mafdn.upscaling.folder.forecast import forecast
 from mafdn.upscaling.folder.manifest import Manifests
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.pipeline import Pipeline
 from mafdn.upscaling.folder.plan import Plan, make_plan
-from mafdn.upscaling.folder.report import FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.size import Size
@@ -41,6 +41,8 @@ def upscale_all(
     folder_options: FolderOptions,
     *,
     on_progress: Callable[[FolderProgress], None] = lambda _: None,
+    on_start: Callable[[FolderReport], None] = lambda _: None,
+    on_item: Callable[[FolderItem], None] = lambda _: None,
 ) -> FolderReport:
     """Upscale all pictures of folders, glob patterns and files.
 
@@ -54,6 +56,8 @@ def upscale_all(
         folder_options: How pictures are found and their results named. With `dry_run` nothing is written: pictures
             that would be upscaled have the status `left` and the reason why.
         on_progress: Called for every file that is checked and after every tile.
+        on_start: Called once with what is planned, when all files have been checked: what is to be upscaled is `left`.
+        on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
 
     Raises:
         Stopped: At Ctrl-C.
@@ -63,8 +67,8 @@ def upscale_all(
     """
     began = time.perf_counter()
     folder = folder_options.folder
-    if folder is not None and (folder.suffix.lower() in SUFFIXES or folder.is_file()) and not folder.is_dir():
-        raise UsageError(f"{printable(folder)} has the name of a picture; give a folder for the results")
+    if folder is not None and folder.is_file():
+        raise UsageError(f"{printable(folder)} is a file; give a folder for the results")
     size = options.effective_size(networks.default_scale)
     pattern = folder_options.pattern or Pattern.default(size)
     pattern.check_size(size)
@@ -75,15 +79,23 @@ def upscale_all(
         on_progress(FolderProgress(phase="checking", name=name, number=done + 1, count=total, done=done, total=total))
 
     plan = make_plan(
-        found, networks, manifests, options, size=size, pattern=pattern, redo=folder_options.redo, on_check=checking
+        found, networks, manifests, options, size=size, pattern=pattern, selection=folder_options, on_check=checking
     )
     if not (plan.jobs or plan.finished):
         raise PictureError(_why_nothing(inputs, found, plan))
     homes = {home: manifests.manifest(home) for home in sorted({job.home for job in plan.jobs})}
-    pipeline = Pipeline(plan.jobs, networks, homes, options, on_progress=on_progress)
+    pipeline = Pipeline(
+        plan.jobs,
+        networks,
+        homes,
+        options,
+        jobs_at_once=folder_options.jobs,
+        on_progress=on_progress,
+        on_item=on_item,
+    )
+    planned = [job.item(status="left", reason=job.reason) for job in plan.jobs]
 
-    def report(stopped: str | None = None) -> FolderReport:
-        planned = [job.item(status="left", reason=job.reason) for job in plan.jobs] if folder_options.dry_run else []
+    def report(stopped: str | None = None, *, planned: Sequence[FolderItem] = ()) -> FolderReport:
         return FolderReport(
             items=tuple(sorted([*plan.finished, *pipeline.items, *planned], key=lambda item: str(item.source))),
             folder=folder,
@@ -104,15 +116,21 @@ def upscale_all(
         for home in sorted(manifests.unfinished - homes.keys()):
             with suppress(MafdnError), manifests.manifest(home):  # which cleans up; another run may be working there
                 pass
-    if not plan.jobs or folder_options.dry_run:
-        return report()
     try:
+        on_start(report(planned=planned))
+        for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
+            on_item(item)
+        if folder_options.dry_run:
+            estimate = forecast(plan.jobs, networks, options) if plan.jobs else None
+            return replace(report(planned=planned), estimate=estimate)
         with ExitStack() as stack:
             for manifest in homes.values():
                 stack.enter_context(manifest)
             pipeline.run()
     except KeyboardInterrupt:
-        raise Stopped(report("stopped by hand")) from None
+        known = {item.source for item in pipeline.items}
+        left = [item for item in planned if item.source not in known]  # all of them if it had not begun
+        raise Stopped(report("stopped by hand", planned=left)) from None
     return report(pipeline.stopped)
 
 
@@ -136,6 +154,10 @@ def _settings(options: UpscaleOptions, folder_options: FolderOptions, size: Size
         "recursive": folder_options.recursive,
         "overwrite": options.overwrite,
         "redo": folder_options.redo,
+        "skip_larger_than": folder_options.skip_larger_than,
+        "since": None if folder_options.since is None else folder_options.since.isoformat(),
+        "order": folder_options.order,
+        "jobs": folder_options.jobs,
         "tile": options.tile,
         "exact": options.exact,
         "frame": options.frame,

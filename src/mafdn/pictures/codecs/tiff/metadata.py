@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyvips
 
-from mafdn.pictures.codecs.tiff_entries import (
+from mafdn.pictures.codecs.tiff.entries import (
     EXIF,
     GPS,
     LONG,

@@ -13,7 +13,7 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
-from mafdn.pictures.codecs.heif_boxes import read_colors, state_colors
+from mafdn.pictures.codecs.heif.boxes import read_colors, state_colors
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
 from mafdn.pictures.metadata import ICC

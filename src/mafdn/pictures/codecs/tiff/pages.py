@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn.pictures.codecs.tiff_directory import Directory, parse_directory
+from mafdn.pictures.codecs.tiff.directory import Directory, parse_directory
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 
 REDUCED, MASK = 1, 4
@@ -20,6 +20,12 @@ class Pages:
     """Number of reduced copies and masks, which are no pages."""
     broken: bool
     """Whether the chain of directories ends in an invalid one."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the file is not read."""
+        what = "copy or mask was" if self.copies == 1 else "copies or masks were"
+        return [f"{self.copies} reduced {what} left out"] if self.copies else []
 
 
 def read_pages(path: Path) -> Pages:

@@ -19,24 +19,46 @@ from mafdn.errors import PictureError
 from mafdn.pictures.libvips import damaged
 
 # Tags.
-SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 256, 257, 274, 297
+SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 255, 256, 257, 274, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
-PAGE_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
+PAGE_TAGS = frozenset({SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
 NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
 BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
 WHITE_IS_ZERO, PREMULTIPLIED, SEPARATE, FLOAT = 0, 1, 2, 3
 """Of PhotometricInterpretation, ExtraSamples, PlanarConfiguration and SampleFormat."""
+OLD_REDUCED = 2
+"""A smaller copy of another picture (SubfileType)."""
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
 DECODED_TO_RGB = (6, 7, 33_003, 33_005)
 """Compressions (kinds of JPEG) whose decoders convert YCbCr to RGB."""
+READ_BY_LIBVIPS = (1, 2, 3, 4, 5, 6, 7, 8, 32_766, 32_771, 32_773, 32_809, 32_909, 32_946, 34_676, 34_677, 50_001)
+"""Compressions that the libvips that pip installs decodes."""
+OTHER_COMPRESSIONS = {
+    22_610: "JPEG XR",
+    33_003: "JPEG 2000",
+    33_004: "JPEG 2000",
+    33_005: "JPEG 2000",
+    34_661: "JBIG",
+    34_712: "JPEG 2000",
+    34_713: "Nikon NEF",
+    34_887: "LERC",
+    34_892: "lossy JPEG",
+    34_925: "LZMA",
+    34_933: "PNG",
+    34_934: "JPEG XR",
+    50_000: "Zstandard",
+    50_002: "JPEG XL",
+    52_546: "JPEG XL",
+}
+"""Names of others."""
 INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 """Entry types of unsigned integers, as NumPy types."""
 ASCII, UNDEFINED = 2, 7
@@ -79,8 +101,8 @@ class Directory:
 
     @property
     def subfile_kind(self) -> int:
-        """The bits of NewSubfileType."""
-        return max(0, self.first(SUBFILE))
+        """The bits of NewSubfileType, or what the older SubfileType says in terms of them."""
+        return max(0, self.first(SUBFILE)) if SUBFILE in self.numbers else int(self.first(OLD_SUBFILE) == OLD_REDUCED)
 
     @property
     def tiled(self) -> bool:
@@ -105,7 +127,14 @@ class Directory:
             return f"floating-point numbers of {bits} bits"
         if self.floating and bits == 16 and separate:
             return "floating-point numbers of 16 bits in separate planes"
-        return "tiles in separate planes" if separate and self.tiled else None
+        if separate and self.tiled:
+            return "tiles in separate planes"
+        compression = self.first(COMPRESSION)
+        if compression in OTHER_COMPRESSIONS:
+            return f"{OTHER_COMPRESSIONS[compression]} compression"
+        if compression > 0 and compression not in READ_BY_LIBVIPS:
+            return f"compression {compression}"
+        return f"{bits} bits per channel" if not self.floating and 8 < bits < 16 else None
 
     @property
     def unknown_space(self) -> str | None:

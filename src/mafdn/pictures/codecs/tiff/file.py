@@ -14,7 +14,7 @@ import pyvips
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.tiff_directory import (
+from mafdn.pictures.codecs.tiff.directory import (
     BITS,
     EXTRA_SAMPLES,
     FLOAT,
@@ -28,9 +28,9 @@ from mafdn.pictures.codecs.tiff_directory import (
     parse_directory,
     read_directory,
 )
-from mafdn.pictures.codecs.tiff_metadata import is_stale, read_metadata, write_metadata
-from mafdn.pictures.codecs.tiff_other import open_header, with_pixels
-from mafdn.pictures.codecs.tiff_pages import Pages, is_copy, read_pages
+from mafdn.pictures.codecs.tiff.metadata import is_stale, read_metadata, write_metadata
+from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, read_pages
+from mafdn.pictures.codecs.tiff.tifffile import open_header, with_pixels
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
@@ -114,7 +114,9 @@ class TiffFile(VipsFile):
         except PictureError as error:
             raise type(error)(f"{error}, page {number + 1}", errno=error.errno) from None
         stated = page.directory.numbers.get(PAGE_NUMBER, NONE).tolist()
-        return replace(picture, page_number=(stated[0], stated[1]) if len(stated) == 2 else None)
+        page_number = (stated[0], stated[1]) if len(stated) == 2 else None
+        notes = picture.notes if number else (*picture.notes, *self._pages.notes)
+        return replace(picture, page_number=page_number, notes=notes)
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         reason = self.directory.needs_tifffile
@@ -126,10 +128,8 @@ class TiffFile(VipsFile):
 
     def notes(self, image: pyvips.Image) -> list[str]:
         notes = super().notes(image)
-        copies = self._pages.copies
-        if copies and not self._chosen:
-            what = "copy or mask was" if copies == 1 else "copies or masks were"
-            notes.append(f"{copies} reduced {what} left out")
+        if not self._chosen:
+            notes += self._pages.notes
         if self.directory.tiled and self.directory.absent_tiles:
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
@@ -139,9 +139,9 @@ class TiffFile(VipsFile):
         reason = self.directory.needs_tifffile
         if reason:
             image = with_pixels(image, self.path, reason, page=self.page)
-        if image.format != "float":
-            return image, None
         bits = self.directory.first(BITS)
+        if image.format != "float":
+            return image, bits if 8 < bits < 16 else None
         if image.interpretation in GREY_SPACES and not reason:  # libvips takes white to be at that of integers
             if self.directory.first(EXTRA_SAMPLES) == PREMULTIPLIED and image.bands == 2:
                 space, white = image.interpretation, 65_535 if image.interpretation == "grey16" else 255

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from mafdn.pictures.codecs.av1 import find_colors, restated
+from mafdn.pictures.codecs.heif.av1 import find_colors, restated
 from mafdn.pictures.picture import CodePoints
 
 LONGEST_META = 1 << 24

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import MissingPackageError, PictureError
-from mafdn.pictures.libvips import PIXEL_TYPES, damaged, space_of
+from mafdn.pictures.libvips import NOT_DAMAGE, PIXEL_TYPES, damaged, space_of
 from mafdn.pictures.metadata import ICC, XMP
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 """Color spaces (PhotometricInterpretation) that are supported."""
+DECODED_TO_RGB = (6, 7, 34_892, 34_934, 22_610, 50_001)
+"""Compressions whose decoders convert YCbCr to RGB."""
 PREMULTIPLIED = 1
 """Of ExtraSamples: alpha that the colors have been multiplied by."""
 UNITS_PER_MM = {2: 1 / 25.4, 3: 1 / 10}
@@ -40,13 +42,20 @@ def open_header(path: Path, reason: str, *, page: int = 0) -> pyvips.Image:
     """
     with _opened(path, reason) as file:
         found, tags = file.pages[page], file.pages[page].tags
+        if not _is_decoded(int(found.compression)):
+            raise PictureError(f"{printable(path)} is a TIFF with {reason}, which is not supported; convert it first")
         kind = _type_of(path, found)
-        if int(found.photometric) not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) or kind is None:
+        if not _is_supported(found) or kind is None:
             raise PictureError(
                 f"{printable(path)} is a TIFF of {found.dtype} pixels in {found.photometric.name} with {reason}; "
                 "convert it first"
             )
-        channels, name = int(found.samplesperpixel), next(n for n, t in PIXEL_TYPES.items() if t is kind)
+        palette = int(found.photometric) == PALETTE
+        kind = np.uint8 if palette else kind
+        channels, name = (
+            3 if palette else int(found.samplesperpixel),
+            next(n for n, t in PIXEL_TYPES.items() if t is kind),
+        )
         image = pyvips.Image.black(int(found.imagewidth), int(found.imagelength), bands=channels)
         unit = UNITS_PER_MM.get(int(tags.valueof(296, 2)), 1 / 25.4)
         across, down = (_ratio(tags.valueof(tag)) * unit for tag in (282, 283))
@@ -71,10 +80,14 @@ def with_pixels(image: pyvips.Image, path: Path, reason: str, *, page: int = 0) 
         if found.samplesperpixel > 1 and int(found.planarconfig) == 2:
             pixels = np.moveaxis(pixels, 0, -1)
         kind = PIXEL_TYPES[image.format]
+        if int(found.photometric) == PALETTE:
+            pixels = _over_full_range(np.asarray(found.colormap), 16, kind).T[pixels]
+        elif pixels.dtype.kind == "u" and found.bitspersample < 8 * pixels.dtype.itemsize:
+            pixels = _over_full_range(pixels, int(found.bitspersample), kind)
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which is looked for later
             pixels = pixels.reshape(image.height, image.width, image.bands).astype(kind)
-        colors = 1 if int(found.photometric) != RGB else 3
-        if image.bands > colors and int(found.extrasamples[0]) == PREMULTIPLIED:
+        colors = 1 if int(found.photometric) in (WHITE_IS_ZERO, BLACK_IS_ZERO) else 3
+        if image.bands > colors and found.extrasamples and int(found.extrasamples[0]) == PREMULTIPLIED:
             pixels = _unpremultiplied(pixels, colors)
         if int(found.photometric) == WHITE_IS_ZERO:
             pixels[..., :colors] = _white(pixels) - pixels[..., :colors]
@@ -101,7 +114,22 @@ def _opened(path: Path, reason: str) -> Generator[Any]:
     except (MemoryError, PictureError):
         raise
     except Exception as error:  # decoders raise all kinds
-        raise damaged(path, " ".join(str(error).split()) or type(error).__name__) from None
+        cause = " ".join(str(error).split()) or type(error).__name__
+        if NOT_DAMAGE.search(cause) or cause.startswith("COMPRESSION."):
+            name = f"{printable(path)} is a TIFF with {reason}"
+            raise PictureError(f"{name}, which is not supported ({cause}); convert it first") from None
+        raise damaged(path, cause) from None
+
+
+def _is_decoded(compression: int) -> bool:
+    """Whether tifffile has a decoder for this compression."""
+    import tifffile  # pyright: ignore
+
+    decoders = cast(Any, tifffile).TIFF.DECOMPRESSORS
+    try:
+        return decoders[compression] is not None
+    except KeyError:
+        return False
 
 
 def _type_of(path: Path, page: Any) -> type[np.generic] | None:
@@ -113,12 +141,27 @@ def _type_of(path: Path, page: Any) -> type[np.generic] | None:
         raise damaged(path, "it has several layers of pixels")
     if dtype.kind == "f":
         return np.float32
-    return next((t for t in (np.uint8, np.uint16) if dtype == t and page.bitspersample == dtype.itemsize * 8), None)
+    return next((t for t in (np.uint8, np.uint16) if dtype == t), None)
+
+
+def _is_supported(page: Any) -> bool:
+    space, channels = int(page.photometric), int(page.samplesperpixel)
+    if space == PALETTE:
+        return channels == 1 and page.colormap is not None
+    if space == YCBCR:
+        return int(page.compression) in DECODED_TO_RGB and channels == 3
+    return space in (WHITE_IS_ZERO, BLACK_IS_ZERO) or (space == RGB and channels >= 3)
 
 
 def _space(page: Any, kind: type[np.generic]) -> str:
-    grey = int(page.photometric) != RGB
+    grey = int(page.photometric) in (WHITE_IS_ZERO, BLACK_IS_ZERO)
     return "scrgb" if kind is np.float32 and not grey else space_of(grey=grey, deep=kind is np.uint16)
+
+
+def _over_full_range(values: NDArray[Any], bits: int, kind: type[np.generic]) -> NDArray[Any]:
+    """Stretch integers of `bits` bits to the whole range of `kind`."""
+    top, full = 2**bits - 1, 255 if kind is np.uint8 else 65_535
+    return ((values.astype(np.uint32) * full + top // 2) // top).astype(kind)
 
 
 def _ratio(value: Any) -> float:

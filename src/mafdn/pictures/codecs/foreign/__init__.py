@@ -1,0 +1,1 @@
+"""Picture files that other libraries than libvips decode: whole, into arrays."""

@@ -1,0 +1,1 @@
+"""TIFF: the file, its directories, pages and metadata."""

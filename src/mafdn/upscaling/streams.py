@@ -1,0 +1,146 @@
+"""Upscaling from or to a binary stream, such as standard input and output, by way of temporary files."""
+
+import os
+import select
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, TypeGuard
+
+from mafdn._support.atomic import printable
+from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.pictures.limits import Limits
+from mafdn.pictures.reading import read_header
+from mafdn.upscaling.networks import Networks
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.output import choose_format
+from mafdn.upscaling.picture import Report, upscale_file
+
+STREAM = Path("-")
+"""The path that reports give for a stream."""
+CHUNK = 2**20
+"""Most bytes that are read at a time."""
+
+
+def is_stream(value: object) -> TypeGuard[BinaryIO]:
+    """Whether a value is a stream rather than a path."""
+    return not isinstance(value, str | os.PathLike) and (hasattr(value, "read") or hasattr(value, "write"))
+
+
+def upscale_stream(
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
+    *,
+    networks: Networks,
+    options: UpscaleOptions,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Upscale a picture from a stream, to a stream, or both; the result equals that of files.
+
+    A stream is read to its end first, and a result is written to a stream when it is complete.
+
+    Args:
+        source: The picture.
+        target: The result.
+        networks: Chooses and opens the network.
+        options: How it is upscaled and written. Without a format, a stream is written in that of the picture.
+        on_progress: Called as `on_progress(done, total)` after every tile.
+
+    Returns:
+        What was done, with `-` as the path of a stream.
+
+    Raises:
+        PictureError: If the picture cannot be read, exceeds a limit, or the result cannot be written.
+        UsageError: If the options contradict each other or the picture, or a stream is not binary.
+        OSError: If the stream of the result cannot be written, such as a closed pipe.
+    """
+    with tempfile.TemporaryDirectory(prefix="mafdn-") as name:
+        folder = Path(name)
+        names: dict[str, str] = {}
+        if isinstance(source, Path):
+            path = source
+        else:
+            path = folder / "source"
+            names[str(path)] = _name_of(source, "input")
+        try:
+            if not isinstance(source, Path):
+                _spool(source, path, options.limits)
+            if isinstance(target, Path):
+                file = target
+            else:
+                header = read_header(path, limits=options.limits)
+                file = folder / f"result{choose_format(header, None, options.output).suffixes[0]}"
+                names[str(file)] = _name_of(target, "output")
+            report = upscale_file(path, file, networks=networks, options=options, on_progress=on_progress)
+        except MafdnError as error:
+            text = str(error)
+            for temporary, shown in names.items():
+                text = text.replace(printable(temporary), shown)
+            error.args = (text,)
+            raise
+        if not isinstance(target, Path):
+            _send(file, target)
+    return replace(
+        report,
+        source=source if isinstance(source, Path) else STREAM,
+        target=target if isinstance(target, Path) else STREAM,
+    )
+
+
+def _send(path: Path, stream: BinaryIO) -> None:
+    """Copy a file to a stream, which may take less than it is given at a time."""
+    with path.open("rb") as file:
+        while data := memoryview(file.read(CHUNK)):
+            while data:
+                written: Any = stream.write(data)
+                data = data[written:]
+    stream.flush()
+
+
+def _spool(stream: BinaryIO, path: Path, limits: Limits) -> None:
+    """Copy a stream to a file, within the limits on size and time."""
+    name = _name_of(stream, "input")
+    limits = replace(limits, began=time.monotonic())
+    read = getattr(stream, "read1", stream.read)  # what is there, without waiting for a full chunk
+    size = 0
+    try:
+        with path.open("xb") as file:
+            while True:
+                _wait(stream, limits)
+                limits.check_time(path)
+                data: Any = read(CHUNK)
+                if not isinstance(data, bytes):
+                    raise UsageError(f"{name} is not a binary stream; open it with mode 'rb'")
+                if not data:
+                    return
+                size += len(data)
+                if size > limits.file_mb * 1e6:
+                    raise PictureError(f"{name} has more than {limits.file_mb:,g} MB, which --max-file-mb allows")
+                file.write(data)
+    except OSError as error:
+        raise PictureError.from_os_error(f"cannot read {name} into {printable(path.parent)}", error) from None
+
+
+def _wait(stream: BinaryIO, limits: Limits) -> None:
+    """Wait until there is something to read, but not beyond the time limit; only some systems can."""
+    if limits.seconds is None or os.name != "posix":
+        return
+    left = limits.seconds - (time.monotonic() - limits.began)
+    with suppress(AttributeError, OSError, ValueError):  # not a file of the system, which never waits
+        select.select([stream.fileno()], [], [], max(0.0, left))
+
+
+def _name_of(stream: BinaryIO, kind: str) -> str:
+    """Return the name of a stream in messages."""
+    standard = sys.stdin if kind == "input" else sys.stdout
+    number: Any = None
+    try:
+        number = stream.fileno()
+    except (AttributeError, OSError, ValueError):  # not a file of the system
+        return f"the {kind} stream"
+    own = stream is getattr(standard, "buffer", None) or number == (0 if kind == "input" else 1)
+    return f"standard {kind}" if own else f"the {kind} stream"
