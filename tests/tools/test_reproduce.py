@@ -1,6 +1,7 @@
 """Making the figures of README and docs again."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import pyvips
 
 from tests.conftest import ROOT
-from tools.reproduce.__main__ import NOT_MADE, main
+from tools.reproduce.__main__ import NOT_MADE, Outcome, main, show_list, store
 from tools.reproduce.comparing import differences
 from tools.reproduce.parts import COSTS, PARTS, Data, UnavailableError, costs, documents, scores
 from tools.reproduce.pictures import PICTURES, compare_drawings, compare_pictures, comparison_plots, plots
@@ -110,6 +111,22 @@ def test_a_part_that_differs_gives_exit_code_1(
     assert "costs: differs" in out
     assert "  psnr: stored 30.0000, made 31.0000" in out
     assert out.rstrip().endswith("differ: costs")
+
+
+def test_stored_outcomes_say_how_long_a_part_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Data(shared=tmp_path, project=tmp_path)
+    (tmp_path / RESULTS).mkdir(parents=True)
+    show_list(data)
+    assert "times of" not in capsys.readouterr().out
+    store([Outcome(name="costs", result="same", seconds=3.4), Outcome(name="gates", result="differs", seconds=9)], data)
+    store([Outcome(name="gates", result="same", seconds=600.2)], data)
+    show_list(data)
+    out = capsys.readouterr().out
+    assert re.search(r"^  costs +3 s  ", out, re.MULTILINE)
+    assert re.search(r"^  gates +600 s  ", out, re.MULTILINE)
+    assert "times of the last stored run" in out
+    stored = json.loads((tmp_path / RESULTS / "reproduce.json").read_text("utf-8"))
+    assert [part["name"] for part in stored["parts"]] == ["costs", "gates"]
 
 
 def test_timings_are_ratios() -> None:

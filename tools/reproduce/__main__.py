@@ -28,7 +28,7 @@ from tools.reproduce.timings import TIMINGS, Timing, ratios
 from tools.weights_tables import RESULTS
 
 STORED = RESULTS / "reproduce.json"
-"""The outcome of the last complete run, which tells how long each part takes."""
+"""The last stored outcome of each part, which tells how long it takes."""
 NOT_MADE = {
     "choices, ablations, from-scratch": "hours of training (docs/training.md, docs/benchmarks.md)",
     "train-x2, train-x3, train-x4": "the logs of the shipped weights; hours of training",
@@ -84,13 +84,26 @@ def timed(timing: Timing) -> Job:
     return lambda data: ("measured", list(ratios(*timing(data))))
 
 
+def stored_run(data: Data) -> dict[str, Any]:
+    """The stored outcomes; without any, a table without parts."""
+    try:
+        return json.loads((data.project / STORED).read_text("utf-8"))
+    except FileNotFoundError:
+        return {"parts": [], "machine": {}}
+
+
+def store(outcomes: Sequence[Outcome], data: Data) -> None:
+    """Store outcomes in place of earlier ones of the same parts."""
+    parts = {part["name"]: part for part in stored_run(data)["parts"]}
+    parts |= {outcome.name: asdict(outcome) for outcome in outcomes}
+    with replacing(data.project / STORED) as temporary:
+        table = {"parts": list(parts.values()), "machine": asdict(machine())}
+        temporary.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+
+
 def show_list(data: Data) -> None:
     """Print all parts with the seconds that they took last time, and what is not made."""
-    last: dict[str, Any]
-    try:
-        last = json.loads((data.project / STORED).read_text("utf-8"))
-    except FileNotFoundError:
-        last = {"parts": [], "machine": {}}
+    last = stored_run(data)
     seconds = {part["name"]: part["seconds"] for part in last["parts"]}
     for title, parts in (("", {**PARTS, **PICTURES}), ("with --timings:", TIMINGS)):
         if title:
@@ -138,9 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
             if len(outcome.lines) > SHOWN:
                 print(f"  and {len(outcome.lines) - SHOWN} more")
     if options.store:
-        table = {"parts": [asdict(outcome) for outcome in outcomes], "machine": asdict(machine())}
-        with replacing(PROJECT / STORED) as temporary:
-            temporary.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+        store(outcomes, data)
     return summarize(outcomes)
 
 
