@@ -18,6 +18,8 @@ from mafdn.inference.engines.model_files import network_digest
 
 OUTPUT = (720, 1280)
 """Height and width of the output for which Multi-Adds are counted."""
+OPTIONAL = ("torch", "openvino")
+"""Packages without which costs are unknown."""
 CACHE_BYTES = 2**20
 """Maximum total size of the cached counts."""
 
@@ -45,7 +47,11 @@ def network_costs(path: Path, scale: int) -> Costs | None:
             return Costs(**json.loads(kept))
     try:
         costs = count_onnx(path, scale) if path.suffix == ".onnx" else _count_weights(path)
-    except (WeightsError, ImportError):
+    except WeightsError:
+        return None
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in OPTIONAL:
+            raise
         return None
     keep(entry, json.dumps(asdict(costs)).encode(), limit=CACHE_BYTES)
     return costs
@@ -64,7 +70,7 @@ def count_onnx(path: Path, scale: int) -> Costs:
 
 def _count_weights(path: Path) -> Costs:
     from mafdn.networks import count
-    from mafdn.networks.convert import open_network
+    from mafdn.networks.checkpoints import open_network
 
     total: Any = count(open_network(path))[-1]
     return Costs(parameters=total.parameters, conv_macs=total.conv_macs, thop_macs=total.thop_macs)
