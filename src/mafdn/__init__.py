@@ -22,6 +22,8 @@ Research, with PyTorch (pip install 'mafdn[train]'):
                     benchmark datasets; returns an Evaluation
     psnr, ssim      of arrays and tensors, as in papers
     plot_runs       loss and validation curves of training runs
+    train           a run of a configuration, with TrainingProgress reports;
+                    TrainingStopped on Ctrl-C
     training_history
                     how a network was trained: a TrainingHistory of Stages
 
@@ -78,7 +80,9 @@ if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.paired import Difference, Interval
     from mafdn.evaluation.quality import psnr, ssim
     from mafdn.pytorch import load_network
+    from mafdn.training.api import train
     from mafdn.training.record.plot import plot_runs
+    from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 
 __all__ = [
     "ConfigError",
@@ -107,6 +111,8 @@ __all__ = [
     "Stage",
     "Stopped",
     "TrainingHistory",
+    "TrainingProgress",
+    "TrainingStopped",
     "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
@@ -119,6 +125,7 @@ __all__ = [
     "plot_runs",
     "psnr",
     "ssim",
+    "train",
     "training_history",
     "upscale",
     "upscale_file",
@@ -131,11 +138,14 @@ _LAZY = {
     "LrPictures": "mafdn.evaluation.benchset",
     "PictureScore": "mafdn.evaluation.benchset",
     "SetScore": "mafdn.evaluation.benchset",
+    "TrainingProgress": "mafdn.training.record.progress",
+    "TrainingStopped": "mafdn.training.record.progress",
     "evaluate": "mafdn.evaluation.api",
     "load_network": "mafdn.pytorch",
     "plot_runs": "mafdn.training.record.plot",
     "psnr": "mafdn.evaluation.quality",
     "ssim": "mafdn.evaluation.quality",
+    "train": "mafdn.training.api",
 }
 """Modules of the names that are imported on first use."""
 

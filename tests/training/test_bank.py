@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -89,9 +89,9 @@ def test_a_bank_is_built_once(bank: Bank, photos: Path) -> None:
 
 
 def test_a_bank_of_other_pictures_is_rejected(bank: Bank, photos: Path, many: Path) -> None:
-    def refused(**options: Any) -> str:
+    def refused(*, scales: Sequence[int] = (2, 3), exclude: Sequence[Path] = ()) -> str:
         with pytest.raises(ConfigError, match=r"is a different bank: .*; choose another folder") as caught:
-            build_bank([photos], bank.folder, **({"scales": (2, 3)} | options))
+            build_bank([photos], bank.folder, scales=scales, exclude=exclude)
         return str(caught.value)
 
     assert "its scales are 2, 3, not 2, 4;" in refused(scales=(4, 2))

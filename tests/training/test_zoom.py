@@ -129,6 +129,4 @@ def test_zoom_from_the_command_line(bank: Bank, a: Path, tmp_path: Path, cli: Ru
     assert out.startswith(f"{tmp_path / 'z'}: 6 zoomed pairs")
     assert json.loads(cli("bank", "info", tmp_path / "z", "--json")[1])["zoomed"]["per_picture"] == 2
     assert "zoomed pairs by" in cli("bank", "info", tmp_path / "z")[1]
-    failed(
-        cli("bank", "zoom", tmp_path / "no", "--network", a, "-o", tmp_path / "y"), 2, "is not a usable training bank"
-    )
+    failed(cli("bank", "zoom", tmp_path / "no", "--network", a, "-o", tmp_path / "y"), 2, "no does not exist; choose")
