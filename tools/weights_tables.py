@@ -87,10 +87,15 @@ def benchmark_table(project: Path) -> str:
     }
     names = list(dict.fromkeys(name for name, _ in bicubic))
     rows = [
-        [name, str(len(bicubic[name, SCALES[0]]["pictures"])), *(_score(bicubic[name, s]["mean"]) for s in SCALES)]
+        [
+            name,
+            str(len(bicubic[name, SCALES[0]]["pictures"])),
+            *(_score(bicubic[name, scale]["mean"]) for scale in SCALES),
+            f"`{bicubic[name, SCALES[0]]['hr_sha256'][:16]}...`",
+        ]
         for name in names
     ]
-    columns = ["bicubic, PSNR dB / SSIM", "pictures", *(f"x{scale}" for scale in SCALES)]
+    columns = ["bicubic, PSNR dB / SSIM", "pictures", *(f"x{scale}" for scale in SCALES), "`hr_sha256`"]
     return markdown_table(columns, rows)
 
 
