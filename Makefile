@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv-dev/bin
 
-.PHONY: help setup lint format types test slow coverage figures
+.PHONY: help setup lint format types test slow coverage figures reproduce
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):  *## /\1\t/p' Makefile | expand -t 12
@@ -34,3 +34,6 @@ coverage:  ## Run the default test suite and enforce the minimum coverage set in
 
 figures:  ## Update the figures in README.md and docs from the stored measurements
 	$(BIN)/python -m tools.figures
+
+reproduce:  ## Make the figures of README and docs again from the shipped weights, and say which differ
+	$(BIN)/python -m tools.reproduce

@@ -69,6 +69,7 @@ def test_the_exported_names() -> None:
         "evaluate",
         "load",
         "load_network",
+        "plot_runs",
         "psnr",
         "ssim",
         "train",

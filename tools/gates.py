@@ -81,7 +81,8 @@ def pictures(bench: Path, photos: list[Path], name: str, scale: int) -> Iterator
             yield BenchPicture(name=path.stem, hr=hr, lr=imresize(hr, 1 / scale))
 
 
-def main(bench: Path, photos: list[Path]) -> None:
+def measure(bench: Path, photos: list[Path]) -> dict[str, Any]:
+    """The differences of all sets, and the halo; see the head of this file."""
     sets: list[dict[str, Any]] = []
     for scale, names in MEASURED.items():
         stencil = open_engine(shipped(scale, ".onnx")).stencil
@@ -97,7 +98,7 @@ def main(bench: Path, photos: list[Path]) -> None:
             sets.append({"set": name, "scale": scale, "pictures": len(shown), "samples": rows})
             print(name, scale, file=sys.stderr)
     halos = [halo_errors(bench, scale) for scale in MEASURED]
-    print(json.dumps({"window": WINDOW_SIDE, "area": SAMPLE_AREA, "sets": sets, "halos": halos}, indent=2))
+    return {"window": WINDOW_SIDE, "area": SAMPLE_AREA, "sets": sets, "halos": halos}
 
 
 def held(stencil: Stencil, lr: Pixels, sample: Callable[[Pixels], np.ndarray]) -> np.ndarray:
@@ -161,4 +162,4 @@ def halo_errors(bench: Path, scale: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
+    print(json.dumps(measure(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]), indent=2))

@@ -18,7 +18,7 @@ from mafdn.weights.header import SCALES
 from tools.configuration import network_table, settings_tables
 from tools.goals import goal_table
 from tools.start import start_tables
-from tools.weights_tables import RESULTS, data_text, run_table, weights_table
+from tools.weights_tables import RESULTS, benchmark_table, data_text, run_table, weights_table
 
 
 def _scores(project: Path) -> str:
@@ -69,7 +69,7 @@ def _from_scratch(project: Path) -> str:
         f"Budget: {report['minutes']:.0f} minutes each on one thread, converted to steps by timing them in turns. The "
         f"runs then shared the machine with other work and took longer: {hours} on average. Held-out PSNR at x4:\n\n"
         f"{_comparison(project, 'from-scratch')}\n\n"
-        "![Loss and held-out PSNR of all runs against steps and hours](from-scratch.png)"
+        "![Loss and held-out PSNR of all runs against steps and time](from-scratch.png)"
     )
 
 
@@ -244,6 +244,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "runs": run_table,
     "weights": weights_table,
     "data": data_text,
+    "benchmark-data": benchmark_table,
     "settings": lambda _: settings_tables(),
     "network-settings": lambda _: network_table(),
     "speed": _speed,

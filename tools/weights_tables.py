@@ -75,6 +75,30 @@ def data_text(project: Path) -> str:
     return "\n\n".join(f"**{', '.join(names)}**: {text}" for text, names in scales.items())
 
 
+def benchmark_table(project: Path) -> str:
+    """The number of pictures of the benchmark datasets and their bicubic scores, to compare copies of them.
+
+    Raises:
+        FileNotFoundError: The scores of a scale were not measured yet.
+    """
+    entries = {scale: _load(project, f"evaluate-x{scale}") for scale in SCALES}
+    bicubic = {
+        (r["bench"], scale): r for scale, results in entries.items() for r in results if r["network"] == "bicubic"
+    }
+    names = list(dict.fromkeys(name for name, _ in bicubic))
+    rows = [
+        [
+            name,
+            str(len(bicubic[name, SCALES[0]]["pictures"])),
+            *(_score(bicubic[name, scale]["mean"]) for scale in SCALES),
+            f"`{bicubic[name, SCALES[0]]['hr_sha256'][:16]}...`",
+        ]
+        for name in names
+    ]
+    columns = ["bicubic, PSNR dB / SSIM", "pictures", *(f"x{scale}" for scale in SCALES), "`hr_sha256`"]
+    return markdown_table(columns, rows)
+
+
 def _cards(project: Path) -> dict[int, dict[str, Any]]:
     paths = {scale: project / "weights" / f"mafdn-x{scale}.safetensors" for scale in SCALES}
     return {scale: read_header(path)[1] for scale, path in paths.items() if path.is_file()}

@@ -21,6 +21,7 @@ Research, with PyTorch (pip install 'mafdn[train]'):
     evaluate        PSNR and SSIM of networks, modules and functions on
                     benchmark datasets; returns an Evaluation
     psnr, ssim      of arrays and tensors, as in papers
+    plot_runs       loss and validation curves of training runs
     train           a run of a configuration, with TrainingProgress reports;
                     TrainingStopped on Ctrl-C
     training_history
@@ -79,6 +80,7 @@ if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.quality import psnr, ssim
     from mafdn.pytorch import load_network
     from mafdn.training.api import train
+    from mafdn.training.record.plot import plot_runs
     from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 
 __all__ = [
@@ -119,6 +121,7 @@ __all__ = [
     "evaluate",
     "load",
     "load_network",
+    "plot_runs",
     "psnr",
     "ssim",
     "train",
@@ -138,6 +141,7 @@ _LAZY = {
     "TrainingStopped": "mafdn.training.record.progress",
     "evaluate": "mafdn.evaluation.api",
     "load_network": "mafdn.pytorch",
+    "plot_runs": "mafdn.training.record.plot",
     "psnr": "mafdn.evaluation.quality",
     "ssim": "mafdn.evaluation.quality",
     "train": "mafdn.training.api",

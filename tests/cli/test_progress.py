@@ -1,6 +1,7 @@
 """Help of commands with a default command, and progress of exports."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_an_export_reports_its_stages(tmp_path: Path, monkeypatch: pytest.Monkey
         return export_onnx(*arguments, on_progress=both)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr("mafdn.export.onnx.export_onnx", tapped)
-    monkeypatch.setattr(output, "Console", lambda stderr: Console(stderr=stderr, force_terminal=True))
+    monkeypatch.setattr(output, "Console", partial(Console, force_terminal=True))
     code, out, err = cli("export", tmp_path / "small.safetensors", "-o", tmp_path / "small.onnx")
     assert code == 0, err
     checks = [f"checking in {name}" for name in ENGINES]

@@ -116,5 +116,5 @@ def test_plotting_a_folder_that_is_not_a_run_gives_a_one_line_error(tmp_path: Pa
     assert "none/c.png" in err
     fifo = tmp_path / "fifo.png"
     os.mkfifo(fifo)
-    assert "not a regular file" in cli("train", "plot", tmp_path, "-o", fifo)[2]
+    assert "not a regular file" in cli("train", "plot", tmp_path, "-o", fifo, "--overwrite")[2]
     assert fifo.is_fifo()

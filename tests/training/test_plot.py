@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mafdn._support.figures import PRINT_STYLE
+from mafdn.errors import UsageError
 from mafdn.training.record.plot import SMOOTHED, loss_curve, plot_runs, smooth, time_unit
 from tests.conftest import Run
 from tests.support import failed
@@ -54,8 +55,12 @@ def test_reports_around_an_interruption_are_averaged_by_steps() -> None:
         {"step": 153, "seconds": 15.3, "loss": 0.9},
     ]
     curve = loss_curve(log)
-    assert curve.steps == [50, 100, 150, 153]
-    assert curve.values == pytest.approx([0.4, (34 * 0.2 + 16 * 0.7) / 50, 0.3, 0.9])
+    assert curve.steps == [50, 100, 153]
+    assert curve.seconds == [5.0, 10.0, 15.3]
+    assert curve.values == pytest.approx([0.4, (34 * 0.2 + 16 * 0.7) / 50, (50 * 0.3 + 3 * 0.9) / 53])
+    late = [*log[:-1], {"step": 180, "seconds": 18.0, "loss": 0.25}]
+    assert loss_curve(late).values[-2:] == pytest.approx([0.3, 0.25])
+    assert loss_curve(log[1:2]).values == [0.2]
     assert loss_curve([]).values == []
 
 
@@ -71,6 +76,8 @@ def test_pdf_and_svg_are_vector_graphics(tmp_path: Path, cli: Run) -> None:
     for name in ("curves.pdf", "curves.svg", "curves.PNG"):
         code, out, _ = cli("train", "plot", run, "-o", tmp_path / name)
         assert (code, out) == (0, f"{tmp_path / name}\n")
+    failed(cli("train", "plot", run, "-o", tmp_path / "curves.pdf"), 2, "curves.pdf exists", "--overwrite")
+    assert cli("train", "plot", run, "-o", tmp_path / "curves.pdf", "--overwrite")[0] == 0
     assert (tmp_path / "curves.PNG").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     pdf = (tmp_path / "curves.pdf").read_bytes()
     assert pdf.startswith(b"%PDF-")
@@ -106,7 +113,9 @@ def test_other_names_of_a_plot_are_refused(tmp_path: Path, cli: Run) -> None:
     failed(cli("train", "plot", run, "-o", tmp_path / "c.jpg"), 2, "c.jpg", ".png, .pdf, .svg")
     failed(cli("train", "plot", run, "-o", tmp_path / "none" / "c.png"), 2, "there is no folder")
     (tmp_path / "c.png").mkdir()
-    failed(cli("train", "plot", run, "-o", tmp_path / "c.png"), 2, "it is a folder")
+    with pytest.raises(UsageError, match="it is a folder"):
+        plot_runs([run], tmp_path / "c.png")
+    assert cli("train", "plot", run, "-o", tmp_path / "c.png")[1] == f"{tmp_path / 'c.png' / 'curves.png'}\n"
 
 
 def test_plotting_loads_no_torch() -> None:

@@ -63,6 +63,8 @@ def test_a_resumed_run_reports_its_current_pace(workplace: Path) -> None:
     assert progress_line(replace(first[0], loss=0.25, pace=4.0, seconds_left=5400.0)) == (
         "step 5 of 20  loss 0.25000  lr 1.0e-02 / 2.0e-03  4.0 patches/s  1.5 h left"
     )
+    for seconds, left in ((3600.0, "1.0 h left"), (3599.0, "60 min left"), (99.0, "99 s left"), (0.0, "0 s left")):
+        assert progress_line(replace(first[0], loss=0.25, pace=4.0, seconds_left=seconds)).endswith(left)
     assert progress_line(replace(first[0], steps=None, loss=0.25, pace=4.0, seconds_left=None)) == (
         "step 5  loss 0.25000  lr 1.0e-02 / 2.0e-03  4.0 patches/s"
     )

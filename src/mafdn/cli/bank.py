@@ -86,6 +86,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
             {
                 "bank": folder,
                 "pictures": len(bank.pictures),
+                "sha256": bank.digest,
                 "megapixels": bank.hr_pixels / 1e6,
                 "bytes": bank.size,
                 "scales": bank.scales,
@@ -102,6 +103,7 @@ def info_command(folder: BankFolder, as_json: Json = False) -> None:
         ["MiB of pixels", f"{bank.size / 2**20:,.0f}"],
         ["scales", ", ".join(f"x{scale}" for scale in bank.scales)],
         ["excluded", f"{len(bank.excluded):,}"],
+        ["SHA-256 of the pictures", bank.digest],
     ]
     rows += [[f"gradient, quantile {q:g}", f"{g:.2f}"] for q, g in zip(QUANTILES, gradients, strict=True)]
     rows += [[f"teacher {teacher.name}", _networks(teacher)] for teacher in bank.teachers.values()]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import Json, output_file, progress, show_json, show_table
 from mafdn.cli.train_progress import leads, reporting
 from mafdn.cli.training_extra import training_extra
@@ -192,6 +193,7 @@ def plot_command(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE_OR_FOLDER", help="PNG, PDF or SVG file to write.")
     ] = PLOT,
+    overwrite: Overwrite = False,
 ) -> None:
     """Plot the loss and validation PSNR of runs over steps and time.
 
@@ -199,9 +201,14 @@ def plot_command(
     Example:
       mafdn train plot runs/x4 runs/x2 -o curves.png
     """
+    from mafdn._support.figures import check_figure_name
+
+    output = output_file(output, PLOT)
+    check_figure_name(output)
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; use another name or --overwrite")
     with training_extra("plotting"):
         from mafdn.training.record.plot import plot_runs
-    output = output_file(output, PLOT)
     plot_runs(runs, output)
     typer.echo(str(output))
 

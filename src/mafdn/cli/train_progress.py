@@ -87,4 +87,11 @@ def _speed(state: "State") -> str:
     if state.pace is None:
         return ""
     speed = f"{state.pace:.1f} patches/s"
-    return speed if state.seconds_left is None else f"{speed}  {state.seconds_left / 3600:.1f} h left"
+    return speed if state.seconds_left is None else f"{speed}  {_short_time(state.seconds_left)} left"
+
+
+def _short_time(seconds: float) -> str:
+    """Format a time in the unit that fits: `1.5 h`, `12 min` or `40 s`."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"

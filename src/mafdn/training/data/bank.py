@@ -13,6 +13,7 @@ into the reduced file.
 """
 
 import functools
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -169,6 +170,11 @@ class Bank:
         """Bytes of all arrays, including those of the teachers."""
         wholes = 1 + len(self.teachers)
         return sum(3 * self.hr_pixels // reduced**2 for reduced in (*wholes * (1,), *self.scales))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of all source files, in any order; the same for the same pictures everywhere."""
+        return hashlib.sha256("".join(sorted(picture.sha256 for picture in self.pictures)).encode()).hexdigest()
 
     @property
     def shards(self) -> dict[int, list[int]]:

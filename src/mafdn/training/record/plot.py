@@ -94,7 +94,8 @@ def loss_curve(log: Sequence[dict[str, Any]]) -> Curve:
     """The losses of a log, each over as many steps as most of them.
 
     A run that is interrupted reports the few steps since its last report, and the few to the next one after it is
-    resumed. Their means vary more than those of full intervals, so such reports are averaged, weighted by steps.
+    resumed. Their means vary more than those of full intervals, so such reports are averaged, weighted by steps; the
+    last one, if it covers less than half an interval, with the one before.
 
     Args:
         log: The entries of a run's log.
@@ -104,14 +105,17 @@ def loss_curve(log: Sequence[dict[str, Any]]) -> Curve:
     counts = Counter(intervals)
     usual = max(counts, key=lambda interval: (counts[interval], interval), default=1)
     merged: list[dict[str, Any]] = []
+    covered: list[float] = []
     total = steps = 0.0
     for number, (entry, interval) in enumerate(zip(entries, intervals, strict=True)):
-        if interval <= 0:  # a log of several runs; nothing to weight
-            merged.append(entry)
-            continue
         total, steps = total + interval * entry["loss"], steps + interval
-        if steps >= usual or number == len(entries) - 1:
+        last = number == len(entries) - 1
+        if last and merged and steps < usual / 2:
+            steps += covered[-1]
+            merged[-1] = {**entry, "loss": (total + covered[-1] * merged[-1]["loss"]) / steps}
+        elif last or steps >= usual:
             merged.append({**entry, "loss": total / steps})
+            covered.append(steps)
             total = steps = 0.0
     return _curve(merged, "loss")
 
