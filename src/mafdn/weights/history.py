@@ -17,34 +17,45 @@ SHA256 = "SHA-256 "
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One run in the history of weights."""
+    """One run in the history of weights.
+
+    Args:
+        name: Architecture, scale and number of the run at that scale, such as `mafdn-x4-2`; also the name of its
+            configuration in `configs/shipped` if the weights ship.
+        started_from: File name and SHA-256 of the weights that it started from; empty for random ones.
+        sha256: SHA-256 of the file that the next run started from; for the last run, that of the file itself.
+        steps: Number of steps.
+        patches: Number of patches trained on.
+        hours: Time spent in steps.
+        precision: Precision of forward and backward passes.
+        data: The training pictures and their licenses.
+        teacher: The teacher network; empty without one.
+        settings: The settings by table and key, without names of files and folders.
+        scores: PSNR in dB and SSIM by benchmark dataset, measured when the weights were released.
+        validation_psnr: PSNR in dB on the held-out pictures.
+    """
 
     name: str
-    """Architecture, scale and number of the run at that scale, such as `mafdn-x4-2`; also the name of its configuration
-    in `configs/shipped` if the weights ship."""
     started_from: str
-    """File name and SHA-256 of the weights that it started from; empty for random ones."""
     sha256: str
-    """SHA-256 of the file that the next run started from; for the last run, that of the file itself."""
     steps: int
     patches: int
     hours: float
     precision: str
     data: str
-    """The training pictures and their licenses."""
     teacher: str
-    """The teacher network; empty without one."""
     settings: dict[str, dict[str, Any]]
-    """The settings by table and key, without names of files and folders."""
     scores: dict[str, dict[str, float]]
-    """PSNR in dB and SSIM by benchmark dataset, measured when the weights were released."""
     validation_psnr: float | None
-    """PSNR in dB on the held-out pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingHistory:
-    """The runs that led to weights, in order."""
+    """The runs that led to weights.
+
+    Args:
+        stages: The runs, in order.
+    """
 
     stages: tuple[Stage, ...]
 
