@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from mafdn.networks.convert import open_network
+from mafdn.networks.checkpoints import open_network
 
 from mafdn._support.atomic import sha256
 from mafdn.evaluation.benchset import LrPictures

@@ -64,7 +64,7 @@ def count_onnx(path: Path, scale: int) -> Costs:
 
 def _count_weights(path: Path) -> Costs:
     from mafdn.networks import count
-    from mafdn.networks.convert import open_network
+    from mafdn.networks.checkpoints import open_network
 
     total: Any = count(open_network(path))[-1]
     return Costs(parameters=total.parameters, conv_macs=total.conv_macs, thop_macs=total.thop_macs)
