@@ -13,6 +13,7 @@ from typing import Any
 
 from mafdn.bench.tables import layer_tables, speed_tables
 from mafdn.evaluation.tables import markdown_table
+from mafdn.pictures.formats import FORMATS
 from mafdn.weights.header import SCALES
 from tools.configuration import network_table, settings_tables
 from tools.goals import goal_table
@@ -214,6 +215,16 @@ def _growth(project: Path) -> str:
     )
 
 
+def _support(stored: dict[str, Any]) -> str:
+    """Return the table: a row for each format, a column for each property."""
+    rows: list[list[str]] = []
+    for name, outcomes in stored["formats"].items():
+        known = FORMATS[name]
+        written = f"as {known.written_as}" if known.written_as else "yes"
+        rows.append([name, written, *(outcomes.get(column, "") for column in stored["properties"])])
+    return markdown_table(["format", "written", *stored["properties"]], rows)
+
+
 def _stored(project: Path, name: str, make: Callable[[dict[str, Any]], str]) -> str:
     """The result of `make` for a stored report."""
     return make(json.loads((project / RESULTS / f"{name}.json").read_text("utf-8")))
@@ -229,6 +240,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "start": partial(_stored, name="start", make=start_tables),
     "scores": _scores,
     "photo": _photo,
+    "support": partial(_stored, name="support", make=_support),
     "runs": run_table,
     "weights": weights_table,
     "data": data_text,

@@ -231,7 +231,8 @@ def upscale_file(
 
     Args:
         source: The picture: JPEG, PNG, WebP, TIFF, AVIF, GIF, PPM, JPEG 2000, BMP, TGA, QOI, ICO or PSD; JPEG XL with
-            the extra `formats`, HEIC with `heic`. A binary stream is read to its end first.
+            the extra `formats`, HEIC with `heic`. A binary stream is read to its end first. All frames of an animation
+            and pages of a TIFF file are upscaled if the format of the result holds them.
         target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source). A
             binary stream is written in the format of `options` (default: the format of the source).
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).

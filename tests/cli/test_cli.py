@@ -222,7 +222,7 @@ def test_evaluate_scores_weights_and_onnx_files_alike(cli: Run, pair: Path) -> N
 def test_evaluate_distinguishes_files_of_the_same_name(cli: Run, pair: Path) -> None:
     files = [shipped(4, suffix) for suffix in (".safetensors", ".onnx")]
     out = cli("evaluate", "--bench", pair, "--network", files[0], "--network", files[1], "--json")[1]
-    assert [s["network"] for s in json.loads(out)["scores"]] == ["bicubic", "mafdn-x4", str(files[1])]
+    assert [s["network"] for s in json.loads(out)["scores"]] == ["bicubic", "mafdn-x4", "mafdn-x4.onnx"]
 
 
 def test_evaluate_by_name(cli: Run, pair: Path) -> None:
@@ -277,6 +277,8 @@ def test_upscaling_needs_no_torch(png: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert open_picture(png.with_name("small_x4.png")).width == 128
     assert without_torch("info").returncode == 0
+    counted = without_torch("count", shipped(4, ".onnx"), "--json")
+    assert json.loads(counted.stdout)["total"]["thop_macs"] == 33_790_356_600
     needy = without_torch("count")
     assert needy.returncode == 1
     assert needy.stderr == "mafdn: counting needs torch: pip install 'mafdn[train]'\n"

@@ -92,11 +92,15 @@ def test_tables_and_json_say_where_lr_came_from(tmp_path: Path, cli: Run) -> Non
 def test_the_hash_is_of_pixels_not_of_files(tmp_path: Path, cli: Run) -> None:
     write_set(tmp_path / "Set", "HR/{}.png", "LR/{}.png")
     arguments = ("evaluate", "--bench", tmp_path / "Set", "-s", 2, "--network", "bicubic", "--json")
-    first = json.loads(cli(*arguments)[1])["scores"][0]["lr"]
-    for path in (tmp_path / "Set" / "LR").glob("*.png"):
+    first = json.loads(cli(*arguments)[1])["scores"][0]
+    for path in (tmp_path / "Set").glob("*/*.png"):
         image = pyvips.Image.new_from_array(read_rgb8(path), interpretation="srgb")
         image.pngsave(str(path), compression=0)
-    assert json.loads(cli(*arguments)[1])["scores"][0]["lr"] == first
+    assert json.loads(cli(*arguments)[1])["scores"][0] == first
+    assert len(first["hr_sha256"]) == len(first["lr"]["sha256"]) == 64
+    write_picture(tmp_path / "Set" / "HR" / "a.png", noise(7))
+    changed = json.loads(cli(*arguments)[1])["scores"][0]
+    assert (changed["lr"], changed["hr_sha256"] == first["hr_sha256"]) == (first["lr"], False)
 
 
 def test_unused_lr_pictures_are_noted(tmp_path: Path, cli: Run) -> None:

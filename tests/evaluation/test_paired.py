@@ -73,8 +73,8 @@ def test_names_are_kept_apart(tmp_path: Path, bench: Path) -> None:
         path.parent.mkdir()
         path.touch()
     asked = ["bicubic", str(files[0]), str(files[1]), str(files[0])]
-    assert label_networks(asked, X2) == {"bicubic": "bicubic", "n": str(files[0]), str(files[1]): str(files[1])}
+    assert label_networks(asked, X2) == {"bicubic": "bicubic", "n": str(files[0]), "2/n.onnx": str(files[1])}
     plus = label_networks(asked, replace(X2, self_ensemble=True))
-    assert list(plus) == ["bicubic", "n+", f"{files[1]}+"]
+    assert list(plus) == ["bicubic", "n+", "2/n.onnx+"]
     write_picture(bench / "a.jpg", noise(7))
     assert [p.name for p in read_bench(bench, 2)] == ["a.jpg", "a.png", "b.png", "c.png"]

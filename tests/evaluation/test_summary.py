@@ -27,7 +27,8 @@ LR = LrPictures(source="own", folder="LR_bicubic/X2", sha256="ab" * 32)
 
 
 def row(network: str, *scores: tuple[float | None, float], source: str = "") -> NetworkRow:
-    named = dict(zip(("Set5", "Set14"), scores, strict=False))
+    sets: list[str] = ["Set5", "Set14"]
+    named = dict(zip(sets, scores, strict=False))
     return NetworkRow(
         network=network, scale=2, parameters=597_072, multi_adds=33_790_356_600, scores=named, source=source
     )
@@ -73,7 +74,9 @@ def test_latex_uses_booktabs_and_escapes_names(summary: Summary) -> None:
     assert r"paper$^\dagger$ & $\times2$ & 597.1K & 33.79G & 40.00 / 0.9900 & - \\" in lines
     rows = [line for line in lines if line.endswith(r"\\")]
     assert {line.count(" & ") for line in rows[:5]} == {5}
-    assert {line.count(" & ") for line in rows[5:]} == {6}
+    assert rows[5] == r"\multicolumn{6}{l}{\footnotesize $^\dagger$ as published, not measured here} \\"
+    assert {line.count(" & ") for line in rows[6:]} == {6}
+    assert r"{[}a\_b] \& c\%" in latex(Summary(rows=[row("[a_b] & c%", (30.0, 0.9))]))
 
 
 def test_csv_has_one_line_for_each_network_and_no_means_of_sets(summary: Summary) -> None:
@@ -124,7 +127,7 @@ def test_evaluate_writes_tables_and_replaces_nothing_unasked(
     failed(cli(*arguments, "-o", tmp_path / "table.txt"), 2, ".md or .tex or .csv or .json")
 
 
-def test_the_baseline_is_chosen(cli: Run, bench: Path) -> None:
+def test_the_baseline_is_chosen(cli: Run, bench: Path, network: Path) -> None:
     arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", "bicubic", "--network", "lanczos")
     default = json.loads(cli(*arguments, "--json")[1])
     assert [(d["network"], d["reference"]) for d in default["differences"]] == [("lanczos", "bicubic")]
@@ -136,6 +139,15 @@ def test_the_baseline_is_chosen(cli: Run, bench: Path) -> None:
     assert difference == pytest.approx(means["bicubic"] - means["lanczos"])
     assert "network - baseline, positive is better" in cli(*arguments)[1]
     failed(cli(*arguments, "--baseline", "vdsr"), 2, "vdsr")
+    for name in (network, "tiny"):  # as it was given, or as it is named in tables
+        chosen = json.loads(cli(*arguments, "--network", network, "--baseline", name, "--json")[1])
+        assert [(d["network"], d["reference"]) for d in chosen["differences"]] == [
+            ("bicubic", "tiny"),
+            ("lanczos", "tiny"),
+        ]
+    added = json.loads(cli(*arguments, "--baseline", network, "--json")[1])
+    assert [score["network"] for score in added["scores"]] == ["bicubic", "tiny", "lanczos"]
+    assert [d["reference"] for d in added["differences"]] == ["tiny", "tiny"]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

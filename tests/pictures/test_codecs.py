@@ -12,7 +12,7 @@ import pyvips
 
 from mafdn.cli import upscale
 from mafdn.pictures import codecs
-from mafdn.pictures.codecs import CODECS, FORMATS
+from mafdn.pictures.codecs import FORMATS, codec_of
 from mafdn.pictures.codecs.base import PictureFile, SaveOptions
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.formats import WRITABLE, format_called, sniff
@@ -24,7 +24,8 @@ def test_every_codec_is_registered() -> None:
     for module in pkgutil.walk_packages(codecs.__path__, f"{codecs.__name__}."):
         members = vars(importlib.import_module(module.name)).values()
         defined |= {c for c in members if inspect.isclass(c) and issubclass(c, PictureFile) and "format" in vars(c)}
-    assert defined == set(CODECS.values())
+    assert defined == {codec_of(known) for known in FORMATS.values()}
+    assert all(codec_of(known).format is known for known in FORMATS.values())
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -60,17 +61,18 @@ def test_every_format_has_one_short_name_on_the_command_line() -> None:
 
 
 def test_formats_that_libvips_reads_name_their_loader() -> None:
-    for codec in CODECS.values():
-        assert issubclass(codec, VipsFile) == (codec.loader_class is not None)
+    for known in FORMATS.values():
+        codec = codec_of(known)
+        assert issubclass(codec, VipsFile) == (known.loader_class is not None)
         if issubclass(codec, VipsFile):
             assert callable(getattr(pyvips.Image, codec.loader))
 
 
 def test_formats_that_are_only_read_name_another_to_write() -> None:
     image = pyvips.Image.black(2, 2)
-    for codec in CODECS.values():
-        assert (codec.format.written_as is not None) == (not codec.format.bits)
-        if codec.format.written_as is not None:
-            assert FORMATS[codec.format.written_as].bits
+    for known in FORMATS.values():
+        assert (known.written_as is not None) == (not known.bits)
+        if known.written_as is not None:
+            assert FORMATS[known.written_as].bits
             with pytest.raises(NotImplementedError):
-                codec.save(image, Path("never"), SaveOptions(quality=None, lossless=False, bits=8, keep=0))
+                codec_of(known).save(image, Path("never"), SaveOptions(quality=None, lossless=False, bits=8, keep=0))

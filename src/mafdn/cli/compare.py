@@ -18,6 +18,7 @@ from mafdn.cli.network_options import (
     Scales,
     TableFile,
     lr_choice,
+    with_baseline,
 )
 from mafdn.cli.output import Json, show_json, show_table, stages
 from mafdn.cli.training_extra import training_extra
@@ -86,7 +87,7 @@ def compare_command(
     if published and no_published:
         raise UsageError("--published and --no-published exclude each other")
     networks = network or ["bicubic", *(name for name in ARCHITECTURES if name != "mafdn"), "mafdn"]
-    networks = [baseline, *networks] if baseline and baseline not in networks else networks
+    networks = with_baseline(networks, baseline)
     benches, scales = bench or [], sorted(set(scale or [4]))
     options = EngineOptions(engine=engine, device=device, threads=threads)
     if options.engine == "torch":

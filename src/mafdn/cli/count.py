@@ -1,6 +1,5 @@
 """`mafdn count`."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,11 +91,14 @@ def _count_onnx(name: str, scale: int | None) -> tuple[str, str, int, list[dict[
     found = open_engine(source.path, EngineOptions(engine=preferred_engine(), device="cpu")).scale
     if scale not in (None, found):
         raise UsageError(f"{name} upscales by {found}, not {scale}")
-    with suppress(ImportError):
+    try:
         from mafdn.evaluation.candidates import open_source
 
         if open_source(source, scale=found):
             return None
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("torch", "onnx"):
+            raise
     from mafdn.evaluation.summary.costs import count_onnx
 
     with training_extra("counting an ONNX file"):

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
-from mafdn.cli.network_options import Baseline, Benches, LrFolder, NetworkNames, Overwrite, TableFile, lr_choice
+from mafdn.cli.network_options import (
+    Baseline,
+    Benches,
+    LrFolder,
+    NetworkNames,
+    Overwrite,
+    TableFile,
+    lr_choice,
+    with_baseline,
+)
 from mafdn.cli.output import Json, Scale, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -59,13 +68,13 @@ def evaluate_command(
     """Measure PSNR and SSIM of networks on benchmark datasets.
 
     The default network is mafdn; bicubic is always measured too. Protocol: 8-bit results, BT.601 luma, a crop border of
-    as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout (DIV2K,
-    BasicSR, EDSR, IMDN); otherwise they are downscaled as by MATLAB's imresize. The tables say which were used.
-    Networks are compared picture by picture with the baseline: the first network, or bicubic if there is only one.
-    Differences are network - baseline: positive is better. Confidence intervals are from a bootstrap over pictures.
-    Scores are cached by weights, dataset and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto,
-    ONNX files are measured in the first installed engine on the CPU, not in the fastest; weights files and runs are
-    always measured in torch.
+    as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout
+    (SET/LRbicx4, SET/LR_bicubic/X4, SET/LR, SET_LR/x4, SET_LR_bicubic/X4 beside SET_HR, image_SRF_4). Otherwise they
+    are made by downscaling as MATLAB's imresize does. The tables say which were used. Networks are compared picture by
+    picture with the baseline: the first network, or bicubic if there is only one. Differences are network - baseline:
+    positive is better. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset
+    and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first
+    installed engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
 
     \b
     Examples:
@@ -92,13 +101,15 @@ def evaluate_command(
     if crop and not strip:
         raise UsageError("--crop chooses what --strip shows; add --strip FILE.png")
     asked = list(dict.fromkeys(network or ["mafdn"]))
-    against = baseline or (asked[0] if len(asked) > 1 else "bicubic")
-    wanted: list[str] = ["bicubic", *([baseline] if baseline else []), *asked]
-    networks = list(dict.fromkeys(wanted))
+    networks = list(dict.fromkeys(with_baseline(["bicubic", *asked], baseline)))
+    networks.sort(key=lambda name: name != "bicubic")  # always in the first column
     by_label = label_networks(networks, protocol)
     labels = {name: label for label, name in by_label.items()}
-    reference = labels[against]
-    others = [labels[name] for name in asked if name != against]
+    against = baseline or (asked[0] if len(asked) > 1 else "bicubic")
+    reference = labels.get(against, against)
+    if reference not in by_label:
+        raise UsageError(f"--baseline {against} is not one of the networks: {', '.join(by_label)}")
+    others = [labels[name] for name in asked if labels[name] != reference]
     for target, endings in ((output, tuple(FORMATS)), (csv, (".csv",)), (strip, (".png",))):
         if target:
             check_target(target, *endings, overwrite=overwrite)

@@ -48,6 +48,12 @@ TableFile = Annotated[
 ]
 
 
+def with_baseline(networks: list[str], baseline: str | None) -> list[str]:
+    """`networks` with the baseline first, unless one of them is the baseline or has its name in tables."""
+    names = {name for network in networks for name in (network, Path(network).stem, Path(network).name)}
+    return networks if baseline is None or baseline in names else [baseline, *networks]
+
+
 def lr_choice(text: str | None) -> Path | str | None:
     """The value of `--lr` as `mafdn.evaluation.layouts.LrChoice`; a folder named "made" is written ./made."""
     return text if text in (None, "made") else Path(text)

@@ -25,7 +25,7 @@ from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, vers
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
 from mafdn.networks import Count, build, count, title
-from mafdn.networks.architectures import training_form
+from mafdn.networks.architectures import TITLES, training_form
 from mafdn.networks.counting import input_size
 
 OnStage = Callable[[str, int, int], None]
@@ -106,8 +106,9 @@ def compare(
     Args:
         candidates: From `mafdn.evaluation.candidates.find_candidates`.
         benches: Folders of benchmark datasets.
-        baseline: The network that the others are compared with, as it was listed; default the first with scores.
-        highlight: Networks to emphasize, as they were listed.
+        baseline: The network that the others are compared with, as it was listed or as it is named in tables; default
+            the first with scores.
+        highlight: Networks to emphasize, likewise.
         lr: The LR pictures, as for `evaluate`.
         rounds: Timed runs of each network for a 1280x720 output; 0 for no timing.
         options: The engine in which every network is timed, as ONNX; default `EngineOptions()`.
@@ -215,7 +216,7 @@ def _check_names(candidates: Sequence[Candidate], baseline: str | None, highligh
     for option, name in [("--baseline", baseline), *(("--highlight", name) for name in highlight)]:
         if name is None:
             continue
-        found = [candidate for candidate in candidates if name in candidate.given]
+        found = [candidate for candidate in candidates if name in (*candidate.given, candidate.name)]
         if not found:
             raise UsageError(f"{option} {name} is not one of the networks; list it with --network too")
         if option == "--baseline" and not any(candidate.measurable for candidate in found):
@@ -275,7 +276,7 @@ def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | No
         architecture=candidate.architecture,
         scale=candidate.scale,
         ours=candidate.shipped,
-        highlighted=any(name in highlight for name in candidate.given),
+        highlighted=any(name in highlight for name in (*candidate.given, candidate.name)),
         trained=candidate.measurable,
         file=candidate.file.name if candidate.file else "",
         sha256=sha256(candidate.file) if candidate.file else "",
@@ -287,7 +288,7 @@ def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | No
 
 def _title(candidate: Candidate) -> str:
     """What the network is: the full name of a published one, or that its settings differ."""
-    if candidate.network is None:
+    if candidate.network is None or candidate.architecture not in TITLES:
         return candidate.name
     settings = candidate.network.settings
     if training_form(settings) == training_form(type(settings)(scale=settings.scale)):

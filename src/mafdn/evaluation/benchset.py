@@ -46,6 +46,8 @@ class BenchPicture:
     hr: Pixels
     lr: Pixels
     grey: bool = False
+    hr_sha256: str = ""
+    """Over the size and pixels of HR before it is cropped to a multiple of the scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,7 @@ class SetScore:
         pictures: The scores of each picture.
         grey: Names of the pictures that are stored in grayscale and were measured as RGB.
         lr: The LR pictures that were used.
+        hr_sha256: SHA-256 over the pixels of the HR pictures in order, the same at every scale.
     """
 
     network: str
@@ -102,6 +105,7 @@ class SetScore:
     pictures: tuple[PictureScore, ...]
     grey: tuple[str, ...] = ()
     lr: LrPictures | None = None
+    hr_sha256: str = ""
 
     @property
     def psnr(self) -> float:
@@ -137,7 +141,8 @@ def read_bench(
         if only is not None and name not in only:
             continue
         color = read_integers(path).color
-        hr = modulo_crop(as_rgb8(color), scale)
+        whole = as_rgb8(color)
+        hr = modulo_crop(whole, scale)
         if not hr.size:
             raise PictureError(f"{path} is smaller than {scale} pixels: x{scale} cannot be measured on it")
         reduced = read_rgb8(low) if low else imresize(hr, 1 / scale)
@@ -146,7 +151,8 @@ def read_bench(
                 f"{low} is {reduced.shape[1]}x{reduced.shape[0]}, which does not fit {path} at x{scale}, cropped to "
                 f"{hr.shape[1]}x{hr.shape[0]}; pass other LR pictures with --lr FOLDER, or make them with --lr {MADE}"
             )
-        yield BenchPicture(name=name, hr=hr, lr=reduced, grey=color.shape[2] == 1)
+        digest = _pixel_digest(whole).hex()
+        yield BenchPicture(name=name, hr=hr, lr=reduced, grey=color.shape[2] == 1, hr_sha256=digest)
 
 
 def measure(
@@ -199,11 +205,12 @@ def measure_set(
     """
     scores: dict[str, list[PictureScore]] = {name: [] for name in methods}
     grey: list[str] = []
-    digest = hashlib.sha256()
+    lr_digest, hr_digest = hashlib.sha256(), hashlib.sha256()
     for picture in read_bench(folder, protocol.scale, lr=lr):
         if picture.grey:
             grey.append(picture.name)
-        digest.update(f"{picture.lr.shape}".encode() + picture.lr.tobytes())
+        lr_digest.update(_pixel_digest(picture.lr))
+        hr_digest.update(picture.hr_sha256.encode())
         for name, method in methods.items():
             result = method(picture.lr)
             scores[name].append(_score(picture, name, result, protocol))
@@ -212,10 +219,18 @@ def measure_set(
             on_scored()
     files = find_bench(folder, protocol.scale, lr=lr)
     used = LrPictures(
-        source="made" if files.lr_folder is None else "own", folder=files.lr_folder or "", sha256=digest.hexdigest()
+        source="made" if files.lr_folder is None else "own", folder=files.lr_folder or "", sha256=lr_digest.hexdigest()
     )
     return [
-        SetScore(network=name, bench=files.name, scale=protocol.scale, pictures=tuple(rows), grey=tuple(grey), lr=used)
+        SetScore(
+            network=name,
+            bench=files.name,
+            scale=protocol.scale,
+            pictures=tuple(rows),
+            grey=tuple(grey),
+            lr=used,
+            hr_sha256=hr_digest.hexdigest(),
+        )
         for name, rows in scores.items()
     ]
 
@@ -233,6 +248,13 @@ def bicubic(scale: int) -> Method:
 def lanczos(scale: int) -> Method:
     """A second baseline: Lanczos with three lobes, as in MATLAB's imresize."""
     return lambda lr: imresize(lr, scale, kernel="lanczos3")
+
+
+def _pixel_digest(pixels: Pixels) -> bytes:
+    """The SHA-256 of the size and the pixels."""
+    digest = hashlib.sha256(f"{pixels.shape}".encode())
+    digest.update(pixels.tobytes())
+    return digest.digest()
 
 
 def _score(picture: BenchPicture, method: str, result: Pixels, protocol: Protocol) -> PictureScore:

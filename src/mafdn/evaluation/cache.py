@@ -80,10 +80,11 @@ def load_entry(key: str, blank: SetScore) -> SetScore | None:
             for p in entry["pictures"]
         )
         grey = tuple(str(name) for name in entry["grey"])
+        hr_sha256 = str(entry["hr_sha256"])
         lr = blank.lr and replace(blank.lr, sha256=str(entry["lr_sha256"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return replace(blank, pictures=pictures, grey=grey, lr=lr) if pictures else None
+    return replace(blank, pictures=pictures, grey=grey, lr=lr, hr_sha256=hr_sha256) if pictures else None
 
 
 def store_entry(key: str, score: SetScore) -> None:
@@ -91,7 +92,8 @@ def store_entry(key: str, score: SetScore) -> None:
     folder = entries_folder()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [asdict(p) | {"psnr": finite(p.psnr)} for p in score.pictures]
-    entry = {"pictures": pictures, "grey": score.grey, "lr_sha256": score.lr.sha256 if score.lr else ""}
+    digests = {"hr_sha256": score.hr_sha256, "lr_sha256": score.lr.sha256 if score.lr else ""}
+    entry = {"pictures": pictures, "grey": score.grey} | digests
     with replacing(folder / f"{key}.json") as temporary:
         temporary.write_text(json.dumps(entry), "utf-8")
 

@@ -54,8 +54,10 @@ class Candidate:
 
 
 def find_candidate(candidates: Sequence[Candidate], name: str) -> Candidate | None:
-    """The candidate that was listed as `name`; `None` if there is none at this scale."""
-    return next((candidate for candidate in candidates if name in candidate.given), None)
+    """The candidate that was listed as `name`, or has this name in tables; `None` if there is none at this scale."""
+    return next((c for c in candidates if name in c.given), None) or next(
+        (c for c in candidates if c.name == name), None
+    )
 
 
 def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candidate]:

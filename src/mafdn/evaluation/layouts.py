@@ -63,7 +63,7 @@ def bench_files(folder: Path, scale: int | None = None) -> list[Path]:
         UsageError: There are none.
     """
     if not folder.is_dir():
-        raise UsageError(f"no benchmark dataset in {folder}: {EXPECTED}")
+        raise UsageError(f"no benchmark dataset in {folder}: {EXPECTED}; docs/data.md lists where to get them")
     source = _hr_folder(folder, scale)
     files = _pictures(source)
     if files and all(path.stem.endswith(("_HR", "_LR")) for path in files):

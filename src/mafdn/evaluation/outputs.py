@@ -37,6 +37,7 @@ def score_entry(score: SetScore) -> dict[str, Any]:
         "network": score.network,
         "bench": score.bench,
         "scale": score.scale,
+        "hr_sha256": score.hr_sha256,
         "lr": asdict(score.lr) if score.lr else None,
         "mean": {"psnr": finite(score.psnr), "ssim": score.ssim},
         "pictures": [asdict(picture) | {"psnr": finite(picture.psnr)} for picture in score.pictures],

@@ -122,17 +122,21 @@ def evaluate(
 def label_networks(networks: Sequence[str], protocol: Protocol) -> dict[str, str]:
     """`networks` by their labels in tables, each once, with "+" for self-ensemble.
 
-    If two networks share a label, the second is labeled by its path.
+    If two networks share a label, the second is labeled by the end of its path that sets it apart.
 
     Raises:
         UsageError: A name is unknown.
         WeightsError: A file is missing.
     """
     labels: dict[str, str] = {}
-    for network in dict.fromkeys(networks):
+    paths = {network: Path(network).resolve().parts for network in networks}
+    for network, parts in paths.items():
         label = network_label(network, scale=protocol.scale)
         plus = "+" if protocol.self_ensemble and network not in BASELINES else ""
-        choices = (choice + plus for choice in (label, network, str(Path(network).resolve())))
+        others = [other for name, other in paths.items() if name != network]
+        ends = [n for n in range(1, len(parts) + 1) if all(other[-n:] != parts[-n:] for other in others)]
+        texts = (label, *("/".join(parts[-n:]) for n in ends), network, str(Path(network).resolve()))
+        choices = (text + plus for text in texts)
         labels[next(choice for choice in choices if choice not in labels)] = network
     return labels
 

@@ -14,7 +14,7 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import EncodeError, MafdnError, PictureError
-from mafdn.pictures.codecs import CODECS
+from mafdn.pictures.codecs import codec_of
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.feed import Feed
 from mafdn.pictures.fitting import fit_metadata
@@ -84,7 +84,7 @@ class Encoder:
         self._picture, self._path, self._kind, self._width, self._height = picture, path, kind, width, height
         self.bits = written_bits(picture, kind)
         self._report_as, self._options, self._limits = report_as or path, options or EncodeOptions(), limits or Limits()
-        CODECS[kind.name].check_encoder(self._report_as, self.bits)
+        codec_of(kind).check_encoder(self._report_as, self.bits)
         self._bands: queue.Queue[Pixels | None] = queue.Queue(maxsize=1)
         self._ended = self._cancelled = False
         self._error: Exception | None = None
@@ -172,7 +172,7 @@ class Encoder:
             self._image = image
             try:
                 half = floats is not None and floats.half
-                CODECS[kind.name].save(image, self._path, _save_options(picture, kind, options, half=half))
+                codec_of(kind).save(image, self._path, _save_options(picture, kind, options, half=half))
             except (ValueError, struct.error) as error:
                 raise EncodeError(f"{printable(self._report_as)} cannot be written ({error})") from None
             finally:

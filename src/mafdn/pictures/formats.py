@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mafdn._support.atomic import printable
 from mafdn.errors import DamagedError, PictureError, UnsupportedError, UsageError
-from mafdn.pictures.codecs import CODECS, FORMATS
+from mafdn.pictures.codecs import FORMATS, codec_of
 from mafdn.pictures.codecs.foreign.unsupported import LONGEST, claimed_kind, unsupported_kind
 from mafdn.pictures.picture import Format
 
@@ -44,9 +44,11 @@ def sniff(path: Path) -> Format:
         raise DamagedError(f"{name} is empty; it holds no picture")
     kind = unsupported_kind(start, path)
     if kind is None:
-        for codec in CODECS.values():
-            if codec.recognizes(start, path):
-                return codec.format
+        for known in FORMATS.values():
+            if any(_begins(start, magic) for magic in known.magic):
+                return known
+            if not known.magic and codec_of(known).recognizes(start, path):
+                return known
         kind = claimed_kind(path)
     if kind:
         raise UnsupportedError(f"{name} is {kind}")
@@ -68,3 +70,8 @@ def format_called(name: str) -> Format:
     if found is None:
         raise UsageError(f"unknown format {name!r}; choose from {', '.join(WRITABLE)}")
     return found
+
+
+def _begins(start: bytes, magic: bytes) -> bool:
+    """Whether `start` begins with `magic`, in which `?` stands for any byte."""
+    return len(start) >= len(magic) and all(m in (s, ord("?")) for s, m in zip(start, magic, strict=False))

@@ -23,8 +23,10 @@ class Format:
     """One picture format: how its files begin, how they are named, what its encoder can store."""
 
     name: str
+    codec: str
+    """Its codec: a module of `mafdn.pictures.codecs` and a class, as in `png:PngFile`."""
     magic: tuple[bytes, ...]
-    """The first bytes of its files; `?` matches any byte."""
+    """The first bytes of its files; `?` matches any byte. Empty if only the codec recognizes them."""
     suffixes: tuple[str, ...]
     """Lower-case file name endings, the default one first."""
     largest_side: int
@@ -57,6 +59,8 @@ class Format:
     """Notes on what a picture with transparency loses in addition."""
     written_as: str | None = None
     """Name of the default output format for one that is only read."""
+    loader_class: str | None = None
+    """The libvips class of the loaders that its codec uses, to be exempted from blocking; `None` for none."""
 
 
 @dataclass(frozen=True, kw_only=True)

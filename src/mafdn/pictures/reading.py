@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.pictures.codecs import CODECS
+from mafdn.pictures.codecs import FORMATS, codec_of
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.libvips import codec_errors
@@ -108,7 +108,7 @@ def read_header(path: Path, *, limits: Limits | None = None, number: int | None 
     known = sniff(path)
     limits.check_file(path)
     with codec_errors(path):
-        file = CODECS[known.name](path)
+        file = codec_of(known)(path)
         if number is not None:
             file.choose(number)
     limits.check_pixels(path, file.width, file.height)
@@ -160,6 +160,6 @@ def as_rgb8(color: Pixels) -> NDArray[np.uint8]:
 def block_other_loaders() -> None:
     """Block, for the rest of this process, all libvips loaders that no codec uses."""
     pyvips.operation_block_set("VipsForeignLoad", True)
-    for codec in CODECS.values():
-        if codec.loader_class is not None:
-            pyvips.operation_block_set(codec.loader_class, False)
+    for known in FORMATS.values():
+        if known.loader_class is not None:
+            pyvips.operation_block_set(known.loader_class, False)

@@ -10,7 +10,7 @@ from mafdn._support.machine import peak_mib
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine
 from mafdn.inference.engines import describe
-from mafdn.pictures.codecs.tiff.file import BIG
+from mafdn.pictures.codecs.tiff.entries import BIG
 from mafdn.pictures.encoding import EncodeOptions, check_colors
 from mafdn.pictures.formats import Format
 from mafdn.pictures.limits import Limits

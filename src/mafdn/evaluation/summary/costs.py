@@ -18,6 +18,8 @@ from mafdn.inference.engines.model_files import network_digest
 
 OUTPUT = (720, 1280)
 """Height and width of the output for which Multi-Adds are counted."""
+OPTIONAL = ("torch", "openvino")
+"""Packages without which costs are unknown."""
 CACHE_BYTES = 2**20
 """Maximum total size of the cached counts."""
 
@@ -45,7 +47,11 @@ def network_costs(path: Path, scale: int) -> Costs | None:
             return Costs(**json.loads(kept))
     try:
         costs = count_onnx(path, scale) if path.suffix == ".onnx" else _count_weights(path)
-    except (WeightsError, ImportError):
+    except WeightsError:
+        return None
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in OPTIONAL:
+            raise
         return None
     keep(entry, json.dumps(asdict(costs)).encode(), limit=CACHE_BYTES)
     return costs

@@ -22,6 +22,7 @@ LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the line break before
     **{character: "\\" + character for character in "&%$#_{}"},
 }
 SIGN_CONVENTION = "Differences are network - baseline, paired by picture, with 95 % intervals: positive is better."
@@ -76,13 +77,14 @@ def markdown(summary: Summary) -> str:
 def latex(summary: Summary) -> str:
     """Tables with the rules of booktabs; notes are comments."""
     columns, rows = _cells(summary, LATEX)
+    note = rf"\multicolumn{{{len(columns)}}}{{l}}{{\footnotesize $^\dagger$ {PUBLISHED}}} \\"
     lines = [
         f"% Made by mafdn {__version__}. Needs \\usepackage{{booktabs}}.",
         *(f"% {note}" for note in _notes(summary)),
         *_tabular(columns, rows, [row.scale for row in _ordered(summary)], left=1),
     ]
     if any(row.source for row in summary.rows):
-        lines.append(rf"% $^\dagger$: {PUBLISHED}")
+        lines.insert(-1, note)
     if _differences(summary):
         heads, cells = _difference_cells(summary)
         styled = [[LATEX.text(cell) for cell in row] for row in cells]

@@ -46,8 +46,6 @@ class PictureFile(ABC):
 
     format: ClassVar[Format]
     path: Path
-    loader_class: ClassVar[str | None] = None
-    """The libvips class of this format's loaders, to be exempted from blocking; `None` if none is used."""
 
     width: int
     """Columns of the upright picture."""
@@ -76,14 +74,14 @@ class PictureFile(ABC):
             raise PictureError(f"{printable(self.path)} has no frame or page {number} that can be read alone")
 
     @classmethod
-    def recognizes(cls, start: bytes, path: Path) -> bool:  # noqa: ARG003
-        """Whether a file is of this format.
+    def recognizes(cls, start: bytes, path: Path) -> bool:
+        """Whether a file is of this format, for formats without a signature.
 
         Args:
             start: Its first 256 bytes, or all if it has fewer.
-            path: Its name, for formats without a signature.
+            path: Its name.
         """
-        return any(begins(start, magic) for magic in cls.format.magic)
+        raise NotImplementedError("this format has a signature")
 
     @abstractmethod
     def __init__(self, path: Path) -> None:
@@ -126,8 +124,3 @@ class PictureFile(ABC):
             OSError: From the system.
         """
         raise NotImplementedError("this format is only read")
-
-
-def begins(start: bytes, magic: bytes) -> bool:
-    """Whether `start` begins with `magic`, in which `?` stands for any byte."""
-    return len(start) >= len(magic) and all(m in (s, ord("?")) for s, m in zip(start, magic, strict=False))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pyvips
 
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import AnimatedFile
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.libvips import file_name
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.picture import Picture
 from mafdn.pictures.sequences.gif_timing import read_gif_comments, read_gif_timing
 from mafdn.pictures.sequences.sequence import Timing
 
@@ -20,21 +21,8 @@ from mafdn.pictures.sequences.sequence import Timing
 class GifFile(AnimatedFile):
     """A GIF file."""
 
-    format = Format(
-        name="GIF",
-        magic=(b"GIF87a", b"GIF89a"),
-        suffixes=(".gif",),
-        largest_side=65_535,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(8,),
-        lossless=False,
-        whole=True,
-        several="frames",
-        always_loses=("GIF has 256 colors: the picture was reduced to them",),
-        alpha_loses=("GIF has no partial transparency: pixels became opaque or clear",),
-    )
-    loader, loader_class = "gifload_source", "VipsForeignLoadNsgif"
+    format = FORMATS["GIF"]
+    loader = "gifload_source"
 
     def read_timing(self) -> Timing:
         return read_gif_timing(self.path)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyvips
 
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.jpeg_other import check_frame, decode_deep, read_frame
 from mafdn.pictures.codecs.inserting import save_edited
@@ -17,7 +18,7 @@ from mafdn.pictures.codecs.tiff.directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.metadata import XMP, listed
-from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.picture import Picture
 
 MOST_SEGMENTS = 10_000
 """Segments that are searched for the index of several pictures."""
@@ -53,18 +54,8 @@ THUMBNAIL_TYPES = (0x01_0001, 0x01_0002)
 class JpegFile(VipsFile):
     """A JPEG file."""
 
-    format = Format(
-        name="JPEG",
-        magic=(b"\xff\xd8\xff",),
-        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
-        largest_side=65_535,
-        alpha=False,
-        metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
-        bits=(8,),
-        lossless=False,
-        lossy=True,
-    )
-    loader, loader_class = "jpegload_source", "VipsForeignLoadJpeg"
+    format = FORMATS["JPEG"]
+    loader = "jpegload_source"
 
     def _open(self) -> None:
         self.frame = read_frame(self.path)

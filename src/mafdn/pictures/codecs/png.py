@@ -14,6 +14,7 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks, xmp_chunk
@@ -21,7 +22,7 @@ from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import XMP
-from mafdn.pictures.picture import CodePoints, Format, Picture, Pixels, PngChunk
+from mafdn.pictures.picture import CodePoints, Picture, Pixels, PngChunk
 from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, distinct_colors
 from mafdn.pictures.sequences.apng import Apng, read_apng
 from mafdn.pictures.sequences.sequence import MOST_PICTURES, Sequence, frames_of
@@ -42,17 +43,8 @@ CHROMATICITIES = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)
 class PngFile(VipsFile):
     """A PNG file."""
 
-    format = Format(
-        name="PNG",
-        magic=(b"\x89PNG\r\n\x1a\n",),
-        suffixes=(".png", ".apng"),
-        largest_side=2**31 - 1,
-        alpha=True,
-        metadata=frozenset({"ICC", "EXIF", "XMP"}),
-        several="frames",
-        code_points=True,
-    )
-    loader, loader_class = "pngload_source", "VipsForeignLoadPng"
+    format = FORMATS["PNG"]
+    loader = "pngload_source"
     _frame: int | None = None
     """Number of the chosen frame of an animation, from 0."""
 

@@ -11,10 +11,11 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import PictureFile, SaveOptions
 from mafdn.pictures.libvips import damaged
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.picture import Picture
 from mafdn.pictures.spill import FileRows
 from mafdn.pixels.rows import Rows
 
@@ -29,15 +30,7 @@ PLAIN_KINDS, BIT_KINDS, COLOR_KINDS = (1, 2, 3), (1, 4), (3, 6)
 class PnmFile(PictureFile):
     """A PBM, PGM or PPM file."""
 
-    format = Format(
-        name="PPM",
-        magic=tuple(b"P%d%c" % (n, space) for n in range(1, 7) for space in b" \t\n\r"),
-        suffixes=(".ppm", ".pgm", ".pbm", ".pnm"),
-        largest_side=2**31 - 1,
-        alpha=False,
-        metadata=frozenset(),
-        raw=True,
-    )
+    format = FORMATS["PPM"]
 
     def __init__(self, path: Path) -> None:
         self.path = path

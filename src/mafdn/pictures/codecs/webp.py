@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pyvips
 
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import AnimatedFile
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.libvips import file_name
-from mafdn.pictures.picture import Format
 from mafdn.pictures.sequences.riff import read_webp_timing
 from mafdn.pictures.sequences.sequence import Timing
 
@@ -15,20 +15,8 @@ from mafdn.pictures.sequences.sequence import Timing
 class WebpFile(AnimatedFile):
     """A WebP file."""
 
-    format = Format(
-        name="WebP",
-        magic=(b"RIFF????WEBP",),
-        suffixes=(".webp",),
-        largest_side=16_383,
-        alpha=True,
-        metadata=frozenset({"ICC", "EXIF", "XMP"}),
-        bits=(8,),
-        grey=False,
-        lossy=True,
-        whole=True,
-        several="frames",
-    )
-    loader, loader_class = "webpload_source", "VipsForeignLoadWebp"
+    format = FORMATS["WebP"]
+    loader = "webpload_source"
 
     def read_timing(self) -> Timing:
         return read_webp_timing(self.path)

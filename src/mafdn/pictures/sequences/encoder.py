@@ -5,7 +5,7 @@ import math
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
@@ -14,15 +14,17 @@ from mafdn.errors import PictureError
 from mafdn.pictures.encoding import EncodeOptions, Encoder
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Format, Picture, Pixels
-from mafdn.pictures.sequences.join_png import PngJoiner
-from mafdn.pictures.sequences.join_tiff import TiffJoiner
-from mafdn.pictures.sequences.join_webp import WebpJoiner
 from mafdn.pictures.sequences.sequence import Timing
 from mafdn.pictures.spill import LARGE
 from mafdn.pictures.writing import part_of
 from mafdn.pixels.rows import PIECE
 
-Joiner = PngJoiner | TiffJoiner | WebpJoiner
+if TYPE_CHECKING:
+    from mafdn.pictures.sequences.join_png import PngJoiner
+    from mafdn.pictures.sequences.join_tiff import TiffJoiner
+    from mafdn.pictures.sequences.join_webp import WebpJoiner
+
+    Joiner = PngJoiner | TiffJoiner | WebpJoiner
 
 
 class SequenceEncoder:
@@ -173,10 +175,18 @@ class SequenceEncoder:
                 self._joiner = self._open_joiner(self._file)
             self._joiner.add(self._part, self._picture)
 
-    def _open_joiner(self, file: BinaryIO) -> Joiner:
+    def _open_joiner(self, file: BinaryIO) -> "Joiner":
         if self._timing is None:
+            from mafdn.pictures.sequences.join_tiff import TiffJoiner
+
             return TiffJoiner(file, self._count)
-        return PngJoiner(file, self._timing) if self._kind.name == "PNG" else WebpJoiner(file, self._timing)
+        if self._kind.name == "PNG":
+            from mafdn.pictures.sequences.join_png import PngJoiner
+
+            return PngJoiner(file, self._timing)
+        from mafdn.pictures.sequences.join_webp import WebpJoiner
+
+        return WebpJoiner(file, self._timing)
 
     @contextlib.contextmanager
     def _system_errors(self) -> Generator[None]:

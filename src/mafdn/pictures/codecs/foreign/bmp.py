@@ -8,6 +8,7 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
@@ -17,10 +18,8 @@ from mafdn.pictures.codecs.foreign.arrays import (
 )
 from mafdn.pictures.codecs.foreign.pillow import array_of_pillow
 from mafdn.pictures.libvips import damaged
-from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Format
+from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM
 
-HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
-"""Sizes in bytes of the second header, one for each version."""
 FILE_HEADER = 14
 """Bytes of the first header."""
 OS2_HEADER, V4_HEADER, V5_HEADER = 12, 108, 124
@@ -35,16 +34,7 @@ EMBEDDED, SRGB, WINDOWS = b"DEBM", b"BGRs", b" niW"
 class BmpFile(ArrayFile):
     """A BMP file."""
 
-    format = Format(
-        name="BMP",
-        magic=tuple(b"BM" + b"?" * 12 + struct.pack("<I", size) for size in HEADER_SIZES),
-        suffixes=(".bmp", ".dib"),
-        largest_side=2**31 - 1,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(8,),
-        whole=True,
-    )
+    format = FORMATS["BMP"]
 
     def read_header(self) -> None:
         with self.path.open("rb") as file:

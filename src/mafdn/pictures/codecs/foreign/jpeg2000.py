@@ -16,6 +16,7 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
@@ -31,7 +32,7 @@ from mafdn.pictures.codecs.foreign.blocks import exif_of, xmp_of
 from mafdn.pictures.codecs.foreign.boxes import Box, box, boxes
 from mafdn.pictures.codecs.foreign.pillow import array_of_pillow
 from mafdn.pictures.metadata import ICC
-from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Format, Pixels
+from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Pixels
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 CODESTREAM = b"\xff\x4f\xff\x51"
@@ -75,16 +76,7 @@ class _Facts:
 class Jpeg2000File(ArrayFile):
     """A JPEG 2000 file."""
 
-    format = Format(
-        name="JPEG 2000",
-        magic=(SIGNATURE, CODESTREAM),
-        suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-        largest_side=2**31 - 1,
-        alpha=True,
-        metadata=frozenset({"ICC", "EXIF", "XMP"}),
-        bits=(8, 10, 12, 16),
-        whole=True,
-    )
+    format = FORMATS["JPEG 2000"]
 
     def read_header(self) -> None:
         with self.path.open("rb") as file:

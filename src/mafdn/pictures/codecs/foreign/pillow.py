@@ -14,10 +14,11 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import ArrayFile, Decoded, array_of, encoder_errors, without_empty_alpha
 from mafdn.pictures.libvips import damaged
-from mafdn.pictures.picture import Format, Pixels
+from mafdn.pictures.picture import Pixels
 
 MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "RGBX": "RGB", "La": "LA", "RGBa": "RGBA"}
 """Pillow's modes that can be converted without loss, and into what."""
@@ -53,16 +54,7 @@ def array_of_pillow(path: Path, picture: Any) -> tuple[Pixels, tuple[str, ...]]:
 class TgaFile(ArrayFile):
     """A TGA file; it has no signature, so its name has to tell it, too."""
 
-    format = Format(
-        name="TGA",
-        magic=(),
-        suffixes=(".tga", ".icb", ".vda", ".vst"),
-        largest_side=65_535,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(8,),
-        whole=True,
-    )
+    format = FORMATS["TGA"]
 
     @classmethod
     def recognizes(cls, start: bytes, path: Path) -> bool:
@@ -103,17 +95,7 @@ def _is_tga_header(start: bytes) -> bool:
 class IcoFile(ArrayFile):
     """An icon or cursor of Windows, of which the largest picture is read."""
 
-    format = Format(
-        name="ICO",
-        magic=(),
-        suffixes=(".ico", ".cur"),
-        largest_side=0,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(),
-        whole=True,
-        written_as="PNG",
-    )
+    format = FORMATS["ICO"]
 
     @classmethod
     def recognizes(cls, start: bytes, path: Path) -> bool:  # noqa: ARG003
@@ -172,17 +154,7 @@ def _icon_size(head: bytes) -> tuple[int, int, int]:
 class QoiFile(ArrayFile):
     """A QOI file."""
 
-    format = Format(
-        name="QOI",
-        magic=(b"qoif",),
-        suffixes=(".qoi",),
-        largest_side=65_535,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(8,),
-        grey=False,
-        whole=True,
-    )
+    format = FORMATS["QOI"]
 
     def read_header(self) -> None:
         with self.path.open("rb") as file:

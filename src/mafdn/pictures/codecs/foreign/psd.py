@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.foreign.arrays import decoder_errors
 from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
 from mafdn.pictures.codecs.foreign.wrapped import directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged
-from mafdn.pictures.picture import Format
 
 BITMAP, GREY, INDEXED, RGB, CMYK, DUOTONE = 0, 1, 2, 3, 4, 8
 """Color modes that are read."""
@@ -71,17 +71,8 @@ class _Document:
 class PsdFile(VipsFile):
     """A Photoshop document."""
 
-    format = Format(
-        name="PSD",
-        magic=(b"8BPS\0\x01", b"8BPS\0\x02"),
-        suffixes=(".psd", ".psb"),
-        largest_side=0,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(),
-        written_as="PNG",
-    )
-    loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
+    format = FORMATS["PSD"]
+    loader = "tiffload_source"
 
     def __init__(self, path: Path) -> None:
         with decoder_errors(path), path.open("rb") as file:

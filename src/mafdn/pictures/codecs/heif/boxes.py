@@ -14,8 +14,8 @@ from typing import BinaryIO
 from mafdn.pictures.codecs.heif.av1 import find_colors, restated
 from mafdn.pictures.picture import CodePoints
 
-LONGEST_META = 1 << 24
-"""Most bytes of boxes that describe pictures; the pixels are elsewhere."""
+LONGEST_BOX = 1 << 24
+"""Most bytes of a box that describes pictures; the pixels are elsewhere."""
 MOST_BOXES = 10_000
 """Boxes at the top of a file, or items, that are searched."""
 GAIN_MAPS = (b"urn:com:apple:photo:2020:aux:hdrgainmap\0", b"urn:com:photo:aux:hdrgainmap\0")
@@ -48,7 +48,7 @@ class HeifColors:
 def read_colors(path: Path) -> HeifColors:
     """Read what the boxes of a file say of its colors; nothing if they are damaged."""
     with path.open("rb") as file:
-        meta = _read_meta(file)
+        meta = read_top_box(file, b"meta")
         try:
             found = _colors(meta) if meta else HeifColors()
             if meta and found.code_points is None:
@@ -121,18 +121,18 @@ def boxes(content: bytes, start: int = 0, end: int | None = None) -> Generator[B
         start += size
 
 
-def _read_meta(file: BinaryIO) -> bytes | None:
-    """The `meta` box at the top of a file; `None` if there is none or it is too long."""
+def read_top_box(file: BinaryIO, kind: bytes) -> bytes | None:
+    """The first box of this kind at the top of a file; `None` if there is none or it is too long."""
     for _ in range(MOST_BOXES):
         head = file.read(8)
         if len(head) < 8:
             return None
-        size, kind = struct.unpack(">I4s", head)
+        size, found = struct.unpack(">I4s", head)
         if size == 1:
             head += file.read(8)
             size = int.from_bytes(head[8:]) if len(head) == 16 else 0
-        if kind == b"meta":
-            return head + file.read(size - len(head)) if len(head) < size <= LONGEST_META else None
+        if found == kind:
+            return head + file.read(size - len(head)) if len(head) < size <= LONGEST_BOX else None
         if size < len(head):
             return None
         file.seek(size - len(head), 1)

@@ -12,19 +12,18 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import MissingPackageError, PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.heif.boxes import read_colors, state_colors
+from mafdn.pictures.codecs.heif.frames import count_frames
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
 from mafdn.pictures.metadata import ICC
-from mafdn.pictures.picture import Format, Pixels
+from mafdn.pictures.picture import Pixels
 from mafdn.pictures.profiles import distinct_colors
 
 AVIF_EFFORT = 3
 """Encoder effort, 0 to 9; each step takes about twice the time and saves one or two percent of the size."""
-BRANDS_OF_BOTH = (b"mif1", b"msf1")
-"""Main brands of the container; for AVIF, `avif` is then among the compatible brands from byte 16 on."""
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", *BRANDS_OF_BOTH)
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 """Number of channels by pi-heif's mode."""
 
@@ -32,12 +31,16 @@ CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 class HeifFile(VipsFile):
     """What AVIF and HEIC have in common."""
 
-    loader, loader_class = "heifload_source", "VipsForeignLoadHeif"
+    loader = "heifload_source"
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._colors = read_colors(path)  # libvips reads only profiles
         self.code_points = distinct_colors(self._colors.code_points)
+
+    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
+        frames = count_frames(self.path)
+        return (frames, "frames") if frames > 1 else super().count_pictures(image)
 
     def has_gain_map(self, image: pyvips.Image) -> bool:
         return self._colors.gain_map or super().has_gain_map(image)
@@ -46,23 +49,7 @@ class HeifFile(VipsFile):
 class AvifFile(HeifFile):
     """An AVIF file."""
 
-    format = Format(
-        name="AVIF",
-        magic=(
-            b"????ftypavif",
-            b"????ftypavis",
-            *(b"????ftyp" + brand + b"?" * gap + b"avif" for brand in BRANDS_OF_BOTH for gap in (4, 8, 12, 16)),
-        ),
-        suffixes=(".avif",),
-        largest_side=16_384,
-        alpha=True,
-        metadata=frozenset({"ICC", "EXIF", "XMP"}),
-        bits=(8, 10, 12),
-        code_points=True,
-        grey=False,
-        lossy=True,
-        whole=True,
-    )
+    format = FORMATS["AVIF"]
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         if image.format != "ushort":
@@ -91,17 +78,7 @@ class AvifFile(HeifFile):
 class HeicFile(HeifFile):
     """A HEIC file, which is only read."""
 
-    format = Format(
-        name="HEIC",
-        magic=tuple(b"????ftyp" + brand for brand in HEIC_BRANDS),
-        suffixes=(".heic", ".heif", ".hif"),
-        largest_side=0,
-        alpha=True,
-        metadata=frozenset(),
-        bits=(),
-        whole=True,
-        written_as="AVIF",
-    )
+    format = FORMATS["HEIC"]
 
     def __init__(self, path: Path) -> None:
         _require_decoder(path)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
@@ -37,7 +38,6 @@ from mafdn.pictures.codecs.jxl.color import (
     wide_profile,
 )
 from mafdn.pictures.codecs.jxl.container import (
-    SIGNATURE,
     contained,
     is_high_level,
     read_codestream,
@@ -46,7 +46,7 @@ from mafdn.pictures.codecs.jxl.container import (
 from mafdn.pictures.codecs.jxl.header import Colors, Depth, with_explicit_fields, with_header
 from mafdn.pictures.codecs.jxl.icc import decode_icc, encode_icc
 from mafdn.pictures.metadata import ICC
-from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Format, Pixels
+from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Pixels
 from mafdn.pictures.profiles import check_profile
 
 LONGEST_HEADER = 4096
@@ -60,19 +60,7 @@ EFFORT = 5
 class JxlFile(ArrayFile):
     """A JPEG XL file."""
 
-    format = Format(
-        name="JPEG XL",
-        magic=(jxl.START, SIGNATURE),
-        suffixes=(".jxl",),
-        largest_side=2**30,
-        alpha=True,
-        metadata=frozenset({"ICC", "EXIF", "XMP"}),
-        bits=(8, 10, 12, 16),
-        float_bits=(16, 32),
-        code_points=True,
-        lossy=True,
-        whole=True,
-    )
+    format = FORMATS["JPEG XL"]
 
     def __init__(self, path: Path) -> None:
         require("imagecodecs", path, "is JPEG XL")

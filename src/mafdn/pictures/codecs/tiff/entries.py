@@ -24,6 +24,8 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 """Bytes in a value by entry type."""
 FRACTIONS = (5, 10)
 """Entry types of two numbers of 4 bytes."""
+BIG = 2**31
+"""Bytes of pixels above which a file is written as BigTIFF and in tiles."""
 BIG_ONLY = (16, 17, 18)
 """Entry types that only BigTIFF has."""
 MOST_ENTRIES = 4_096

@@ -12,6 +12,7 @@ from typing import Any
 import pyvips
 
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.tiff.directory import (
@@ -28,6 +29,7 @@ from mafdn.pictures.codecs.tiff.directory import (
     parse_directory,
     read_directory,
 )
+from mafdn.pictures.codecs.tiff.entries import BIG
 from mafdn.pictures.codecs.tiff.metadata import is_stale, read_metadata, write_metadata
 from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, read_pages
 from mafdn.pictures.codecs.tiff.tifffile import open_header, with_pixels
@@ -35,13 +37,11 @@ from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import IPTC
-from mafdn.pictures.picture import Format, Picture
+from mafdn.pictures.picture import Picture
 from mafdn.pictures.sequences.sequence import Sequence
 
 DESCRIPTION = "image-description"
 """libvips's field of the text that TIFF stores as ImageDescription."""
-BIG = 2**31
-"""Bytes of pixels above which a file is written as BigTIFF and in tiles."""
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
 FLOAT32 = 32
 """Bits of the floating-point numbers that pixels are held as."""
@@ -50,17 +50,8 @@ FLOAT32 = 32
 class TiffFile(VipsFile):
     """A TIFF or BigTIFF file; its first directory is parsed for what libvips does not check or report."""
 
-    format = Format(
-        name="TIFF",
-        magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-        suffixes=(".tif", ".tiff"),
-        largest_side=2**31 - 1,
-        alpha=True,
-        metadata=frozenset({"ICC", "EXIF", "XMP", "IPTC"}),
-        several="pages",
-        float_bits=(16, 32),
-    )
-    loader, loader_class = "tiffload_source", "VipsForeignLoadTiff"
+    format = FORMATS["TIFF"]
+    loader = "tiffload_source"
     page = 0
     """Position of the page that is read in the chain of directories."""
     _chosen = False
