@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from mafdn.networks.checkpoints import open_network
 
 from mafdn._support.atomic import sha256
 from mafdn.evaluation.benchset import LrPictures
@@ -18,6 +17,7 @@ from mafdn.evaluation.summary.costs import count_onnx, network_costs
 from mafdn.evaluation.summary.formats import FORMATS, csv_text, json_text, latex, markdown
 from mafdn.evaluation.summary.rows import NetworkRow, Summary
 from mafdn.networks import count
+from mafdn.networks.checkpoints import open_network
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.evaluation.conftest import noise, scores_of, write_picture
