@@ -21,6 +21,8 @@ Research, with PyTorch (pip install 'mafdn[train]'):
     evaluate        PSNR and SSIM of networks, modules and functions on
                     benchmark datasets; returns an Evaluation
     psnr, ssim      of arrays and tensors, as in papers
+    train           a run of a configuration, with TrainingProgress reports;
+                    TrainingStopped on Ctrl-C
     training_history
                     how a network was trained: a TrainingHistory of Stages
 
@@ -63,8 +65,7 @@ from mafdn.errors import (
 )
 from mafdn.inference import Engine, EngineOptions
 from mafdn.pictures.limits import Limits
-from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
-from mafdn.upscaling.folder.run import Stopped
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.picture import Report
@@ -77,6 +78,8 @@ if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.paired import Difference, Interval
     from mafdn.evaluation.quality import psnr, ssim
     from mafdn.pytorch import load_network
+    from mafdn.training.api import train
+    from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 
 __all__ = [
     "ConfigError",
@@ -105,6 +108,8 @@ __all__ = [
     "Stage",
     "Stopped",
     "TrainingHistory",
+    "TrainingProgress",
+    "TrainingStopped",
     "UnsupportedError",
     "UpscaleOptions",
     "Upscaler",
@@ -116,6 +121,7 @@ __all__ = [
     "load_network",
     "psnr",
     "ssim",
+    "train",
     "training_history",
     "upscale",
     "upscale_file",
@@ -128,10 +134,13 @@ _LAZY = {
     "LrPictures": "mafdn.evaluation.benchset",
     "PictureScore": "mafdn.evaluation.benchset",
     "SetScore": "mafdn.evaluation.benchset",
+    "TrainingProgress": "mafdn.training.record.progress",
+    "TrainingStopped": "mafdn.training.record.progress",
     "evaluate": "mafdn.evaluation.api",
     "load_network": "mafdn.pytorch",
     "psnr": "mafdn.evaluation.quality",
     "ssim": "mafdn.evaluation.quality",
+    "train": "mafdn.training.api",
 }
 """Modules of the names that are imported on first use."""
 

@@ -14,7 +14,6 @@ from mafdn.upscaling.arguments import PathLike, input_list, network_set, result_
 from mafdn.upscaling.dispatch import upscale_any, upscale_any_file
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
-from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.folder.selection import Order, as_moment
 from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
@@ -328,6 +327,8 @@ def upscale_folder(
         order=order,
         jobs=jobs,
     )
+    from mafdn.upscaling.folder.run import upscale_all  # not needed for single pictures
+
     return upscale_all(
         input_list(inputs),
         network_set(network, engine),

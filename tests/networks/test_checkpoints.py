@@ -173,7 +173,7 @@ def test_a_wrapped_checkpoint_is_evaluated_and_run(state: State, tmp_path: Path,
     options = mafdn.EngineOptions(engine="torch", threads=1)
     results = [mafdn.load(file, engine=options).upscale(png) for file in (path, plain)]
     assert results[0].shape == (72, 96, 3)
-    assert np.array_equal(*results)
+    assert np.array_equal(results[0], results[1])
     assert isinstance(open_network(path), IMDN)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mafdn.errors import ConfigError, UsageError
-from mafdn.networks import MAFDNSettings
+from mafdn.networks import IMDNSettings, MAFDNSettings
 from mafdn.training.config import (
     OptimizerSettings,
     ScheduleSettings,
@@ -26,7 +26,7 @@ def test_the_defaults_are_the_reconstruction(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text('[data]\nfolders = ["x"]\n')
     settings = read_config(path)
-    assert settings.network.width == MAFDNSettings().width
+    assert settings.network == MAFDNSettings()
     assert settings.optimizer == OptimizerSettings()
 
 
@@ -153,7 +153,7 @@ def test_overrides_replace_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert settings.run.folder == "../2024", "relative to the current folder"
     assert settings.data.folders == ("photos",), "of the file: relative to the file"
     assert (settings.data.held_out, settings.data.description) == (("val*",), "of photos")
-    assert (type(settings.network).__name__, settings.network.width) == ("IMDNSettings", 32)
+    assert settings.network == IMDNSettings(width=32)
     replaced = read_config(path, {"data.folders": ["more"]}).data
     assert (replaced.folders, replaced.description) == (("../more",), ""), "it describes other pictures"
     absolute = read_config(path, {"data.folders": tmp_path / "x"})

@@ -15,8 +15,8 @@ from mafdn.training.data.bank import open_bank
 from mafdn.training.data.teach import teach
 from mafdn.training.loop import train
 from mafdn.training.record.averaged import averaged_network
-from mafdn.training.record.journal import Progress
 from mafdn.training.record.log import read_log
+from mafdn.training.record.progress import TrainingProgress
 from mafdn.training.run import open_run
 from mafdn.training.workers import open_workers
 from mafdn.weights.header import read_header
@@ -26,7 +26,7 @@ from tests.support import failed
 
 
 def test_training_learns_logs_and_validates(workplace: Path) -> None:
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     folder = train(config(workplace, steps=40), on_progress=reports.append)
     losses = [r.loss for r in reports if r.loss is not None]
     psnrs = [r.psnr for r in reports if r.psnr is not None]
@@ -46,7 +46,7 @@ def test_benchmark_pictures_and_held_out_ones_are_not_trained_on(workplace: Path
     pyvips.Image.new_from_file(str(workplace / "photos" / "b.png")).rot90().pngsave(str(workplace / "Set" / "b.png"))
     path = config(workplace, steps=10)
     path.write_text(path.read_text().replace("[data]", '[data]\nexclude = ["Set"]\ncandidates = 2'))
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     bank = open_bank(train(path, on_progress=reports.append).parent / "bank")
     assert [p.name for p in bank.pictures] == ["a.png", "deeper/held.png"]
     assert [(e.name, e.match) for e in bank.excluded] == [("b.png", "Set/b.png")]
@@ -60,7 +60,7 @@ def test_resuming_changes_nothing(workplace: Path) -> None:
     class PowerCutError(Exception):
         pass
 
-    def cut(progress: Progress) -> None:
+    def cut(progress: TrainingProgress) -> None:
         if progress.step >= 15:
             raise PowerCutError
 

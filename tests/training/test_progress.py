@@ -8,10 +8,10 @@ import pytest
 from mafdn.cli.train_progress import progress_line
 from mafdn.training.loop import train
 from mafdn.training.record.checkpoint import save_checkpoint
-from mafdn.training.record.journal import Progress
 from mafdn.training.record.log import read_log
 from mafdn.training.record.pace import WINDOW, Pace
 from mafdn.training.record.plot import plot_runs
+from mafdn.training.record.progress import TrainingProgress
 from tests.runs import config, final
 
 
@@ -45,12 +45,12 @@ def test_the_pace_is_measured_again_after_going_back() -> None:
 def test_a_resumed_run_reports_its_current_pace(workplace: Path) -> None:
     path = config(workplace, steps=20)
     path.write_text(path.read_text() + "\n[optimizer]\nlr = 1e-2\nsmall_lr = 2e-3\n")
-    first: list[Progress] = []
+    first: list[TrainingProgress] = []
     folder = train(path, on_progress=first.append)
     stopped = final(folder)
     save_checkpoint(folder, replace(stopped, seconds=1e9))  # as if every step had taken years
     path.write_text(path.read_text().replace("steps = 20", "steps = 40"))
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     train(path, on_progress=reports.append)
     with_loss = [report for report in reports if report.loss is not None]
     assert [report.step for report in with_loss] == [25, 30, 35, 40]

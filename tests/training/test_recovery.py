@@ -13,9 +13,9 @@ import torch
 from mafdn.errors import MafdnError
 from mafdn.networks import MAFDN
 from mafdn.training.data.patches import Batch, PatchSampler
-from mafdn.training.loop import TrainingStopped, train
+from mafdn.training.loop import train
 from mafdn.training.optimizers import Muon
-from mafdn.training.record.journal import Progress
+from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 from mafdn.training.run import Run
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same, torchrun, train_and_kill
@@ -53,7 +53,7 @@ def test_after_a_spike_the_run_resumes_from_its_checkpoint_with_other_patches(
         return loss * factor if self.state.step == 13 and len(drawn[13]) == 1 else loss
 
     monkeypatch.setattr(Run, "gradients", spike)
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     folder = train(config(workplace), on_progress=reports.append)
     notes = [r for r in reports if r.note]
     assert len(notes) == 1
@@ -136,7 +136,7 @@ def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
 def test_an_interrupted_run_says_where_it_stopped_and_resumes(workplace: Path, cli: Cli) -> None:
     path = config(workplace, steps=20)
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: TrainingProgress) -> None:
         if progress.step == 5:
             signal.raise_signal(signal.SIGINT)
 
@@ -155,7 +155,7 @@ def test_an_interrupted_run_says_where_it_stopped_and_resumes(workplace: Path, c
 def test_a_signal_in_the_last_step_does_not_hide_that_the_run_finished(workplace: Path) -> None:
     notes: list[str] = []
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: TrainingProgress) -> None:
         if progress.step == 10:
             signal.raise_signal(signal.SIGINT)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import mafdn
 from mafdn.errors import ConfigError
 from mafdn.training.data.bank import open_bank
 from mafdn.training.data.build import build_bank
@@ -139,6 +140,23 @@ def test_missing_pictures_are_named_before_any_work(workplace: Path, cli: Cli) -
     path.write_text(text.replace('folders = ["photos"]\n', ""))
     failed(cli("train", path), 2, "bank does not exist, and data.folders is empty", "--data FOLDER")
     assert not (workplace / "bank").exists()
+
+
+def test_the_python_interface_does_what_the_command_does(workplace: Path) -> None:
+    notes: list[str] = []
+    reports: list[mafdn.TrainingProgress] = []
+    path = config(workplace, steps=7)
+    overrides = {"run.batch": 2, "schedule.steps": 8, "run.folder": workplace / "mine"}
+    run = mafdn.train(str(path), overrides, data=workplace / "photos", on_progress=reports.append, on_note=notes.append)
+    assert run == workplace / "mine"
+    assert RunFolder(run).saved().bank.resolve() == workplace / "bank-photos"
+    assert (final(run).step, final(run).samples) == (8, 16)
+    assert (reports[-1].step, notes[-1]) == (8, "finished: 8 of 8")
+    assert json.loads((run / "settings.json").read_text())["overrides"]["run.batch"] == 2
+    fork = mafdn.train(path, {"run.folder": workplace / "timed", "schedule.decay": 4}, seconds=14)
+    assert final(fork).step == final(workplace / "timed").step + 4
+    with pytest.raises(mafdn.UsageError, match="config"):
+        mafdn.train(7)  # pyright: ignore[reportArgumentType]
 
 
 def test_data_trains_on_another_folder(workplace: Path, cli: Cli) -> None:

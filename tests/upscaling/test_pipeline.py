@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from mafdn.upscaling.folder import pipeline
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress
-from mafdn.upscaling.folder.run import Stopped
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, Stopped
 from tests.support import Repeat, draw
 from tests.upscaling.conftest import Networks, names, upscale
 

@@ -14,8 +14,7 @@ from rich.progress import TextColumn
 from mafdn._support.atomic import printable, replacing
 from mafdn.cli.output import check_stop, progress_bar, show_json, show_json_line, show_table
 from mafdn.errors import MafdnError, UsageError
-from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport
-from mafdn.upscaling.folder.run import Stopped
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
 
 FAILURES_LISTED = 30
 """Maximum number of failures to print; a report file lists all."""

@@ -219,18 +219,13 @@ def parse_time(text: str) -> float:
 
 def _overrides(config: Path, settings: list[str], *, data: Path | None, device: str | None) -> dict[str, Any]:
     """Collect the settings of the command line; those in `settings` have priority over `--data`."""
-    from mafdn.training.config import data_overrides, parse_override
-    from mafdn.training.record.run_folder import load_config
+    from mafdn.training.config import parse_override
+    from mafdn.training.record.run_folder import with_data
 
     overrides = dict(parse_override(text) for text in settings)
     if device is not None:
         overrides["run.device"] = device
-    if data is not None:
-        loaded = load_config(config, overrides)
-        run = (loaded.base / loaded.settings.run.folder).resolve()
-        held_out = loaded.settings.data.held_out
-        overrides = data_overrides(data, run_folder=run, held_out=held_out) | overrides
-    return overrides
+    return overrides if data is None else with_data(config, overrides, data)
 
 
 def _print_config(config: Path, overrides: dict[str, Any]) -> None:

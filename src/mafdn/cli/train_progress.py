@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from mafdn.cli.output import STOPPED, CommandStoppedError
 
 if TYPE_CHECKING:
-    from mafdn.training.record.journal import Progress as State
+    from mafdn.training.record.progress import TrainingProgress as State
 
 
 def leads() -> bool:
@@ -26,7 +26,7 @@ def reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State]
     Yields:
         Callbacks for `on_prepare`, `on_progress` and `on_note`.
     """
-    from mafdn.training.loop import TrainingStopped
+    from mafdn.training.record.progress import TrainingStopped
 
     console = Console(stderr=True)
 

@@ -229,7 +229,6 @@ def upscale_command(
     missing or damaged, or has other inputs, settings or weights, is upscaled again.
     """
     from mafdn.api import upscale_folder
-    from mafdn.cli.folders import FolderOutput
     from mafdn.cli.inputs import as_typed, one_picture
     from mafdn.cli.single import upscale_one
     from mafdn.inference import EngineOptions
@@ -275,6 +274,8 @@ def upscale_command(
     if single:
         upscale_one(single, network=network, engine=engine_options, options=options, quiet=quiet, as_json=as_json)
     else:
+        from mafdn.cli.folders import FolderOutput
+
         run = partial(
             upscale_folder,
             inputs,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mafdn.errors import ConfigError
 from mafdn.training.config import OPEN_END, Overrides, ScheduleSettings
-from mafdn.training.loop import TrainingStopped, finish, fit
-from mafdn.training.record.journal import Progress
+from mafdn.training.loop import finish, fit, stopped
+from mafdn.training.record.progress import TrainingProgress
 from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.workers import Workers, open_workers
@@ -79,7 +79,7 @@ def train_fork(
     target: Path | None = None,
     *,
     decay: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Fork a run as `fork_run` does, and train the fork to its end, resuming it if it was stopped.
@@ -112,7 +112,7 @@ def train_for(
     overrides: Overrides | None = None,
     init: Path | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> tuple[Path, Path]:
     """Train within a time budget: extend the stable phase of a run, save it, and train a fork through its decay.
@@ -146,7 +146,7 @@ def train_for(
         run.set_schedule(_stable(planned, run))
         deadline_watch = _DeadlineWatch(run, deadline, decay=planned.decay)
         if fit(run, on_progress, should_stop=deadline_watch.is_due):
-            raise TrainingStopped(run)
+            raise stopped(run)
         folder = _fork_once(workers, run.folder.path, None, decay=planned.decay)
         finish(open_run(folder, workers, batches=run.batches), on_progress, on_note)
     return run.folder.path, folder

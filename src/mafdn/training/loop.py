@@ -21,8 +21,9 @@ from mafdn._support.memory import explain_memory
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END, Overrides
 from mafdn.training.memory import training_memory
-from mafdn.training.record.journal import Journal, Progress
+from mafdn.training.record.journal import Journal
 from mafdn.training.record.pace import Pace
+from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 from mafdn.training.record.run_folder import load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
@@ -36,23 +37,15 @@ GPU_CHECK = 20
 """Steps between checks for a request to stop on several GPUs, where every check synchronizes them."""
 
 
-class TrainingStopped(KeyboardInterrupt):
-    """SIGINT (Ctrl-C) or SIGTERM during training; the run is saved, and the same call resumes it.
-
-    Attributes:
-        folder: The folder of the run.
-        step: The step that was saved.
-    """
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"{run.folder.path}: stopped at {describe_step(run)}; the same command resumes")
-        self.folder, self.step = run.folder.path, run.state.step
-
-
 def describe_step(run: Run) -> str:
     """Describe the progress of a run, such as "34 of 100"."""
     steps = run.settings.schedule.steps
     return f"step {run.state.step}" if steps == OPEN_END else f"{run.state.step} of {steps}"
+
+
+def stopped(run: Run) -> TrainingStopped:
+    """The exception for a run that a signal stopped."""
+    return TrainingStopped(run.folder.path, run.state.step, of=describe_step(run))
 
 
 def train(
@@ -61,7 +54,7 @@ def train(
     overrides: Overrides | None = None,
     init: Path | None = None,
     on_prepare: Callable[[int, int], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Train a network, resuming from the newest checkpoint of its run.
@@ -93,7 +86,9 @@ def train(
     return run.folder.path
 
 
-def finish(run: Run, on_progress: Callable[[Progress], None] | None, on_note: Callable[[str], None] | None) -> None:
+def finish(
+    run: Run, on_progress: Callable[[TrainingProgress], None] | None, on_note: Callable[[str], None] | None
+) -> None:
     """Train a run to the end of its schedule.
 
     Raises:
@@ -101,14 +96,14 @@ def finish(run: Run, on_progress: Callable[[Progress], None] | None, on_note: Ca
         TrainingStopped: A signal stopped the run.
     """
     if fit(run, on_progress) and run.state.step < run.settings.schedule.steps:
-        raise TrainingStopped(run)
+        raise stopped(run)
     if on_note and run.workers.leads:
         on_note(f"finished: {describe_step(run)}")
 
 
 def fit(
     run: Run,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
@@ -224,7 +219,7 @@ def _report(
     left = None if steps is None else (steps - state.step) * run.settings.run.batch
     rate = learning_rate(schedule, max(0, state.step - 1))
     journal.report(
-        Progress(
+        TrainingProgress(
             step=state.step,
             steps=steps,
             seconds=state.seconds,

@@ -17,22 +17,22 @@ SHA256 = "SHA-256 "
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One run in the history of weights.
+    """One training run in the history of a network.
 
-    Args:
+    Attributes:
         name: Architecture, scale and number of the run at that scale, such as `mafdn-x4-2`; also the name of its
-            configuration in `configs/shipped` if the weights ship.
+            configuration in `configs/shipped` if the network ships.
         started_from: File name and SHA-256 of the weights that it started from; empty for random ones.
         sha256: SHA-256 of the file that the next run started from; for the last run, that of the file itself.
         steps: Number of steps.
-        patches: Number of patches trained on.
-        hours: Time spent in steps.
+        patches: Number of training patches.
+        hours: Training time in hours.
         precision: Precision of forward and backward passes.
         data: The training pictures and their licenses.
         teacher: The teacher network; empty without one.
         settings: The settings by table and key, without names of files and folders.
         scores: PSNR in dB and SSIM by benchmark dataset, measured when the weights were released.
-        validation_psnr: PSNR in dB on the held-out pictures.
+        validation_psnr: PSNR in dB on the held-out pictures; `None` if it was not recorded.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingHistory:
-    """The runs that led to weights.
+    """The training runs that led to a network.
 
-    Args:
-        stages: The runs, in order.
+    Attributes:
+        stages: The runs, oldest first.
     """
 
     stages: tuple[Stage, ...]

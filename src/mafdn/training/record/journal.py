@@ -2,41 +2,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from torch.utils.tensorboard import SummaryWriter
 
 from mafdn._support.atomic import replacing
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
+from mafdn.training.record.progress import TrainingProgress
 from mafdn.training.record.run_folder import RunFolder
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """A progress report; its fields are the keys of a line in the log."""
-
-    step: int
-    steps: int | None
-    """Steps in total; `None` without a planned end."""
-    seconds: float
-    """Time spent in steps."""
-    samples: int
-    """Patches trained on."""
-    rate: float
-    """Learning rate as a fraction of the peak."""
-    lr: tuple[float, ...]
-    """Learning rate of each optimizer."""
-    pace: float | None = None
-    """Patches per second over the last reports of this process; `None` if it was not measured yet."""
-    seconds_left: float | None = None
-    """Remaining time at the current pace; `None` if it is unknown or no end is planned."""
-    loss: float | None = None
-    """Mean loss since the last report."""
-    psnr: float | None = None
-    """Validation PSNR in dB, if it was just measured."""
-    note: str = ""
-    """A message to the user, such as why the run went back to a checkpoint."""
 
 
 class Journal:
@@ -51,7 +25,7 @@ class Journal:
         ConfigError: The folder cannot be created.
     """
 
-    def __init__(self, folder: RunFolder, *, step: int, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, folder: RunFolder, *, step: int, on_progress: Callable[[TrainingProgress], None] | None) -> None:
         self.folder = folder
         self.on_progress = on_progress or ignore
         self.board: SummaryWriter | None = None
@@ -72,7 +46,7 @@ class Journal:
         self.close()
         self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
 
-    def report(self, progress: Progress) -> None:
+    def report(self, progress: TrainingProgress) -> None:
         """Write one report."""
         entry = {key: value for key, value in asdict(progress).items() if value not in (None, "")}
         with self.folder.log.open("a", encoding="utf-8") as log:

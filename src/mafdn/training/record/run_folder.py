@@ -18,7 +18,7 @@ from typing import Any, cast
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
 from mafdn.networks import architecture, find_architecture
-from mafdn.training.config import Overrides, TrainSettings, apply_overrides, build_settings, read_config
+from mafdn.training.config import Overrides, TrainSettings, apply_overrides, build_settings, data_overrides, read_config
 from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from mafdn.weights.header import Card
 from mafdn.weights.run_files import LOG, SETTINGS
@@ -158,6 +158,23 @@ def load_config(
     table = apply_overrides(to_json(saved.settings), overrides, base=saved.base)
     settings = build_settings(table, path=path / SETTINGS)
     return SavedRun(settings=settings, base=saved.base, overrides={**saved.overrides, **overrides})
+
+
+def with_data(config: Path, overrides: Overrides, data: Path) -> dict[str, Any]:
+    """Add the overrides that train on the pictures in `data`, as `--data` does; `overrides` has priority.
+
+    Args:
+        config: A TOML file or the folder of a run.
+        overrides: Other overrides.
+        data: A folder of pictures, or a bank.
+
+    Raises:
+        ConfigError: As `load_config`.
+        UsageError: The folder does not exist.
+    """
+    loaded = load_config(config, overrides)
+    run = (loaded.base / loaded.settings.run.folder).resolve()
+    return data_overrides(data, run_folder=run, held_out=loaded.settings.data.held_out) | dict(overrides)
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:

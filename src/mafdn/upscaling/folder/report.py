@@ -144,3 +144,15 @@ class FolderReport:
         parts = asdict(self)
         items = parts.pop("items")
         return {"counts": self.counts, **parts, "pictures": items}
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during a run over many pictures.
+
+    Attributes:
+        report: The outcome so far.
+    """
+
+    def __init__(self, report: FolderReport) -> None:
+        super().__init__("stopped")
+        self.report = report

@@ -16,22 +16,10 @@ from mafdn.upscaling.folder.manifest import Manifests
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.pipeline import Pipeline
 from mafdn.upscaling.folder.plan import Plan, make_plan
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.size import Size
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a run over many pictures.
-
-    Attributes:
-        report: The outcome so far.
-    """
-
-    def __init__(self, report: FolderReport) -> None:
-        super().__init__("stopped")
-        self.report = report
 
 
 def upscale_all(
