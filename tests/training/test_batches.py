@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mafdn.errors import ConfigError
+from mafdn.errors import OutOfMemoryError
 from mafdn.training.data.bank import Bank, open_bank
 from mafdn.training.data.batches import HostBatches, ResidentBatches
 from mafdn.training.data.patches import PatchSampler
@@ -64,7 +64,7 @@ def test_pictures_that_exceed_the_memory_name_the_setting(bank: Bank, monkeypatc
 
     sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=10, seed=3)
     monkeypatch.setattr(torch, "empty", full)
-    with pytest.raises(ConfigError, match=r'run\.resident = "off"'):
+    with pytest.raises(OutOfMemoryError, match=r'run\.resident = "off"'):
         ResidentBatches(sampler, [0], CPU)
 
 

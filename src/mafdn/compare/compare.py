@@ -24,7 +24,7 @@ from mafdn.evaluation.summary.costs import network_costs
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
-from mafdn.networks import Count, build, count, title
+from mafdn.networks import Count, OwnSettings, build, count, title
 from mafdn.networks.architectures import TITLES, training_form
 from mafdn.networks.counting import input_size
 
@@ -291,7 +291,8 @@ def _title(candidate: Candidate) -> str:
     if candidate.network is None or candidate.architecture not in TITLES:
         return candidate.name
     settings = candidate.network.settings
-    if training_form(settings) == training_form(type(settings)(scale=settings.scale)):
+    own = isinstance(settings, OwnSettings)  # there is no published network to compare with
+    if own or training_form(settings) == training_form(type(settings)(scale=settings.scale)):
         return title(settings)
     return f"architecture {candidate.architecture}, with other settings than those of the published network"
 

@@ -99,7 +99,7 @@ def find_own(name: str, folder: Path | None = None) -> OwnArchitecture:
     """
     kind = import_architecture(name, folder=folder)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise ConfigError(f"the architecture {name} must be a class derived from torch.nn.Module, not {kind!r}")
+        raise ConfigError(f"architecture {name} must be a class derived from torch.nn.Module, not {kind!r}")
     return _derived(name, kind)
 
 
@@ -127,7 +127,7 @@ def settings_of(name: str, kind: type[nn.Module]) -> tuple[type[OwnSettings], tu
         key, default = parameter.name, parameter.default
         if default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
             raise ConfigError(
-                f"the architecture {name} cannot be used: its parameter {key} needs a default value and a name; derive "
+                f"architecture {name} cannot be used: its parameter {key} needs a default value and a name; derive "
                 "a class from it whose constructor sets it"
             )
         found = _plain(default, hints.get(key))
@@ -139,7 +139,7 @@ def settings_of(name: str, kind: type[nn.Module]) -> tuple[type[OwnSettings], tu
     scale = next((entry for entry in entries if entry[0] == "scale"), None)
     if scale is None or scale[1] is not int:
         raise ConfigError(
-            f"the architecture {name} cannot be used: its constructor needs a parameter scale, such as 'scale: int = 4'"
+            f"architecture {name} cannot be used: its constructor needs a parameter scale, such as 'scale: int = 4'"
         )
     made = make_dataclass(f"{kind.__name__}Settings", entries, bases=(OwnSettings,), frozen=True, kw_only=True)
     return cast(type[OwnSettings], made), tuple(left_out)

@@ -20,13 +20,13 @@ from torch import Tensor
 from mafdn._support.memory import explain_memory
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END, Overrides
-from mafdn.training.memory import training_memory
 from mafdn.training.record.journal import Journal
 from mafdn.training.record.pace import Pace
 from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 from mafdn.training.record.run_folder import load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
+from mafdn.training.step_mode import training_memory
 from mafdn.training.workers import open_workers
 
 MOST_DETOURS = 3

@@ -20,14 +20,13 @@ from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.sources import check_bank
 from mafdn.training.losses import training_loss
-from mafdn.training.memory import training_memory
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
 from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
 from mafdn.training.resume import check_resumed
 from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
-from mafdn.training.step_mode import StepMode, choose_step_mode
+from mafdn.training.step_mode import StepMode, choose_step_mode, training_memory
 from mafdn.training.validation import check_split, held_out_psnr_sum, split_bank
 from mafdn.training.workers import Workers
 from mafdn.weights.header import Card

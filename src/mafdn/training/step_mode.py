@@ -1,16 +1,17 @@
-"""Choose bfloat16 and torch.compile for a run by measuring a step with and without them."""
+"""How steps are computed: bfloat16 and torch.compile, chosen by measuring, and what to lower if memory runs out."""
 
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mafdn._support.memory import is_out_of_memory
+from mafdn._support.memory import explain_memory, is_out_of_memory
 from mafdn.errors import ConfigError
-from mafdn.training.config import RunSettings
+from mafdn.training.config import RunSettings, TrainSettings
 from mafdn.training.workers import Workers
 
 WORTHWHILE = 0.95
@@ -88,3 +89,17 @@ def _mean_ratio(a: float, b: float, workers: Workers) -> float:
     ratio = torch.tensor(a / b, device=workers.device)
     workers.average([ratio])
     return float(ratio)
+
+
+def training_memory(settings: TrainSettings, device: torch.device) -> AbstractContextManager[None]:
+    """A context in which an out-of-memory error names the settings to lower.
+
+    Args:
+        settings: The settings of the run.
+        device: Where it trains.
+    """
+    batch, patch = settings.run.batch, settings.data.patch
+    advice = "lower run.batch first, then data.patch"
+    if device.type != "cpu":
+        advice += ', or set run.resident = "off"'
+    return explain_memory(f"training on {device} at run.batch = {batch} and data.patch = {patch}", advice)

@@ -58,17 +58,17 @@ def import_architecture(name: str, *, folder: Path | None = None) -> Any:
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if entry.module != missing and not entry.module.startswith(f"{missing}."):
-                raise ConfigError(f"the architecture {name} needs the package {missing}, which is missing") from error
+                raise ConfigError(f"architecture {name} needs the package {missing}, which is missing") from error
             places = " or ".join(str(place) for place in dict.fromkeys(filter(None, (folder, Path.cwd()))))
             raise ConfigError(
-                f"the architecture {name} was not found: there is no module {missing} in {places} or on PYTHONPATH"
+                f"architecture {name} was not found: there is no module {missing} in {places} or on PYTHONPATH"
             ) from error
         except AttributeError as error:
-            raise ConfigError(f"the architecture {name} was not found: {entry.module} has no {entry.attr}") from error
+            raise ConfigError(f"architecture {name} was not found: {entry.module} has no {entry.attr}") from error
         except Exception as error:  # the module may raise anything
             reason = (str(error).strip().splitlines() or [""])[0]
             raise ConfigError(
-                f"the architecture {name} cannot be imported: {type(error).__name__}: {reason} "
+                f"architecture {name} cannot be imported: {type(error).__name__}: {reason} "
                 "(set MAFDN_DEBUG=1 to see the traceback)"
             ) from error
 

@@ -24,7 +24,7 @@ from mafdn.networks.mafdn import MAFDNSettings
 from mafdn.networks.smfanet import SMFANetSettings
 from mafdn.networks.weights import load_network, save_network
 from mafdn.weights.header import SCALES
-from mafdn.weights.resolve import PICKLES
+from mafdn.weights.resolve import PICKLES, TORCH_FILES
 from mafdn.weights.run_files import CHECKPOINT_ENTRY
 
 KINDS = (IMDNSettings, DDistillSettings, MAFDNSettings, AFANSettings, SMFANetSettings)
@@ -95,6 +95,8 @@ def convert(path: Path, target: Path) -> tuple[Network, str]:
     Raises:
         WeightsError: As `load_pth`, the file has a header already, or `target` cannot be written.
     """
+    if path.suffix not in TORCH_FILES:
+        raise WeightsError(f"{path} is not a weights file ({', '.join(TORCH_FILES)})")
     if path.suffix not in PICKLES and has_header(path):
         raise WeightsError(f"{path} needs no conversion: it has the header of a weights file, or cannot be read")
     state = read_state_dict(path)
