@@ -8,6 +8,7 @@ Every cell is the outcome of upscaling a file that another library made and read
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from mafdn._support.atomic import replacing
 from tests.pictures.support import CASES, COLUMNS, outcome
@@ -16,15 +17,20 @@ from tools.documents import PROJECT, refresh
 RESULT = Path("docs", "results", "support.json")
 
 
-def main() -> None:
+def measure() -> dict[str, Any]:
+    """Return the properties, and the outcome of every one that was tried, by format."""
     formats: dict[str, dict[str, str]] = {}
     for name, cases in CASES.items():
         formats[name] = {}
         for column in cases:
             with tempfile.TemporaryDirectory() as folder:
                 formats[name][column] = outcome(name, column, Path(folder))
+    return {"properties": list(COLUMNS), "formats": formats}
+
+
+def main() -> None:
     with replacing(PROJECT / RESULT) as temporary:
-        temporary.write_text(json.dumps({"properties": COLUMNS, "formats": formats}, indent=2) + "\n", "utf-8")
+        temporary.write_text(json.dumps(measure(), indent=2) + "\n", "utf-8")
     for path in refresh(PROJECT):
         print(path)
 

@@ -16,7 +16,7 @@ from mafdn.networks import Network, load_network
 @pytest.fixture
 def network(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
     """A network whose graph is ready, so that exporting it only runs the check."""
-    monkeypatch.setattr(export, "_graph", lambda _: onnx.load(exported))
+    monkeypatch.setattr(export, "_graph", lambda *_: onnx.load(exported))
     return load_network(exported.with_suffix(".safetensors"))
 
 

@@ -26,7 +26,6 @@ from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT, Run
 from tests.release.conftest import shipped_int8
 from tests.support import soft_batch
-from tools import documents
 from tools.documents import RESULTS
 from tools.quantize import quantize_and_document
 
@@ -107,9 +106,9 @@ def test_quantizing_shipped_weights_updates_the_documents(
     )
     stored = tmp_path / "docs" / "results" / "int8-x2.json"
     for limit, ships in ((100.0, True), (-100.0, False)):
-        for module in (int8, documents):
-            monkeypatch.setattr(module, "MEAN_LIMIT", limit)
-            monkeypatch.setattr(module, "PICTURE_LIMIT", 100.0)
+        for module in ("mafdn.release.int8_gate", "tools.documents"):
+            monkeypatch.setattr(f"{module}.MEAN_LIMIT", limit)
+            monkeypatch.setattr(f"{module}.PICTURE_LIMIT", 100.0)
         quantize_and_document(2, tmp_path, calibration=tmp_path / "bank", benches=[photos])
         assert json.loads(stored.read_text())["ships"] is ships
         assert ("| yes |" if ships else "| no |") in (tmp_path / "docs" / "int8.md").read_text()

@@ -100,7 +100,7 @@ def test_invalid_comparisons_give_a_one_line_error(workplace: Path, pair: tuple[
     pair[0].write_text(pair[0].read_text().replace("[run]", '[run]\ninit = "none.safetensors"'))
     code, _, err = cli("ablate", pair[0], "--steps", 5, *out)
     assert code == 1
-    assert "whole-seed0 failed: mafdn: cannot read" in err
+    assert "whole-seed0 failed: mafdn: run.init: cannot read" in err
 
 
 def test_plotting_a_folder_that_is_not_a_run_gives_a_one_line_error(tmp_path: Path, cli: Run) -> None:

@@ -19,6 +19,7 @@ from mafdn.weights.shipped import shipped
 from tools.documents import PROJECT, renewed
 from tools.gates import measure as measure_gates
 from tools.reproduce.comparing import Difference, differences
+from tools.support_matrix import measure as measure_support
 from tools.weights_tables import RESULTS
 
 SETS = ("Set5", "Set14", "B100")
@@ -165,6 +166,11 @@ def gates(data: Data) -> list[Difference]:
     return differences(stored, made, ignore=ABOUT)
 
 
+def support(data: Data) -> list[Difference]:
+    """The table of docs/pictures.md: what every picture format keeps."""
+    return differences(data.stored("support"), measure_support())
+
+
 def by_scale(part: Callable[[Data, int], list[Difference]], scale: int) -> Part:
     """A part at one scale."""
 
@@ -182,5 +188,6 @@ PARTS: dict[str, Part] = {
     **{f"int8-x{scale}": by_scale(int8, scale) for scale in SCALES},
     "compare": comparison,
     "gates": gates,
+    "support": support,
 }
 """Parts by name; those of `tools.reproduce.pictures` and `tools.reproduce.timings` are kept there."""
