@@ -9,6 +9,7 @@ from typing import Literal, cast
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,6 +20,9 @@ from mafdn.pictures.codecs.tiff.entries import parse_exif
 from mafdn.pictures.encoding import EncodeOptions, save_picture
 from mafdn.pictures.formats import format_of_name
 from mafdn.pictures.reading import open_picture, read_header
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.size import Size
+from tests.support import Repeat, upscale_file
 
 Order = Literal["<", ">"]
 Tags = Mapping[int, tuple[int, ...] | bytes]
@@ -167,6 +171,57 @@ def test_further_samples_of_grey_are_alpha_only_where_named(
     else:
         assert picture.alpha is None
         assert picture.notes == ("of 3 channels only the first was read",)
+
+
+@pytest.mark.parametrize("extra", [None, (0,), (2,)])
+def test_a_fourth_channel_of_unstated_meaning_is_noted(tmp_path: Path, extra: tuple[int, ...] | None) -> None:
+    path = tmp_path / "in.tif"
+    pixels = np.dstack([RGB, RGB[..., :1]])
+    path.write_bytes(make(pixels, {338: extra} if extra else {}))
+    picture = open_picture(path)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, RGB[..., 0])
+    stated = "its fourth channel, of unstated meaning, was taken as transparency"
+    assert picture.notes == (() if extra == (2,) else (stated,))
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])  # decoded by libvips, and by tifffile
+@pytest.mark.parametrize(
+    ("unit", "stated", "dpi"), [(1, (300, 300), 72), (1, (1, 1), 72), (2, (300, 300), 300), (3, (100, 100), 254)]
+)
+def test_a_resolution_without_a_unit_is_no_print_resolution(
+    tmp_path: Path, unit: int, stated: tuple[int, int], dpi: int, compression: str | None
+) -> None:
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(
+        path, RGB, photometric="rgb", resolution=stated, resolutionunit=unit, metadata=None, compression=compression
+    )
+    report = upscale_file(path, engine=Repeat(), size=Size(scale=2))
+    assert report.notes == ()
+    with Image.open(report.target) as image:
+        assert image.info["dpi"] == (dpi, dpi)
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_the_shape_of_pixels_is_noted(tmp_path: Path, compression: str | None) -> None:
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", resolution=(2, 1), resolutionunit=1, compression=compression)
+    report = upscale_file(path, engine=Repeat(), size=Size(scale=2))
+    assert report.notes == ("the shape of its pixels, which it states not to be square, was left out",)
+    with Image.open(report.target) as image:
+        assert image.info["dpi"] == (72, 72)
+    stripped = Output(strip_metadata=True)
+    assert upscale_file(path, tmp_path / "b.tif", engine=Repeat(), size=Size(scale=2), output=stripped).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [("i1", "signed 8-bit integers"), ("i2", "signed 16-bit integers"), ("u4", "32-bit integers")]
+)
+def test_unsupported_types_of_pixels_are_named(tmp_path: Path, dtype: str, kind: str) -> None:
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, RGB.astype(dtype), photometric="rgb")
+    with pytest.raises(PictureError, match=f"in.tif has pixels of {kind}; unsigned integers of 8 and 16 bits"):
+        open_picture(path)
 
 
 TEXTS = {

@@ -23,6 +23,16 @@ from mafdn.pixels.rows import Rows
 GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb", "scrgb")
 DEPTHS: Mapping[object, int] = {"uchar": 8, "char": 8, "float": 32}
 """Bits per channel of decoded pixels by libvips band format; 16 for others."""
+UNREAD_TYPES: Mapping[str, str] = {
+    "char": "signed 8-bit integers",
+    "short": "signed 16-bit integers",
+    "int": "signed 32-bit integers",
+    "uint": "32-bit integers",
+    "double": "64-bit floating-point numbers",
+    "complex": "complex numbers",
+    "dpcomplex": "complex numbers",
+}
+"""Types of pixels that are refused, by libvips band format."""
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -78,7 +88,7 @@ class VipsFile(PictureFile):
         problem = check_profile(profile, colors) if profile is not None else None
         if problem:
             profile = None
-            conversions.append(f"{problem}: {PROFILE_IGNORED.format('linear' if floating else 'sRGB')}")
+            conversions.append(f"{problem}: {PROFILE_IGNORED.format('linear light' if floating else 'sRGB')}")
         if floating and profile is None and not problem:
             conversions.append(assumption(grey=colors == 1))
         picture = Picture(
@@ -182,9 +192,10 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
 def _read_pixels(path: Path, image: pyvips.Image, limits: Limits, spill_folder: Path | None) -> Rows:
     """Decode to (H, W, bands) uint8, uint16 or float32, in memory or in a file in `spill_folder`."""
     if image.format not in PIXEL_TYPES:
+        kind = UNREAD_TYPES.get(str(image.format), str(image.format))
         raise PictureError(
-            f"{printable(path)} has {image.format} pixels; integers of 8 and 16 bits and floating-point numbers are "
-            "supported, convert it first"
+            f"{printable(path)} has pixels of {kind}; unsigned integers of 8 and 16 bits and floating-point numbers "
+            "are supported, convert it first"
         )
     if limits.seconds is not None:
         image = image.copy()

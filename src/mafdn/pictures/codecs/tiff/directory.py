@@ -19,20 +19,22 @@ from mafdn.errors import PictureError
 from mafdn.pictures.libvips import damaged
 
 # Tags.
-SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER = 254, 255, 256, 257, 274, 297
+SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, RESOLUTION_UNIT, PAGE_NUMBER = 254, 255, 256, 257, 274, 296, 297
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
-PAGE_TAGS = frozenset({SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, PAGE_NUMBER})
+PAGE_TAGS = frozenset({SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, RESOLUTION_UNIT, PAGE_NUMBER})
 NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
 BYTE_TAGS = frozenset({MP_ENTRIES})
 
 # Values.
 WHITE_IS_ZERO, PREMULTIPLIED, SEPARATE, FLOAT = 0, 1, 2, 3
 """Of PhotometricInterpretation, ExtraSamples, PlanarConfiguration and SampleFormat."""
+NO_UNIT, RGB = 1, 2
+"""Of ResolutionUnit, where the resolution only states the shape of a pixel, and of PhotometricInterpretation."""
 OLD_REDUCED = 2
 """A smaller copy of another picture (SubfileType)."""
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
@@ -113,6 +115,11 @@ class Directory:
     def extra_is_alpha(self) -> bool:
         """Whether the first sample beyond the colors is declared as alpha."""
         return self.first(EXTRA_SAMPLES) in (1, 2)
+
+    @property
+    def shape_only(self) -> bool:
+        """Whether the print resolution is only the ratio of a pixel's sides."""
+        return self.first(RESOLUTION_UNIT) == NO_UNIT
 
     @property
     def floating(self) -> bool:

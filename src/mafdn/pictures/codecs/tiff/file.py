@@ -23,6 +23,7 @@ from mafdn.pictures.codecs.tiff.directory import (
     PAGE_NUMBER,
     PHOTOMETRIC,
     PREMULTIPLIED,
+    RGB,
     SAMPLE_FORMAT,
     WHITE_IS_ZERO,
     check_directory,
@@ -56,6 +57,8 @@ class TiffFile(VipsFile):
     """Position of the page that is read in the chain of directories."""
     _chosen = False
     """Whether that page was asked for."""
+    _oblong = False
+    """Whether the file states that its pixels are not square; known once they are decoded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,12 +127,18 @@ class TiffFile(VipsFile):
         if self.directory.tiled and self.directory.absent_tiles:
             absent = f"tiles that the file omits ({self.directory.absent_tiles}) became black"
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
+        if image.bands > 3 and self.directory.first(PHOTOMETRIC) == RGB and not self.extra_is_alpha():
+            notes.append("its fourth channel, of unstated meaning, was taken as transparency")
         return notes
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
         if reason:
             image = with_pixels(image, self.path, reason, page=self.page)
+        if self.directory.shape_only:  # libvips takes it for a resolution
+            self._oblong = image.xres != image.yres
+            image = image.copy(xres=1, yres=1)  # 1: nothing is stated
+            image.remove("resolution-unit")
         bits = self.directory.first(BITS)
         if image.format != "float":
             return image, bits if 8 < bits < 16 else None
@@ -153,7 +162,8 @@ class TiffFile(VipsFile):
         return fields | self._metadata[0]
 
     def complete(self, picture: Picture) -> Picture:
-        return replace(picture, lost_metadata=tuple(self._metadata[1]))
+        shape = ["the shape of its pixels, which it states not to be square, was left out"] if self._oblong else []
+        return replace(picture, lost_metadata=(*self._metadata[1], *shape))
 
     @cached_property
     def _metadata(self) -> tuple[dict[str, tuple[Any, Any]], list[str]]:

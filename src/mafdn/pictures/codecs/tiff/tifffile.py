@@ -23,8 +23,8 @@ DECODED_TO_RGB = (6, 7, 34_892, 34_934, 22_610, 50_001)
 """Compressions whose decoders convert YCbCr to RGB."""
 PREMULTIPLIED = 1
 """Of ExtraSamples: alpha that the colors have been multiplied by."""
-UNITS_PER_MM = {2: 1 / 25.4, 3: 1 / 10}
-"""Print resolution in pixels per mm of one pixel per inch or per cm, by ResolutionUnit."""
+UNITS_PER_MM = {1: 1, 2: 1 / 25.4, 3: 1 / 10}
+"""Print resolution in pixels per mm of one pixel per unit, by ResolutionUnit: none (as in libvips), inch or cm."""
 
 
 def open_header(path: Path, reason: str, *, page: int = 0) -> pyvips.Image:
