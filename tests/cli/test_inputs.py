@@ -159,6 +159,20 @@ def test_a_path_that_looks_like_a_url(cli: Run, tmp_path: Path, monkeypatch: pyt
     assert cli("upscale", "http://a.png", "out.png", "--scale", 1, "-q") == (0, "", "")
 
 
+@pytest.mark.parametrize("name", ["big.exr", "big.svg", "big.heic", "big.psd"])
+def test_a_format_that_is_not_written_is_no_folder(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "a.png")
+    failed(cli("upscale", "a.png", "-o", name, "--scale", 1), 2, f"cannot tell a format from the name {name}; end it")
+    assert not (tmp_path / name).exists()
+
+
+def test_invalid_choices_are_told_in_plain_words(cli: Run, png: Path) -> None:
+    failed(cli("upscale", png, "-o", "out", "--order", "foo"), 2, "'--order': 'foo' is not one of 'name', 'size'")
+
+
 def test_output_is_a_file_for_one_picture_and_a_folder_otherwise(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_notes_and_reports_go_to_standard_error(photo: Path) -> None:
 def test_bad_input_is_one_line(tmp_path: Path, given: bytes, message: str) -> None:
     data, said = shell(tmp_path, "-", "-", given=given, code=1)
     assert (data, said.count("\n"), said.startswith(message)) == (b"", 1, True)
+    assert "its name" not in said
 
 
 def test_half_a_picture_is_one_line(photo: Path) -> None:

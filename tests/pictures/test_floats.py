@@ -126,6 +126,13 @@ def test_float64_keeps_profile_and_orientation(tmp_path: Path) -> None:
     assert np.array_equal(picture.color, np.rot90(pixels, -1).astype(np.float32))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_damaged_profile_of_floats_is_noted(tmp_path: Path, dtype: str) -> None:
+    source = write(tmp_path / "in.tif", SOFT[..., :3].astype(dtype), profile=SRGB[:200])
+    ignored = "its color profile is damaged: it was ignored, the picture taken as linear light"
+    assert open_picture(source).notes[0] == ignored
+
+
 def test_float64_without_its_decoder_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in.tif", SOFT[..., :3])
     monkeypatch.setitem(sys.modules, "tifffile", None)

@@ -300,6 +300,7 @@ def test_truncated_files_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(DamagedError) as caught:
             open_picture(path)
         assert "\n" not in str(caught.value)
+    assert str(caught.value) == f"{path} seems damaged or incomplete (it ends too early)"  # by one byte
 
 
 def test_without_imagecodecs_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def run(arguments: list[str] | None = None) -> int:
         if not arguments:
             return 2
     except COMMAND_LINE_ERROR as error:
-        return _fail(cast(Any, error).format_message(), 2)
+        return _fail(cast(Any, error).format_message().replace(": Value error, ", ": "), 2)
     except MafdnError as error:
         if os.environ.get(DEBUG) and error.__cause__:
             raise

@@ -52,7 +52,8 @@ def sniff(path: Path) -> Format:
         kind = claimed_kind(path)
     if kind:
         raise UnsupportedError(f"{name} is {kind}")
-    raise DamagedError(f"{name} is not a picture in a known format ({', '.join(FORMATS)}), whatever its name says")
+    claim = ", whatever its name says" if path.suffix.lower() in SUFFIXES else ""
+    raise DamagedError(f"{name} is not a picture in a known format ({', '.join(FORMATS)}){claim}")
 
 
 def format_of_name(path: Path) -> Format:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_whole
 from mafdn.errors import UsageError
+from mafdn.pictures.codecs.foreign.unsupported import SUFFIXES as UNSUPPORTED
 from mafdn.pictures.encoding import EncodeOptions
 from mafdn.pictures.formats import FORMATS, SUFFIXES, Format, format_called, format_of_name
 from mafdn.pictures.reading import PictureHeader
@@ -50,7 +51,8 @@ def is_picture_name(path: str | os.PathLike[str]) -> bool:
     """Whether a path for results is that of a picture file: by its ending, and neither `FOLDER/` nor a folder."""
     text = os.fspath(path)
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    return Path(text).suffix.lower() in SUFFIXES and not text.endswith(separators) and not is_folder(Path(text))
+    ending = Path(text).suffix.lower()
+    return (ending in SUFFIXES or ending in UNSUPPORTED) and not text.endswith(separators) and not is_folder(Path(text))
 
 
 def encode_options(output: Output) -> EncodeOptions:

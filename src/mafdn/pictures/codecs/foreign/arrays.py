@@ -94,7 +94,7 @@ class ArrayFile(PictureFile):
         problem = check_profile(profile, colors) if profile else None
         if problem:
             profile = None
-            notes.append(f"{problem}: {PROFILE_IGNORED.format('linear' if floating else 'sRGB')}")
+            notes.append(f"{problem}: {PROFILE_IGNORED.format('linear light' if floating else 'sRGB')}")
         return Picture(
             planes=spill(pyvips.Image.new_from_array(pixels), spill_folder) if spill_folder else pixels,
             format=self.format,
@@ -123,7 +123,7 @@ def decoder_errors(path: Path) -> Generator[None]:
             raise PictureError.from_os_error(f"cannot read {printable(path)}", error) from None
         if NOT_DAMAGE.search(reason) or isinstance(error, NotImplementedError):
             raise PictureError(f"{printable(path)} cannot be read here, convert it first ({reason})") from None
-        raise damaged(path, reason) from None
+        raise damaged(path, "it ends too early" if reason.endswith("NEED_MORE_INPUT") else reason) from None
 
 
 @contextmanager
