@@ -159,7 +159,7 @@ def test_a_path_that_looks_like_a_url(cli: Run, tmp_path: Path, monkeypatch: pyt
     assert cli("upscale", "http://a.png", "out.png", "--scale", 1, "-q") == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["big.exr", "big.svg", "big.heic", "big.psd"])
+@pytest.mark.parametrize("name", ["big.exr", "big.svg", "big.heic", "big.psd", "big.pdf", "big.MP4"])
 def test_a_format_that_is_not_written_is_no_folder(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -105,6 +105,22 @@ def jpeg(path: Path, *segments: tuple[int, bytes]) -> Path:
     return path
 
 
+def test_damaged_exif_is_noted(tmp_path: Path) -> None:
+    damaged = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12" * 40
+    source = jpeg(tmp_path / "in.jpg", (0xE1, damaged))
+    report = upscale_file(source, tmp_path / "out.jpg", engine=Repeat())
+    assert report.notes == ("its EXIF is damaged: what could not be read was left out",)
+    stripped = Output(strip_metadata=True)
+    assert upscale_file(source, tmp_path / "bare.jpg", engine=Repeat(), output=stripped).notes == ()
+    exif = Image.Exif()
+    exif[0x010E] = "kept"
+    source = jpeg(tmp_path / "intact.jpg", (0xE1, exif.tobytes()))
+    report = upscale_file(source, tmp_path / "intact-out.jpg", engine=Repeat())
+    assert report.notes == ()
+    with Image.open(report.target) as image:
+        assert image.getexif()[0x010E] == "kept"
+
+
 def comments(path: Path) -> list[bytes]:
     """The comments of a JPEG file before its pixels."""
     content, place, found = path.read_bytes(), 2, list[bytes]()

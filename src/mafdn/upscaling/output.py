@@ -15,6 +15,9 @@ from mafdn.upscaling.folder.discover import is_folder
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.size import Size
 
+DOCUMENTS_AND_FILMS = (".pdf", ".eps", ".xcf", ".hdr", ".pfm", ".mp4", ".mov", ".mkv", ".webm", ".avi")
+"""Endings of further formats that are not written; a result's name with one of them does not mean a folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
@@ -52,7 +55,11 @@ def is_picture_name(path: str | os.PathLike[str]) -> bool:
     text = os.fspath(path)
     separators = tuple(filter(None, (os.sep, os.altsep)))
     ending = Path(text).suffix.lower()
-    return (ending in SUFFIXES or ending in UNSUPPORTED) and not text.endswith(separators) and not is_folder(Path(text))
+    return (
+        ending in (*SUFFIXES, *UNSUPPORTED, *DOCUMENTS_AND_FILMS)
+        and not text.endswith(separators)
+        and not is_folder(Path(text))
+    )
 
 
 def encode_options(output: Output) -> EncodeOptions:

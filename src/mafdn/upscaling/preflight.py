@@ -1,6 +1,7 @@
 """Whether a result fits its format, memory and disk, checked before any work."""
 
 import shutil
+from math import ceil
 from pathlib import Path
 
 from mafdn._support.atomic import printable
@@ -60,6 +61,6 @@ def check_room(header: PictureHeader, target: Path, *, scale: int, sizes: Sizes,
         return
     if least > room:
         raise PictureError(
-            f"cannot write {printable(target)}: it needs at least {least / 1e6:,.0f} MB, "
+            f"cannot write {printable(target)}: it needs at least {ceil(least / 1e6):,} MB, "
             f"and only {room / 1e6:,.0f} are free"
         )

@@ -1,6 +1,7 @@
 """Picture files that libvips decodes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -11,10 +12,11 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.base import PictureFile
+from mafdn.pictures.codecs.tiff.entries import parse_exif
 from mafdn.pictures.floats import assumption, cleaned_floats
 from mafdn.pictures.libvips import PIXEL_TYPES, damaged, field_of, file_name, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.metadata import ICC, read_fields
+from mafdn.pictures.metadata import EXIF, ICC, read_fields
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
 from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile, profile_of_points
 from mafdn.pictures.spill import spill
@@ -101,7 +103,11 @@ class VipsFile(PictureFile):
             file_bits=file_bits,
             notes=tuple(notes + conversions),
         )
-        return self.complete(picture)
+        completed = self.complete(picture)
+        if has_damaged_exif(image):
+            damage = "its EXIF is damaged: what could not be read was left out"
+            completed = replace(completed, lost_metadata=(*completed.lost_metadata, damage))
+        return completed
 
     @property
     def _loaded(self) -> int:
@@ -187,6 +193,18 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
     if converted.get_typeof(ICC):
         converted.remove(ICC)
     return converted, [f"{space} was converted to sRGB"]
+
+
+def has_damaged_exif(image: pyvips.Image) -> bool:
+    """Whether an image has an EXIF block that cannot be parsed; libvips then leaves out entries, or all of them."""
+    block = field_of(image, EXIF, None)
+    if not block:
+        return False
+    try:
+        parse_exif(bytes(block))
+    except ValueError:
+        return True
+    return False
 
 
 def _read_pixels(path: Path, image: pyvips.Image, limits: Limits, spill_folder: Path | None) -> Rows:
