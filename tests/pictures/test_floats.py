@@ -129,7 +129,7 @@ def test_float64_keeps_profile_and_orientation(tmp_path: Path) -> None:
 def test_float64_without_its_decoder_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in.tif", SOFT[..., :3])
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(MissingPackageError, match=r"64 bits, which needs imagecodecs: pip install 'mafdn\[formats\]'"):
+    with pytest.raises(MissingPackageError, match=r"64 bits, which needs tifffile: pip install 'mafdn\[formats\]'"):
         read_header(source)
 
 

@@ -55,7 +55,7 @@ class TiffFile(VipsFile):
     page = 0
     """Position of the page that is read in the chain of directories."""
     _chosen = False
-    """Whether that page was asked for."""
+    """Whether that page was chosen by `choose`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
