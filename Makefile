@@ -35,5 +35,5 @@ coverage:  ## Run the default test suite and enforce the minimum coverage set in
 figures:  ## Update the figures in README.md and docs from the stored measurements
 	$(BIN)/python -m tools.figures
 
-reproduce:  ## Make the figures of README and docs again from the shipped weights, and say which differ
+reproduce:  ## Reproduce the figures of README and docs from the shipped weights, and report which differ
 	$(BIN)/python -m tools.reproduce

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
 from mafdn.errors import MissingPackageError, UsageError
-from mafdn.weights.resolve import FILE_TYPES, describe_vocabulary, resolve
+from mafdn.weights.resolve import FILE_TYPES, resolve, unknown_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +50,7 @@ def load_network(network: str | os.PathLike[str] = "x4", *, trainable: bool = Fa
         hint = f"load {printable(beside)}" if beside.is_file() else "load the weights file that it was exported from"
         raise UsageError(f"{printable(path)} is no PyTorch module; {hint}, or run it with mafdn.load")
     if path.suffix not in FILE_TYPES:
-        raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
+        raise unknown_network(path)
     try:
         from mafdn.networks.checkpoints import open_network
     except ModuleNotFoundError as error:

@@ -280,6 +280,35 @@ def test_streams_may_take_a_part_at_a_time(photo: Path) -> None:
     assert result.data == photo.with_name("whole.jpg").read_bytes()
 
 
+class Collected:
+    """An object that can only be written to, and returns nothing from that."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: memoryview) -> None:
+        self.data += bytes(data)
+
+
+def test_objects_may_return_nothing_from_write(photo: Path) -> None:
+    upscaler, result = mafdn.Upscaler(Repeat()), Collected()
+    upscaler.upscale_file(photo, photo.with_name("whole.jpg"))
+    upscaler.upscale_file(photo, result)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert result.data == photo.with_name("whole.jpg").read_bytes()
+
+
+class Full(io.RawIOBase):
+    """A stream that takes nothing and does not block."""
+
+    def write(self, data: memoryview) -> None:  # noqa: ARG002  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None
+
+
+def test_a_stream_that_takes_nothing_is_an_error(photo: Path) -> None:
+    with pytest.raises(BlockingIOError, match="does not accept data"):
+        mafdn.Upscaler(Repeat()).upscale_file(photo, Full())  # pyright: ignore[reportArgumentType]
+
+
 def test_bad_streams_are_refused(photo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -288,6 +317,10 @@ def test_bad_streams_are_refused(photo: Path, monkeypatch: pytest.MonkeyPatch, t
         upscaler.upscale_file(io.BytesIO(b""))
     with pytest.raises(UsageError, match="the input stream is not a binary stream"):
         upscaler.upscale_file(io.StringIO("text"), photo.with_name("o.png"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="the input stream cannot be read"):
+        upscaler.upscale_file(Collected(), photo.with_name("o.png"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="the output stream is not a binary stream"):
+        upscaler.upscale_file(photo, io.StringIO())  # pyright: ignore[reportArgumentType]
     with pytest.raises(PictureError, match=r"^the input stream is empty"):
         upscaler.upscale_file(io.BytesIO(b""), photo.with_name("o.png"))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.jpg", "photos"]

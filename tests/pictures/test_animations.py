@@ -16,9 +16,8 @@ from PIL import Image, ImageSequence
 
 from mafdn.errors import DamagedError, PictureError
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.picture import PngChunk
+from mafdn.pictures.picture import PNG_SIGNATURE, PngChunk
 from mafdn.pictures.reading import open_picture, read_header
-from mafdn.pictures.sequences.apng import SIGNATURE
 from mafdn.pictures.sequences.sequence import Timing
 from mafdn.upscaling.output import Output
 from tests.support import Repeat, upscale_file
@@ -297,7 +296,7 @@ def apng(
         else:
             parts.append(PngChunk(kind=b"fdAT", data=struct.pack(">I", number) + packed(frame)))
             number += 1
-    return SIGNATURE + b"".join(part.encoded() for part in [*parts, PngChunk(kind=b"IEND", data=b"")])
+    return PNG_SIGNATURE + b"".join(part.encoded() for part in [*parts, PngChunk(kind=b"IEND", data=b"")])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

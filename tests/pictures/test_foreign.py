@@ -15,7 +15,7 @@ from mafdn.pictures.formats import FORMATS, sniff
 from mafdn.pictures.icc import PRIMARIES, SRGB_CURVE, profile_of_primaries
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.reading import open_picture, read_header
 from tests.support import Repeat, upscale_file
 
 SIZES = [(1, 1), (3, 5), (40, 61)]
@@ -202,3 +202,9 @@ def test_damaged_files_are_one_line_and_warn_of_nothing(tmp_path: Path, suffix: 
                 open_picture(path, limits=Limits(pixels=10_000_000))
             except PictureError as error:
                 assert "\n" not in str(error)  # noqa: PT017 - most are read
+
+
+def test_a_folder_that_takes_no_pixels_is_an_error_of_one_line(tmp_path: Path) -> None:
+    pillow(noise(3, 5, 3)).save(tmp_path / "a.bmp")
+    with pytest.raises(PictureError, match=r"cannot put the pixels of .*a\.bmp into .*missing: No such file"):
+        read_header(tmp_path / "a.bmp").file.decode(Limits(), spill_folder=tmp_path / "missing")

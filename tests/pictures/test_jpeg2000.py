@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from mafdn.errors import DamagedError, MissingPackageError, PictureError
-from mafdn.pictures.codecs.foreign.boxes import box
+from mafdn.pictures.codecs.boxes import box
 from mafdn.pictures.codecs.foreign.jpeg2000 import EXIF_UUID, FILE_TYPE, SIGNATURE, XMP_UUID
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS

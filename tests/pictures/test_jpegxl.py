@@ -14,7 +14,7 @@ import pyvips
 from PIL import ExifTags, Image
 
 from mafdn.errors import DamagedError, MissingPackageError, PictureError
-from mafdn.pictures.codecs.foreign.boxes import box
+from mafdn.pictures.codecs.boxes import box
 from mafdn.pictures.codecs.jxl.bits import BitReader
 from mafdn.pictures.codecs.jxl.color import converted, wide_profile
 from mafdn.pictures.codecs.jxl.container import FILE_TYPE, SIGNATURE, read_codestream
@@ -203,7 +203,8 @@ def test_hdr_is_kept_by_number(tmp_path: Path, transfer: int, bits: int) -> None
     header, back = read_header(path), open_picture(path)
     assert (header.code_points, back.code_points, back.notes) == (points, points, ())
     assert np.array_equal(back.planes[:], planes)
-    assert read_codestream_header(read_codestream(path)).colors.transfer == transfer
+    with path.open("rb") as file:
+        assert read_codestream_header(read_codestream(file)).colors.transfer == transfer
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

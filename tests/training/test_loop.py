@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,19 @@ def test_training_learns_logs_and_validates(workplace: Path) -> None:
     assert len(log) == len(reports)
     assert final(folder).samples == 160
     assert any(path.name.startswith("events.out.tfevents") for path in (folder / "tensorboard").iterdir())
+
+
+def test_a_run_in_another_thread_leaves_signals_and_threads_as_they_are(workplace: Path) -> None:
+    before, handler = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as pool:  # which gets no signals
+            assert final(pool.submit(train, config(workplace, steps=8)).result()).step == 8
+        train(config(workplace, "other", steps=8))
+        assert torch.get_num_threads() == 2
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_benchmark_pictures_and_held_out_ones_are_not_trained_on(workplace: Path) -> None:

@@ -1,1 +1,1 @@
-"""Make the figures of README and docs again from the shipped weights (`python -m tools.reproduce`)."""
+"""Reproduce the figures of README and docs from the shipped weights (`python -m tools.reproduce`)."""

@@ -1,10 +1,10 @@
-"""Make the figures of README and docs again from the shipped weights, and say which differ.
+"""Reproduce the figures of README and docs from the shipped weights, and report which differ.
 
     python -m tools.reproduce [--list] [--only NAME ...] [--timings] [--shared FOLDER]
 
 Every measurement is compared with the stored one, value by value: PSNR within 0.005 dB, SSIM within 0.0001, counts and
 checksums exactly. Timings depend on the machine: they are made with --timings only, and reported as ratios. What needs
-training is not made again; docs/results/README.md has the commands. The exit code is 1 if something differs.
+training is not reproduced; docs/results/README.md has the commands. The exit code is 1 if something differs.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tools.reproduce.timings import TIMINGS, Timing, ratios
 from tools.weights_tables import RESULTS
 
 STORED = RESULTS / "reproduce.json"
-"""The last stored outcome of each part, which tells how long it takes."""
+"""The last stored outcome of each part, with the time it took."""
 NOT_MADE = {
     "choices, ablations, from-scratch": "hours of training (docs/training.md, docs/benchmarks.md)",
     "train-x2, train-x3, train-x4": "the logs of the shipped weights; hours of training",
@@ -37,7 +37,7 @@ NOT_MADE = {
     "optimizer.png": "its logs are not stored",
     "benchmarks/crops-x*.png": "drawn by mafdn compare --report, with the weights of other networks",
 }
-"""What this program does not make, and why."""
+"""What is not reproduced, and why."""
 SHOWN = 10
 """Differences of a part that are printed; the others are counted."""
 

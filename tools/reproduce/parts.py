@@ -1,4 +1,4 @@
-"""The parts of a reproduction: what is made again, and what it is compared with."""
+"""The parts of a reproduction: measurements and tables, and the stored ones that they are compared with."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ COSTS: dict[str, tuple[str, int, bool]] = {
 
 
 class UnavailableError(Exception):
-    """A part cannot be made here; the message says why."""
+    """A part cannot be reproduced here; the message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Data:
 
 
 Part = Callable[[Data], list[Difference]]
-"""Makes something again and returns what differs; raises `UnavailableError` if it cannot."""
+"""Reproduces something and returns what differs; raises `UnavailableError` if it cannot."""
 
 
 def documents(data: Data) -> list[Difference]:

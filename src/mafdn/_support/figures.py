@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mafdn._support.atomic import replacing
+from mafdn._support.validate import check_place
 from mafdn.errors import MafdnError, UsageError
 
 if TYPE_CHECKING:
@@ -19,10 +20,7 @@ def check_figure_name(path: Path) -> None:
     """Raise `UsageError` if `path` cannot be written or is not .png, .pdf or .svg; to be called before any work."""
     if path.suffix.lower() not in METADATA:
         raise UsageError(f"cannot write {path}: the name of a figure must end in {', '.join(METADATA)}")
-    if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder")
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    check_place(path)
 
 
 def save_figure(figure: "Figure", path: Path, *, dpi: float = 110) -> None:

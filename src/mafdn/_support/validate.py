@@ -42,6 +42,14 @@ def as_path(name: str, value: object, *, wanted: str = "a path") -> Path:
     return Path(text)
 
 
+def check_place(path: Path) -> None:
+    """Raise `UsageError` if a file cannot be written because it is a folder, or its folder does not exist."""
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def refuse_url(text: str) -> None:
     """Raise `UsageError` for a URL, unless there is a file of that name."""
     found = URL.match(text)

@@ -100,16 +100,16 @@ def evaluate_command(
         raise UsageError("--strip draws fp32 results of the default engine; remove --engine, --device and --precision")
     if crop and not strip:
         raise UsageError("--crop chooses what --strip shows; add --strip FILE.png")
-    asked = list(dict.fromkeys(network or ["mafdn"]))
-    networks = list(dict.fromkeys(with_baseline(["bicubic", *asked], baseline)))
+    named = list(dict.fromkeys(network or ["mafdn"]))
+    networks = list(dict.fromkeys(with_baseline(["bicubic", *named], baseline)))
     networks.sort(key=lambda name: name != "bicubic")  # always in the first column
     by_label = label_networks(networks, protocol)
     labels = {name: label for label, name in by_label.items()}
-    against = baseline or (asked[0] if len(asked) > 1 else "bicubic")
+    against = baseline or (named[0] if len(named) > 1 else "bicubic")
     reference = labels.get(against, against)
     if reference not in by_label:
         raise UsageError(f"--baseline {against} is not one of the networks: {', '.join(by_label)}")
-    others = [labels[name] for name in asked if labels[name] != reference]
+    others = [labels[name] for name in named if labels[name] != reference]
     for target, endings in ((output, tuple(FORMATS)), (csv, (".csv",)), (strip, (".png",))):
         if target:
             check_target(target, *endings, overwrite=overwrite)

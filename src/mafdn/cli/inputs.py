@@ -1,4 +1,4 @@
-"""What the arguments of `mafdn upscale` mean: one picture or several, files or standard input and output."""
+"""Interpretation of the arguments of `mafdn upscale`: one picture or several, files or standard streams."""
 
 import os
 import re
@@ -33,7 +33,7 @@ class OnePicture:
 
 
 def as_typed(text: str) -> str:
-    """Return the path that a pasted or dropped text means.
+    """Convert a pasted or dropped text to a path.
 
     If there is no file of that very name, surrounding quotes, the call operator of PowerShell (`& 'FILE'`), spaces and
     line breaks at the end are removed, and a `file:` URI is decoded.

@@ -1,4 +1,4 @@
-"""What to do when a command runs out of memory and nothing closer to the cause has said so."""
+"""Advice on which options need less memory, for errors that have none of their own."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ STOP_REQUESTED = threading.Event()
 
 
 class CommandStoppedError(MafdnError):
-    """Ctrl-C stopped a command that has more to say than that; typer replaces a `KeyboardInterrupt` with its own."""
+    """Ctrl-C stopped a command, with a message of its own; typer replaces that of a `KeyboardInterrupt`."""
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -122,7 +122,7 @@ def stages(*, quiet: bool) -> Generator[Callable[[str, int, int], None]]:
 
 
 def output_file(output: Path | None, default: Path) -> Path:
-    """Return the file that `--output` means: a folder that exists gets a file with the name of the default."""
+    """Return the file of the option `--output`: a folder that exists gets a file with the name of the default."""
     if output is None:
         return default
     return output / default.name if output.is_dir() else output

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mafdn._support.atomic import replacing
+from mafdn._support.validate import check_place
 from mafdn.errors import MafdnError, UsageError
 from mafdn.evaluation.benchset import BenchPicture, Pixels, Protocol, SetScore, finite
 from mafdn.evaluation.paired import Difference
@@ -58,10 +59,7 @@ def check_target(path: Path, *endings: str, overwrite: bool) -> None:
     """
     if path.suffix not in endings:  # a typo must not overwrite a weights file
         raise UsageError(f"cannot write {path}: the name must end in {' or '.join(endings)}")
-    if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder")
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    check_place(path)
     if path.exists() and not overwrite:
         raise MafdnError(f"{path} exists; use another name or --overwrite")
 

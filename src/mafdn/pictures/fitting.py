@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mafdn._support.atomic import printable
+from mafdn.pictures.codecs.png_chunks import TEXT_KINDS
 from mafdn.pictures.codecs.tiff.entries import ASCII, EXIF, LONG, UNDEFINED, Entry, build_exif, parse_exif
 from mafdn.pictures.metadata import BLOCKS, IPTC, XMP, fields_of_exif, listed
 from mafdn.pictures.metadata import EXIF as EXIF_FIELD
@@ -143,7 +144,7 @@ def _chunk_of_text(keyword: str, text: str) -> PngChunk:
 def _text_of(chunk: PngChunk) -> tuple[str | None, str | None]:
     """Keyword and text of a chunk; no keyword if it is not a text, no text if that is damaged or too long."""
     keyword, zero, rest = chunk.data.partition(b"\0")
-    if chunk.kind not in (b"tEXt", b"zTXt", b"iTXt"):
+    if chunk.kind not in TEXT_KINDS:
         return None, None
     name = keyword.decode("latin-1")
     try:

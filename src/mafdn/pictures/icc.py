@@ -1,6 +1,7 @@
 """ICC profiles for colors that files state by number (ITU-T H.273)."""
 
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,15 +108,20 @@ def matrices(points: Points) -> tuple[Matrix, Matrix]:
     return adaptation @ columns, adaptation
 
 
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+def with_tags(header: bytes, tags: Mapping[bytes, bytes]) -> bytes:
+    """A profile of these tags, with a header of 128 bytes whose first four are replaced by the profile's size."""
     table, values = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     for name, value in tags.items():
         table += struct.pack(">4sII", name, start + len(values), len(value))
         values += value + bytes(-len(value) % 4)
-    head = struct.pack(">I4sI4s4s4s", start + len(values), bytes(4), 0x0440_0000, b"mntr", space, b"XYZ ")
+    return struct.pack(">I", start + len(values)) + header[4:128] + table + values
+
+
+def _profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:
+    head = struct.pack(">I4sI4s4s4s", 0, bytes(4), 0x0440_0000, b"mntr", space, b"XYZ ")
     head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp").ljust(44, b"\0") + _fixed(*D50)
-    return head.ljust(128, b"\0") + table + values
+    return with_tags(head.ljust(128, b"\0"), tags)
 
 
 def _fixed(*values: float) -> bytes:

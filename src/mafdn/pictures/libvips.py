@@ -13,6 +13,7 @@ import pyvips
 from mafdn._support.atomic import DISK_ERRORS, printable
 from mafdn.errors import DamagedError, EncodeError, PictureError
 from mafdn.pictures.limits import Limits
+from mafdn.pictures.picture import Pixels
 
 NOT_DAMAGE = re.compile(r"not (supported|configured|implemented)|unsupported|out of memory", re.IGNORECASE)
 """Codec messages about files that may be intact."""
@@ -36,6 +37,11 @@ def space_of(*, grey: bool, deep: bool) -> str:
 def field_of(image: pyvips.Image, name: str, default: Any) -> Any:
     """The value of a metadata field, or `default` if the image has no such field."""
     return image.get(name) if image.get_typeof(name) else default
+
+
+def array_of(image: pyvips.Image) -> Pixels:
+    """All pixels of an image as (H, W, C)."""
+    return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
 
 
 def stop_at_limit(image: pyvips.Image, limits: Limits) -> None:

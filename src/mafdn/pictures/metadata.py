@@ -4,6 +4,7 @@ Orientation and size are stated in EXIF and again in XMP; both are made consiste
 pixels itself, such as thumbnails and gain maps, is left out.
 """
 
+import io
 import re
 import struct
 import zlib
@@ -14,7 +15,8 @@ from typing import Any
 import pyvips
 
 from mafdn.pictures import photoshop
-from mafdn.pictures.picture import Picture, PngChunk
+from mafdn.pictures.codecs.tiff.entries import EXIF_MARK, read_layout, read_pointer, read_table, read_values
+from mafdn.pictures.picture import PNG_SIGNATURE, Picture, PngChunk
 
 ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
 """libvips fields of whole blocks of metadata."""
@@ -37,8 +39,6 @@ COMPANION_SPACES = {
 XMP_WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
 XMP_HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
 
-EXIF_MARK = b"Exif\0\0"
-"""How an EXIF block begins; some writers leave it out."""
 RESOLUTION_TAGS = (0x011A, 0x011B)
 """EXIF tags of the horizontal and vertical print resolution."""
 RATIONAL = 5
@@ -66,7 +66,7 @@ def listed(names: Sequence[str], *, most: int = 5) -> str:
 def fields_of_exif(block: bytes) -> dict[str, tuple[Any, Any]]:
     """Fields as in `Picture.fields` of an EXIF block: the block, and the entries that libvips finds in it."""
     carrier = pyvips.Image.pngload_buffer(
-        b"\x89PNG\r\n\x1a\n"  # a PNG file of one pixel: libvips parses only what it finds in a file
+        PNG_SIGNATURE  # a PNG file of one pixel: libvips parses only what it finds in a file
         + PngChunk(kind=b"IHDR", data=struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)).encoded()
         + PngChunk(kind=b"eXIf", data=block.removeprefix(EXIF_MARK)).encoded()
         + PngChunk(kind=b"IDAT", data=zlib.compress(b"\0\0")).encoded()
@@ -170,17 +170,15 @@ def _with_finer_resolution(block: bytes, factors: tuple[float, float]) -> bytes:
 
     libvips never changes a resolution that the block already states.
     """
-    changed = bytearray(block)
-    start = 6 if block.startswith(b"Exif\0\0") else 0
-    order = "<" if block[start : start + 2] == b"II" else ">"
+    start, changed = len(EXIF_MARK) if block.startswith(EXIF_MARK) else 0, bytearray(block)
+    file = io.BytesIO(block[start:])
     try:
-        first = start + struct.unpack_from(f"{order}I", block, start + 4)[0]
-        for number in range(struct.unpack_from(f"{order}H", block, first)[0]):
-            tag, kind, count, place = struct.unpack_from(f"{order}HHII", block, first + 2 + 12 * number)
-            if tag in RESOLUTION_TAGS and (kind, count) == (RATIONAL, 1):
-                above, below = struct.unpack_from(f"{order}II", block, start + place)
-                finer = round(above / below * factors[RESOLUTION_TAGS.index(tag)] * 1000)
-                struct.pack_into(f"{order}II", changed, start + place, finer, 1000)
-    except (struct.error, ZeroDivisionError):
+        layout = read_layout(file)
+        for raw in read_table(file, layout, read_pointer(file, layout, layout.pointer_place)):
+            if raw.tag in RESOLUTION_TAGS and (raw.kind, raw.count) == (RATIONAL, 1):
+                above, below = struct.unpack(f"{layout.order}II", read_values(file, layout, raw))
+                finer = round(above / below * factors[RESOLUTION_TAGS.index(raw.tag)] * 1000)
+                struct.pack_into(f"{layout.order}II", changed, start + raw.values_at(layout), finer, 1000)
+    except (ValueError, struct.error, ZeroDivisionError):
         return block
     return bytes(changed)

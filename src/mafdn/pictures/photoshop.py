@@ -1,4 +1,4 @@
-"""Photoshop's resources, the blocks in which JPEG files store IPTC data and TIFF files more."""
+"""Photoshop's resources, in which JPEG files store IPTC data, and TIFF files and Photoshop documents more."""
 
 import struct
 from collections.abc import Iterator
@@ -7,6 +7,23 @@ PHOTOSHOP = b"Photoshop 3.0\0"
 """How a block of resources begins in a JPEG file."""
 IPTC_RESOURCE, RESOLUTION_RESOURCE = 0x0404, 0x03ED
 THUMBNAIL_RESOURCES = (0x0409, 0x040C)
+
+
+def read_resources(block: bytes, place: int = 0) -> Iterator[tuple[int, bytes, int, int]]:
+    """The resources from `place` on: number, all bytes, where its data begin in them, and their size.
+
+    Raises:
+        ValueError: The block is damaged; `struct.error` where it ends too early.
+    """
+    while place < len(block):
+        mark, number, name = struct.unpack_from(">4sHB", block, place)
+        start = 6 + (name // 2 + 1) * 2  # a name with its length is padded to an even number of bytes
+        size = struct.unpack_from(">I", block, place + start)[0]
+        if mark != b"8BIM" or place + start + 4 + size > len(block):
+            raise ValueError("not a resource")
+        end = place + start + 4 + size + size % 2
+        yield number, block[place:end], start + 4, size
+        place = end
 
 
 def corrected(block: bytes, finer: tuple[float, float]) -> bytes:
@@ -20,7 +37,7 @@ def corrected(block: bytes, finer: tuple[float, float]) -> bytes:
         return block
     kept = [PHOTOSHOP]
     try:
-        for number, resource, start, size in _resources(block, len(PHOTOSHOP)):
+        for number, resource, start, size in read_resources(block, len(PHOTOSHOP)):
             changed = bytearray(resource)
             if number == RESOLUTION_RESOURCE and size == 16:
                 for at, factor in zip((start, start + 8), finer, strict=True):
@@ -43,7 +60,7 @@ def block_of_tiff(iptc: bytes, resources: bytes) -> bytes | None:
     """
     kept: list[bytes] = []
     try:
-        for number, resource, _, _ in _resources(resources, 0):
+        for number, resource, _, _ in read_resources(resources):
             if number != IPTC_RESOURCE or not iptc:
                 kept.append(resource)
     except (struct.error, ValueError):
@@ -63,7 +80,7 @@ def parts_for_tiff(block: bytes) -> tuple[bytes, bytes]:
         return (block, b"") if block.startswith(b"\x1c") else (b"", b"")
     iptc, others = b"", False
     try:
-        for number, resource, start, size in _resources(block, len(PHOTOSHOP)):
+        for number, resource, start, size in read_resources(block, len(PHOTOSHOP)):
             if number == IPTC_RESOURCE:
                 iptc = resource[start : start + size]
             else:
@@ -71,20 +88,3 @@ def parts_for_tiff(block: bytes) -> tuple[bytes, bytes]:
     except (struct.error, ValueError):
         return b"", b""
     return iptc, block[len(PHOTOSHOP) :] if others else b""
-
-
-def _resources(block: bytes, place: int) -> Iterator[tuple[int, bytes, int, int]]:
-    """The resources from `place` on: number, all bytes, where its data begin in them, and their size.
-
-    Raises:
-        ValueError: The block is damaged; `struct.error` where it ends too early.
-    """
-    while place < len(block):
-        mark, number, name = struct.unpack_from(">4sHB", block, place)
-        start = 6 + (name // 2 + 1) * 2  # a name with its length is padded to an even number of bytes
-        size = struct.unpack_from(">I", block, place + start)[0]
-        if mark != b"8BIM" or place + start + 4 + size > len(block):
-            raise ValueError("not a resource")
-        end = place + start + 4 + size + size % 2
-        yield number, block[place:end], start + 4, size
-        place = end

@@ -14,6 +14,8 @@ from mafdn.pixels.rows import Rows
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Names of the HDR transfer functions by their number in H.273."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of a PNG file."""
 DEFAULT_PIXELS_PER_MM = (72 / 25.4, 72 / 25.4)
 """Print resolution (horizontal, vertical) of a file that states none: 72 dpi."""
 
@@ -81,7 +83,7 @@ class PngChunk:
 
 @dataclass(frozen=True, kw_only=True)
 class CodePoints:
-    """Colors that a file states by number (ITU-T H.273), with what it says of the display they were graded on."""
+    """Colors that a file states by number (ITU-T H.273), and the display they were graded on."""
 
     primaries: int
     transfer: int
@@ -112,7 +114,7 @@ class Picture:
     format: Format
     """The format of the file, detected by content."""
     profile: bytes | None = None
-    """ICC profile of the colors; `None` means sRGB (or its grey), with float32 in linear light."""
+    """ICC profile of the colors; `None` for sRGB (or its grey), with float32 in linear light."""
     code_points: CodePoints | None = None
     """The colors as the file states them by number, if they are not those of sRGB. With HDR values that is all there is
     to go by; otherwise `profile` describes the same colors."""

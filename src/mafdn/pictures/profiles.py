@@ -13,7 +13,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from mafdn.pictures.icc import LIKE_SRGB, make_profile
+from mafdn.pictures.icc import LIKE_SRGB, make_profile, with_tags
 from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Picture
 from mafdn.pixels.tone import Curve, Tone, srgb_light, srgb_signal
 
@@ -114,13 +114,9 @@ def grey_profile(profile: bytes) -> bytes | None:
     if len(curves) < 3 or not all(np.array_equal(curve, curves[0]) for curve in curves):
         return None
     kept = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt") if name in tags} | {b"kTRC": tags[b"rTRC"]}
-    table, data, place = struct.pack(">I", len(kept)), b"", 132 + 12 * len(kept)
-    for name, tag in kept.items():
-        table += struct.pack(">4sII", name, place + len(data), len(tag))
-        data += tag + bytes(-len(tag) % 4)
     head = bytearray(profile[:128])
-    head[:4], head[16:20], head[84:100] = struct.pack(">I", place + len(data)), SPACES[1], bytes(16)
-    return bytes(head) + table + data
+    head[16:20], head[84:100] = SPACES[1], bytes(16)
+    return with_tags(bytes(head), kept)
 
 
 def find_tone(profile: bytes | None, channels: int) -> Tone | None:

@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,16 @@ LARGE = 64 * 2**20
 """Bytes of pixels above which a picture is kept in a file."""
 LEAST_ROOM = 2**20
 """Free bytes below which a disk counts as full."""
+
+
+@contextmanager
+def spill_errors(path: Path, folder: Path | None) -> Generator[None]:
+    """Turn errors of the system while pixels of `path` are put into `folder` into `PictureError`."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot put the pixels of {printable(path)} into {printable(folder or path)}"
+        raise PictureError.from_os_error(what, error) from None
 
 
 class FileRows:

@@ -237,8 +237,11 @@ def _report(
 
 @contextmanager
 def _stop_requests() -> Generator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event within the context."""
+    """Turn SIGINT and SIGTERM into an event within the context; only the main thread of a process receives signals."""
     stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def request(*_: object) -> None:
         stop.set()

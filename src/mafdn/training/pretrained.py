@@ -8,8 +8,8 @@ from mafdn.errors import ConfigError, MafdnError, WeightsError
 from mafdn.networks import Network, title, transfer
 from mafdn.networks.checkpoints import checkpoint_note, has_header, open_network
 from mafdn.training.record.averaged import averaged_network, run_card
-from mafdn.weights.header import SCALES, Card, read_header
-from mafdn.weights.resolve import DESCRIPTIONS, is_name, resolve
+from mafdn.weights.header import Card, read_header
+from mafdn.weights.resolve import DESCRIPTIONS, NAMES_OF_SCALES, is_name, resolve
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def pretrained_file(name: str, *, scale: int) -> Path:
         WeightsError: The file is missing.
     """
     try:
-        shipped = name in {f"x{s}" for s in SCALES}  # weights of another scale can be trained further too
+        shipped = name in NAMES_OF_SCALES  # weights of another scale can be trained further too
         source = resolve(name, scale=None if shipped else scale)
         if source.kind in ("baseline", "architecture"):
             raise ConfigError(f"{name} is {DESCRIPTIONS[source.kind]}; use a weights file, a run, or x2, x3 or x4")

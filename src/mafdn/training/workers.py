@@ -54,7 +54,7 @@ class Workers:
 
 @contextmanager
 def open_workers(device: str = "auto") -> Generator[Workers]:
-    """Join the processes that torchrun started, if any; on CPUs each uses one thread.
+    """Join the processes that torchrun started, if any; on CPUs each uses one thread within the context.
 
     Args:
         device: The device, as `run.device`. With several processes, each uses the GPU of its local rank.
@@ -63,7 +63,7 @@ def open_workers(device: str = "auto") -> Generator[Workers]:
         ConfigError: There is no such GPU, or several processes would share one.
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = _device(device, world)
+    chosen, threads = _device(device, world), torch.get_num_threads()
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     else:
@@ -74,6 +74,7 @@ def open_workers(device: str = "auto") -> Generator[Workers]:
     try:
         yield Workers(rank, world, chosen)
     finally:
+        torch.set_num_threads(threads)
         if world > 1:
             dist.destroy_process_group()
 

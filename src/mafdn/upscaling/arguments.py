@@ -14,7 +14,7 @@ from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import is_picture_name
 from mafdn.upscaling.size import Size
-from mafdn.weights.resolve import FILE_TYPES, describe_vocabulary, resolve
+from mafdn.weights.resolve import FILE_TYPES, resolve, unknown_network
 
 PathLike = str | os.PathLike[str]
 
@@ -38,7 +38,7 @@ def network_set(network: PathLike, engine: EngineOptions | None) -> NetworkSet:
         return NetworkSet(options=options)
     path = source.file()
     if path.suffix not in FILE_TYPES:
-        raise UsageError(f"unknown network {printable(path)!r}; {describe_vocabulary()}")
+        raise unknown_network(path)
     return NetworkSet(path, options)
 
 

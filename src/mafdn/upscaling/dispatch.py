@@ -1,4 +1,4 @@
-"""Upscaling of whatever a picture is given as: array, image of Pillow, path or stream."""
+"""Upscaling of arrays, images of Pillow, files and streams: the choice of the function by the type."""
 
 from collections.abc import Callable
 from pathlib import Path

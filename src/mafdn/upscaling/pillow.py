@@ -1,4 +1,4 @@
-"""Images of Pillow as arrays and back, without importing Pillow: who passes one has imported it."""
+"""Images of Pillow as arrays and back, without importing Pillow, which whoever passes one has imported."""
 
 import sys
 from typing import Any, Protocol, TypeGuard

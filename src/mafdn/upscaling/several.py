@@ -61,7 +61,7 @@ def find_sizes(header: PictureHeader, size: Size, kind: Format, *, limits: Limit
         size: The requested size, which each picture gets by itself.
         kind: Format of the result.
         limits: Limits for all of them together.
-        frame: The only frame or page that was asked for.
+        frame: The number of the only frame or page to upscale, from 1; `None` for all, or the first.
 
     Raises:
         PictureError: If there are too many pictures or pixels.

@@ -1,5 +1,7 @@
 """Upscaling from or to a binary stream, such as standard input and output, by way of temporary files."""
 
+import errno
+import io
 import os
 import select
 import sys
@@ -58,6 +60,8 @@ def upscale_stream(
         UsageError: If the options contradict each other or the picture, or a stream is not binary.
         OSError: If the stream of the result cannot be written, such as a closed pipe.
     """
+    if isinstance(target, io.TextIOBase) or not (isinstance(target, Path) or hasattr(target, "write")):
+        raise UsageError(f"{_name_of(target, 'output')} is not a binary stream; open it with mode 'wb'")
     with tempfile.TemporaryDirectory(prefix="mafdn-") as name:
         folder = Path(name)
         names: dict[str, str] = {}
@@ -97,13 +101,18 @@ def _send(path: Path, stream: BinaryIO) -> None:
         while data := memoryview(file.read(CHUNK)):
             while data:
                 written: Any = stream.write(data)
-                data = data[written:]
-    stream.flush()
+                if written is None and isinstance(stream, io.RawIOBase):
+                    raise BlockingIOError(errno.EAGAIN, "the stream of the result does not accept data now")
+                data = data[len(data) if written is None else written :]  # some objects return nothing
+    if hasattr(stream, "flush"):
+        stream.flush()
 
 
 def _spool(stream: BinaryIO, path: Path, limits: Limits) -> None:
     """Copy a stream to a file, within the limits on size and time."""
     name = _name_of(stream, "input")
+    if not hasattr(stream, "read"):
+        raise UsageError(f"{name} cannot be read")
     limits = replace(limits, began=time.monotonic())
     read = getattr(stream, "read1", stream.read)  # what is there, without waiting for a full chunk
     size = 0
@@ -134,7 +143,7 @@ def _wait(stream: BinaryIO, limits: Limits) -> None:
         select.select([stream.fileno()], [], [], max(0.0, left))
 
 
-def _name_of(stream: BinaryIO, kind: str) -> str:
+def _name_of(stream: Any, kind: str) -> str:
     """Return the name of a stream in messages."""
     standard = sys.stdin if kind == "input" else sys.stdout
     number: Any = None

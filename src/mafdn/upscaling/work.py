@@ -1,4 +1,4 @@
-"""The network at work on the pictures of one file."""
+"""Upscaling and encoding all pictures of one file: a single one, frames or pages."""
 
 import time
 from collections.abc import Callable

@@ -36,6 +36,8 @@ TORCH_FILES = (".safetensors", *PICKLES)
 FILE_TYPES = (".onnx", *TORCH_FILES)
 SCALE_FIELD = "{scale}"
 SCALE_NAMES = "x2, x3 or x4"
+NAMES_OF_SCALES = tuple(f"x{scale}" for scale in SCALES)
+"""The shipped networks by scale."""
 
 Kind = Literal["shipped", "baseline", "architecture", "file", "run"]
 DESCRIPTIONS: dict[Kind, str] = {
@@ -108,7 +110,7 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
         return NetworkSource(name=name, kind="baseline", scale=scale)
     if name in SHIPPED_NAMES:
         return NetworkSource(name=name, kind="shipped", scale=scale)
-    if name in tuple(f"x{s}" for s in SCALES):
+    if name in NAMES_OF_SCALES:
         fixed = int(name[1:])
         if scale not in (None, fixed):
             raise UsageError(f"{name} upscales by {fixed}, not {scale}; use --scale {fixed} or another network")
@@ -125,7 +127,7 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
     if not path.exists() and is_own_architecture(name):
         return NetworkSource(name=name, kind="architecture", scale=scale)
     if not path.suffix and not path.exists():
-        raise UsageError(f"unknown network {printable(name)!r}; {describe_vocabulary()}")
+        raise unknown_network(name)
     if not path.is_file():
         raise WeightsError(
             f"cannot read {printable(path)}: {'not a regular file' if path.exists() else 'no such file'}"
@@ -135,7 +137,7 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
 
 def is_name(network: str) -> bool:
     """Whether `network` is a name that never stands for a file."""
-    return network in (*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES)
+    return network in (*SHIPPED_NAMES, *NAMES_OF_SCALES, *BASELINES, *ARCHITECTURES)
 
 
 def is_pattern(network: str | os.PathLike[str]) -> bool:
@@ -150,7 +152,12 @@ def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
     return Path(os.fspath(network).replace(SCALE_FIELD, str(scale)))
 
 
+def unknown_network(network: str | os.PathLike[str]) -> UsageError:
+    """The error for a name that stands for no network."""
+    return UsageError(f"unknown network {printable(os.fspath(network))!r}; {describe_vocabulary()}")
+
+
 def describe_vocabulary() -> str:
     """The names that `resolve` knows, for messages."""
-    names = ", ".join([*SHIPPED_NAMES, *(f"x{s}" for s in SCALES), *BASELINES, *ARCHITECTURES, *own_names()])
+    names = ", ".join([*SHIPPED_NAMES, *NAMES_OF_SCALES, *BASELINES, *ARCHITECTURES, *own_names()])
     return f"choose from {names}, a file ({', '.join(FILE_TYPES)}) or the folder of a training run"

@@ -14,16 +14,17 @@ from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.jpeg_other import check_frame, decode_deep, read_frame
 from mafdn.pictures.codecs.inserting import save_edited
+from mafdn.pictures.codecs.jpeg_segments import read_segments
 from mafdn.pictures.codecs.tiff.directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import field_of, file_name
 from mafdn.pictures.metadata import XMP, listed
 from mafdn.pictures.picture import Picture
 
-MOST_SEGMENTS = 10_000
-"""Segments that are searched for the index of several pictures."""
+APP0, APP2 = 0xE0, 0xE2
+"""Markers of segments of applications, of which there are 16."""
 COMMENT, LONGEST_NAME = 0xFE, 40
-"""Marker of comments, and most bytes by which segments of applications are told apart."""
+"""Marker of comments, and bytes of an APPn segment in which its identifier is searched for."""
 READ_ELSEWHERE = (
     b"Exif\0",
     b"http://ns.adobe.com/xap/1.0/\0",
@@ -87,7 +88,7 @@ class JpegFile(VipsFile):
         return super().notes(image) + (["its video was left out"] if video else [])
 
     def complete(self, picture: Picture) -> Picture:
-        comments, lost = read_segments(self.path)
+        comments, lost = read_comments(self.path)
         return replace(picture, comments=comments, lost_metadata=lost)
 
     @staticmethod
@@ -104,28 +105,19 @@ class JpegFile(VipsFile):
             image.jpegsave(file_name(path), **settings)
 
 
-def read_segments(path: Path) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
-    """Read what libvips does not report of the segments before the pixels.
+def read_comments(path: Path) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """Read the comments, which libvips does not report, and find segments that are left out.
 
     Returns:
         The comments, and notes on what is left out.
     """
     comments, lost = list[bytes](), dict[str, None]()
     with path.open("rb") as file:
-        file.seek(2)
-        for _ in range(MOST_SEGMENTS):
-            start = file.read(4)
-            if len(start) < 4 or start[0] != 0xFF or start[1] == 0xDA:
-                break
-            if start[1] == 0xFF:  # padding
-                file.seek(-3, io.SEEK_CUR)
-                continue
-            length, application = max(int.from_bytes(start[2:]) - 2, 0), start[1] - 0xE0
-            if start[1] == COMMENT:
+        for marker, length in read_segments(file):
+            application = marker - APP0
+            if marker == COMMENT:
                 comments.append(file.read(length))
-                continue
-            begin = file.read(min(length, LONGEST_NAME)) if 0 <= application < 16 else b""
-            file.seek(length - len(begin), io.SEEK_CUR)
+            begin = file.read(min(length, LONGEST_NAME)) if 0 < application < 16 else b""
             if 0 < application < 16 and not begin.startswith(READ_ELSEWHERE):
                 names = [name for mark, name in LOST_SEGMENTS.items() if begin.startswith(mark)]
                 lost[names[0] if names else f"APP{application}"] = None
@@ -146,18 +138,9 @@ def _with_comments(head: bytearray, comments: Sequence[bytes]) -> bytes | None:
 def count_pictures(path: Path) -> int:
     """The number of pictures in a JPEG file, without thumbnails; cameras write several (MPO)."""
     with path.open("rb") as file:
-        file.seek(2)
-        for _ in range(MOST_SEGMENTS):
-            start = file.read(4)
-            if len(start) < 4 or start[0] != 0xFF or start[1] == 0xDA:
-                break
-            if start[1] == 0xFF:  # padding
-                file.seek(-3, io.SEEK_CUR)
-                continue
-            length = int.from_bytes(start[2:]) - 2
-            if start[1] == 0xE2 and file.read(4) == MULTI_PICTURE:
+        for marker, length in read_segments(file):
+            if marker == APP2 and file.read(4) == MULTI_PICTURE:
                 return _count_listed(file.read(max(length - 4, 0)))
-            file.seek(length - (4 if start[1] == 0xE2 else 0), io.SEEK_CUR)
     return 1
 
 

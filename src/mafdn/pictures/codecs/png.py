@@ -1,6 +1,5 @@
 """PNG files, with the chunks that libvips does not report: animation, and colors without a profile."""
 
-import io
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,24 +8,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyvips
 
-from mafdn._support.atomic import printable
-from mafdn.errors import PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.png_chunks import PngMetadata, read_metadata, save_with_chunks, xmp_chunk
+from mafdn.pictures.codecs.png_chunks import PngMetadata, find_chunks, read_metadata, save_with_chunks, xmp_chunk
 from mafdn.pictures.codecs.vips import VipsFile
-from mafdn.pictures.libvips import field_of, file_name
+from mafdn.pictures.libvips import array_of, field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import XMP
 from mafdn.pictures.picture import CodePoints, Picture, Pixels, PngChunk
 from mafdn.pictures.profiles import DAMAGED_PROFILE, PROFILE_IGNORED, distinct_colors
 from mafdn.pictures.sequences.apng import Apng, read_apng
 from mafdn.pictures.sequences.sequence import MOST_PICTURES, Sequence, frames_of
-from mafdn.pictures.spill import keep_bands
+from mafdn.pictures.spill import keep_bands, spill_errors
 
 COMPRESSION = 2
 """Deflate level, 0 to 9; with the filter "average" files are smaller than at 6 without, in half the time."""
@@ -90,11 +86,8 @@ class PngFile(VipsFile):
             note = "its picture for viewers without animation was left out: they show the first frame"
             first = replace(first, notes=(*first.notes, note))
         shape = (self._count * first.height, first.width, first.planes.shape[2])
-        try:
+        with spill_errors(self.path, spill_folder):
             planes = keep_bands(self._composed(apng, limits), shape, first.planes.dtype, spill_folder)
-        except OSError as error:
-            what = f"cannot put the pixels of {printable(self.path)} into {printable(spill_folder or self.path)}"
-            raise PictureError.from_os_error(what, error) from None
         return frames_of(replace(first, planes=planes), self._count, apng.timing)
 
     def _composed(self, apng: Apng, limits: Limits) -> Iterator[Pixels]:
@@ -141,23 +134,17 @@ def _turned(frame: Pixels, orientation: int) -> Pixels:
     """The frame turned as this EXIF orientation demands."""
     image = pyvips.Image.new_from_array(frame).copy()
     image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
-    image = image.autorot()
-    return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+    return array_of(image.autorot())
 
 
 def read_chunks(path: Path) -> dict[bytes, bytes]:
     """The first bytes of each chunk before the pixels, by chunk name; the first chunk of each name."""
     chunks: dict[bytes, bytes] = {}
     with path.open("rb") as file:
-        file.seek(8)
-        for _ in range(MOST_CHUNKS):
-            start = file.read(8)
-            if len(start) < 8 or start[4:] == b"IDAT":
+        for kind, _, length in islice(find_chunks(file), MOST_CHUNKS):
+            if kind == b"IDAT":
                 break
-            length = int.from_bytes(start[:4])
-            content = file.read(min(length, LONGEST_CHUNK))
-            chunks.setdefault(start[4:], content)
-            file.seek(length - len(content) + 4, io.SEEK_CUR)
+            chunks.setdefault(kind, file.read(min(length, LONGEST_CHUNK)))
     return chunks
 
 

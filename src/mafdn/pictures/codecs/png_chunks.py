@@ -12,9 +12,8 @@ import pyvips
 
 from mafdn.pictures.codecs.inserting import save_edited
 from mafdn.pictures.metadata import listed
-from mafdn.pictures.picture import PngChunk
+from mafdn.pictures.picture import PNG_SIGNATURE, PngChunk
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = PngChunk(kind=b"IEND", data=b"").encoded()
 TEXT_KINDS = (b"tEXt", b"zTXt", b"iTXt")
 """Kinds of chunks with texts."""
@@ -54,6 +53,23 @@ class PngMetadata:
     """Whether the print resolution is only the ratio of a pixel's sides."""
 
 
+def find_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Find the chunks of a PNG file, up to the end of the picture or of the file.
+
+    Yields:
+        The kind of each chunk, the first byte of its data, at which `file` then stands, and their length as stated.
+    """
+    place, kind = len(PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, kind = int.from_bytes(head[:4]), head[4:]
+        yield kind, place + 8, length
+        place += 12 + length
+
+
 def read_metadata(path: Path) -> PngMetadata:
     """Read all chunks of a PNG file but those of the pixels; raises `OSError`."""
     with path.open("rb") as file:
@@ -71,14 +87,13 @@ class _Scan:
         self._header = self._palette = b""
         self._shape_only = False
         self._after = False
-        file.seek(len(SIGNATURE))
-        for _ in range(MOST_CHUNKS):
-            start = file.read(8)
-            if len(start) < 8 or not start[4:].isalpha() or start[4:] == b"IEND":
+        for number, (kind, _, length) in enumerate(find_chunks(file)):
+            if not kind.isalpha() or kind == b"IEND":
                 break
-            self._visit(start[4:], int.from_bytes(start[:4]))
-        else:
-            self._lost["chunks after the first million"] = None
+            if number == MOST_CHUNKS:
+                self._lost["chunks after the first million"] = None
+                break
+            self._visit(kind, length)
 
     def result(self) -> PngMetadata:
         """What was found."""
@@ -92,7 +107,7 @@ class _Scan:
         )
 
     def _visit(self, kind: bytes, length: int) -> None:
-        """Handle the chunk whose length and kind have been read; leaves the file behind it."""
+        """Handle a chunk at whose data the file stands."""
         if kind == b"IDAT":
             self._after = True
         wanted = kind in COPIED or (kind[0] & kind[3] & 0x20 and kind not in READ_ELSEWHERE | BOUND_TO_PIXELS)
@@ -103,12 +118,10 @@ class _Scan:
             return
         if kind not in READ_ELSEWHERE:
             self._lost[kind.decode()] = None
-        self._file.seek(length + 4, io.SEEK_CUR)
 
     def _data(self, kind: bytes, length: int, *, limit: int) -> bytes | None:
         if length > limit or self._total + length > MOST_COPIED:
             self._long += 1
-            self._file.seek(length + 4, io.SEEK_CUR)
             return None
         data, check = self._file.read(length), self._file.read(4)
         if len(data) < length or check != zlib.crc32(kind + data).to_bytes(4):
@@ -145,7 +158,7 @@ class _Scan:
 
 
 def xmp_chunk(packet: bytes) -> PngChunk:
-    """The chunk for an XMP packet as the specification of XMP wants it; libvips would write a compressed `zTXt`."""
+    """The chunk for an XMP packet as specified (XMP, part 3); libvips would write a compressed `zTXt`."""
     return PngChunk(kind=b"iTXt", data=XMP_KEYWORD + bytes(4) + packet)
 
 
@@ -217,12 +230,12 @@ def _with_chunks(head: bytearray, chunks: Sequence[PngChunk]) -> bytes | None:
     header, *others = _split(content, pixels_at)
     replaced = {chunk.kind for chunk in chunks} - REPEATABLE
     kept = [chunk for chunk in others if chunk[4:8] not in replaced]
-    return b"".join([SIGNATURE, header, *(chunk.encoded() for chunk in chunks), *kept, content[pixels_at:]])
+    return b"".join([PNG_SIGNATURE, header, *(chunk.encoded() for chunk in chunks), *kept, content[pixels_at:]])
 
 
 def _pixels_at(head: bytearray) -> int | None:
     """Where the first IDAT chunk begins in the first bytes of a file; `None` if it is not among them."""
-    place = len(SIGNATURE)
+    place = len(PNG_SIGNATURE)
     while len(head) >= place + 8:
         if head.startswith(b"IDAT", place + 4):
             return place
@@ -232,7 +245,7 @@ def _pixels_at(head: bytearray) -> int | None:
 
 def _split(head: bytes, end: int) -> Iterator[bytes]:
     """The encoded chunks before `end`."""
-    place = len(SIGNATURE)
+    place = len(PNG_SIGNATURE)
     while place < end:
         after = place + 12 + int.from_bytes(head[place : place + 4])
         yield head[place:after]

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
@@ -14,12 +13,12 @@ from mafdn.errors import PictureError
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.codecs.tiff.entries import parse_exif
 from mafdn.pictures.floats import assumption, cleaned_floats
-from mafdn.pictures.libvips import PIXEL_TYPES, damaged, field_of, file_name, space_of, stop_at_limit
+from mafdn.pictures.libvips import PIXEL_TYPES, array_of, damaged, field_of, file_name, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import EXIF, ICC, read_fields
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
 from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile, profile_of_points
-from mafdn.pictures.spill import spill
+from mafdn.pictures.spill import spill, spill_errors
 from mafdn.pixels.rows import Rows
 
 GREY_SPACES, RGB_SPACES = ("b-w", "grey16"), ("srgb", "rgb16", "rgb", "scrgb")
@@ -219,12 +218,8 @@ def _read_pixels(path: Path, image: pyvips.Image, limits: Limits, spill_folder: 
         image = image.copy()
         stop_at_limit(image, limits)
     try:
-        if spill_folder:
-            return spill(image, spill_folder)
-        return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
-    except OSError as error:
-        what = f"cannot put the pixels of {printable(path)} into {printable(spill_folder or path)}"
-        raise PictureError.from_os_error(what, error) from None
+        with spill_errors(path, spill_folder):
+            return spill(image, spill_folder) if spill_folder else array_of(image)
     finally:
         limits.check_time(path)
 

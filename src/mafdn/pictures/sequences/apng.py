@@ -16,11 +16,11 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from mafdn.pictures.libvips import damaged
-from mafdn.pictures.picture import PngChunk
+from mafdn.pictures.codecs.png_chunks import find_chunks
+from mafdn.pictures.libvips import array_of, damaged
+from mafdn.pictures.picture import PNG_SIGNATURE, PngChunk
 from mafdn.pictures.sequences.sequence import Timing
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CONTROL = struct.Struct(">IIIIIHHBB")
 """An fcTL chunk: sequence number, width, height, left, top, delay as a fraction, disposal, blending."""
 DISPOSE_BACKGROUND, DISPOSE_PREVIOUS = 1, 2
@@ -110,9 +110,8 @@ class Apng:
         pieces = [_piece(file, start, length) for start, length in frame.parts]
         header = struct.pack(">II", frame.width, frame.height) + self.header[8:]
         chunks = [PngChunk(kind=b"IHDR", data=header), *self.chunks, PngChunk(kind=b"IDAT", data=b"".join(pieces))]
-        encoded = SIGNATURE + b"".join(chunk.encoded() for chunk in [*chunks, PngChunk(kind=b"IEND", data=b"")])
-        image = pyvips.Image.pngload_buffer(encoded, fail_on="error")
-        pixels = np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+        encoded = PNG_SIGNATURE + b"".join(chunk.encoded() for chunk in [*chunks, PngChunk(kind=b"IEND", data=b"")])
+        pixels: Array = array_of(pyvips.Image.pngload_buffer(encoded, fail_on="error"))
         if self.adds_alpha and pixels.shape[2] in (1, 3):
             pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], np.iinfo(pixels.dtype).max)], axis=2)
         return pixels
@@ -129,7 +128,6 @@ def read_apng(path: Path) -> Apng:
     stated, plays, expected, still_apart = 0, 0, 0, False
     with path.open("rb") as file:
         for kind, start, length in _chunks(file, path):
-            file.seek(start)
             if kind == b"IHDR":
                 header = file.read(length)
             elif kind in NEEDED and not frames:
@@ -165,16 +163,16 @@ def read_apng(path: Path) -> Apng:
 
 
 def _chunks(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, first byte and length of every chunk up to the end of the picture."""
-    end, place, kind = file.seek(0, os.SEEK_END), len(SIGNATURE), b""
-    while kind != b"IEND":
-        file.seek(place)
-        head = file.read(8)
-        length, kind = int.from_bytes(head[:4]), head[4:]
-        if len(head) < 8 or place + 12 + length > end:
-            raise damaged(path, "it ends too early")
-        yield kind, place + 8, length
-        place += 12 + length
+    """As `find_chunks`; raises `DamagedError` if the file ends before the picture does."""
+    end, kind = file.seek(0, os.SEEK_END), b""
+    for kind, start, length in find_chunks(file):
+        if start + length + 4 > end:
+            break
+        yield kind, start, length
+    else:
+        if kind == b"IEND":
+            return
+    raise damaged(path, "it ends too early")
 
 
 def _frame(path: Path, header: bytes, values: tuple[int, ...]) -> ApngFrame:

@@ -14,7 +14,7 @@ EXTENSION, IMAGE, TRAILER = b"\x21", b"\x2c", b"\x3b"
 CONTROL, APPLICATION, COMMENT = b"\xf9", b"\xff", b"\xfe"
 """Second bytes of extensions."""
 LOOPERS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
-"""Application extensions that say how often the animation is repeated."""
+"""Application extensions with the number of repetitions."""
 
 LONGEST_COMMENTS = 1 << 20
 """Bytes of comments that are read."""
@@ -79,7 +79,7 @@ def _exactly(file: BinaryIO, length: int, path: Path) -> bytes:
 
 
 def _skip_table(file: BinaryIO, flags: int) -> None:
-    """Skip a table of colors, if these flags say that there is one."""
+    """Skip the table of colors, if these flags announce one."""
     if flags & 0x80:
         file.seek(3 * 2 ** ((flags & 7) + 1), 1)
 

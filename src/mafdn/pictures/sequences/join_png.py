@@ -6,8 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from mafdn.pictures.picture import Picture, PngChunk
-from mafdn.pictures.sequences.apng import CONTROL, SIGNATURE
+from mafdn.pictures.codecs.png_chunks import find_chunks
+from mafdn.pictures.picture import PNG_SIGNATURE, Picture, PngChunk
+from mafdn.pictures.sequences.apng import CONTROL
 from mafdn.pictures.sequences.sequence import Timing
 
 LARGEST = 65_535
@@ -51,7 +52,7 @@ class PngJoiner:
                     if begun:
                         self._after.append(chunk)
                     else:
-                        self._file.write((SIGNATURE if chunk.kind == b"IHDR" else b"") + chunk.encoded())
+                        self._file.write((PNG_SIGNATURE if chunk.kind == b"IHDR" else b"") + chunk.encoded())
         self._number += 1
 
     def finish(self) -> None:
@@ -75,11 +76,7 @@ class PngJoiner:
 
 
 def _read_chunks(file: BinaryIO) -> Iterator[PngChunk]:
-    file.seek(len(SIGNATURE))
-    while head := file.read(8):
-        data = file.read(int.from_bytes(head[:4]))
-        file.read(4)
-        yield PngChunk(kind=head[4:], data=data)
+    return (PngChunk(kind=kind, data=file.read(length)) for kind, _, length in find_chunks(file))
 
 
 def _fraction(duration: Fraction) -> tuple[int, int]:

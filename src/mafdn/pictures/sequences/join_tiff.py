@@ -12,15 +12,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn.pictures.codecs.tiff.directory import PAGE_NUMBER, STRIP_OFFSETS, SUBFILE, TILE_OFFSETS
+from mafdn.pictures.codecs.tiff.entries import LONG, SIZES, SUBDIRECTORIES
 from mafdn.pictures.picture import Picture
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a value by type."""
-SHORT, LONG, LONG8 = 3, 4, 16
-SUBFILE, PAGE_NUMBER = 254, 297
-PIXEL_OFFSETS = (273, 324)
+SHORT, LONG8 = 3, 16
+"""Types of entries: unsigned integers of 2 and 8 bytes."""
+PIXEL_OFFSETS = (STRIP_OFFSETS, TILE_OFFSETS)
 """Tags with the offsets of strips and tiles."""
-DIRECTORY_OFFSETS = (330, 34_665, 34_853, 40_965)
+DIRECTORY_OFFSETS = (330, *SUBDIRECTORIES)
 """Tags with the offsets of further directories: SubIFDs, EXIF, GPS, interoperability."""
 PAGE = 2
 """Bit of NewSubfileType: a page of several."""

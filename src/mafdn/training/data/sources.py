@@ -72,7 +72,7 @@ def fingerprint(files: Sequence[Source], *, bench: Sequence[Source], scales: Seq
 
 
 def difference(bank: Bank, pictures: Listing, exclude: Listing, scales: Sequence[int]) -> str:
-    """Say how a bank differs from one that would be made of these folders; empty if it does not."""
+    """Describe how a bank differs from one that would be made of these folders; empty if it does not."""
     if bank.fingerprint == fingerprint(pictures.files, bench=exclude.files, scales=scales):
         return ""
     if bank.sources is None:

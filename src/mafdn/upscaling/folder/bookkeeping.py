@@ -1,4 +1,4 @@
-"""The records of pictures in progress, and what a failure means for the rest of a run."""
+"""The records of pictures in progress, and which failures end a run."""
 
 import errno
 import os

@@ -44,7 +44,7 @@ def forecast(jobs: Sequence[Job], networks: NetworkSet, options: UpscaleOptions)
     """Estimate what upscaling these pictures would take.
 
     Parts of a few of them are upscaled and encoded in a temporary folder. This never fails: pictures that cannot be
-    read are left out, and `basis` says why there are no figures.
+    read are left out, and `basis` is the reason if there are no figures.
 
     Args:
         jobs: The pictures.

@@ -70,7 +70,7 @@ def settings_digest(
 ) -> str:
     """Return a digest of all settings that affect a result: also its `ending` (the format), but not the tile.
 
-    `frame` is the number of the frame or page that was asked for, `count` how many pictures are written.
+    `frame` is the number of the chosen frame or page, `count` how many pictures are written.
     """
     parts = [RESULT_VERSION, asdict(size), strength, asdict(output), exact, ending.lower()]
     if frame is not None:

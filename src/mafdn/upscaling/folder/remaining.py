@@ -43,7 +43,7 @@ class _Sums:
     def fit(self) -> tuple[float, float]:
         """Fit seconds per work and constant seconds per picture, by least squares of the relative errors.
 
-        The constant is drawn to 0 where pictures say little about it, as when all are large.
+        The constant is shrunk to 0 where it cannot be estimated well, as when all pictures are large.
         """
         inverse_squared = self.inverse_squared + (NOISE / USUAL_SECONDS) ** 2
         spread = self.work_squared * inverse_squared - self.work_once**2

@@ -22,7 +22,7 @@ DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
 
 
 def as_moment(value: object, *, now: datetime | None = None) -> datetime:
-    """Return the moment that `since` means.
+    """Convert the option `since` to a moment.
 
     Args:
         value: A datetime, a date, a duration before `now`, or one of them as a text: ISO 8601, or such as `7d`, `12h`

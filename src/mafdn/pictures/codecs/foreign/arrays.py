@@ -24,7 +24,7 @@ from mafdn.pictures.libvips import NOT_DAMAGE, damaged, space_of
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture, Pixels
 from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile
-from mafdn.pictures.spill import spill
+from mafdn.pictures.spill import spill, spill_errors
 
 DECODER_ERRORS: tuple[type[Exception], ...] = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError),
@@ -95,8 +95,10 @@ class ArrayFile(PictureFile):
         if problem:
             profile = None
             notes.append(f"{problem}: {PROFILE_IGNORED.format('linear light' if floating else 'sRGB')}")
+        with spill_errors(self.path, spill_folder):
+            planes = spill(pyvips.Image.new_from_array(pixels), spill_folder) if spill_folder else pixels
         return Picture(
-            planes=spill(pyvips.Image.new_from_array(pixels), spill_folder) if spill_folder else pixels,
+            planes=planes,
             format=self.format,
             profile=profile or None,
             code_points=self.code_points,
@@ -174,11 +176,6 @@ def without_empty_alpha(pixels: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     if pixels.shape[2] in (2, 4) and not pixels[..., -1].any():
         return pixels[..., :-1], ("its alpha channel, clear everywhere, was left out",)
     return pixels, ()
-
-
-def array_of(image: pyvips.Image) -> Pixels:
-    """All pixels of an image as (H, W, C)."""
-    return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
 
 
 def image_of(pixels: Pixels) -> pyvips.Image:

@@ -10,14 +10,9 @@ from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.foreign.arrays import (
-    ArrayFile,
-    Decoded,
-    array_of,
-    without_empty_alpha,
-)
+from mafdn.pictures.codecs.foreign.arrays import ArrayFile, Decoded, without_empty_alpha
 from mafdn.pictures.codecs.foreign.pillow import array_of_pillow
-from mafdn.pictures.libvips import damaged
+from mafdn.pictures.libvips import array_of, damaged
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM
 
 FILE_HEADER = 14

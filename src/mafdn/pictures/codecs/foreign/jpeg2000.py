@@ -18,20 +18,19 @@ from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import SaveOptions
+from mafdn.pictures.codecs.boxes import Box, box, boxes
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
     Decoded,
-    array_of,
     encoder_errors,
     over_full_range,
     require,
     straight,
     with_three_axes,
 )
-from mafdn.pictures.codecs.foreign.blocks import exif_of, xmp_of
-from mafdn.pictures.codecs.foreign.boxes import Box, box, boxes
+from mafdn.pictures.codecs.foreign.blocks import exif_of, icc_of, xmp_of
 from mafdn.pictures.codecs.foreign.pillow import array_of_pillow
-from mafdn.pictures.metadata import ICC
+from mafdn.pictures.libvips import array_of
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Pixels
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -55,7 +54,7 @@ LONGEST_BLOCK = 1 << 26
 
 @dataclass(kw_only=True)
 class _Facts:
-    """What the boxes and the codestream's header say."""
+    """The contents of the boxes and of the codestream's header."""
 
     width: int = 0
     height: int = 0
@@ -137,7 +136,7 @@ class Jpeg2000File(ArrayFile):
         pixels = array_of(image)
         with encoder_errors(path):
             stream = _encoded(pixels) if options.bits == 8 else _encoded_deep(path, pixels, options.bits)
-        profile = bytes(image.get(ICC)) if image.get_typeof(ICC) else None  # pyright: ignore[reportArgumentType]
+        profile = icc_of(image)
         parts = [SIGNATURE, FILE_TYPE, _header_box(pixels, options.bits, profile, (image.xres, image.yres))]
         if options.keep & 1 and (exif := exif_of(image)):
             parts.append(box(b"uuid", EXIF_UUID + exif))

@@ -1,9 +1,7 @@
-"""JPEG files that libvips opens, but cannot decode: the frame header tells them, imagecodecs decodes some of them."""
+"""JPEG files that libvips opens but cannot decode, recognized by their frame header; imagecodecs decodes some."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyvips
@@ -11,6 +9,7 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs.foreign.arrays import decoder_errors, image_of, over_full_range, require, with_three_axes
+from mafdn.pictures.codecs.jpeg_segments import read_segments
 
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of frame headers."""
@@ -19,7 +18,6 @@ UNSUPPORTED = {
     0xCB: "a lossless JPEG with arithmetic coding",
 }
 """Kinds of frames that nothing at hand decodes."""
-MOST_SEGMENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,11 @@ class Frame:
 def read_frame(path: Path) -> Frame | None:
     """The first frame header of a JPEG file; `None` if there is none."""
     with path.open("rb") as file:
-        file.seek(2)
-        return _find_frame(file)
+        for marker, _ in read_segments(file):
+            if marker in FRAMES:
+                content = file.read(6)
+                return Frame(marker, content[0], content[5]) if len(content) == 6 else None
+    return None
 
 
 def check_frame(path: Path, frame: Frame | None) -> None:
@@ -75,18 +76,3 @@ def decode_deep(path: Path, header: pyvips.Image, frame: Frame) -> pyvips.Image:
         if name == "orientation" or name.startswith(("exif-", "xmp-", "iptc-", "icc-profile", "resolution-")):
             image.set_type(header.get_typeof(name), name, header.get(name))
     return image
-
-
-def _find_frame(file: BinaryIO) -> Frame | None:
-    for _ in range(MOST_SEGMENTS):
-        start = file.read(4)
-        if len(start) < 4 or start[0] != 0xFF:
-            return None
-        if start[1] == 0xFF:  # padding
-            file.seek(-3, io.SEEK_CUR)
-            continue
-        if start[1] in FRAMES:
-            content = file.read(6)
-            return Frame(start[1], content[0], content[5]) if len(content) == 6 else None
-        file.seek(max(int.from_bytes(start[2:]) - 2, 0), io.SEEK_CUR)
-    return None

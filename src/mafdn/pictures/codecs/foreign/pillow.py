@@ -16,17 +16,15 @@ from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import SaveOptions
-from mafdn.pictures.codecs.foreign.arrays import ArrayFile, Decoded, array_of, encoder_errors, without_empty_alpha
-from mafdn.pictures.libvips import damaged
-from mafdn.pictures.picture import Pixels
+from mafdn.pictures.codecs.foreign.arrays import ArrayFile, Decoded, encoder_errors, without_empty_alpha
+from mafdn.pictures.libvips import array_of, damaged
+from mafdn.pictures.picture import PNG_SIGNATURE, Pixels
 
 MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "RGBX": "RGB", "La": "LA", "RGBa": "RGBA"}
 """Pillow's modes that can be converted without loss, and into what."""
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 TGA_TYPES = {1: (8,), 2: (16, 24, 32), 3: (8, 16), 9: (8,), 10: (16, 24, 32), 11: (8, 16)}
 """Bits per pixel by image type: with a palette, RGB and grey, then the same compressed."""
-TGA_FOOTER = b"TRUEVISION-XFILE.\0"
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 def array_of_pillow(path: Path, picture: Any) -> tuple[Pixels, tuple[str, ...]]:
@@ -52,7 +50,7 @@ def array_of_pillow(path: Path, picture: Any) -> tuple[Pixels, tuple[str, ...]]:
 
 
 class TgaFile(ArrayFile):
-    """A TGA file; it has no signature, so its name has to tell it, too."""
+    """A TGA file; it has no signature, so that it is recognized by name and header."""
 
     format = FORMATS["TGA"]
 
@@ -143,7 +141,7 @@ class IcoFile(ArrayFile):
 
 def _icon_size(head: bytes) -> tuple[int, int, int]:
     """Width, height and bits per pixel by the first bytes of a picture in an icon; zeros if they are invalid."""
-    if head.startswith(PNG_MAGIC) and len(head) >= 26:
+    if head.startswith(PNG_SIGNATURE) and len(head) >= 26:
         return (*struct.unpack_from(">II", head, 16), 32)
     if len(head) < 16:
         return 0, 0, 0
@@ -168,7 +166,7 @@ class QoiFile(ArrayFile):
 
         with self.path.open("rb") as file, QoiImageFile(file) as picture:
             pixels, notes = array_of_pillow(self.path, picture)
-        if self._space:  # as Pillow writes without being asked to, and viewers disregard
+        if self._space:  # as Pillow writes by default, and viewers disregard
             notes = (*notes, "its values, which it states to be linear light, were taken as sRGB")
         return Decoded(pixels=pixels, notes=notes)
 

@@ -7,6 +7,7 @@ reads them from the document itself, to which a TIFF header and directory are ad
 import os
 import struct
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
 from mafdn.pictures.codecs.foreign.wrapped import directory
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged
+from mafdn.pictures.photoshop import RESOLUTION_RESOURCE, read_resources
 
 BITMAP, GREY, INDEXED, RGB, CMYK, DUOTONE = 0, 1, 2, 3, 4, 8
 """Color modes that are read."""
@@ -41,7 +43,7 @@ PHOTOMETRIC = {
 """TIFF's color spaces by mode."""
 RAW, PACKBITS = 0, 1
 """Compressions that are read."""
-ICC_RESOURCE, EXIF_RESOURCE, XMP_RESOURCE, RESOLUTION_RESOURCE, VERSION_RESOURCE = 1039, 1058, 1060, 1005, 1057
+ICC_RESOURCE, EXIF_RESOURCE, XMP_RESOURCE, VERSION_RESOURCE = 1039, 1058, 1060, 1057
 LONG_KEYS = (b"LMsk", b"Lr16", b"Lr32", b"Layr", b"Mt16", b"Mt32", b"Mtrn", b"Alph", b"FMsk", b"lnk2", b"FEid", b"FXid")
 """Blocks whose length has 8 bytes in PSB."""
 LAYER_BLOCKS, TRANSPARENCY_BLOCKS = (b"Lr16", b"Lr32", b"Layr"), (b"Mt16", b"Mt32", b"Mtrn")
@@ -180,15 +182,9 @@ def _check(path: Path, document: _Document) -> None:
 def _resources(data: bytes) -> dict[int, bytes]:
     """Image resources by number; those after a damaged one are left out."""
     found: dict[int, bytes] = {}
-    place = 0
-    while place + 12 <= len(data):
-        mark, number, name = struct.unpack_from(">4sHB", data, place)
-        start = place + 6 + (name // 2 + 1) * 2  # a name with its length is padded to an even number of bytes
-        if mark != b"8BIM" or start + 4 > len(data):
-            break
-        (size,) = struct.unpack_from(">I", data, start)
-        found.setdefault(number, data[start + 4 : start + 4 + size])
-        place = start + 4 + size + size % 2
+    with suppress(struct.error, ValueError):
+        for number, resource, start, size in read_resources(data):
+            found.setdefault(number, resource[start : start + size])
     return found
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mafdn.pictures.codecs import FORMATS
+
 AS_TIFF = "convert it to 16-bit TIFF first"
 AS_PNG = "convert it to PNG first"
 EXPORT = "export it as PNG or TIFF first"
@@ -16,7 +18,6 @@ RAW_SUFFIXES = frozenset(
     """.split()  # noqa: SIM905 - readable
 )
 """Endings of raw photographs. Many start like TIFF files, but only hold a thumbnail as such."""
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"v/1\x01", f"OpenEXR; {AS_TIFF}"),
@@ -103,7 +104,7 @@ def unsupported_kind(start: bytes, path: Path) -> str | None:
         path: Its name counts where content is not enough.
     """
     ending = path.suffix.lower()
-    if start.startswith(TIFF_STARTS) and ending in RAW_SUFFIXES:
+    if start.startswith(FORMATS["TIFF"].magic) and ending in RAW_SUFFIXES:
         return f"a raw photograph ({ending[1:].upper()}); {DEVELOP}"
     for place, signature, kind in SIGNATURES:
         if start.startswith(signature, place) and start.startswith(RIFF_OR_FORM.get(signature, b"")):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from mafdn.pictures.codecs.boxes import box as encoded_box
 from mafdn.pictures.codecs.heif.av1 import find_colors, restated
 from mafdn.pictures.picture import CodePoints
 
@@ -38,7 +39,7 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class HeifColors:
-    """What the boxes of a file say of its main picture."""
+    """The colors of the main picture as the boxes of a file state them."""
 
     code_points: CodePoints | None = None
     gain_map: bool = False
@@ -46,7 +47,7 @@ class HeifColors:
 
 
 def read_colors(path: Path) -> HeifColors:
-    """Read what the boxes of a file say of its colors; nothing if they are damaged."""
+    """Read the colors that the boxes of a file state; none if they are damaged."""
     with path.open("rb") as file:
         meta = read_top_box(file, b"meta")
         try:
@@ -87,7 +88,7 @@ def state_colors(content: bytes, points: CodePoints) -> bytes:
             break
     else:
         numbers = struct.pack(">HHHB", points.primaries, points.transfer, matrix, flags)
-        added.insert(0, _box(b"colr", b"nclx" + numbers))
+        added.insert(0, encoded_box(b"colr", b"nclx" + numbers))
     count = sum(1 for _ in boxes(content, tree[b"ipco"].content, tree[b"ipco"].end))
     more = sum(map(len, added))
     edits[tree[b"ipco"].end, tree[b"ipco"].end] = b"".join(added)
@@ -238,10 +239,10 @@ def _properties(points: CodePoints) -> list[bytes]:
     added: list[bytes] = []
     if points.mastering is not None:
         values = points.mastering
-        added.append(_box(b"mdcv", struct.pack(">8H2I", *values[2:6], *values[:2], *values[6:])))
+        added.append(encoded_box(b"mdcv", struct.pack(">8H2I", *values[2:6], *values[:2], *values[6:])))
     if points.light_levels is not None:
         levels = (min(round(level / 10_000), 65_535) for level in points.light_levels)
-        added.append(_box(b"clli", struct.pack(">HH", *levels)))
+        added.append(encoded_box(b"clli", struct.pack(">HH", *levels)))
     return added
 
 
@@ -336,7 +337,3 @@ def _restate_stream(
             if colors and colors.replaceable:
                 first, new = restated(stream, colors, primaries=points.primaries, transfer=points.transfer)
                 edits[found.start + first, found.start + first + len(new)] = new
-
-
-def _box(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(content), kind) + content

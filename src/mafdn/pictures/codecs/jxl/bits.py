@@ -58,10 +58,6 @@ class BitReader:
             shift += 8
         return value
 
-    def align(self) -> None:
-        """Skip to the next byte."""
-        self.position = -(-self.position // 8) * 8
-
 
 class BitWriter:
     """Collects bits."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from mafdn.pictures.codecs.foreign.arrays import array_of, image_of
+from mafdn.pictures.codecs.foreign.arrays import image_of
 from mafdn.pictures.codecs.jxl import header as jxl
 from mafdn.pictures.codecs.jxl.header import Colors
 from mafdn.pictures.icc import (
@@ -22,6 +22,7 @@ from mafdn.pictures.icc import (
     profile_of_curve,
     profile_of_primaries,
 )
+from mafdn.pictures.libvips import array_of
 from mafdn.pictures.metadata import ICC
 from mafdn.pictures.profiles import curves_and_matrix
 from mafdn.pixels.tone import Curve, srgb_light

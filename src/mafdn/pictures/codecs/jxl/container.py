@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mafdn.errors import MissingPackageError
+from mafdn.pictures.codecs.boxes import Box, box, boxes
 from mafdn.pictures.codecs.foreign.arrays import require
-from mafdn.pictures.codecs.foreign.boxes import Box, box, boxes
 from mafdn.pictures.codecs.jxl.header import START
 
 SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -28,21 +28,20 @@ class Metadata:
     notes: tuple[str, ...] = ()
 
 
-def read_codestream(path: Path, most: int | None = None) -> bytes:
-    """The codestream of a file, or its first `most` bytes."""
-    with path.open("rb") as file:
-        if file.read(len(START)) == START:
-            file.seek(0)
-            return file.read() if most is None else file.read(most)
-        parts: dict[int, bytes] = {}
-        for part in _boxes(file):
-            left = None if most is None else max(0, most - sum(len(data) for data in parts.values()))
-            if part.kind == b"jxlc":
-                return part.read(file, most)
-            if part.kind == b"jxlp" and left != 0:
-                number = struct.unpack(">I", part.read(file, 4).rjust(4, b"\0"))[0] & 0x7FFF_FFFF
-                parts[number] = Box(part.kind, part.start + 4, part.end).read(file, left)
-        return b"".join(parts[number] for number in sorted(parts))
+def read_codestream(file: BinaryIO, most: int | None = None) -> bytes:
+    """The codestream in a file, or its first `most` bytes."""
+    if file.read(len(START)) == START:
+        file.seek(0)
+        return file.read() if most is None else file.read(most)
+    parts: dict[int, bytes] = {}
+    for part in _boxes(file):
+        left = None if most is None else max(0, most - sum(len(data) for data in parts.values()))
+        if part.kind == b"jxlc":
+            return part.read(file, most)
+        if part.kind == b"jxlp" and left != 0:
+            number = struct.unpack(">I", part.read(file, 4).rjust(4, b"\0"))[0] & 0x7FFF_FFFF
+            parts[number] = Box(part.kind, part.start + 4, part.end).read(file, left)
+    return b"".join(parts[number] for number in sorted(parts))
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -83,9 +82,9 @@ def contained(codestream: bytes, *, exif: bytes | None, xmp: bytes | None, high_
     return b"".join([*parts, box(b"jxlc", codestream)])
 
 
-def is_high_level(path_or_data: bytes) -> bool:
+def is_high_level(data: bytes) -> bool:
     """Whether a file in memory states the high level."""
-    return path_or_data.startswith(SIGNATURE) and HIGH_LEVEL in path_or_data[:64]
+    return data.startswith(SIGNATURE) and HIGH_LEVEL in data[:64]
 
 
 def _boxes(file: BinaryIO) -> list[Box]:

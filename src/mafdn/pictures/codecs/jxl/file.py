@@ -5,6 +5,7 @@ pixels are stored in the codec's own space, it would give linear light in few bi
 header is replaced by one of a wide space in 16 bits, from which the values of the profile are computed.
 """
 
+import io
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,14 +20,13 @@ from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.arrays import (
     ArrayFile,
     Decoded,
-    array_of,
     encoder_errors,
     over_full_range,
     require,
     straight,
     with_three_axes,
 )
-from mafdn.pictures.codecs.foreign.blocks import exif_of, xmp_of
+from mafdn.pictures.codecs.foreign.blocks import exif_of, icc_of, xmp_of
 from mafdn.pictures.codecs.jxl import header as jxl
 from mafdn.pictures.codecs.jxl.bits import BitReader
 from mafdn.pictures.codecs.jxl.color import (
@@ -45,7 +45,7 @@ from mafdn.pictures.codecs.jxl.container import (
 )
 from mafdn.pictures.codecs.jxl.header import Colors, Depth, with_explicit_fields, with_header
 from mafdn.pictures.codecs.jxl.icc import decode_icc, encode_icc
-from mafdn.pictures.metadata import ICC
+from mafdn.pictures.libvips import array_of
 from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Pixels
 from mafdn.pictures.profiles import check_profile
 
@@ -67,7 +67,8 @@ class JxlFile(ArrayFile):
         super().__init__(path)
 
     def read_header(self) -> None:
-        self._header = header = jxl.read_header(read_codestream(self.path, LONGEST_HEADER))
+        with self.path.open("rb") as file:
+            self._header = header = jxl.read_header(read_codestream(file, LONGEST_HEADER))
         self.width, self.height = header.width, header.height
         self._alpha = next((e for e in header.extras if e.kind == jxl.ALPHA), None)
         self.channels = (1 if header.colors.space == jxl.GREY else 3) + (self._alpha is not None)
@@ -88,7 +89,8 @@ class JxlFile(ArrayFile):
         codecs = require("imagecodecs", self.path, "is JPEG XL")
         header, metadata = self._header, read_metadata(self.path)
         notes = list(metadata.notes)
-        codestream = read_codestream(self.path)
+        with self.path.open("rb") as file:
+            codestream = read_codestream(file)
         profile: bytes | None = None
         if header.colors.icc:
             reader = BitReader(codestream, header.end)
@@ -163,7 +165,7 @@ class JxlFile(ArrayFile):
         codecs = require("imagecodecs", path, "is JPEG XL")
         pixels: Any = array_of(image)
         pixels = pixels.view(np.float16) if options.half else pixels
-        profile = bytes(image.get(ICC)) if image.get_typeof(ICC) else None  # pyright: ignore[reportArgumentType]
+        profile = icc_of(image)
         floating = pixels.dtype.kind == "f"
         colors = _colors_to_state(options, profile, grey=pixels.shape[2] < 3, floating=floating)
         with encoder_errors(path):
@@ -172,7 +174,7 @@ class JxlFile(ArrayFile):
             else:
                 quality = DEFAULT_QUALITY if options.quality is None else options.quality
                 data = _encoded(codecs, pixels, profile, quality)
-            codestream = with_explicit_fields(_codestream(data))
+            codestream = with_explicit_fields(read_codestream(io.BytesIO(data)))
             header = jxl.read_header(codestream)
             codestream = with_header(
                 codestream,
@@ -231,18 +233,3 @@ def _encoded(codecs: Any, pixels: Pixels, profile: bytes | None, quality: int) -
             values = np.concatenate([np.rint(values * 65_535).astype(np.uint16), pixels[..., colors:]], 2)
     values = np.squeeze(values, 2) if values.shape[2] == 1 else values
     return codecs.jpegxl_encode(values, level=quality, lossless=False, effort=EFFORT)
-
-
-def _codestream(data: bytes) -> bytes:
-    """The codestream of a file in memory."""
-    if data.startswith(jxl.START):
-        return data
-    place, parts = 0, b""
-    while place + 8 <= len(data):
-        size, kind = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
-        head = 16 if size == 1 else 8
-        size = int.from_bytes(data[place + 8 : place + 16]) if size == 1 else size or len(data) - place
-        if kind in (b"jxlc", b"jxlp"):
-            parts += data[place + head + (4 if kind == b"jxlp" else 0) : place + size]
-        place += size
-    return parts

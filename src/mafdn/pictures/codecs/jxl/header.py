@@ -37,7 +37,7 @@ class Colors:
     """The colors of a codestream."""
 
     icc: bool = False
-    """Whether an ICC profile is embedded, which then alone says everything."""
+    """Whether an ICC profile is embedded, which then defines the colors alone."""
     space: int = RGB
     white: int = D65
     white_xy: tuple[float, float] | None = None

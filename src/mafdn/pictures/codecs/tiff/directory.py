@@ -5,8 +5,8 @@ does not know for RGB.
 """
 
 import os
-import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs.tiff.entries import (
+    ASCII,
+    UNDEFINED,
+    next_pointer_place,
+    read_layout,
+    read_pointer,
+    read_table,
+    read_values,
+)
 from mafdn.pictures.libvips import damaged
 
 # Tags.
@@ -63,12 +72,8 @@ OTHER_COMPRESSIONS = {
 """Names of others."""
 INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 """Entry types of unsigned integers, as NumPy types."""
-ASCII, UNDEFINED = 2, 7
-"""Entry types of bytes."""
 
 # Limits.
-MOST_ENTRIES = 4_096
-"""Entries in a directory, as in libtiff."""
 MOST_NUMBERS = 1 << 24
 """Numbers in an entry; the largest picture has 4 million tiles of 16x16 pixels."""
 LONGEST_TEXT = 1 << 13
@@ -103,7 +108,7 @@ class Directory:
 
     @property
     def subfile_kind(self) -> int:
-        """The bits of NewSubfileType, or what the older SubfileType says in terms of them."""
+        """The bits of NewSubfileType, or the older SubfileType converted to them."""
         return max(0, self.first(SUBFILE)) if SUBFILE in self.numbers else int(self.first(OLD_SUBFILE) == OLD_REDUCED)
 
     @property
@@ -194,45 +199,33 @@ def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
     Raises:
         ValueError: With the reason if it is invalid.
     """
-    size = file.seek(0, os.SEEK_END)
-    order = "<" if _part(file, 0, 2) == b"II" else ">"
-    big = struct.unpack(f"{order}H", _part(file, 2, 2)) == (43,)
-    if place is None:
-        place = int(struct.unpack(f"{order}{'Q' if big else 'I'}", _part(file, 8 if big else 4, 8 if big else 4))[0])
-    counted, entry = (8, 20) if big else (2, 12)
-    count = struct.unpack(f"{order}{'Q' if big else 'H'}", _part(file, place, counted))[0]
-    if not 0 < count <= MOST_ENTRIES:
-        raise ValueError("its first directory is invalid")
-    table = _part(file, place + counted, count * entry)
+    layout = read_layout(file)
+    place = read_pointer(file, layout, layout.pointer_place) if place is None else place
     numbers: dict[int, NDArray[np.uint64]] = {}
     texts: dict[int, bytes] = {}
     places: dict[int, int] = {}
-    for number in range(count):
-        tag, kind, length = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", table, number * entry)
-        inline = table[number * entry + (12 if big else 8) : (number + 1) * entry]
-        if tag in NUMBER_TAGS and tag not in numbers and kind in INTEGERS:
-            if length > MOST_NUMBERS:
-                raise ValueError("its first directory is invalid")
-            dtype = np.dtype(order + INTEGERS[kind])
-            data = _value(file, inline, length * dtype.itemsize, order)
-            if data is not None:
-                numbers[tag] = np.frombuffer(data, dtype).astype(np.uint64)
-                own = place + counted + number * entry + (12 if big else 8)
-                places[tag] = own if len(data) <= len(inline) else _pointer(inline, order)
-        elif tag in BYTE_TAGS and tag not in texts and kind in (ASCII, UNDEFINED) and length <= LONGEST_TEXT:
-            data = _value(file, inline, length, order)
-            if data is not None:
-                texts[tag] = data
-    file.seek(place + counted + count * entry)
-    following = file.read(8 if big else 4)  # cut off, it ends the chain as 0 does
+    for raw in read_table(file, layout, place):
+        if raw.tag in NUMBER_TAGS and raw.tag not in numbers and raw.kind in INTEGERS:
+            if raw.count > MOST_NUMBERS:
+                raise ValueError("one of its directories is invalid")
+            dtype = np.dtype(layout.order + INTEGERS[raw.kind])
+            with suppress(ValueError):  # its values reach beyond the file
+                data = read_values(file, layout, raw)
+                numbers[raw.tag] = np.frombuffer(data, dtype).astype(np.uint64)
+                places[raw.tag] = raw.values_at(layout)
+        elif raw.tag in BYTE_TAGS.difference(texts) and raw.kind in (ASCII, UNDEFINED) and raw.count <= LONGEST_TEXT:
+            with suppress(ValueError):
+                texts[raw.tag] = read_values(file, layout, raw)
+    file.seek(next_pointer_place(file, layout, place))
+    following = file.read(layout.inline)  # cut off, it ends the chain as 0 does
     return Directory(
         numbers=numbers,
         texts=texts,
         places=places,
-        order=order,
-        size=size,
+        order=layout.order,
+        size=file.seek(0, os.SEEK_END),
         place=place,
-        next_place=int.from_bytes(following, "little" if order == "<" else "big"),
+        next_place=int.from_bytes(following, "little" if layout.order == "<" else "big"),
     )
 
 
@@ -242,26 +235,3 @@ def check_directory(path: Path, directory: Directory) -> None:
         raise PictureError(f"{printable(path)} is a TIFF in {directory.unknown_space}; convert it to RGB first")
     if (directory.tiled or directory.needs_tifffile) and not directory.complete:
         raise damaged(path, f"some of its {'tiles' if directory.tiled else 'strips'} are missing")
-
-
-def _value(file: BinaryIO, inline: bytes, length: int, order: str) -> bytes | None:
-    """The bytes of an entry, stored inline or elsewhere; `None` if they reach beyond the file."""
-    if length <= len(inline):
-        return inline[:length]
-    try:
-        return _part(file, _pointer(inline, order), length)
-    except ValueError:
-        return None
-
-
-def _pointer(inline: bytes, order: str) -> int:
-    """Where the value of an entry is stored, if not in the entry."""
-    return struct.unpack(f"{order}{'Q' if len(inline) == 8 else 'I'}", inline)[0]
-
-
-def _part(file: BinaryIO, place: int, length: int) -> bytes:
-    """`length` bytes from `place` on; raises `ValueError` if they reach beyond the file."""
-    if place + length <= file.seek(0, os.SEEK_END):
-        file.seek(place)
-        return file.read(length)
-    raise ValueError("it ends before its first directory does")

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mafdn.pictures.metadata import EXIF_MARK
-
+EXIF_MARK = b"Exif\0\0"
+"""How an EXIF block begins; some writers leave it out."""
 EXIF, GPS, INTEROPERABILITY = 34_665, 34_853, 40_965
 """Tags of the directories that hold metadata."""
 SUBDIRECTORIES = {EXIF: (INTEROPERABILITY,), GPS: (), INTEROPERABILITY: ()}
@@ -71,7 +71,7 @@ class Layout:
 
     @property
     def pointer_place(self) -> int:
-        """Where a file says where its first directory is."""
+        """Byte of a file at which the place of its first directory is stored."""
         return 8 if self.big else 4
 
     @property
@@ -89,6 +89,17 @@ class RawEntry:
     count: int
     held: bytes
     """The values, or a pointer to them; `Layout.inline` bytes."""
+    place: int = 0
+    """Byte of the file at which `held` is stored; 0 for an entry that is not from a file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the values; 0 if the type is unknown."""
+        return SIZES.get(self.kind, 0) * self.count
+
+    def values_at(self, layout: Layout) -> int:
+        """The byte of the file at which the values are stored."""
+        return self.place if self.size <= layout.inline else _pointer(layout, self.held)
 
 
 def read_layout(file: BinaryIO) -> Layout:
@@ -111,22 +122,28 @@ def read_table(file: BinaryIO, layout: Layout, place: int) -> list[RawEntry]:
     counter, size = struct.calcsize(layout.counter), 4 + 2 * layout.inline
     count = struct.unpack(layout.counter, read_part(file, place, counter))[0]
     if not 0 < count <= MOST_ENTRIES:
-        raise ValueError("a directory of it is invalid")
+        raise ValueError("one of its directories is invalid")
     table = read_part(file, place + counter, count * size)
     entries: list[RawEntry] = []
     for at in range(0, len(table), size):
         tag, kind = struct.unpack_from(f"{layout.order}HH", table, at)
         length = struct.unpack_from(layout.pointer, table, at + 4)[0]
         held = table[at + 4 + layout.inline : at + size]
-        entries.append(RawEntry(tag=tag, kind=kind, count=length, held=held))
+        stored_at = place + counter + at + 4 + layout.inline
+        entries.append(RawEntry(tag=tag, kind=kind, count=length, held=held, place=stored_at))
     return entries
 
 
 def next_pointer_place(file: BinaryIO, layout: Layout, place: int) -> int:
-    """Where the directory at `place` says where the next one is; raises `ValueError` beyond the end of the file."""
+    """The byte at which the directory at `place` stores the place of the next one; raises `ValueError` at the end."""
     counter = struct.calcsize(layout.counter)
     count = struct.unpack(layout.counter, read_part(file, place, counter))[0]
     return place + counter + count * (4 + 2 * layout.inline)
+
+
+def read_values(file: BinaryIO, layout: Layout, raw: RawEntry) -> bytes:
+    """Read the values of an entry in the byte order of the file; raises `ValueError` if they reach beyond its end."""
+    return raw.held[: raw.size] if raw.size <= layout.inline else read_part(file, _pointer(layout, raw.held), raw.size)
 
 
 def read_entry(file: BinaryIO, layout: Layout, raw: RawEntry, *, subdirectories: tuple[int, ...] = ()) -> Entry:
@@ -135,16 +152,15 @@ def read_entry(file: BinaryIO, layout: Layout, raw: RawEntry, *, subdirectories:
     Raises:
         ValueError: The entry is invalid or too long.
     """
-    size = SIZES.get(raw.kind, 0) * raw.count
-    if not 0 < size <= LONGEST_ENTRY:
-        raise ValueError("an entry of it is invalid")
-    data = raw.held[:size] if size <= layout.inline else read_part(file, _pointer(layout, raw.held), size)
+    if not 0 < raw.size <= LONGEST_ENTRY:
+        raise ValueError("one of its entries is invalid")
+    data = read_values(file, layout, raw)
     data = _swapped(data, raw.kind) if layout.order == ">" else data
     if raw.tag in subdirectories:
         place = int.from_bytes(data[: SIZES[raw.kind]], "little")
         children, invalid = read_entries(file, layout, place, subdirectories=SUBDIRECTORIES[raw.tag])
         if not children:
-            raise ValueError(f"a directory of it is invalid ({invalid} entries)")
+            raise ValueError(f"one of its directories is invalid ({invalid} entries)")
         return Entry(kind=LONG, children=children)
     return Entry(kind=raw.kind, data=data)
 
@@ -201,11 +217,11 @@ def extend_directory(file: BinaryIO, layout: Layout, pointer_place: int, added: 
     Args:
         file: The file, open for reading and writing.
         layout: Its layout.
-        pointer_place: Where the file says where the directory is; this is changed to the new place.
+        pointer_place: Byte at which the place of the directory is stored, which is changed to the new one.
         added: The new entries, which replace those with the same tags.
 
     Returns:
-        Where the new directory says where the one after it is.
+        The byte at which the new directory stores the place of the one after it.
 
     Raises:
         ValueError: The directory is invalid.

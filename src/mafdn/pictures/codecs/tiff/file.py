@@ -56,7 +56,7 @@ class TiffFile(VipsFile):
     page = 0
     """Position of the page that is read in the chain of directories."""
     _chosen = False
-    """Whether that page was asked for."""
+    """Whether that page was chosen by `choose`."""
     _oblong = False
     """Whether the file states that its pixels are not square; known once they are decoded."""
 

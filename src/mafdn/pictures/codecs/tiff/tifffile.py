@@ -13,7 +13,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
-from mafdn.errors import MissingPackageError, PictureError
+from mafdn.errors import PictureError
+from mafdn.pictures.codecs.foreign.arrays import require
 from mafdn.pictures.libvips import NOT_DAMAGE, PIXEL_TYPES, damaged, space_of
 from mafdn.pictures.metadata import ICC, XMP
 
@@ -102,14 +103,10 @@ def with_pixels(image: pyvips.Image, path: Path, reason: str, *, page: int = 0) 
 @contextlib.contextmanager
 def _opened(path: Path, reason: str) -> Generator[Any]:
     """The file, opened by tifffile, whose errors become ours."""
+    require("imagecodecs", path, f"is a TIFF with {reason}")
+    tifffile = require("tifffile", path, f"is a TIFF with {reason}")
     try:
-        import imagecodecs  # noqa: F401  # pyright: ignore
-        import tifffile  # pyright: ignore
-    except ImportError:
-        message = f"{printable(path)} is a TIFF with {reason}, which needs imagecodecs: pip install 'mafdn[formats]'"
-        raise MissingPackageError(message) from None
-    try:
-        with cast(Any, tifffile).TiffFile(path) as file:
+        with tifffile.TiffFile(path) as file:
             yield file
     except (MemoryError, PictureError):
         raise

@@ -1,4 +1,8 @@
-"""Boxes of the ISO base media kind: the containers of JPEG XL and JPEG 2000."""
+"""Boxes as in ISO base media files (ISO/IEC 14496-12): the containers of JPEG XL, JPEG 2000 and HEIF.
+
+HEIF's boxes are read in memory, strictly, by `mafdn.pictures.codecs.heif.boxes`: a file is only changed if all of them
+are intact.
+"""
 
 import struct
 from collections.abc import Iterator
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 MOST_BOXES = 100_000
+"""Boxes that are read in one place."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
 
 
 def box(kind: bytes, content: bytes) -> bytes:
-    """A whole box."""
+    """A box with its header, as stored."""
     if len(content) + 8 < 2**32:
         return struct.pack(">I4s", len(content) + 8, kind) + content
     return struct.pack(">I4sQ", 1, kind, len(content) + 16) + content
