@@ -114,7 +114,7 @@ def test_a_single_report_is_drawn_as_a_dot(tmp_path: Path, monkeypatch: pytest.M
     drawn: list[tuple[int, str]] = []
 
     def keep(figure: Figure, _output: Path) -> None:
-        drawn.extend((len(line.get_xydata()), str(line.get_marker())) for line in figure.axes[0].get_lines())
+        drawn.extend((np.size(line.get_xdata()), str(line.get_marker())) for line in figure.axes[0].get_lines())
 
     monkeypatch.setattr(plot, "save_figure", keep)
     for steps in (50, 100):
