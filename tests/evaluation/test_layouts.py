@@ -130,12 +130,13 @@ def test_lr_pictures_among_hr_pictures_are_refused(tmp_path: Path, cli: Run, lr:
     write_set(tmp_path / "Set", "HR/{}.png", lr)
     arguments = ("evaluate", "--bench", tmp_path / "Set", "-s", 2, "--network", "bicubic")
     first = lr.removeprefix("HR/").format("a")
-    moved = tmp_path / "Set" / "HR" / "LRbicx2"
+    moved = tmp_path / "Set" / "LRbicx2"
     failed(cli(*arguments), 2, f"HR and LR pictures (a.png, {first})", f"move the LR pictures into {moved}")
     moved.mkdir()
     for name in "ab":
         (tmp_path / "Set" / lr.format(name)).rename(moved / f"{name}x2.png")
-    assert len(find_bench(tmp_path / "Set", 2).pairs) == 2
+    found = find_bench(tmp_path / "Set", 2)
+    assert (len(found.pairs), found.lr_folder) == (2, "LRbicx2")
 
 
 def test_names_that_only_end_like_a_scale_are_hr_pictures(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def bench_files(folder: Path, scale: int | None = None) -> list[Path]:
         files = [path for path in files if path.stem.endswith("_HR")]
     if not files:
         raise UsageError(f"no pictures in {source}: {EXPECTED}")
-    _refuse_mixed(source, files)
+    _refuse_mixed(source, files, _root(folder))
     return files
 
 
@@ -123,7 +123,7 @@ def _hr_folder(folder: Path, scale: int | None) -> Path:
     return next((children[name] for name in names if name in children), valid[0] if len(valid) == 1 else folder)
 
 
-def _refuse_mixed(folder: Path, files: Sequence[Path]) -> None:
+def _refuse_mixed(folder: Path, files: Sequence[Path], root: Path) -> None:
     """Raise `UsageError` if there are LR pictures among the HR pictures, which would be measured as such."""
     names = {path.stem: path.name for path in files}
     for stem, name in names.items():
@@ -131,7 +131,7 @@ def _refuse_mixed(folder: Path, files: Sequence[Path]) -> None:
         if of and of[1] in names:
             raise UsageError(
                 f"{folder} has HR and LR pictures ({names[of[1]]}, {name}); move the LR pictures into "
-                f"{folder / f'LRbicx{of[2]}'}"
+                f"{root / f'LRbicx{of[2]}'}"
             )
 
 
