@@ -408,6 +408,8 @@ def test_engine_options_select_the_engine(png: Path) -> None:
     for call in (mafdn.load, lambda engine: mafdn.upscale_folder(png, engine=engine)):
         with pytest.raises(UsageError, match=r"engine must be a mafdn\.EngineOptions, not the str"):
             call(engine=wrong)
+    with pytest.raises(UsageError, match=r"write engine=mafdn\.EngineOptions\(engine='onnxruntime'\)"):
+        mafdn.load("x2", engine=wrong)
     assert mafdn.load("x2", engine=EngineOptions(engine=wrong)).engine.name == wrong
 
 

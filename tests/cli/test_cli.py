@@ -23,6 +23,8 @@ COMMANDS = ("upscale", "info", "count", "evaluate", "train", "ablate", "bank", "
 def test_version_and_help(cli: Run) -> None:
     assert cli("--version") == (0, f"mafdn {__version__}\n", "")
     assert cli()[0] == 2
+    code, out, err = cli("bank")
+    assert (code, "\n  build " in out, err) == (2, True, "")
     for command in COMMANDS:
         code, out, _ = cli(command, "--help")
         assert code == 0
@@ -129,6 +131,8 @@ def test_invalid_options_print_one_line(cli: Run, png: Path, tmp_path: Path) -> 
     failed(cli("count", "--network", "vdsr"), 2, "vdsr")
     failed(cli("evaluate", "--bench", tmp_path / "no"), 2, "no benchmark dataset")
     failed(cli("train", tmp_path / "no.toml"), 2, "no.toml")
+    failed(cli("train", "run.batch=4"), 2, "choose a CONFIG before run.batch=4")
+    failed(cli("train", "--print-config", "run.batch=4"), 2, "choose a CONFIG before run.batch=4")
     failed(cli("train", "ablate", "bank", tmp_path / "no.toml"), 2, "'bank'", "TABLE.KEY=VALUE")
     failed(cli("export", tmp_path / "no.safetensors"), 1, "no.safetensors")
 

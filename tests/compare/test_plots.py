@@ -57,6 +57,15 @@ def test_a_published_point_on_its_measured_one_has_no_label_of_its_own(
     assert [len(face) for face in faces] == [1, 0, 0]  # filled, hollow, hollow
 
 
+def test_axes_have_no_tick_marks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(plots, "Figure", lambda **settings: drawn.append(Figure(**settings)) or drawn[-1])
+    draw_costs({"Set5 x4": crowd(4)}, tmp_path / "p.png", cost="parameters")
+    axis = drawn[0].axes[0].xaxis
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    assert {tick.tick1line.get_markersize() for tick in ticks} == {0}
+
+
 def test_plots_have_the_size_of_print_in_every_format(tmp_path: Path) -> None:
     panels = {"Set5 $x$4": crowd(4), "Set14 x4": crowd(3), "B100 x4": crowd(2)}
     for ending in (".pdf", ".svg", ".png"):

@@ -123,3 +123,22 @@ def test_lr_pictures_that_do_not_fit_are_named(tmp_path: Path, cli: Run) -> None
     (tmp_path / "Set" / "LR" / "b.png").unlink()
     failed(cli(*arguments), 1, "no LR picture for", tmp_path / "Set" / "HR" / "b.png", "bx2, b_x2, b", "--lr made")
     assert cli(*arguments, "--lr", "made")[0] == 0
+
+
+@pytest.mark.parametrize("lr", ["HR/{}x2.png", "HR/{}_x2.png", "HR/{}X2.png"])
+def test_lr_pictures_among_hr_pictures_are_refused(tmp_path: Path, cli: Run, lr: str) -> None:
+    write_set(tmp_path / "Set", "HR/{}.png", lr)
+    arguments = ("evaluate", "--bench", tmp_path / "Set", "-s", 2, "--network", "bicubic")
+    first = lr.removeprefix("HR/").format("a")
+    moved = tmp_path / "Set" / "LRbicx2"
+    failed(cli(*arguments), 2, f"HR and LR pictures (a.png, {first})", f"move the LR pictures into {moved}")
+    moved.mkdir()
+    for name in "ab":
+        (tmp_path / "Set" / lr.format(name)).rename(moved / f"{name}x2.png")
+    found = find_bench(tmp_path / "Set", 2)
+    assert (len(found.pairs), found.lr_folder) == (2, "LRbicx2")
+
+
+def test_names_that_only_end_like_a_scale_are_hr_pictures(tmp_path: Path) -> None:
+    write_set(tmp_path / "Set", "HR/{}.png", "LRbicx2/{}.png", names=("vx2", "x2", "tux4"))
+    assert len(bench_files(tmp_path / "Set")) == 3

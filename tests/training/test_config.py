@@ -43,6 +43,8 @@ WRONG = {
     "[schedule]\nsteps = 60\nwarmup = 70": "schedule.warmup (70) and schedule.decay (0) must fit",
     "[run]\ndevice = 'gpu'": 'run.device must be "auto", "cpu", "cuda"',
     "[optimizer]\nlearning_rate = 1": "did you mean optimizer.lr? (valid keys of [optimizer]: name, lr, small_lr,",
+    "[optimizer]\nlr = 0.0": "optimizer.lr must be above 0",
+    "[optimizer]\nsmall_lr = -0.1": "optimizer.small_lr must be above 0",
     "[network]\nn_feats = 64": "did you mean network.width? (valid keys of [network]: architecture, scale, width,",
     "[network]\nbatch = 64": "did you mean run.batch?",
     "[data]\ngt_size = 192": "data.patch (the side of an LR patch: gt_size / network.scale)?",

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mafdn.networks import MAFDN
+from mafdn.networks.mafdn import MAFDNSettings
 from mafdn.training.config import OptimizerSettings
 from mafdn.training.optimizers import Muon, build_optimizers
 
@@ -44,3 +45,10 @@ def test_every_parameter_is_trained_once() -> None:
     muon = {names[id(p)] for g in optimizers[0].param_groups for p in g["params"]}
     assert "blocks.0.refines.0.conv.parametrizations.weight.0.D" in muon
     assert not any(name.endswith("bias") for name in muon)
+
+
+def test_an_optimizer_without_parameters_is_left_out() -> None:
+    narrow = MAFDN(MAFDNSettings(scale=2, width=8, blocks=1))
+    assert [type(o) for o in build_optimizers(narrow, OptimizerSettings())] == [torch.optim.Adam]
+    unbiased = nn.Sequential(nn.Conv2d(32, 32, 3, bias=False))
+    assert [type(o) for o in build_optimizers(unbiased, OptimizerSettings())] == [Muon]

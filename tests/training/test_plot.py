@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mafdn._support.figures import PRINT_STYLE
 from mafdn.errors import UsageError
+from mafdn.training.record import plot
 from mafdn.training.record.plot import SMOOTHED, loss_curve, plot_runs, smooth, time_unit
 from tests.conftest import Run
 from tests.support import failed
@@ -106,6 +108,18 @@ def test_the_legend_explains_thin_and_thick_lines(tmp_path: Path, monkeypatch: p
     text = (tmp_path / "c.svg").read_text("utf-8")
     assert "no validation scores" in text
     assert "seconds of training" in text
+
+
+def test_a_single_report_is_drawn_as_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, str]] = []
+
+    def keep(figure: Figure, _output: Path) -> None:
+        drawn.extend((np.size(line.get_xdata()), str(line.get_marker())) for line in figure.axes[0].get_lines())
+
+    monkeypatch.setattr(plot, "save_figure", keep)
+    for steps in (50, 100):
+        plot_runs([log_of(tmp_path / "run", steps=steps)], tmp_path / "c.svg")
+    assert [(count, marker == ".") for count, marker in drawn] == [(1, True), (2, False)]
 
 
 def test_other_names_of_a_plot_are_refused(tmp_path: Path, cli: Run) -> None:

@@ -35,6 +35,8 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 
 # The base class of all command-line errors; typer only exports this subclass of it.
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+HELP_SHOWN = "NoArgsIsHelpError"
+"""Class of the error whose message is the help of a command that was called without arguments."""
 DEBUG = "MAFDN_DEBUG"
 """Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 
@@ -100,6 +102,9 @@ def run(arguments: list[str] | None = None) -> int:
         if not arguments:
             return 2
     except COMMAND_LINE_ERROR as error:
+        if type(error).__name__ == HELP_SHOWN:
+            typer.echo(cast(Any, error).format_message())
+            return 2
         return _fail(cast(Any, error).format_message().replace(": Value error, ", ": "), 2)
     except MafdnError as error:
         if os.environ.get(DEBUG) and error.__cause__:

@@ -173,7 +173,7 @@ def zoom_command(
 def _scales(text: str) -> list[int]:
     parts = text.split(",")
     if not set(parts) <= {"2", "3", "4"}:
-        raise typer.BadParameter(f"--scales must be a list such as 2,3,4, not {text!r}")
+        raise typer.BadParameter(f"--scales must list some of 2,3,4, not {text!r}")
     return [int(part) for part in parts]
 
 

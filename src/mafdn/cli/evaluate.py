@@ -47,7 +47,7 @@ def evaluate_command(
     ] = None,
     strip: Annotated[
         Path | None,
-        typer.Option("--strip", metavar="FILE", help="Draw crops of the best and worst pictures, side by side (PNG)."),
+        typer.Option("--strip", metavar="FILE", help="Draw crops where the last network does best and worst (PNG)."),
     ] = None,
     crop: Annotated[
         list[str] | None,

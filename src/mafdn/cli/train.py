@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from mafdn.cli.network_options import Overwrite
-from mafdn.cli.output import Json, output_file, progress, show_json, show_table
+from mafdn.cli.output import output_file, progress, show_json, show_table
 from mafdn.cli.train_progress import leads, reporting
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
@@ -94,7 +94,7 @@ def train_command(
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure the speed of the training loop and of a step, without training.")
     ] = False,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --profile: print JSON instead of text.")] = False,
 ) -> None:
     """Train a network, or resume an interrupted run (the default command).
 
@@ -126,6 +126,8 @@ def train_command(
         return
     if config is None:
         raise UsageError("choose a CONFIG, or print an example with 'mafdn train --print-config'")
+    if "=" in str(config) and not config.exists():
+        raise UsageError(f"choose a CONFIG before {config}")
     overrides = _overrides(config, settings or [], data=data, device=device)
     if print_config:
         _print_config(config, overrides)

@@ -124,7 +124,7 @@ def _prepare(axis: Axes, points: Sequence[Point], *, cost: str, title: str, chan
     axis.set_title(title, loc="left", fontsize=FONT + 1, color=INK).set_parse_math(False)
     axis.grid(color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
-    axis.tick_params(colors=SOFT, length=0, labelsize=SMALL_FONT)
+    axis.tick_params(which="both", colors=SOFT, length=0, labelsize=SMALL_FONT)
     for side in axis.spines.values():
         side.set_visible(False)
 

@@ -16,7 +16,8 @@ An LR file is named `NAMEx4`, `NAME_x4`, `NAME` or, for `NAME_HR`, `NAME_LR`, in
 pictures, they are made from HR by `mafdn.pixels.imresize`.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ IN_SET = ("lrbicx{s}", "lr_bicubic/x{s}", "lr/x{s}", "lrx{s}", "lr_x{s}", "lr_bi
 """Folders of LR pictures inside a set, by scale."""
 BESIDE_SET = ("_lr_bicubic/x{s}", "_lr/x{s}", "_lrbicx{s}", "_lr_x{s}", "_lr_bicubic", "_lr")
 """What follows the name of a set, without "_HR", in folders of LR pictures beside it."""
+MIXED = re.compile(r"(.+?)_?[xX]([234])")
+"""Names of LR pictures: that of the HR picture, and the scale."""
 EXPECTED = "expected a folder of HR pictures, or one that contains HR/"
 
 
@@ -60,7 +63,7 @@ def bench_files(folder: Path, scale: int | None = None) -> list[Path]:
         scale: The scale, for layouts that have HR pictures for each.
 
     Raises:
-        UsageError: There are none.
+        UsageError: There are none, or LR pictures such as `babyx4` are among them.
     """
     if not folder.is_dir():
         raise UsageError(f"no benchmark dataset in {folder}: {EXPECTED}; docs/data.md lists where to get them")
@@ -70,6 +73,7 @@ def bench_files(folder: Path, scale: int | None = None) -> list[Path]:
         files = [path for path in files if path.stem.endswith("_HR")]
     if not files:
         raise UsageError(f"no pictures in {source}: {EXPECTED}")
+    _refuse_mixed(source, files, _root(folder))
     return files
 
 
@@ -117,6 +121,18 @@ def _hr_folder(folder: Path, scale: int | None) -> Path:
     names = [*HR_FOLDERS, *([f"image_srf_{scale}"] if scale else [])]
     valid = [path for name, path in children.items() if name.endswith("_valid_hr")]
     return next((children[name] for name in names if name in children), valid[0] if len(valid) == 1 else folder)
+
+
+def _refuse_mixed(folder: Path, files: Sequence[Path], root: Path) -> None:
+    """Raise `UsageError` if there are LR pictures among the HR pictures, which would be measured as such."""
+    names = {path.stem: path.name for path in files}
+    for stem, name in names.items():
+        of = MIXED.fullmatch(stem)
+        if of and of[1] in names:
+            raise UsageError(
+                f"{folder} has HR and LR pictures ({names[of[1]]}, {name}); move the LR pictures into "
+                f"{root / f'LRbicx{of[2]}'}"
+            )
 
 
 def _root(folder: Path) -> Path:

@@ -61,7 +61,11 @@ class Muon(Optimizer):
 
 
 def build_optimizers(network: nn.Module, settings: OptimizerSettings) -> list[Optimizer]:
-    """Build one Adam or AdamW, or Muon for the kernels and Adam for the rest; the loop sets the learning rates."""
+    """Build one Adam or AdamW, or Muon for the kernels and Adam for the rest; the loop sets the learning rates.
+
+    A small network may have no kernels for Muon, and one without biases may have nothing else: torch refuses an
+    optimizer without parameters, so it is left out.
+    """
     parameters = list(network.parameters())
     if settings.name == "adam":
         return [Adam(parameters, lr=settings.lr, betas=settings.betas, fused=True)]
@@ -71,10 +75,12 @@ def build_optimizers(network: nn.Module, settings: OptimizerSettings) -> list[Op
     kernels = [p for p in parameters if p.ndim >= 3 and min(_matrix_shape(p)) >= SMALLEST_SIDE]
     chosen = {id(p) for p in kernels}
     rest = [p for p in parameters if id(p) not in chosen]
-    return [
-        Muon(kernels, lr=settings.lr, momentum=settings.momentum),
-        Adam(rest, lr=settings.small_lr, betas=settings.betas, fused=True),
-    ]
+    optimizers: list[Optimizer] = []
+    if kernels:
+        optimizers.append(Muon(kernels, lr=settings.lr, momentum=settings.momentum))
+    if rest:
+        optimizers.append(Adam(rest, lr=settings.small_lr, betas=settings.betas, fused=True))
+    return optimizers
 
 
 def optimizer_tensors(optimizers: Iterable[Optimizer], network: nn.Module) -> dict[str, Tensor]:

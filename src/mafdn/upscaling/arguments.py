@@ -32,6 +32,11 @@ def with_size(options: UpscaleOptions | None, size: Size | float | None) -> Upsc
 def network_set(network: PathLike, engine: EngineOptions | None) -> NetworkSet:
     """Resolve the name of a network; raises `UsageError` for baselines and architectures, which have no weights."""
     as_path("the network", network, wanted="a name or a path")
+    if isinstance(engine, str):
+        raise UsageError(
+            f"engine must be a mafdn.EngineOptions, not the str {engine!r}; write "
+            f"engine=mafdn.EngineOptions(engine={engine!r})"
+        )
     options = EngineOptions() if engine is None else as_kind("engine", engine, EngineOptions)
     source = resolve(network)
     if source.kind == "shipped" and source.scale is None:

@@ -33,7 +33,8 @@ def check(settings: TrainSettings, path: Path) -> None:
         ),
         'optimizer.weight_decay needs optimizer.name = "adamw"': settings.optimizer.weight_decay == 0
         or settings.optimizer.name == "adamw",
-        "optimizer rates must be above 0": min(settings.optimizer.lr, settings.optimizer.small_lr) > 0,
+        "optimizer.lr must be above 0": settings.optimizer.lr > 0,
+        "optimizer.small_lr must be above 0": settings.optimizer.small_lr > 0,
         f"schedule.warmup ({schedule.warmup}) and schedule.decay ({schedule.decay}) must fit into schedule.steps "
         f"({schedule.steps})": (
             min(schedule.warmup, schedule.decay) >= 0

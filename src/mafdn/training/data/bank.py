@@ -216,7 +216,8 @@ def open_bank(folder: Path) -> Bank:
         ConfigError: The folder is not a bank of this version, or a file in it is missing or truncated.
     """
     if not (folder / "bank.json").exists():
-        what = "has no bank.json, so it is not a training bank" if folder.is_dir() else "does not exist"
+        missing = "is a file, not a training bank" if folder.exists() else "does not exist"
+        what = "has no bank.json, so it is not a training bank" if folder.is_dir() else missing
         raise ConfigError(f"{folder} {what}; choose the folder of a bank, or make one with 'mafdn bank build'")
     try:
         manifest = json.loads((folder / "bank.json").read_text())

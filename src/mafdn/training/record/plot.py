@@ -69,7 +69,10 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
         ):
             if smoothed:
                 loss_axes.plot(xs, loss.values, color=color, alpha=0.3, linewidth=THIN)
-            loss_axes.plot(xs, smoothed or loss.values, color=color, linewidth=THICK, label=name)
+            single = "." if len(loss.values) == 1 else ""  # a line through one point is invisible
+            loss_axes.plot(
+                xs, smoothed or loss.values, color=color, linewidth=THICK, marker=single, markersize=6, label=name
+            )
             mark_axes.plot(ys, mark.values, color=color, linewidth=THICK, marker=".", markersize=4, label=name)
     for row, label in enumerate(("training loss", "validation PSNR, dB")):
         panels[row][0].set_ylabel(label)
