@@ -15,10 +15,33 @@ from mafdn.networks import MAFDN
 from mafdn.training.data.patches import Batch, PatchSampler
 from mafdn.training.loop import train
 from mafdn.training.optimizers import Muon
-from mafdn.training.record.progress import TrainingProgress, TrainingStopped
+from mafdn.training.record.progress import TrainingProgress
 from mafdn.training.run import Run
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same, torchrun, train_and_kill
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from mafdn.training.loop import train
+from mafdn.training.record.progress import TrainingStopped
+
+def interrupt(progress):
+    if progress.step == int(sys.argv[2]):
+        signal.raise_signal(signal.SIGINT)
+
+try:
+    train(Path(sys.argv[1]), on_progress=interrupt, on_note=print)
+except TrainingStopped as stopped:
+    print(stopped, stopped.folder, stopped.step, sep="\\n")
+"""
+"""A run that gets SIGINT at a step, in a process of its own: pytest's workers do not survive it everywhere."""
+
+
+def interrupted(path: Path, *, at: int) -> list[str]:
+    """What a run that is interrupted at a step prints: its notes, and how it stopped."""
+    line = [sys.executable, "-c", INTERRUPTED, str(path), str(at)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
 
 
 def test_a_loss_that_stays_infinite_stops_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,14 +158,9 @@ def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
 
 def test_an_interrupted_run_says_where_it_stopped_and_resumes(workplace: Path, cli: Cli) -> None:
     path = config(workplace, steps=20)
-
-    def interrupt(progress: TrainingProgress) -> None:
-        if progress.step == 5:
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(TrainingStopped, match="stopped at 6 of 20; the same command resumes") as stopped:
-        train(path, on_progress=interrupt)
-    assert (stopped.value.folder, stopped.value.step) == (workplace / "run", 6)
+    folder = workplace / "run"
+    stopped = [f"{folder}: stopped at 6 of 20; the same command resumes", str(folder), "6"]
+    assert interrupted(path, at=5) == stopped
     code, out, err = cli("train", path)
     assert (code, err.splitlines()[0], err.splitlines()[-1]) == (0, "resuming from step 6", "finished: 20 of 20")
     assert out == f"{workplace / 'run'}: checkpoints, log.jsonl and TensorBoard files\n"
@@ -153,14 +171,7 @@ def test_an_interrupted_run_says_where_it_stopped_and_resumes(workplace: Path, c
 
 
 def test_a_signal_in_the_last_step_does_not_hide_that_the_run_finished(workplace: Path) -> None:
-    notes: list[str] = []
-
-    def interrupt(progress: TrainingProgress) -> None:
-        if progress.step == 10:
-            signal.raise_signal(signal.SIGINT)
-
-    train(config(workplace, steps=10), on_progress=interrupt, on_note=notes.append)
-    assert notes == ["finished: 10 of 10"]
+    assert interrupted(config(workplace, steps=10), at=10) == ["finished: 10 of 10"]
 
 
 @pytest.mark.slow
