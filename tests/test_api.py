@@ -403,14 +403,15 @@ def test_invalid_engine_options_are_refused(wrong: dict[str, Any]) -> None:
         EngineOptions(**wrong)
 
 
-def test_engine_options_select_the_engine(png: Path) -> None:
-    wrong: Any = "onnxruntime"
+def test_engine_options_or_a_name_select_the_engine(png: Path) -> None:
+    for engine in ("onnxruntime", EngineOptions(engine="onnxruntime")):
+        assert mafdn.load("x2", engine=engine).engine.name == "onnxruntime"
+    wrong: Any = 4
     for call in (mafdn.load, lambda engine: mafdn.upscale_folder(png, engine=engine)):
-        with pytest.raises(UsageError, match=r"engine must be a mafdn\.EngineOptions, not the str"):
+        with pytest.raises(UsageError, match=r"engine must be a mafdn\.EngineOptions, not the int 4"):
             call(engine=wrong)
-    with pytest.raises(UsageError, match=r"write engine=mafdn\.EngineOptions\(engine='onnxruntime'\)"):
-        mafdn.load("x2", engine=wrong)
-    assert mafdn.load("x2", engine=EngineOptions(engine=wrong)).engine.name == wrong
+    with pytest.raises(UsageError, match="unknown engine 'tensorrt'; choose one of"):
+        mafdn.load("x2", engine="tensorrt")
 
 
 def test_a_training_run_is_opened_with_its_averaged_weights(cli: Run, png: Path, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class Upscaler:
         return upscale_any_file(SingleNetwork(self.engine), source, target, with_size(options, size), on_progress)
 
 
-def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Upscaler:
+def load(network: PathLike = "x4", *, engine: EngineOptions | str | None = None) -> Upscaler:
     """Load a network for upscaling several arrays or files.
 
     Example:
@@ -131,7 +131,7 @@ def load(network: PathLike = "x4", *, engine: EngineOptions | None = None) -> Up
     Args:
         network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4), the path of an `.onnx`,
             `.safetensors` or `.pth` file, or the folder of a training run. Weights files and training runs need torch.
-        engine: Engine, device, precision and threads (default: `EngineOptions()`).
+        engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
 
     Returns:
         The loaded network.
@@ -151,7 +151,7 @@ def upscale(
     *,
     scale: float | None = ...,
     network: PathLike = ...,
-    engine: EngineOptions | None = ...,
+    engine: EngineOptions | str | None = ...,
     tile: int | None = ...,
     exact: bool = ...,
     on_progress: Progress | None = ...,
@@ -162,7 +162,7 @@ def upscale(
     *,
     scale: float | None = ...,
     network: PathLike = ...,
-    engine: EngineOptions | None = ...,
+    engine: EngineOptions | str | None = ...,
     tile: int | None = ...,
     exact: bool = ...,
     on_progress: Progress | None = ...,
@@ -172,7 +172,7 @@ def upscale(
     *,
     scale: float | None = None,
     network: PathLike = "auto",
-    engine: EngineOptions | None = None,
+    engine: EngineOptions | str | None = None,
     tile: int | None = None,
     exact: bool = False,
     on_progress: Progress | None = None,
@@ -191,7 +191,7 @@ def upscale(
             must be converted first.
         scale: Scale factor, any positive number (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `scale`, or a network as for `load`.
-        engine: Engine, device, precision and threads (default: `EngineOptions()`).
+        engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
         tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
         exact: Overlap tiles by the full receptive field instead of the measured halo (slower).
         on_progress: Called as `on_progress(done, total)` after every tile.
@@ -217,7 +217,7 @@ def upscale_file(
     *,
     size: Size | float | None = None,
     network: PathLike = "auto",
-    engine: EngineOptions | None = None,
+    engine: EngineOptions | str | None = None,
     options: UpscaleOptions | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
@@ -236,7 +236,7 @@ def upscale_file(
             binary stream is written in the format of `options` (default: the format of the source).
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
         network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.
-        engine: Engine, device, precision and threads (default: `EngineOptions()`).
+        engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
         options: All other settings, such as the output format and limits (default: `UpscaleOptions()`).
         on_progress: Called as `on_progress(done, total)` after every tile.
 
@@ -267,7 +267,7 @@ def upscale_folder(
     jobs: int = 1,
     size: Size | float | None = None,
     network: PathLike = "auto",
-    engine: EngineOptions | None = None,
+    engine: EngineOptions | str | None = None,
     options: UpscaleOptions | None = None,
     on_progress: Callable[[FolderProgress], None] | None = None,
     on_start: Callable[[FolderReport], None] | None = None,

@@ -170,8 +170,7 @@ def test_a_wrapped_checkpoint_is_evaluated_and_run(state: State, tmp_path: Path,
     path, plain = tmp_path / "n.pth", tmp_path / "plain.pth"
     torch.save({"params_ema": renamed(state, "module.")}, path)
     torch.save(state, plain)
-    options = mafdn.EngineOptions(engine="torch", threads=1)
-    results = [mafdn.load(file, engine=options).upscale(png) for file in (path, plain)]
+    results = [mafdn.load(file, engine="torch").upscale(png) for file in (path, plain)]
     assert results[0].shape == (72, 96, 3)
     assert np.array_equal(results[0], results[1])
     assert isinstance(open_network(path), IMDN)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.memory import explain_memory
 from mafdn._support.progress import counted, each
-from mafdn._support.validate import as_kind, as_path, as_whole
+from mafdn._support.validate import as_path, as_whole
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Method, Protocol, SetScore, finite, measure_set
 from mafdn.evaluation.functions import function_method, is_module, name_of
@@ -24,6 +24,7 @@ from mafdn.evaluation.scoring import evaluate as evaluate_names
 from mafdn.evaluation.summary.formats import FORMATS, write_summary
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, network_rows
 from mafdn.inference import EngineOptions
+from mafdn.inference.options import as_engine_options
 from mafdn.weights.header import SCALES
 
 PathLike = str | os.PathLike[str]
@@ -134,7 +135,7 @@ def evaluate(
     channels: Literal["luma", "rgb"] = "luma",
     self_ensemble: bool = False,
     lr: PathLike | None = None,
-    engine: EngineOptions | None = None,
+    engine: EngineOptions | str | None = None,
     fresh: bool = False,
     on_progress: Progress | None = None,
 ) -> Evaluation:
@@ -178,7 +179,7 @@ def evaluate(
         raise UsageError(f"scale must be 2, 3 or 4, not {scale}")
     if channels not in ("luma", "rgb"):
         raise UsageError(f"channels must be luma or rgb, not {channels!r}")
-    options = None if engine is None else as_kind("engine", engine, EngineOptions)
+    options = None if engine is None else as_engine_options(engine)
     protocol = Protocol(scale=scale, channels=channels, self_ensemble=self_ensemble)
     folders = [as_path("bench", folder) for folder in _as_list(bench)]
     if not folders:

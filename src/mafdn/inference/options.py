@@ -40,6 +40,13 @@ class EngineOptions:
             object.__setattr__(self, "threads", as_whole("threads", self.threads, least=1, most=MOST_THREADS))
 
 
+def as_engine_options(value: EngineOptions | str | None) -> EngineOptions:
+    """Options as callers give them: `None` for the defaults, or the name of an engine; raises `UsageError`."""
+    if value is None:
+        return EngineOptions()
+    return EngineOptions(engine=value) if isinstance(value, str) else as_kind("engine", value, EngineOptions)
+
+
 def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in ("auto", *known):
         raise UsageError(f"unknown {what} {name!r}; choose one of auto, {', '.join(known)}")

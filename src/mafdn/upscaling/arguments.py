@@ -10,6 +10,7 @@ from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_path
 from mafdn.errors import UsageError
 from mafdn.inference import EngineOptions
+from mafdn.inference.options import as_engine_options
 from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import is_picture_name
@@ -29,15 +30,10 @@ def with_size(options: UpscaleOptions | None, size: Size | float | None) -> Upsc
     return replace(options, size=size)
 
 
-def network_set(network: PathLike, engine: EngineOptions | None) -> NetworkSet:
+def network_set(network: PathLike, engine: EngineOptions | str | None) -> NetworkSet:
     """Resolve the name of a network; raises `UsageError` for baselines and architectures, which have no weights."""
     as_path("the network", network, wanted="a name or a path")
-    if isinstance(engine, str):
-        raise UsageError(
-            f"engine must be a mafdn.EngineOptions, not the str {engine!r}; write "
-            f"engine=mafdn.EngineOptions(engine={engine!r})"
-        )
-    options = EngineOptions() if engine is None else as_kind("engine", engine, EngineOptions)
+    options = as_engine_options(engine)
     source = resolve(network)
     if source.kind == "shipped" and source.scale is None:
         return NetworkSet(options=options)
