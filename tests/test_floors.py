@@ -35,7 +35,7 @@ FOREIGN = {  # packages only these parts may import
     "matplotlib": {"_support", "training", "evaluation", "compare"},
     "pyvips": {"pictures", "evaluation", "bench", "cli"},
     "pi_heif": {"pictures"},
-    "PIL": {"pictures"},
+    "PIL": {"pictures", "training"},
     "imagecodecs": {"pictures"},
     "tifffile": {"pictures"},
     "openvino": {"inference", "bench"},

@@ -47,6 +47,8 @@ def _type(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{toml_value(argument)}`" for argument in arguments)
     if origin is tuple:
+        if get_origin(arguments[0]) is Literal:
+            return f"list of {_type(arguments[0])}"
         inner = NAMES[arguments[0]] + "s"
         return f"list of {inner}" if arguments[-1] is Ellipsis else f"list of {len(arguments)} {inner}"
     if arguments:  # a union

@@ -32,7 +32,7 @@ def test_the_defaults_are_the_reconstruction(tmp_path: Path) -> None:
 
 WRONG = {
     "[data]\nfolders = ['x']\npatchs = 3": "data.patch?",
-    "[data]\nfolders = ['x']\n[runn]": "did you mean run? (valid tables: data, network, loss, optimizer, ",
+    "[data]\nfolders = ['x']\n[runn]": "did you mean run? (valid tables: data, network, degrade, loss, ",
     "[data]\nfolders = 'x'": "must be a list",
     "[data]\nfolders = ['x']\npatch = 'a'": "must be int",
     "[data]\nfolders = ['x']\n[run]\nbatch = true": "must be int",

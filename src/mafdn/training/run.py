@@ -150,13 +150,19 @@ class Run:
         return loss.detach()
 
     def validate(self) -> float | None:
-        """Measure the PSNR of the averaged weights on the held-out pictures, in dB; `None` if there are none."""
+        """Measure the PSNR of the averaged weights on the held-out pictures, in dB; `None` if there are none.
+
+        They are degraded as the patches are, each always in the same way.
+        """
         if not self.held_out:
             return None
         network = build(self.network.settings).to(self.workers.device)
         network.load_state_dict(self.state.ema)
         mine = self.held_out[self.workers.rank :: self.workers.world]
-        total = held_out_psnr_sum(network.fold(), self.bank, mine, scale=self.settings.network.scale)
+        settings = self.settings
+        total = held_out_psnr_sum(
+            network.fold(), self.bank, mine, scale=settings.network.scale, degrade=settings.degrade
+        )
         mean = torch.tensor(total, device=self.workers.device)
         self.workers.average([mean])
         return float(mean) * self.workers.world / len(self.held_out)
@@ -174,9 +180,10 @@ class Run:
             teacher=data.teacher,
             zoomed=self._zoomed(),
             zoomed_share=data.zoomed_share,
+            degrade=self.settings.degrade,
         )
         places = list(range(self.workers.rank, run.batch, self.workers.world))
-        resident = run.resident == "on" or (run.resident == "auto" and device.type != "cpu")
+        resident = run.resident == "on" or (run.resident == "auto" and device.type != "cpu" and not sampler.degrade)
         return (ResidentBatches if resident else HostBatches)(sampler, places, device)
 
     def _zoomed(self) -> tuple[Bank, list[int]] | None:

@@ -13,6 +13,7 @@ from mafdn.errors import ConfigError
 from mafdn.pixels import psnr_y
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.batches import to_tensor
+from mafdn.training.data.degrade import DegradeSettings, degrade_picture
 
 
 def split_bank(bank: Bank, held_out: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -65,7 +66,9 @@ def check_split(
 
 
 @torch.inference_mode()
-def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *, scale: int) -> float:
+def held_out_psnr_sum(
+    network: nn.Module, bank: Bank, pictures: Sequence[int], *, scale: int, degrade: DegradeSettings | None = None
+) -> float:
     """Sum up the luma PSNR of a network over pictures of a bank.
 
     Args:
@@ -73,6 +76,7 @@ def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *
         bank: The bank.
         pictures: Indices into `bank.pictures`.
         scale: Which reduction of the pictures to upscale; also the crop border in pixels.
+        degrade: How they are degraded; `None` for not at all. The same picture is always degraded in the same way.
 
     Returns:
         The sum of the PSNR values in dB, so that several processes can share the pictures.
@@ -80,8 +84,12 @@ def held_out_psnr_sum(network: nn.Module, bank: Bank, pictures: Sequence[int], *
     device = next(network.parameters()).device
     total = 0.0
     for index in pictures:
-        output = network(to_tensor(bank.lr(index, scale)[None], device))
-        total += psnr_y(_to_picture(output[0]), bank.hr(index), border=scale)
+        lr, hr = bank.lr(index, scale), bank.hr(index)
+        random = np.random.default_rng(index)
+        if degrade and random.random() < degrade.share:
+            lr = degrade_picture(hr, lr, degrade, random)
+        output = network(to_tensor(lr[None], device))
+        total += psnr_y(_to_picture(output[0]), hr, border=scale)
     return total
 
 

@@ -43,6 +43,7 @@ def check(settings: TrainSettings, path: Path) -> None:
         "schedule.begin must be at least 0 and below schedule.steps": 0 <= schedule.begin < max(1, schedule.steps),
         'run.device must be "auto", "cpu", "cuda" or a GPU such as "cuda:1"': bool(DEVICE.fullmatch(run.device)),
         "run.batch must be at least 1": run.batch >= 1,
+        'run.resident = "on" is not possible with degrade.share': run.resident != "on" or settings.degrade.share == 0,
         "run.seed must be at least 0": run.seed >= 0,
         "run.spike must be 0 or above 1": run.spike == 0 or run.spike > 1,
         "run.ema must be in [0, 1)": 0 <= run.ema < 1,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mafdn.networks.architectures import Settings
 from mafdn.networks.mafdn import MAFDNSettings
+from mafdn.training.data.degrade import DegradeSettings
 from mafdn.weights.resolve import is_name
 
 OPEN_END = 10**9
@@ -171,6 +172,7 @@ class TrainSettings:
     data: DataSettings = field(default_factory=DataSettings)
     network: Settings = field(default_factory=MAFDNSettings)
     """The settings of the architecture that the key `architecture` names, by default `mafdn`."""
+    degrade: DegradeSettings = field(default_factory=DegradeSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)

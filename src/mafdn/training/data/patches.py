@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mafdn.errors import ConfigError
 from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.bank import PARTIAL, Bank, teacher_folder
+from mafdn.training.data.degrade import DegradeSettings, degraded_patch
 
 TRIES = 4
 """Maximum number of draws per patch; if all are flat, the last one is used."""
@@ -100,6 +101,7 @@ class PatchSampler:
         teacher: Name of the teacher in the bank whose results are returned too; empty for none.
         zoomed: A bank of zoomed pairs, and the indices of the pictures to use.
         zoomed_share: Share of the patches that come from `zoomed`.
+        degrade: How LR patches are degraded; `None` for not at all.
 
     Raises:
         ConfigError: All pictures are smaller than a patch, or the bank has no such teacher at this scale.
@@ -118,9 +120,11 @@ class PatchSampler:
         teacher: str = "",
         zoomed: tuple[Bank, Sequence[int]] | None = None,
         zoomed_share: float = 0.0,
+        degrade: DegradeSettings | None = None,
     ) -> None:
         self.scale, self.patch, self.seed = scale, patch, seed
         self.candidates, self.teacher = candidates, teacher
+        self.degrade = degrade if degrade and degrade.share else None
         self.flattest = min_gradient * 2 * patch * (patch - 1)
         """Smallest `texture` of a patch that is not redrawn."""
         if teacher:
@@ -143,7 +147,10 @@ class PatchSampler:
             detours: Number of detours of the run.
         """
         drawn = self.draw(step, places, detours=detours)
-        samples = [self._cut(self._choose(drawn, i), int(drawn.orientation[i])) for i in range(len(places))]
+        samples = [
+            self._cut(self._choose(drawn, i), int(drawn.orientation[i]), self._random(step, place, detours=detours))
+            for i, place in enumerate(places)
+        ]
         # Stacking patches that were all transposed keeps their memory order, which would slow down later steps.
         lr, hr, *teacher = (np.ascontiguousarray(np.stack(patches)) for patches in zip(*samples, strict=True))
         return Batch(lr=lr, hr=hr, teacher=teacher[0] if teacher else None)
@@ -151,8 +158,8 @@ class PatchSampler:
     def draw(self, step: int, places: Sequence[int], *, detours: int = 0) -> Candidates:
         """Draw the random numbers of a batch; which candidate is used then depends on pixels alone."""
         tries = self.candidates * TRIES
-        key = np.array([self.seed + DETOUR * detours, step], np.uint64)
-        numbers = np.random.Generator(np.random.Philox(key=key)).random((max(places) + 1, 3 * tries + 1))[list(places)]
+        random = np.random.Generator(np.random.Philox(key=self._key(step, detours=detours)))
+        numbers = random.random((max(places) + 1, 3 * tries + 1))[list(places)]
         spots = numbers[:, : 3 * tries].reshape(len(places), self.candidates, TRIES, 3)
         picture = np.searchsorted(self.cumulative, spots[..., 0] * self.cumulative[-1], side="right")
         picture = np.minimum(picture, len(self.pairs) - 1)
@@ -162,6 +169,15 @@ class PatchSampler:
         return Candidates(
             places=Places(picture=picture, top=corner[..., 0], left=corner[..., 1]), orientation=orientation
         )
+
+    def _key(self, step: int, *, detours: int) -> NDArray[np.uint64]:
+        """Return the key of all random numbers of a batch."""
+        return np.array([self.seed + DETOUR * detours, step], np.uint64)
+
+    def _random(self, step: int, place: int, *, detours: int) -> np.random.Generator:
+        """Return the random numbers of one degradation, which no batch uses for anything else."""
+        counter = np.array([0, 0, place, 1], np.uint64)
+        return np.random.Generator(np.random.Philox(key=self._key(step, detours=detours), counter=counter))
 
     def _choose(self, drawn: Candidates, sample: int) -> tuple[int, int, int]:
         """Choose the picture, top and left of one sample."""
@@ -180,12 +196,19 @@ class PatchSampler:
                 best, most = place, found
         return best
 
-    def _cut(self, place: tuple[int, int, int], orientation: int) -> list[NDArray[np.uint8]]:
+    def _cut(
+        self, place: tuple[int, int, int], orientation: int, random: np.random.Generator
+    ) -> list[NDArray[np.uint8]]:
         """Cut the LR patch, the HR patch and, with a teacher, the teacher's patch."""
         picture, top, left = place
         pair = self.pairs[picture]
-        wholes = [(pair.lr, 1), (pair.hr, self.scale)] + ([(pair.teacher, self.scale)] if self.teacher else [])
-        return [orient(self._window(whole, top, left, factor), *ORIENTATIONS[orientation]) for whole, factor in wholes]
+        if self.degrade:
+            lr = degraded_patch(pair.hr, pair.lr, (top, left), self.patch, self.degrade, random)
+        else:
+            lr = self._window(pair.lr, top, left, 1)
+        wholes = [pair.hr, pair.teacher] if self.teacher else [pair.hr]
+        patches = [lr, *(self._window(whole, top, left, self.scale) for whole in wholes)]
+        return [orient(patch, *ORIENTATIONS[orientation]) for patch in patches]
 
     def _window(self, whole: NDArray[np.uint8], top: int, left: int, factor: int) -> NDArray[np.uint8]:
         """Cut a patch from a picture of `factor` times the size of the LR picture."""

@@ -1,0 +1,246 @@
+"""Degraded LR patches: what cameras and programs do to pictures before somebody enlarges them.
+
+A degraded patch passes, in this order, another reduction than bicubic, a slight blur, sensor noise, and one or two
+lossy encoders, each only with some probability. Strengths are those of ordinary photographs: the long chains of random
+degradations that generative networks are trained with (BSRGAN, arXiv 2103.14006; Real-ESRGAN, arXiv 2107.10833) teach
+a network that is trained for PSNR to blur.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MARGIN = 16
+"""LR pixels around a patch that are degraded with it, so that blocks and filters do not end at its border."""
+GAMMA = 2.2
+"""Exponent from display values to light in which noise is added."""
+JPEG_SAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+"""Pillow's numbers of chroma subsampling."""
+WEBP_EFFORT = 2
+"""Encoder effort of WebP, 0 to 6."""
+RESAMPLING = {
+    "area": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""Pillow's filters, which widen with the factor of a reduction."""
+Patch = NDArray[np.uint8]
+Reduction = Literal["bicubic", "area", "bilinear", "lanczos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradeSettings:
+    """How LR patches are degraded. Ranges are drawn from evenly; shares are probabilities in [0, 1]."""
+
+    share: float = 0.0
+    """Share of the patches that are degraded; the others are the bank's bicubic reductions. 0 for none."""
+    reductions: tuple[Reduction, ...] = ("bicubic", "area", "bilinear", "lanczos")
+    """Filters that reduce HR to LR, each with the same probability."""
+    blur_share: float = 0.25
+    """Share of the degraded patches that are blurred."""
+    blur: tuple[float, float] = (0.3, 0.8)
+    """Standard deviation of the Gaussian blur in LR pixels."""
+    noise_share: float = 0.4
+    """Share of the degraded patches that get sensor noise."""
+    noise: tuple[float, float] = (0.5, 6.0)
+    """Standard deviation of the noise of middle gray, in 8-bit levels."""
+    read_noise: float = 0.3
+    """Share of the noise's variance at middle gray that does not depend on the signal."""
+    correlated: float = 0.5
+    """Share of the noisy patches whose noise is correlated between neighboring pixels, as after demosaicing."""
+    jpeg_share: float = 0.85
+    """Share of the degraded patches that are encoded as JPEG."""
+    quality: tuple[int, int] = (30, 98)
+    """JPEG quality of the last encoding."""
+    sampling: tuple[float, float, float] = (0.6, 0.15, 0.25)
+    """Relative frequencies of the chroma subsamplings 4:2:0, 4:2:2 and 4:4:4."""
+    twice: float = 0.2
+    """Share of the degraded patches that are encoded as JPEG at a larger size first, before they are reduced."""
+    first_quality: tuple[int, int] = (75, 98)
+    """JPEG quality of that first encoding."""
+    webp_share: float = 0.05
+    """Share of the degraded patches that are encoded as WebP instead of JPEG."""
+    webp_quality: tuple[int, int] = (50, 95)
+    """WebP quality."""
+
+    def __post_init__(self) -> None:
+        shares = {
+            name: getattr(self, name)
+            for name in ("share", "blur_share", "noise_share", "read_noise", "correlated", "jpeg_share", "twice")
+        } | {"webp_share": self.webp_share}
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} must be in [0, 1]")
+        if self.jpeg_share + self.webp_share > 1:
+            raise ValueError("jpeg_share and webp_share must not add up to more than 1")
+        if not self.reductions:
+            raise ValueError("reductions must name at least one filter")
+        ranges = {name: getattr(self, name) for name in ("blur", "noise")}
+        for name, (low, high) in ranges.items():
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} must be two numbers of at least 0 in ascending order")
+        for name in ("quality", "first_quality", "webp_quality"):
+            low, high = getattr(self, name)
+            if not 1 <= low <= high <= 100:
+                raise ValueError(f"{name} must be two numbers from 1 to 100 in ascending order")
+        if min(self.sampling) < 0 or sum(self.sampling) <= 0:
+            raise ValueError("sampling must be three frequencies of at least 0 that are not all 0")
+
+
+def degraded_patch(
+    hr: Patch, lr: Patch, place: tuple[int, int], side: int, settings: DegradeSettings, random: np.random.Generator
+) -> Patch:
+    """Cut an LR patch from a picture, degraded with probability `settings.share`.
+
+    Args:
+        hr: The HR picture, (sH, sW, 3).
+        lr: Its bicubic reduction, (H, W, 3).
+        place: Top and left of the patch in LR pixels.
+        side: Side of the patch in LR pixels.
+        settings: The degradation.
+        random: All random numbers come from here.
+
+    Returns:
+        (side, side, 3).
+    """
+    top, left = place
+    if random.random() >= settings.share:
+        return lr[top : top + side, left : left + side]
+    # A random part of the margin, so that the patch has a random place in the grid of an encoder's blocks.
+    before, behind = random.integers(MARGIN // 2, MARGIN + 1, (2, 2)).tolist()
+    start = [max(0, at - margin) for at, margin in zip(place, before, strict=True)]
+    stop = [min(length, at + side + margin) for length, at, margin in zip(lr.shape[:2], place, behind, strict=True)]
+    scale = hr.shape[0] // lr.shape[0]
+    rows, columns = (slice(a * scale, b * scale) for a, b in zip(start, stop, strict=True))
+    window = degrade_picture(hr[rows, columns], lr[start[0] : stop[0], start[1] : stop[1]], settings, random)
+    return window[top - start[0] :, left - start[1] :][:side, :side]
+
+
+def degrade_picture(hr: Patch, lr: Patch, settings: DegradeSettings, random: np.random.Generator) -> Patch:
+    """Make a degraded LR picture from a HR picture.
+
+    Args:
+        hr: (sH, sW, 3).
+        lr: Its bicubic reduction, (H, W, 3).
+        settings: The degradation; its `share` is not used.
+        random: All random numbers come from here.
+
+    Returns:
+        (H, W, 3).
+    """
+    picture = _reduced(hr, lr, settings, random)
+    if random.random() < settings.blur_share:
+        picture = blurred(picture, random.uniform(*settings.blur))
+    if random.random() < settings.noise_share:
+        picture = noisy(
+            picture,
+            random.uniform(*settings.noise),
+            random,
+            read=settings.read_noise,
+            correlated=bool(random.random() < settings.correlated),
+        )
+    encoder = random.random()
+    if encoder < settings.jpeg_share:
+        return coded(picture, "JPEG", _between(settings.quality, random), sampling=_sampling(settings, random))
+    if encoder < settings.jpeg_share + settings.webp_share:
+        return coded(picture, "WEBP", _between(settings.webp_quality, random))
+    return picture
+
+
+def blurred(picture: Patch, deviation: float) -> Patch:
+    """Blur (H, W, 3) by a Gaussian of this standard deviation in pixels."""
+    radius = max(1, round(3 * deviation))
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-(offsets**2) / (2 * max(deviation, 1e-3) ** 2))
+    weights = (weights / weights.sum()).astype(np.float32)
+    height, width, _ = picture.shape
+    padded = np.pad(picture.astype(np.float32), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
+    rows = np.zeros((height, width + 2 * radius, 3), np.float32)
+    for start, weight in enumerate(weights):
+        rows += weight * padded[start : start + height]
+    values = np.zeros((height, width, 3), np.float32)
+    for start, weight in enumerate(weights):
+        values += weight * rows[:, start : start + width]
+    return _to_levels(values)
+
+
+def noisy(picture: Patch, deviation: float, random: np.random.Generator, *, read: float, correlated: bool) -> Patch:
+    """Add sensor noise to (H, W, 3): its variance grows linearly with light, from a constant part.
+
+    Args:
+        picture: The picture.
+        deviation: Standard deviation of middle gray's noise, in 8-bit levels.
+        random: All random numbers come from here.
+        read: Share of the variance at middle gray that is constant.
+        correlated: Whether the noise is low-pass filtered, as demosaicing does: red and blue, of which a sensor has one
+            in four pixels, more than green.
+    """
+    noise = random.standard_normal(picture.shape, np.float32)
+    if correlated:
+        for channel, share in ((0, 0.5), (1, 0.25), (2, 0.5)):
+            noise[..., channel] = _smoothed(noise[..., channel], share)
+    light = (picture.astype(np.float32) / 255) ** GAMMA
+    middle = 0.5**GAMMA
+    at_middle = deviation / 255 * GAMMA * 0.5 ** (GAMMA - 1)  # in light
+    light += noise * at_middle * np.sqrt(read + (1 - read) * light / middle)
+    return _to_levels(np.clip(light, 0, 1) ** (1 / GAMMA) * 255)
+
+
+def coded(picture: Patch, encoder: Literal["JPEG", "WEBP"], quality: int, *, sampling: str = "4:2:0") -> Patch:
+    """Encode and decode (H, W, 3) by Pillow.
+
+    Args:
+        picture: The picture.
+        encoder: Pillow's name of the format.
+        quality: 1 to 100.
+        sampling: Chroma subsampling of JPEG.
+    """
+    file = io.BytesIO()
+    image = Image.fromarray(picture)
+    if encoder == "JPEG":
+        image.save(file, encoder, quality=quality, subsampling=JPEG_SAMPLING[sampling])
+    else:
+        image.save(file, encoder, quality=quality, method=WEBP_EFFORT)
+    with Image.open(file, formats=(encoder,)) as decoded:
+        return np.array(decoded.convert("RGB"))
+
+
+def _reduced(hr: Patch, lr: Patch, settings: DegradeSettings, random: np.random.Generator) -> Patch:
+    """Reduce a HR picture to the size of `lr`, in some cases after encoding it at a size in between."""
+    chosen = settings.reductions[int(random.integers(len(settings.reductions)))]
+    if random.random() < settings.twice:
+        factor = random.uniform(1, hr.shape[0] / lr.shape[0])
+        height, width = (round(length * factor) for length in lr.shape[:2])
+        larger = np.array(Image.fromarray(hr).resize((width, height), Image.Resampling.BICUBIC))
+        quality = _between(settings.first_quality, random)
+        larger = coded(larger, "JPEG", quality, sampling=_sampling(settings, random))
+        kind = RESAMPLING.get(chosen, Image.Resampling.BICUBIC)
+        return np.array(Image.fromarray(larger).resize(lr.shape[1::-1], kind))
+    if chosen == "bicubic":
+        return lr
+    return np.array(Image.fromarray(hr).resize(lr.shape[1::-1], RESAMPLING[chosen]))
+
+
+def _smoothed(noise: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Filter (H, W) white noise of variance 1 by (share, 1, share) in both directions, in place; keep the variance."""
+    for axis in (0, 1):
+        noise += np.float32(share) * (np.roll(noise, 1, axis) + np.roll(noise, -1, axis))
+    noise /= np.float32(1 + 2 * share**2)
+    return noise
+
+
+def _sampling(settings: DegradeSettings, random: np.random.Generator) -> str:
+    chances = np.cumsum(settings.sampling) / sum(settings.sampling)
+    return ("4:2:0", "4:2:2", "4:4:4")[int(np.searchsorted(chances, random.random(), side="right"))]
+
+
+def _between(bounds: tuple[int, int], random: np.random.Generator) -> int:
+    return int(random.integers(bounds[0], bounds[1] + 1))
+
+
+def _to_levels(values: NDArray[np.float32]) -> Patch:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
