@@ -39,7 +39,7 @@ def exif() -> Image.Exif:
     """EXIF with what cameras write: texts, fractions, a maker note, places, interoperability."""
     made = Image.Exif()
     made[270], made[271], made[315], made[306] = "a cat", "Acme", "Somebody", "2020:01:02 03:04:05"
-    made[40_091] = "Titel\0".encode("utf-16-le")
+    made[40_091] = "Title\0".encode("utf-16-le")
     inner = made.get_ifd(0x8769)
     inner[0x829A], inner[0x9204], inner[0x8827] = IFDRational(1, 125), IFDRational(-1, 3), 400
     inner[0x9003], inner[0x927C] = "2020:01:02 03:04:05", MAKER_NOTE
