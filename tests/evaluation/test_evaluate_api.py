@@ -152,7 +152,7 @@ def wide(lr: np.ndarray) -> np.ndarray:
         (nn.Flatten(), {}, "Flatten returned 1x576, but a network returns a tensor of 1x3xHxW"),
         ("bicubic", {"scale": 5}, "scale must be 2, 3 or 4, not 5"),
         ("bicubic", {"channels": "y"}, "channels must be luma or rgb"),
-        ("bicubic", {"engine": "torch"}, r"engine must be a mafdn\.EngineOptions"),
+        ("bicubic", {"engine": 4}, r"engine must be a mafdn\.EngineOptions"),
         ("bicubic", {"bench": []}, "bench must name at least one folder"),
         ("bicubic", {"bench": "missing"}, "no benchmark dataset in missing"),
     ],
