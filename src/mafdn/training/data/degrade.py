@@ -28,6 +28,17 @@ RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 """Pillow's filters, which widen with the factor of a reduction."""
+SHARES = (
+    "share",
+    "blur_share",
+    "noise_share",
+    "read_noise",
+    "correlated",
+    "jpeg_share",
+    "twice",
+    "webp_share",
+)
+"""Settings that are shares."""
 Patch = NDArray[np.uint8]
 Reduction = Literal["bicubic", "area", "bilinear", "lanczos"]
 
@@ -68,19 +79,15 @@ class DegradeSettings:
     """WebP quality."""
 
     def __post_init__(self) -> None:
-        shares = {
-            name: getattr(self, name)
-            for name in ("share", "blur_share", "noise_share", "read_noise", "correlated", "jpeg_share", "twice")
-        } | {"webp_share": self.webp_share}
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1]")
         if self.jpeg_share + self.webp_share > 1:
             raise ValueError("jpeg_share and webp_share must not add up to more than 1")
         if not self.reductions:
             raise ValueError("reductions must name at least one filter")
-        ranges = {name: getattr(self, name) for name in ("blur", "noise")}
-        for name, (low, high) in ranges.items():
+        for name in ("blur", "noise"):
+            low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise ValueError(f"{name} must be two numbers of at least 0 in ascending order")
         for name in ("quality", "first_quality", "webp_quality"):

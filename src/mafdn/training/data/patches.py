@@ -148,7 +148,11 @@ class PatchSampler:
         """
         drawn = self.draw(step, places, detours=detours)
         samples = [
-            self._cut(self._choose(drawn, i), int(drawn.orientation[i]), self._random(step, place, detours=detours))
+            self._cut(
+                self._choose(drawn, i),
+                int(drawn.orientation[i]),
+                self._random(step, place, detours=detours) if self.degrade else None,
+            )
             for i, place in enumerate(places)
         ]
         # Stacking patches that were all transposed keeps their memory order, which would slow down later steps.
@@ -197,12 +201,12 @@ class PatchSampler:
         return best
 
     def _cut(
-        self, place: tuple[int, int, int], orientation: int, random: np.random.Generator
+        self, place: tuple[int, int, int], orientation: int, random: np.random.Generator | None
     ) -> list[NDArray[np.uint8]]:
-        """Cut the LR patch, the HR patch and, with a teacher, the teacher's patch."""
+        """Cut the LR patch, degraded if there are random numbers, the HR patch and, with a teacher, the teacher's."""
         picture, top, left = place
         pair = self.pairs[picture]
-        if self.degrade:
+        if self.degrade and random:
             lr = degraded_patch(pair.hr, pair.lr, (top, left), self.patch, self.degrade, random)
         else:
             lr = self._window(pair.lr, top, left, 1)
