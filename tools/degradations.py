@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mafdn.degradation.operations import blurred, coded, noisy
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize
-from mafdn.training.data.degrade import DegradeSettings, blurred, coded, degrade_picture, noisy
+from mafdn.training.data.degrade import DegradeSettings, degrade_picture
 
 ROOT = Path(__file__).parents[1]
 SIDE, ZOOM, COLUMNS = 60, 3, 6

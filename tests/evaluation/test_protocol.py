@@ -9,7 +9,7 @@ import pyvips
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mafdn.evaluation.benchset import read_bench
-from mafdn.evaluation.methods import ensemble
+from mafdn.inference import ensembled, upscale
 from mafdn.inference.engines import Batch, Stencil
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import imresize, psnr_rgb, ssim_rgb
@@ -78,13 +78,14 @@ def test_self_ensemble_is_the_mean_of_eight() -> None:
     # orientations rotate by a quarter turn, which puts the slope of rows along columns.
     middle = 0.5 * (0.01 * 13 / 2 + 0.02 * 9 / 2) + 0.5 * (0.01 * 9 / 2 + 0.02 * 13 / 2) - 0.3
     expected = np.clip(lr.repeat(2, 0).repeat(2, 1) / 255 + middle, 0, 1) * 255
-    assert np.abs(ensemble(Crooked(), lr) - expected).max() <= 0.5 + 1e-3
+    assert np.abs(upscale(ensembled(Crooked()), lr) - expected).max() <= 0.5 + 1e-3
 
 
 def test_self_ensemble_affects_networks_only(cli: Run, bench: Path, network: Path) -> None:
     arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", network, "--network", "lanczos", "--json")
     plain = json.loads(cli(*arguments)[1])["scores"]
-    plus = json.loads(cli(*arguments, "--self-ensemble")[1])["scores"]
+    plus = json.loads(cli(*arguments, "--ensemble", "8")[1])["scores"]
+    assert json.loads(cli(*arguments, "--self-ensemble")[1])["scores"] == plus
     assert [score["network"] for score in plus] == ["bicubic", "tiny+", "lanczos"]
     assert (plus[0], plus[2]) == (plain[0], plain[2])
     assert plus[1]["mean"] != plain[1]["mean"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mafdn._support.memory import explain_memory
 from mafdn._support.progress import counted, each
 from mafdn._support.validate import as_path, as_whole
+from mafdn.degradation.chain import Degradation, labeled, parse_degradations
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Method, Protocol, SetScore, finite, measure_set
 from mafdn.evaluation.functions import function_method, is_module, name_of
@@ -135,6 +136,7 @@ def evaluate(
     channels: Literal["luma", "rgb"] = "luma",
     self_ensemble: bool = False,
     lr: PathLike | None = None,
+    degrade: str | Sequence[str] = (),
     engine: EngineOptions | str | None = None,
     fresh: bool = False,
     on_progress: Progress | None = None,
@@ -148,6 +150,7 @@ def evaluate(
         print(result.score().psnr, result.score().ssim)
         result = mafdn.evaluate({"mine": my_module, "IMDN": "IMDN_x4.pth"}, bench=["Set5", "Set14"])
         result.save("table.tex")
+        mafdn.evaluate("IMDN_x4.pth", bench="Set5", degrade=["none", "jpeg:75", "noise:5+jpeg:90"])
 
     Args:
         networks: One or several networks, or a dictionary of networks by label. A network is a name or path as for
@@ -160,6 +163,8 @@ def evaluate(
         self_ensemble: Average each network's results over eight orientations; not for functions.
         lr: Folder of the LR pictures of a single dataset, or `made` to make them from HR (default: those of the
             dataset if it has them, else made as by MATLAB's imresize).
+        degrade: How to degrade the LR pictures, as `--degrade` of the command (`mafdn.degradation.chain`). With several
+            degradations, every dataset is measured with each, and called `Set5 jpeg:75`, for example.
         engine: Engine for ONNX files (default: the first installed one on the CPU).
         fresh: Ignore cached scores.
         on_progress: Called as `on_progress(done, total)` after every picture.
@@ -185,10 +190,11 @@ def evaluate(
     if not folders:
         raise UsageError("bench must name at least one folder of a benchmark dataset")
     low: LrChoice = None if lr is None else MADE if lr == MADE else as_path("lr", lr)
+    steps = _degradations(degrade)
     chosen = _labeled(networks, protocol)
     files = {label: network for label, network in chosen.items() if isinstance(network, str)}
     methods = {label: network for label, network in chosen.items() if not isinstance(network, str)}
-    names, notes = bench_names(folders), list[str]()
+    names, notes = [labeled(name, step) for name in bench_names(folders) for step in steps], list[str]()
     found: dict[tuple[str, str], SetScore] = {}
     if files:
         measured = evaluate_names(
@@ -197,6 +203,7 @@ def evaluate(
             protocol,
             options=options,
             lr=low,
+            degrade=steps,
             fresh=fresh,
             on_progress=on_progress,
             on_note=notes.append,
@@ -208,7 +215,7 @@ def evaluate(
         }
     if methods:
         functions = {label: method for label, (method, _) in methods.items()}
-        found |= {(s.bench, s.network): s for s in _measure(functions, folders, protocol, low, on_progress)}
+        found |= {(s.bench, s.network): s for s in _measure(functions, folders, protocol, low, steps, on_progress)}
     ordered = tuple(found[name, label] for name in names for label in chosen)
     if methods:
         notes = list(dict.fromkeys([*filter(None, [grey_note(ordered)]), *notes]))
@@ -267,15 +274,17 @@ def _measure(
     folders: Sequence[Any],
     protocol: Protocol,
     lr: LrChoice,
+    degrade: Sequence[Degradation | None],
     on_progress: Progress | None,
 ) -> list[SetScore]:
-    total = sum(len(find_bench(folder, protocol.scale, lr=lr).pairs) for folder in folders) * len(methods)
-    tick = each(counted(on_progress, total))
+    pictures = sum(len(find_bench(folder, protocol.scale, lr=lr).pairs) for folder in folders)
+    tick = each(counted(on_progress, pictures * len(degrade) * len(methods)))
     with explain_memory(*EVALUATING):
         return [
-            replace(score, bench=name)
+            replace(score, bench=labeled(name, step))
             for folder, name in zip(folders, bench_names(folders), strict=True)
-            for score in measure_set(methods, folder, protocol, lr=lr, on_scored=tick)
+            for step in degrade
+            for score in measure_set(methods, folder, protocol, lr=lr, degrade=step, on_scored=tick)
         ]
 
 
@@ -283,6 +292,14 @@ def _row(label: str, parameters: int | None, scores: Sequence[SetScore], scale: 
     """The row of a module or function in a table."""
     mine = {score.bench: (finite(score.psnr), score.ssim) for score in scores if score.network == label}
     return NetworkRow(network=label, scale=scale, parameters=parameters, scores=mine)
+
+
+def _degradations(degrade: Any) -> tuple[Degradation | None, ...]:
+    texts = _as_list(degrade)
+    for text in texts:
+        if not isinstance(text, str):
+            raise UsageError(f"degrade must be a string such as 'jpeg:75', or several, not {text!r}")
+    return parse_degradations(texts)
 
 
 def _as_list(value: Any) -> list[Any]:

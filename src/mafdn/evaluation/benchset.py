@@ -1,9 +1,10 @@
 """Measure networks on benchmark datasets with the standard protocol.
 
 Protocol: the HR picture is cropped to a multiple of the scale. The LR picture is the set's own if it has one
-(`mafdn.evaluation.layouts`), else HR reduced by `mafdn.pixels.imresize`. The result is rounded to 8 bits. PSNR and SSIM
-are measured with a crop border of `scale` pixels, on BT.601 luma or over the RGB channels. A grayscale picture is
-measured as RGB with three equal channels; only this reproduces the published figures on Set14, which has one.
+(`mafdn.evaluation.layouts`), else HR reduced by `mafdn.pixels.imresize`; it may be degraded then
+(`mafdn.degradation.chain`). The result is rounded to 8 bits. PSNR and SSIM are measured with a crop border of `scale`
+pixels, on BT.601 luma or over the RGB channels. A grayscale picture is measured as RGB with three equal channels; only
+this reproduces the published figures on Set14, which has one.
 """
 
 import hashlib
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn._support.progress import counted, each, ignore
+from mafdn.degradation.chain import Degradation, labeled
 from mafdn.errors import PictureError, UsageError
-from mafdn.evaluation.layouts import MADE, LrChoice, bench_files, find_bench
+from mafdn.evaluation.layouts import MADE, BenchFiles, LrChoice, bench_files, find_bench
 from mafdn.pictures.reading import as_rgb8, read_integers, read_rgb8
 from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
@@ -72,17 +74,20 @@ class LrPictures:
     Args:
         source: `own` for those of the dataset or of a given folder, `made` for HR reduced by bicubic interpolation.
         folder: Their folder, relative to the dataset or to the folder around it; empty if they were made.
-        sha256: Over the sizes and pixels of all of them, in order; equal pictures have equal hashes, whatever their
-            format.
+        sha256: Over the sizes and pixels of all of them, in order, as they were upscaled; equal pictures have equal
+            hashes, whatever their format.
+        degrade: How they were degraded, as for `mafdn evaluate --degrade`; empty if they were not.
     """
 
     source: Literal["own", "made"]
     folder: str
     sha256: str
+    degrade: str = ""
 
     def __str__(self) -> str:
         where = f"own ({self.folder})" if self.source == "own" else "made by bicubic reduction"
-        return f"LR {where}, SHA-256 {self.sha256[:12]}"
+        degraded = f", degraded by {self.degrade}" if self.degrade else ""
+        return f"LR {where}{degraded}, SHA-256 {self.sha256[:12]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +96,13 @@ class SetScore:
 
     Args:
         network: The label of the network.
-        bench: The name of the dataset.
+        bench: The name of the dataset, followed by that of the degradation if there is one.
         scale: The scale.
         pictures: The scores of each picture.
         grey: Names of the pictures that are stored in grayscale and were measured as RGB.
         lr: The LR pictures that were used.
         hr_sha256: SHA-256 over the pixels of the HR pictures in order, the same at every scale.
+        degrade: The name of the degradation of the LR pictures; empty for none.
     """
 
     network: str
@@ -106,6 +112,7 @@ class SetScore:
     grey: tuple[str, ...] = ()
     lr: LrPictures | None = None
     hr_sha256: str = ""
+    degrade: str = ""
 
     @property
     def psnr(self) -> float:
@@ -123,7 +130,12 @@ OnResult = Callable[[str, BenchPicture, Pixels], None]
 
 
 def read_bench(
-    folder: Path, scale: int, *, lr: LrChoice = None, only: Collection[str] | None = None
+    folder: Path,
+    scale: int,
+    *,
+    lr: LrChoice = None,
+    degrade: Degradation | None = None,
+    only: Collection[str] | None = None,
 ) -> Iterator[BenchPicture]:
     """Read the pictures of a set one by one, with their LR pictures (see the protocol above).
 
@@ -131,11 +143,13 @@ def read_bench(
         folder: The set.
         scale: The scale.
         lr: The LR pictures to use; see `mafdn.evaluation.layouts.LrChoice`.
+        degrade: How to degrade them.
         only: Names of the pictures to read; default all.
 
     Raises:
         UsageError: As `mafdn.evaluation.layouts.find_bench`.
-        PictureError: As `find_bench`, or a picture is damaged or too small, or LR and HR do not match in size.
+        PictureError: As `find_bench`, or a picture is damaged or too small, or cannot be degraded, or LR and HR do not
+            match in size.
     """
     for name, (path, low) in find_bench(folder, scale, lr=lr).pairs.items():
         if only is not None and name not in only:
@@ -151,6 +165,7 @@ def read_bench(
                 f"{low} is {reduced.shape[1]}x{reduced.shape[0]}, which does not fit {path} at x{scale}, cropped to "
                 f"{hr.shape[1]}x{hr.shape[0]}; pass other LR pictures with --lr FOLDER, or make them with --lr {MADE}"
             )
+        reduced = degrade.apply(reduced, name=name) if degrade else reduced
         digest = _pixel_digest(whole).hex()
         yield BenchPicture(name=name, hr=hr, lr=reduced, grey=color.shape[2] == 1, hr_sha256=digest)
 
@@ -160,6 +175,7 @@ def measure(
     folders: Sequence[Path],
     protocol: Protocol,
     *,
+    degrade: Sequence[Degradation | None] = (None,),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[SetScore]:
     """Score every method on several sets.
@@ -168,17 +184,24 @@ def measure(
         methods: Methods by name.
         folders: The sets.
         protocol: The scale, and the channels measured.
+        degrade: How to degrade the LR pictures; every set is scored with each, `None` for not at all.
         on_progress: Called with the number of results scored and their total.
 
     Returns:
-        The scores set by set, methods in order.
+        The scores set by set, in each by degradation, methods in order.
 
     Raises:
         UsageError: A set is missing, or a method upscales by another scale.
         PictureError: A picture cannot be read or measured.
     """
-    tick = counted(on_progress, sum(len(bench_files(folder, protocol.scale)) for folder in folders) * len(methods))
-    return [score for folder in folders for score in measure_set(methods, folder, protocol, on_scored=each(tick))]
+    pictures = sum(len(bench_files(folder, protocol.scale)) for folder in folders)
+    tick = each(counted(on_progress, pictures * len(degrade) * len(methods)))
+    return [
+        score
+        for folder in folders
+        for step in degrade
+        for score in measure_set(methods, folder, protocol, degrade=step, on_scored=tick)
+    ]
 
 
 def measure_set(
@@ -187,6 +210,7 @@ def measure_set(
     protocol: Protocol,
     *,
     lr: LrChoice = None,
+    degrade: Degradation | None = None,
     on_scored: Callable[[], None] = ignore,
     on_result: OnResult | None = None,
 ) -> list[SetScore]:
@@ -197,6 +221,7 @@ def measure_set(
         folder: The set.
         protocol: The scale, and the channels measured.
         lr: The LR pictures to use; see `mafdn.evaluation.layouts.LrChoice`.
+        degrade: How to degrade them.
         on_scored: Called after every result.
         on_result: Called with every result.
 
@@ -206,7 +231,7 @@ def measure_set(
     scores: dict[str, list[PictureScore]] = {name: [] for name in methods}
     grey: list[str] = []
     lr_digest, hr_digest = hashlib.sha256(), hashlib.sha256()
-    for picture in read_bench(folder, protocol.scale, lr=lr):
+    for picture in read_bench(folder, protocol.scale, lr=lr, degrade=degrade):
         if picture.grey:
             grey.append(picture.name)
         lr_digest.update(_pixel_digest(picture.lr))
@@ -218,21 +243,30 @@ def measure_set(
                 on_result(name, picture, result)
             on_scored()
     files = find_bench(folder, protocol.scale, lr=lr)
-    used = LrPictures(
-        source="made" if files.lr_folder is None else "own", folder=files.lr_folder or "", sha256=lr_digest.hexdigest()
-    )
+    used = describe_lr(files, degrade, sha256=lr_digest.hexdigest())
     return [
         SetScore(
             network=name,
-            bench=files.name,
+            bench=labeled(files.name, degrade),
             scale=protocol.scale,
             pictures=tuple(rows),
             grey=tuple(grey),
             lr=used,
             hr_sha256=hr_digest.hexdigest(),
+            degrade=degrade.name if degrade else "",
         )
         for name, rows in scores.items()
     ]
+
+
+def describe_lr(files: BenchFiles, degrade: Degradation | None, *, sha256: str) -> LrPictures:
+    """Where the LR pictures of a set come from, and how they are degraded."""
+    return LrPictures(
+        source="made" if files.lr_folder is None else "own",
+        folder=files.lr_folder or "",
+        sha256=sha256,
+        degrade=degrade.spec if degrade else "",
+    )
 
 
 def finite(psnr: float) -> float | None:

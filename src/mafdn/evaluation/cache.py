@@ -15,6 +15,7 @@ from typing import Any
 from mafdn._support.atomic import replacing, sha256
 from mafdn._support.cache import cache_folder
 from mafdn._version import __version__
+from mafdn.degradation.chain import Degradation
 from mafdn.errors import PictureError
 from mafdn.evaluation.benchset import PictureScore, Protocol, SetScore, finite
 from mafdn.evaluation.layouts import Pair
@@ -23,7 +24,7 @@ from mafdn.inference import EngineOptions
 from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
 
-MEASURING = 5
+MEASURING = 6
 """Version of the measurement; increase it, invalidating all entries, when the same files give different scores."""
 
 
@@ -54,8 +55,8 @@ def entry_key(network: str, set_digest: str, protocol: Protocol, options: Engine
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def digest_of_set(pairs: Iterable[Pair]) -> str:
-    """The SHA-256 of the names and bytes of a set's files.
+def digest_of_set(pairs: Iterable[Pair], degrade: Degradation | None = None) -> str:
+    """The SHA-256 of the names and bytes of a set's files, and of how its LR pictures are degraded.
 
     Raises:
         PictureError: A file cannot be read.
@@ -68,6 +69,8 @@ def digest_of_set(pairs: Iterable[Pair]) -> str:
             parts.append([path.name, sha256(path)] if path else [])
         except OSError as error:
             raise PictureError.from_os_error(f"cannot read {path}", error) from None
+    if degrade:
+        parts.append(degrade.fingerprint())
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

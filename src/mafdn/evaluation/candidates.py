@@ -13,6 +13,7 @@ from mafdn.networks import Network, architecture, build, find_architecture, shor
 from mafdn.networks.checkpoints import open_network
 from mafdn.networks.weights import checked_settings
 from mafdn.weights.resolve import Kind, NetworkSource, is_pattern, pattern_file, resolve
+from mafdn.weights.shipped import shipped_scales
 
 SLACK = 0.02
 """Share of a network's parameters by which an exported file may differ: shapes and constants are stored as numbers too.
@@ -120,6 +121,8 @@ def _candidate(name: str, scale: int) -> Candidate | None:
         source = resolve(name)
     if source.scale not in (None, scale):
         return None
+    if source.kind == "shipped" and scale not in shipped_scales(source.variant):
+        return None
     network = open_source(source, scale=scale)
     file = None if source.kind in ("baseline", "architecture") else source.file(scale=scale)
     found = network.settings.scale if network else _scale_of(file) if file else scale
@@ -127,7 +130,7 @@ def _candidate(name: str, scale: int) -> Candidate | None:
         return None
     kind = architecture(network.settings) if network else ""
     return Candidate(
-        name=short_name(network.settings) if network and source.kind in ("shipped", "architecture") else source.stem,
+        name=_table_name(source, network),
         source=source.name,
         kind=source.kind,
         scale=scale,
@@ -135,6 +138,13 @@ def _candidate(name: str, scale: int) -> Candidate | None:
         network=network,
         file=file,
     )
+
+
+def _table_name(source: NetworkSource, network: Network | None) -> str:
+    if network is None or source.kind not in ("shipped", "architecture"):
+        return source.stem
+    name = short_name(network.settings)
+    return name if source.variant == "classic" else f"{name}, {source.variant}"
 
 
 def _scale_of(path: Path) -> int:

@@ -7,9 +7,9 @@ import numpy as np
 
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Method, Pixels, Protocol
-from mafdn.evaluation.methods import ensemble
+from mafdn.evaluation.methods import WHOLE_TILE
 from mafdn.evaluation.quality import as_pictures
-from mafdn.inference import Stencil
+from mafdn.inference import Stencil, ensembled, upscale
 from mafdn.inference.engines import Batch
 
 
@@ -27,9 +27,8 @@ def function_method(function: Any, protocol: Protocol, *, name: str) -> Method:
     """
     if is_module(function):
         engine = ModuleEngine(function, scale=protocol.scale, name=name)
-        if protocol.self_ensemble:
-            return lambda lr: ensemble(engine, lr)
-        return engine.upscale
+        chosen = ensembled(engine) if protocol.self_ensemble else engine
+        return lambda lr: upscale(chosen, lr, tile=WHOLE_TILE)
     if not callable(function):
         raise UsageError(f"a network must be a name, a path, a module or a function, not a {type(function).__name__}")
     if protocol.self_ensemble:
@@ -70,18 +69,15 @@ class ModuleEngine:
         self._module.eval()
         try:
             with torch.inference_mode():
-                result = self._module(torch.from_numpy(np.ascontiguousarray(x)).to(like.device, like.dtype))
+                result = self._module(
+                    torch.from_numpy(np.require(x, requirements=("C", "W"))).to(like.device, like.dtype)
+                )
         finally:
             self._module.train(training)
         if not isinstance(result, torch.Tensor) or result.ndim != 4 or result.shape[:2] != (1, 3):
             what = "x".join(map(str, result.shape)) if isinstance(result, torch.Tensor) else type(result).__name__
             raise UsageError(f"{self.name} returned {what}, but a network returns a tensor of 1x3xHxW")
         return cast(Batch, result.float().cpu().numpy())
-
-    def upscale(self, lr: Pixels) -> Pixels:
-        """Upscale (H, W, 3) uint8; the result is clipped and rounded."""
-        unit = (lr.astype(np.float32) / np.float32(255)).transpose(2, 0, 1)[None]
-        return np.rint(np.clip(self.run(unit)[0].transpose(1, 2, 0), 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def _single(name: str, result: Any) -> Pixels:

@@ -2,20 +2,26 @@
 
 A network is named as in `mafdn.weights.resolve`. Figures must not depend on which engine is fastest on a machine, so
 `auto` has its own rule here (`reproducible_options`): ONNX files are measured with the first installed engine on the
-CPU, weights files and runs always with torch.
+CPU, weights files and runs always with torch, and all in fp32.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from mafdn._support.machine import installed_version
 from mafdn.errors import MissingPackageError, UsageError
-from mafdn.evaluation.benchset import Method, Pixels, bicubic, lanczos
-from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, require_scale, upscale
-from mafdn.pixels import ORIENTATIONS, orient, orient_back
+from mafdn.evaluation.benchset import Method, bicubic, lanczos
+from mafdn.inference import (
+    Engine,
+    EngineOptions,
+    ensembled,
+    open_engine,
+    preferred_engine,
+    require_scale,
+    upscale,
+)
+from mafdn.inference.options import AUTO, EXACT, FP32
 from mafdn.weights.resolve import PICKLES, TORCH_FILES, resolve
 
 WHOLE_TILE = 65_536
@@ -65,7 +71,8 @@ def reproducible_options(path: Path, options: EngineOptions | None = None) -> En
     Raises:
         MissingPackageError: No engine is installed.
     """
-    options = options or EngineOptions()
+    options = options or EXACT
+    options = replace(options, precision=FP32) if options.precision == AUTO else options
     if path.suffix in TORCH_FILES:
         engine = "torch"
     else:
@@ -105,22 +112,9 @@ def open_method(
     engine = _open(path, reproducible_options(path, options))
     require_scale(engine, path, scale)
     if self_ensemble:
-        return label, lambda lr: ensemble(engine, lr)
+        engine = ensembled(engine)
     tile = None if engine.stencil else WHOLE_TILE  # in tiles, a network without held gates gives a different result
     return label, lambda lr: upscale(engine, lr, tile=tile)
-
-
-def ensemble(engine: Engine, lr: Pixels) -> Pixels:
-    """The mean of an engine's results on the eight flips and rotations of `lr` (H, W, 3), turned back.
-
-    Only the mean is clipped and rounded, as in EDSR, which introduced the method to the field.
-    """
-    unit = lr.astype(np.float32) / np.float32(255)
-    total = np.zeros((lr.shape[0] * engine.scale, lr.shape[1] * engine.scale, 3), np.float32)
-    for turns, mirror in ORIENTATIONS:
-        turned = orient(unit, turns, mirror).transpose(2, 0, 1)[None]
-        total += orient_back(engine.run(np.ascontiguousarray(turned))[0].transpose(1, 2, 0), turns, mirror)
-    return np.rint(np.clip(total / len(ORIENTATIONS), 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def _open(path: Path, options: EngineOptions) -> Engine:

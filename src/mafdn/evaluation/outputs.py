@@ -38,6 +38,7 @@ def score_entry(score: SetScore) -> dict[str, Any]:
         "network": score.network,
         "bench": score.bench,
         "scale": score.scale,
+        **({"degrade": score.degrade} if score.degrade else {}),
         "hr_sha256": score.hr_sha256,
         "lr": asdict(score.lr) if score.lr else None,
         "mean": {"psnr": finite(score.psnr), "ssim": score.ssim},

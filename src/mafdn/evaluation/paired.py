@@ -42,12 +42,13 @@ class Difference:
     Args:
         network: The label of the network.
         reference: The label of the baseline.
-        bench: The name of the dataset; `None` for the pictures of all datasets.
+        bench: The name of the dataset; `None` for the pictures of all datasets with the same degradation.
         psnr: Mean difference in dB; `None` if no picture can be compared.
         ssim: Mean difference in SSIM.
         improved: Number of pictures with a higher PSNR.
         pictures: Number of pictures compared.
         left_out: Pictures that one of the two restored perfectly: an infinite PSNR has no difference.
+        degrade: The name of the degradation of the LR pictures; empty for none.
     """
 
     network: str
@@ -58,6 +59,12 @@ class Difference:
     improved: int
     pictures: int
     left_out: tuple[str, ...]
+    degrade: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name of the dataset in tables; for several, `all datasets` and the degradation."""
+        return self.bench or f"all datasets {self.degrade}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +77,21 @@ class Gain:
 
 
 def differences(scores: Sequence[SetScore], *, reference: str, networks: Sequence[str]) -> list[Difference]:
-    """Compare each of `networks` with `reference` on every set, and over all sets if there are several."""
-    benches = list(dict.fromkeys(score.bench for score in scores))
+    """Compare each of `networks` with `reference` on every set, and over all sets if there are several.
+
+    Sets with different degradations are not pooled: they have the same pictures, which would be counted twice.
+    """
+    benches = {score.bench: score.degrade for score in scores}
     found = {(score.network, score.bench): score for score in scores}
     results: list[Difference] = []
     for network in networks:
         pairs = {bench: _pairs(found[reference, bench], found[network, bench]) for bench in benches}
-        results += [_difference(network, reference, bench, rows) for bench, rows in pairs.items()]
-        if len(benches) > 1:
-            pooled = [
-                (f"{bench}/{name}", before, after) for bench, rows in pairs.items() for name, before, after in rows
-            ]
-            results.append(_difference(network, reference, None, pooled))
+        results += [_difference(network, reference, bench, rows, benches[bench]) for bench, rows in pairs.items()]
+        for degrade in dict.fromkeys(benches.values()):
+            mine = [bench for bench in benches if benches[bench] == degrade]
+            pooled = [(f"{bench}/{name}", before, after) for bench in mine for name, before, after in pairs[bench]]
+            if len(mine) > 1:
+                results.append(_difference(network, reference, None, pooled, degrade))
     return results
 
 
@@ -109,7 +119,7 @@ def _comparable(old: PictureScore, new: PictureScore) -> bool:
     return math.isfinite(old.psnr) and math.isfinite(new.psnr)
 
 
-def _difference(network: str, reference: str, bench: str | None, rows: Sequence[Row]) -> Difference:
+def _difference(network: str, reference: str, bench: str | None, rows: Sequence[Row], degrade: str) -> Difference:
     values = np.array(
         [(new.psnr - old.psnr, new.ssim - old.ssim) for _, old, new in rows if _comparable(old, new)]
     ).reshape(-1, 2)
@@ -123,6 +133,7 @@ def _difference(network: str, reference: str, bench: str | None, rows: Sequence[
         improved=int((values[:, 0] > 0).sum()),
         pictures=len(values),
         left_out=tuple(name for name, old, new in rows if not _comparable(old, new)),
+        degrade=degrade,
     )
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from mafdn._support.memory import explain_memory
 from mafdn._support.progress import counted, each
+from mafdn.degradation.chain import Degradation, labeled
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
     BenchPicture,
-    LrPictures,
     Method,
     Pixels,
     Protocol,
     SetScore,
+    describe_lr,
     measure_set,
     read_bench,
 )
@@ -28,7 +29,7 @@ OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the name of a set, the label of a network, a picture and the network's result for its LR."""
 EVALUATING = (
     "measuring",
-    "networks without a stencil upscale whole pictures: use fewer threads (--threads 1), leave out --self-ensemble, or "
+    "networks without a stencil upscale whole pictures: use fewer threads (--threads 1), leave out --ensemble, or "
     "measure datasets of smaller pictures",
 )
 """What is being done and what to lower when memory runs out (`mafdn._support.memory.explain_memory`)."""
@@ -38,11 +39,12 @@ NAMES_IN_NOTE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """One set: the cache key of every network, by label, and the scores that are known."""
+    """One set, degraded or not: the cache key of every network, by label, and the scores that are known."""
 
     folder: Path
     bench: str
     files: BenchFiles
+    degrade: Degradation | None
     keys: dict[str, str]
     known: dict[str, SetScore] = field(default_factory=dict[str, SetScore])
 
@@ -58,6 +60,7 @@ def evaluate(
     *,
     options: EngineOptions | None = None,
     lr: LrChoice = None,
+    degrade: Sequence[Degradation | None] = (None,),
     fresh: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -72,13 +75,14 @@ def evaluate(
         options: The engine for ONNX files; by default the first installed one on the CPU
             (`mafdn.evaluation.methods.reproducible_options`).
         lr: The LR pictures to use (`mafdn.evaluation.layouts.LrChoice`); a folder belongs to a single set.
+        degrade: How to degrade them: every set is measured with each of these degradations, `None` for none.
         fresh: Ignore cached scores.
         on_progress: Called with the number of results scored and their total; not called for cached scores.
         on_note: Called with each note that readers of the scores should know.
         on_result: Called with every result; implies `fresh`.
 
     Returns:
-        The scores set by set, networks in order.
+        The scores set by set, degradation by degradation, networks in order.
 
     Raises:
         UsageError: A set is missing or listed twice, or a network is unknown or of another scale.
@@ -90,8 +94,9 @@ def evaluate(
         raise UsageError("a folder of LR pictures belongs to one benchmark dataset; pass --lr with a single --bench")
     labels = label_networks(networks, protocol)
     plan = [
-        _plan(folder, bench, labels, protocol, options, lr=lr, cached=not fresh and on_result is None)
+        _plan(folder, bench, labels, protocol, options, lr=lr, degrade=step, cached=not fresh and on_result is None)
         for folder, bench in zip(benches, bench_names(benches), strict=True)
+        for step in degrade
     ]
     needed = {label for work in plan for label in work.missing}
     methods = {label: _method(network, protocol, options) for label, network in labels.items() if label in needed}
@@ -103,7 +108,15 @@ def evaluate(
             continue
         on_bench_result = partial(on_result, work.bench) if on_result else None
         with explain_memory(*EVALUATING):
-            found = measure_set(missing, work.folder, protocol, lr=lr, on_scored=each(tick), on_result=on_bench_result)
+            found = measure_set(
+                missing,
+                work.folder,
+                protocol,
+                lr=lr,
+                degrade=work.degrade,
+                on_scored=each(tick),
+                on_result=on_bench_result,
+            )
         for score in found:
             work.known[score.network] = replace(score, bench=work.bench)
             try:
@@ -112,7 +125,8 @@ def evaluate(
                 cache_error = f"scores could not be cached: {error}"
     scores = [work.known[label] for work in plan for label in labels]
     if on_note:
-        unused = [_unused_note(work.bench, work.files, protocol.scale) for work in plan]
+        one_each = zip(bench_names(benches), plan[:: len(degrade)], strict=True)
+        unused = [_unused_note(bench, work.files, protocol.scale) for bench, work in one_each]
         files = [weights_note(network, scale=protocol.scale) for network in labels.values()]
         for note in filter(None, (grey_note(scores), *unused, *files, cache_error)):
             on_note(note)
@@ -148,10 +162,11 @@ def upscale_pictures(
     protocol: Protocol,
     *,
     lr: LrChoice = None,
+    degrade: Degradation | None = None,
 ) -> Iterator[tuple[BenchPicture, dict[str, Pixels]]]:
     """Selected pictures of a set, and the result of each network (`labels` from `label_networks`)."""
     methods = {label: _method(network, protocol) for label, network in labels.items()}
-    for picture in read_bench(bench, protocol.scale, lr=lr, only=pictures):
+    for picture in read_bench(bench, protocol.scale, lr=lr, degrade=degrade, only=pictures):
         yield picture, {label: method(picture.lr) for label, method in methods.items()}
 
 
@@ -167,15 +182,22 @@ def _plan(
     options: EngineOptions | None,
     *,
     lr: LrChoice,
+    degrade: Degradation | None,
     cached: bool,
 ) -> _Work:
     files = find_bench(folder, protocol.scale, lr=lr)
-    digest = digest_of_set(files.pairs.values())
+    digest = digest_of_set(files.pairs.values(), degrade)
     keys = {label: entry_key(network, digest, protocol, options) for label, network in labels.items()}
-    work = _Work(folder=folder, bench=bench, files=files, keys=keys)
+    work = _Work(folder=folder, bench=labeled(bench, degrade), files=files, degrade=degrade, keys=keys)
     for label, key in keys.items() if cached else ():
-        used = LrPictures(source="own" if files.lr_folder else "made", folder=files.lr_folder or "", sha256="")
-        blank = SetScore(network=label, bench=bench, scale=protocol.scale, pictures=(), lr=used)
+        blank = SetScore(
+            network=label,
+            bench=work.bench,
+            scale=protocol.scale,
+            pictures=(),
+            lr=describe_lr(files, degrade, sha256=""),
+            degrade=degrade.name if degrade else "",
+        )
         found = load_entry(key, blank)
         if found and tuple(picture.name for picture in found.pictures) == tuple(files.pairs):
             work.known[label] = found
@@ -205,8 +227,8 @@ def _unused_note(bench: str, files: BenchFiles, scale: int) -> str:
 
 
 def grey_note(scores: Sequence[SetScore]) -> str:
-    """A note about pictures in grayscale; empty if there are none."""
-    names = list(dict.fromkeys(f"{score.bench}/{name}" for score in scores for name in score.grey))
+    """A note about pictures in grayscale; empty if there are none. Those of a degraded set are listed once."""
+    names = list(dict.fromkeys(f"{s.bench.removesuffix(f' {s.degrade}')}/{name}" for s in scores for name in s.grey))
     if not names:
         return ""
     more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+from mafdn.degradation.chain import Degradation
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import BenchPicture, Pixels, Protocol, SetScore
 from mafdn.evaluation.layouts import LrChoice
@@ -40,6 +42,7 @@ def draw_extremes(
     network: str,
     labels: Sequence[str] | None = None,
     lr: LrChoice = None,
+    degrade: Sequence[Degradation | None] = (None,),
     crops: Sequence[Crop] = (),
 ) -> None:
     """Draw the pictures on which `network` gains least and most over `reference`, as upscaled by all networks.
@@ -57,6 +60,7 @@ def draw_extremes(
         network: The label of the network compared, as in `scores`.
         labels: Other names for `networks` in the strip.
         lr: The LR pictures, as for `evaluate`.
+        degrade: How they are degraded, as for `evaluate`.
         crops: One crop to show of every picture instead, or crops with the names of the pictures to show.
 
     Raises:
@@ -75,12 +79,12 @@ def draw_extremes(
         placed = "The crops were chosen." if crops else placed
     requests = [request for group in groups.values() for request in group]
     rows: dict[_Request, StripPicture] = {}
-    for number, folder in enumerate(benches):
+    for number, (folder, step) in enumerate(product(benches, degrade)):
         mine = [request for request in requests if request.bench == number]
         of_set = scores[number * len(names) : (number + 1) * len(names)]
         psnr = {(shown[s.network], p.name): p.psnr for s in of_set for p in s.pictures}
         wanted = {request.picture for request in mine}
-        for picture, made in upscale_pictures(names, folder, wanted, protocol, lr=lr) if wanted else ():
+        for picture, made in upscale_pictures(names, folder, wanted, protocol, lr=lr, degrade=step) if wanted else ():
             for request in mine:
                 if request.picture == picture.name:
                     results = {shown[name]: result for name, result in made.items()}

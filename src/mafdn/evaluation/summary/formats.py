@@ -214,7 +214,7 @@ def _difference_cells(summary: Summary) -> tuple[list[str], list[list[str]]]:
         [
             difference.network,
             difference.reference,
-            difference.bench or "all",
+            difference.bench or f"all {difference.degrade}".rstrip(),
             f"x{scale}",
             _interval(difference.psnr, ".3f"),
             _interval(difference.ssim, ".4f"),

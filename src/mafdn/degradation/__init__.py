@@ -1,0 +1,1 @@
+"""Degraded LR pictures: single operations, and chains of them by name."""

@@ -1,0 +1,106 @@
+"""Tables of the measurements on degraded LR pictures, for README.md and docs/photo.md."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mafdn.degradation.chain import PRESETS
+from mafdn.evaluation.tables import markdown_table
+from tools.weights_tables import RESULTS
+
+STORED = RESULTS / "degraded.json"
+"""The stored measurement, relative to the root."""
+TITLES = {"lanczos": "Lanczos", "classic": "classic weights", "photo": "photo weights"}
+"""Names of networks in tables; others keep their own."""
+SHORT = ("clean", "q95", "q90", "q75", "q50", "q30")
+"""Columns of the table in README.md."""
+Row = dict[str, Any]
+"""A row of the report: one dataset at one scale with one degradation."""
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Write a report as JSON with one line for each of its rows."""
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in report.items() if key != "rows"]
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in report["rows"])
+    path.write_text("{\n" + ",\n".join([*lines, f' "rows": [\n{rows}\n ]']) + "\n}\n", "utf-8")
+
+
+def gains(row: Row, network: str) -> list[float]:
+    """The gain of a network over bicubic on every picture, in dB; pictures restored perfectly are left out."""
+    pairs = zip(row["psnr"][network], row["psnr"]["bicubic"], strict=True)
+    return [new - old for new, old in pairs if new is not None and old is not None]
+
+
+def full_tables(project: Path) -> str:
+    """A table for each scale: a row for each network and dataset, a column for each degradation."""
+    report = _load(project)
+    parts: list[str] = []
+    for scale in dict.fromkeys(row["scale"] for row in report["rows"]):
+        rows: list[list[str]] = []
+        for bench in report["benches"]:
+            mine = {row["case"]: row for row in report["rows"] if (row["scale"], row["bench"]) == (scale, bench)}
+            rows += _rows(bench, len(report["benches"][bench]["pictures"]), list(mine.values()))
+        title = f"x{scale}, gain over bicubic in dB"
+        parts.append(markdown_table([title, *report["cases"]], rows))
+    return "\n\n".join([*parts, _about(report)])
+
+
+def short_table(project: Path) -> str:
+    """The first dataset with JPEG of several qualities: the classic and the photo weights."""
+    report = _load(project)
+    bench = next(iter(report["benches"]))
+    rows: list[list[str]] = []
+    for scale in dict.fromkeys(row["scale"] for row in report["rows"]):
+        mine = {row["case"]: row for row in report["rows"] if (row["scale"], row["bench"]) == (scale, bench)}
+        rows += [
+            [f"x{scale}, {TITLES[network]}", *(_mean(mine[case], network) for case in SHORT)]
+            for network in ("classic", "photo")
+        ]
+    titles = ["gain over bicubic in dB", *("clean" if case == "clean" else f"JPEG {case[1:]}" for case in SHORT)]
+    count = len(report["benches"][bench]["pictures"])
+    return f"{markdown_table(titles, rows)}\n\nPSNR on luma, mean over the first {count} pictures of {bench}."
+
+
+def preset_table(_project: Path) -> str:
+    """The presets of `--degrade`."""
+    rows = [[f"`{name}`", preset.situation, f"`{preset.chain}`"] for name, preset in PRESETS.items()]
+    return markdown_table(["preset", "situation", "chain"], rows)
+
+
+def _rows(bench: str, count: int, cases: Sequence[Row]) -> list[list[str]]:
+    """The rows of one dataset: PSNR of bicubic, mean gains, and gains on the worst picture of the shipped weights."""
+    networks = [name for name in cases[0]["psnr"] if name != "bicubic"]
+    psnr = [f"{_average([value for value in case['psnr']['bicubic'] if value is not None]):.2f}" for case in cases]
+    means = [[_title(name), *(_mean(case, name) for case in cases)] for name in networks]
+    worst = [
+        [f"{_title(name)}, worst picture", *(f"{min(gains(case, name)):+.2f}" for case in cases)]
+        for name in ("classic", "photo")
+    ]
+    return [[f"**{bench}** ({count}), bicubic PSNR", *psnr], *means, *worst]
+
+
+def _title(network: str) -> str:
+    return TITLES.get(network, network)
+
+
+def _mean(row: Row, network: str) -> str:
+    return f"{_average(gains(row, network)):+.2f}"
+
+
+def _average(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _about(report: dict[str, Any]) -> str:
+    """What the networks and columns are."""
+    chains = ", ".join(f"{title}: `{chain}`" for title, chain in report["cases"].items() if chain != "none")
+    files = ", ".join(f"`{n['file']}` ({n['sha256'][:12]}, {n['engine']})" for n in report["networks"] if "file" in n)
+    return (
+        f"Columns as for `mafdn evaluate --degrade`: {chains}. Networks: {files}. LR pictures were coded by "
+        f"Pillow {report['versions']['pillow']}; another version may give slightly different figures."
+    )
+
+
+def _load(project: Path) -> dict[str, Any]:
+    return json.loads((project / STORED).read_text("utf-8"))
