@@ -1,8 +1,8 @@
 """Quantize the shipped weights to int8 again, and update the documents.
 
-    python -m tools.quantize BANK --bench SET ... [--scale 4 ...]
+    python -m tools.quantize BANK --bench SET ... [--network x4 ...]
 
-Writes `weights/mafdn-xS-int8.onnx` and `docs/results/int8-xS.json`, and updates README.md and docs.
+Writes, for `x4`, `weights/mafdn-x4-int8.onnx` and `docs/results/int8-x4.json`, and updates README.md and docs.
 """
 
 import argparse
@@ -11,15 +11,16 @@ from pathlib import Path
 
 from mafdn.inference.engines.model_files import int8_file
 from mafdn.release.int8_gate import Quantized, quantize
-from mafdn.weights.header import SCALES
+from mafdn.weights.resolve import NAMES_OF_SCALES
 from tools.documents import PROJECT, refresh, store_loss
+from tools.shipped_weights import shipped_weights
 
 
 def quantize_and_document(
-    scale: int, project: Path = PROJECT, *, calibration: Path, benches: Sequence[Path]
+    name: str, project: Path = PROJECT, *, calibration: Path, benches: Sequence[Path]
 ) -> Quantized:
-    """Quantize `project/weights/mafdn-xS.onnx`; an int8 file that does not pass the gate is removed."""
-    network = project / "weights" / f"mafdn-x{scale}.onnx"
+    """Quantize a shipped network of `project`, such as `x4`; an int8 file that does not pass the gate is removed."""
+    network = shipped_weights(project, ".onnx")[name]
     target = int8_file(network)
     made = quantize(
         network,
@@ -38,8 +39,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("calibration", metavar="BANK", type=Path)
     parser.add_argument("--bench", type=Path, action="append", required=True)
-    parser.add_argument("--scale", type=int, action="append", choices=SCALES)
+    parser.add_argument("--network", action="append", choices=NAMES_OF_SCALES)
     arguments = parser.parse_args()
-    for factor in arguments.scale or SCALES:
-        loss = quantize_and_document(factor, calibration=arguments.calibration, benches=arguments.bench).loss
-        print(f"x{factor}: loses {loss.mean:.3f} dB on average, {loss.worst_loss:.3f} on {loss.worst}; {loss.reason}")
+    for chosen in arguments.network or NAMES_OF_SCALES:
+        loss = quantize_and_document(chosen, calibration=arguments.calibration, benches=arguments.bench).loss
+        print(f"{chosen}: loses {loss.mean:.3f} dB on average, {loss.worst_loss:.3f} on {loss.worst}; {loss.reason}")

@@ -16,7 +16,7 @@ from mafdn.release.int8_gate import Quantized
 from mafdn.release.ship import Shipped, ship
 from mafdn.training.record.plot import plot_runs
 from mafdn.training.record.run_folder import RunFolder
-from tools.documents import PROJECT, RESULTS, refresh, store_loss, store_scores
+from tools.documents import PROJECT, RESULTS, refresh, result_name, store_loss, store_scores
 
 
 def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequence[Path] = ()) -> Shipped:
@@ -30,18 +30,18 @@ def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequenc
     if outcome.released or outcome.scores == outcome.before:
         _store(run, project, outcome)
         if not shipped.int8.is_file() and not shipped.int8_problem.startswith("int8 loses"):
-            stored = project / RESULTS / f"int8-{outcome.target.stem.rpartition('-')[2]}.json"
+            stored = project / RESULTS / f"int8-{result_name(outcome.target)}.json"
             stored.unlink(missing_ok=True)  # belongs to a file that was removed
         refresh(project)
     return shipped
 
 
 def _store(run: Path, project: Path, outcome: Outcome) -> None:
-    scale = outcome.measured[0].scale
-    store_scores(project, outcome.measured, scale=scale)
-    log = project / RESULTS / f"train-x{scale}.jsonl"
+    store_scores(project, outcome.measured, outcome.target)
+    name = result_name(outcome.target)
+    log = project / RESULTS / f"train-{name}.jsonl"
     shutil.copyfile(RunFolder(run).log, log)
-    plot_runs([log], project / "docs" / f"training-x{scale}.png")
+    plot_runs([log], project / "docs" / f"training-{name}.png")
 
 
 if __name__ == "__main__":

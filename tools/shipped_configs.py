@@ -5,8 +5,8 @@ import textwrap
 from pathlib import Path
 
 from mafdn.training.config import build_settings, to_toml
-from mafdn.weights.header import SCALES
 from mafdn.weights.history import SHA256, Stage, training_history
+from tools.shipped_weights import shipped_weights
 
 FOLDER = Path("configs", "shipped")
 """The folder of the configurations, relative to the root."""
@@ -15,11 +15,10 @@ FOLDER = Path("configs", "shipped")
 def shipped_stages(project: Path) -> dict[str, tuple[Stage, Stage | None]]:
     """Return every run that led to the weights of `project`, by name, each with the run before it."""
     stages: dict[str, tuple[Stage, Stage | None]] = {}
-    for scale in SCALES:
-        weights = project / "weights" / f"mafdn-x{scale}.safetensors"
-        if weights.is_file():
-            found = training_history(weights).stages
-            stages |= {stage.name: (stage, before) for stage, before in zip(found, (None, *found), strict=False)}
+    for weights in shipped_weights(project).values():
+        found = training_history(weights).stages
+        runs = {stage.name: (stage, before) for stage, before in zip(found, (None, *found), strict=False)}
+        stages = runs | stages  # a run's own weights state its scores, those that were pruned from it do not
     return stages
 
 
@@ -33,7 +32,7 @@ def shipped_configs(project: Path) -> dict[Path, str]:
 
 def _config(stage: Stage, before: Stage | None) -> str:
     table = copy.deepcopy(stage.settings)
-    table["run"] |= {"folder": _run(stage), "init": _run(before) if before else ""}
+    table["run"] |= {"folder": _run(stage), "init": _init(before)}
     if stage.teacher:
         table["data"]["teacher_description"] = stage.teacher
     settings = build_settings(table, path=FOLDER / f"{stage.name}.toml")
@@ -53,7 +52,17 @@ def _config(stage: Stage, before: Stage | None) -> str:
 def _start(stage: Stage, before: Stage | None) -> str:
     if not stage.started_from:
         return "random weights"
-    return f"the weights of {before.name}, {SHA256}{before.sha256}" if before else stage.started_from
+    if before is None:
+        return stage.started_from
+    pruned = f", pruned by 'mafdn prune' to {before.pruned_width} channels" if before.pruned_width else ""
+    return f"the weights of {before.name}{pruned}, {SHA256}{before.sha256}"
+
+
+def _init(before: Stage | None) -> str:
+    """The weights that a run starts from, relative to the configuration; a pruned file lies beside its run."""
+    if before is None:
+        return ""
+    return f"{_run(before)}-{before.pruned_width}.safetensors" if before.pruned_width else _run(before)
 
 
 def _run(stage: Stage) -> str:

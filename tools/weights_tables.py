@@ -7,13 +7,14 @@ from typing import Any
 from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
 from tools.shipped_configs import shipped_stages
+from tools.shipped_weights import shipped_weights
 
 RESULTS = Path("docs", "results")
 """The folder of stored measurements, relative to the root."""
 
 
 def weights_table(project: Path) -> str:
-    """Quality and speed of every shipped network beside bicubic: a pair of rows for each scale.
+    """Quality and speed of the classic weights beside bicubic: a pair of rows for each scale.
 
     Args:
         project: The repository, with `weights` and the stored measurements in `docs/results`.
@@ -64,15 +65,15 @@ def run_table(project: Path) -> str:
 
 
 def data_text(project: Path) -> str:
-    """The training data, licenses and teachers stated in the cards; scales with the same data share a paragraph."""
-    scales: dict[str, list[str]] = {}
-    for scale, card in _cards(project).items():
-        scales.setdefault(card["data"], []).append(f"x{scale}")
+    """The training data, licenses and teachers stated in the cards; weights with the same data share a paragraph."""
+    texts: dict[str, list[str]] = {}
+    for name, path in shipped_weights(project).items():
+        card = read_header(path)[1]
+        texts.setdefault(card["data"], []).append(name)
         if card.get("teacher"):
-            scales.setdefault(
-                f"the targets of the last run were the outputs of a teacher: {card['teacher']}.", []
-            ).append(f"x{scale}")
-    return "\n\n".join(f"**{', '.join(names)}**: {text}" for text, names in scales.items())
+            text = f"the targets of the last run were the outputs of a teacher: {card['teacher']}."
+            texts.setdefault(text, []).append(name)
+    return "\n\n".join(f"**{', '.join(names)}**: {text}" for text, names in texts.items())
 
 
 def benchmark_table(project: Path) -> str:
@@ -100,6 +101,7 @@ def benchmark_table(project: Path) -> str:
 
 
 def _cards(project: Path) -> dict[int, dict[str, Any]]:
+    """The cards of the classic weights by scale."""
     paths = {scale: project / "weights" / f"mafdn-x{scale}.safetensors" for scale in SCALES}
     return {scale: read_header(path)[1] for scale, path in paths.items() if path.is_file()}
 

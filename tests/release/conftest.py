@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from mafdn._support.machine import machine
-from mafdn.inference.engines import onnxruntime, openvino, registry
+from mafdn.inference.engines import onnxruntime, openvino, precision
 from mafdn.inference.engines.model_files import int8_file
 from mafdn.release.quantize import quantize_onnx, read_onnx_header
 from mafdn.weights.shipped import shipped
@@ -55,7 +55,7 @@ def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def simulate(monkeypatch: pytest.MonkeyPatch, system: str, *features: str) -> None:
-    for module in (registry, openvino, onnxruntime):
+    for module in (precision, openvino, onnxruntime):
         monkeypatch.setattr(module, "machine", lambda: replace(machine(), system=system, features=features))
 
 

@@ -109,7 +109,7 @@ def test_quantizing_shipped_weights_updates_the_documents(
         for module in ("mafdn.release.int8_gate", "tools.documents"):
             monkeypatch.setattr(f"{module}.MEAN_LIMIT", limit)
             monkeypatch.setattr(f"{module}.PICTURE_LIMIT", 100.0)
-        quantize_and_document(2, tmp_path, calibration=tmp_path / "bank", benches=[photos])
+        quantize_and_document("x2", tmp_path, calibration=tmp_path / "bank", benches=[photos])
         assert json.loads(stored.read_text())["ships"] is ships
         assert ("| yes |" if ships else "| no |") in (tmp_path / "docs" / "int8.md").read_text()
         assert int8_file(network).is_file() is ships

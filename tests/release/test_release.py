@@ -25,8 +25,8 @@ def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch:
     weights = workplace / "weights"
     marks = iter([30.0, 31.0, 30.9, 30.0, 30.5])
 
-    def measured(path: Path, benches: list[Path], *, scale: int) -> list[SetScore]:
-        assert path.suffix == ".onnx"
+    def measured(path: Path, benches: list[Path], *, scale: int, variant: str) -> list[SetScore]:
+        assert (path.suffix, variant) == (".onnx", "classic")
         assert benches == [workplace / "photos"]
         both = {"bicubic": 20.0, path.stem: next(marks)}
         return [
@@ -73,6 +73,25 @@ def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> N
     twice = cli("release", run, "--bench", workplace / "photos", "--bench", workplace / "photos")
     assert twice[0] == 2
     assert "same name" in twice[2]
+
+
+def test_runs_on_degraded_patches_ship_as_photo_weights(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A run this short is better only than a black picture.
+    monkeypatch.setattr(gate, "bicubic", lambda s: lambda lr: np.zeros((lr.shape[0] * s, lr.shape[1] * s, 3), np.uint8))
+    (workplace / "docs" / "results").mkdir(parents=True)
+    (workplace / "README.md").touch()
+    path = config(workplace, steps=10)
+    path.write_text(path.read_text() + "[degrade]\nshare = 0.5\n")
+    train(path)
+    outcome = release_and_document(workplace / "run", workplace, benches=[workplace / "photos"]).outcome
+    assert (outcome.released, outcome.target.name) == (True, "mafdn-photo-x2.safetensors")
+    assert list(outcome.scores)[:3] == ["photos", "photos jpeg:90", "photos jpeg:75"]
+    assert outcome.scores["photos jpeg:50"] != outcome.scores["photos"]
+    weights, results = workplace / "weights", workplace / "docs" / "results"
+    assert {path.name for path in weights.glob("*.*")} == {"mafdn-photo-x2.onnx", "mafdn-photo-x2.safetensors"}
+    stored = json.loads((results / "evaluate-photo-x2.json").read_text())
+    assert [entry["bench"] for entry in stored[::2]] == list(outcome.scores)
+    assert (results / "train-photo-x2.jsonl").is_file()
 
 
 def test_a_release_updates_the_documents(workplace: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:

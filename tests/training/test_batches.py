@@ -30,8 +30,15 @@ def taught(bank: Bank, tmp_path: Path) -> Bank:
 @pytest.mark.parametrize("flattest", [0.0, 40.0, 1000.0])
 @pytest.mark.parametrize("teacher", ["", "one"])
 @pytest.mark.parametrize("zoomed_share", [0.0, 0.6])
+@pytest.mark.parametrize("recolored", [0.0, 0.7])
 def test_the_device_draws_what_the_host_draws(
-    taught: Bank, tmp_path: Path, candidates: int, flattest: float, teacher: str, zoomed_share: float
+    taught: Bank,
+    tmp_path: Path,
+    candidates: int,
+    flattest: float,
+    teacher: str,
+    zoomed_share: float,
+    recolored: float,
 ) -> None:
     zoomed = zoom(taught.folder, [tmp_path / "a.onnx"], tmp_path / "zoomed", per_picture=2) if zoomed_share else None
     sampler = PatchSampler(
@@ -45,6 +52,7 @@ def test_the_device_draws_what_the_host_draws(
         teacher=teacher,
         zoomed=zoomed and (zoomed, [0, 3, 4]),
         zoomed_share=zoomed_share,
+        recolored=recolored,
     )
     host, device = HostBatches(sampler, [0, 1, 4], CPU), ResidentBatches(sampler, [0, 1, 4], CPU)
     for step in range(12):

@@ -13,24 +13,12 @@ from PIL import Image
 from mafdn.errors import ConfigError
 from mafdn.pixels import imresize, psnr_y
 from mafdn.training.config import build_settings
-from mafdn.training.data.degrade import (
-    DegradeSettings,
-    blurred,
-    coded,
-    degrade_picture,
-    degraded_patch,
-    noisy,
-)
+from mafdn.training.data.degrade import DegradeSettings, degrade_picture, degraded_patch
+from tests.degradation.pictures import picture
 
 NOTHING = DegradeSettings(
     share=1, reductions=("bicubic",), blur_share=0, noise_share=0, jpeg_share=0, webp_share=0, twice=0
 )
-
-
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Soft colored spots, (H, W, 3) uint8."""
-    spots = np.random.default_rng(seed).random((height // 8 + 1, width // 8 + 1, 3))
-    return np.rint(np.clip(imresize(spots, shape=(height, width)), 0, 1) * 255).astype(np.uint8)
 
 
 def pair(scale: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -90,45 +78,6 @@ def test_jpeg_is_that_of_pillow_at_a_random_place_in_its_grid() -> None:
     Image.fromarray(lr).save(file, "JPEG", quality=60, subsampling=0)
     whole = degrade_picture(hr, lr, options, random())
     assert np.array_equal(whole, np.array(Image.open(file)))
-
-
-def test_lower_qualities_lose_more() -> None:
-    _, lr = pair(seed=3)
-    scores = [psnr_y(coded(lr, "JPEG", quality), lr, border=2) for quality in (30, 60, 90)]
-    assert scores == sorted(scores)
-    assert psnr_y(coded(lr, "WEBP", 50), lr, border=2) < psnr_y(coded(lr, "WEBP", 95), lr, border=2)
-
-
-def test_noise_has_the_stated_deviation_and_grows_with_light() -> None:
-    for correlated in (False, True):
-        spreads: list[float] = []
-        for level in (80, 128, 224):
-            flat = np.full((200, 200, 3), level, np.uint8)
-            spreads.append(float(noisy(flat, 4.0, random(level), read=0.3, correlated=correlated).std((0, 1)).mean()))
-        assert spreads[1] == pytest.approx(4.0, rel=0.05)
-        light = [((level / 255) ** 2.2, spread) for level, spread in zip((80, 128, 224), spreads, strict=True)]
-        # In light, as the sensor measures it, the variance is a straight line; d(light) = 2.2 * value^1.2 d(value).
-        variances = [(spread * 2.2 * value ** (1.2 / 2.2)) ** 2 for value, spread in light]
-        line = [(0.3 + 0.7 * value / 0.5**2.2) * variances[1] for value, _ in light]
-        assert variances == pytest.approx(line, rel=0.1)
-    flat = np.full((300, 300, 3), 128, np.uint8)
-    white, filtered = (noisy(flat, 5.0, random(), read=0.3, correlated=c).astype(float) - 128 for c in (False, True))
-    neighbors = [float(np.corrcoef(n[:, 1:, 0].ravel(), n[:, :-1, 0].ravel())[0, 1]) for n in (white, filtered)]
-    assert abs(neighbors[0]) < 0.02
-    assert neighbors[1] > 0.4
-
-
-def test_blur_keeps_flat_areas_and_the_mean() -> None:
-    flat = np.full((20, 20, 3), 77, np.uint8)
-    assert np.array_equal(blurred(flat, 0.8), flat)
-    point = np.zeros((21, 21, 3), np.uint8)
-    point[10, 10] = 255
-    spread = blurred(point, 0.8)[..., 0].astype(float)
-    assert spread.sum() == pytest.approx(255, abs=4)
-    x = np.arange(-10, 11)
-    deviation = np.sqrt((spread * x**2).sum() / spread.sum())
-    assert deviation == pytest.approx(0.8, abs=0.06)
-    assert np.array_equal(spread, spread.T)
 
 
 @pytest.mark.parametrize("reduction", ["bicubic", "area", "bilinear", "lanczos"])

@@ -115,11 +115,14 @@ def test_a_budget_too_short_for_the_decay_is_refused_before_it_starts(workplace:
     assert '--for needs schedule.kind = "wsd"' in err.splitlines()[-1]
 
 
-def test_a_decaying_run_is_not_extended(workplace: Path) -> None:
+def test_a_decaying_run_is_neither_forked_nor_extended(workplace: Path, cli: Cli) -> None:
     path = config(workplace, steps=20)
-    train(path)
+    folder = train(path)
+    failed(cli("train", "fork", folder), 2, "fork the stable run that it came from")
     with pytest.raises(ConfigError, match=r"the decay of the run in .* has already begun"):
         train_for(path, 30)
+    fork = train_fork(stopped(workplace, steps=25), workplace / "fork", decay=2)
+    failed(cli("train", "fork", fork, "--decay", 3), 2, "fork the stable run that it came from")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("9m", 540), ("2h30m", 9000), ("1.5h", 5400)])

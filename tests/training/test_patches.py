@@ -13,8 +13,9 @@ from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 
 
-def test_patches_are_aligned(bank: Bank) -> None:
-    sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=12, seed=3)
+@pytest.mark.parametrize("recolored", [0.0, 1.0])
+def test_patches_are_aligned(bank: Bank, recolored: float) -> None:
+    sampler = PatchSampler(bank, [0, 1, 2], scale=2, patch=12, seed=3, recolored=recolored)
     for step in range(20):
         batch = sampler.batch(step, [0, 1, 2])
         assert batch.lr.shape == (3, 12, 12, 3)

@@ -16,9 +16,18 @@ from mafdn.networks import ARCHITECTURES as NETWORKS
 from mafdn.networks import IMDN, MAFDN, IMDNSettings, MAFDNSettings, load_network, save_network
 from mafdn.training.data.bank import Bank
 from mafdn.weights.header import SCALES, read_header
-from mafdn.weights.resolve import ARCHITECTURES, BASELINES, describe_vocabulary, is_pattern, resolve
+from mafdn.weights.resolve import (
+    ARCHITECTURES,
+    BASELINES,
+    PHOTO_SCALES,
+    SCALE_NAMES,
+    describe_vocabulary,
+    is_pattern,
+    named_file,
+    resolve,
+)
 from mafdn.weights.run_files import newest_checkpoint_file
-from mafdn.weights.shipped import shipped
+from mafdn.weights.shipped import shipped, shipped_scales
 from tests.conftest import Run
 from tests.runs import saved_run
 from tests.support import failed, without_torch
@@ -51,17 +60,41 @@ def bench(tmp_path: Path) -> Path:
 
 
 def test_shipped_names_have_a_scale_or_take_that_of_the_task() -> None:
-    for name in ("auto", "mafdn"):
+    for name in ("auto", "mafdn", "classic"):
         assert resolve(name).scale is None
         assert resolve(name, scale=3).file() == shipped(3, ".onnx")
         assert resolve(name).file(".safetensors", scale=2) == shipped(2, ".safetensors")
-        with pytest.raises(UsageError, match=f"{name} does not determine the scale here; choose x2, x3 or x4"):
+        with pytest.raises(UsageError, match=f"{name} does not determine the scale here; choose {SCALE_NAMES}"):
             resolve(name).file()
     for scale in SCALES:
         assert resolve(f"x{scale}").file() == shipped(scale, ".onnx")
         assert resolve(f"x{scale}", scale=scale).stem == f"mafdn-x{scale}"
     with pytest.raises(UsageError, match="x4 upscales by 4, not 2; use --scale 4"):
         resolve("x4", scale=2)
+
+
+def test_photo_weights_have_names_and_files_of_their_own() -> None:
+    assert resolve("photo", scale=4).file() == shipped(4, ".onnx", "photo")
+    assert resolve("photo").file(".safetensors", scale=2).name == "mafdn-photo-x2.safetensors"
+    assert resolve("photo-x2", scale=2).stem == "mafdn-photo-x2"
+    assert resolve("photo-x4").file() == shipped(4, ".onnx", "photo")
+    assert shipped_scales("photo") == PHOTO_SCALES
+    with pytest.raises(WeightsError, match=r"no photo weights for x3 ship with this version \(available: x2, x4\)"):
+        resolve("photo", scale=3).file()
+    with pytest.raises(UsageError, match="photo-x4 upscales by 4, not 2; use --scale 4"):
+        resolve("photo-x4", scale=2)
+    with pytest.raises(UsageError, match="unknown network 'photo-x3'"):
+        resolve("photo-x3")
+
+
+def test_names_stand_for_files_where_commands_take_files(tmp_path: Path, cli: Run) -> None:
+    assert named_file(Path("photo-x2"), ".safetensors") == shipped(2, ".safetensors", "photo")
+    assert named_file(Path("x3"), ".onnx") == shipped(3, ".onnx")
+    assert named_file(tmp_path / "x3", ".onnx") is None
+    with pytest.raises(UsageError, match="bicubic is a baseline"):
+        named_file(Path("bicubic"), ".onnx")
+    failed(cli("export", "photo"), 2, "photo does not determine the scale here")
+    failed(cli("quantize", "mafdn", "--calibration", tmp_path, "--bench", tmp_path), 2, "does not determine the scale")
 
 
 def test_names_without_weights_have_no_file() -> None:
@@ -91,7 +124,23 @@ def test_unknown_names_list_the_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         resolve("vdsr")
     assert str(caught.value) == f"unknown network 'vdsr'; {describe_vocabulary()}"
-    for word in ("auto", "mafdn", "x2", "x3", "x4", "bicubic", "lanczos", "smfanet", ".onnx", ".pth", "training run"):
+    for word in (
+        "auto",
+        "mafdn",
+        "classic",
+        "photo",
+        "photo-x2",
+        "photo-x4",
+        "x2",
+        "x3",
+        "x4",
+        "bicubic",
+        "lanczos",
+        "smfanet",
+        ".onnx",
+        ".pth",
+        "training run",
+    ):
         assert word in str(caught.value)
     with pytest.raises(WeightsError, match=r"nor the folder of a training run: it has no settings\.json"):
         resolve(tmp_path)
@@ -229,7 +278,7 @@ def test_teach_takes_names(bank: Bank, cli: Run) -> None:
     code, out, err = cli("bank", "teach", bank.folder, "--network", "x2")
     assert (code, err) == (0, "")
     assert out == f"{bank.folder}: teacher x2, x2 by mafdn-x2.onnx\n"
-    failed(cli("bank", "teach", bank.folder, "--network", "mafdn", "--name", "a"), 2, "choose x2, x3 or x4")
+    failed(cli("bank", "teach", bank.folder, "--network", "mafdn", "--name", "a"), 2, f"choose {SCALE_NAMES}")
     failed(cli("bank", "teach", bank.folder, "--network", "bicubic", "--name", "a"), 2, "a baseline, not a network")
     failed(cli("bank", "teach", bank.folder, "--network", "vdsr", "--name", "a"), 2, "choose from auto")
 

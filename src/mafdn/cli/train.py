@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from mafdn.cli.help import RunByDefault
 from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import output_file, progress, show_json, show_table
 from mafdn.cli.train_progress import leads, reporting
@@ -18,33 +18,8 @@ PLOT = Path("curves.png")
 """Default file of `mafdn train plot`."""
 
 
-class _RunByDefault(TyperGroup):
-    """A group in which `mafdn train CONFIG` is short for `mafdn train run CONFIG`, in its help too."""
-
-    def format_usage(self, ctx: Any, formatter: Any) -> None:
-        formatter.write_usage(ctx.command_path, " ".join(self._default.collect_usage_pieces(ctx)))
-        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="   or: ")
-
-    def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        self._default.format_help_text(ctx, formatter)
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options of the default command, then the other commands."""
-        self._default.format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
-
-    @property
-    def _default(self) -> Any:
-        return self.commands["run"]
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or args[0] not in (*self.commands, "-h", "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
 train_app = typer.Typer(
-    cls=_RunByDefault,
+    cls=RunByDefault,
     help="""Train a network, fork a run, or plot the curves of runs.
 
     \b

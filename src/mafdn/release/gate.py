@@ -1,10 +1,15 @@
-"""The release gate: the averaged weights of a run ship only if they score higher than the shipped ones."""
+"""The release gate: the averaged weights of a run ship only if they score higher than the shipped ones.
+
+A run on degraded patches trains the variant `photo`, and is compared with its shipped weights, on clean and on degraded
+LR pictures; any other run trains the variant `classic`, and is measured on clean ones.
+"""
 
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mafdn.degradation.chain import parse_degradations
 from mafdn.errors import ConfigError, UsageError
 from mafdn.evaluation.benchset import Protocol, SetScore, bicubic, measure
 from mafdn.evaluation.layouts import bench_files, bench_name
@@ -17,9 +22,15 @@ from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import SavedRun
 from mafdn.training.validation import held_out_psnr_sum, split_bank
 from mafdn.weights.header import read_header
+from mafdn.weights.shipped import Variant, shipped_stem
 
+MEASURED_WITH: dict[Variant, tuple[str, ...]] = {
+    "classic": (),
+    "photo": ("none", "jpeg:90", "jpeg:75", "jpeg:50", "noise:3+jpeg:80"),
+}
+"""How the LR pictures of the datasets are degraded, by variant."""
 Scores = dict[str, dict[str, float]]
-"""Means by benchmark dataset: `{"Set5": {"psnr": dB, "ssim": ...}, ...}`."""
+"""Means by benchmark dataset and degradation: `{"Set5": {"psnr": dB, "ssim": ...}, "Set5 jpeg:90": ..., ...}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +46,7 @@ class Outcome:
     before: Scores
     """Scores of the weights that shipped before; empty if there were none."""
     validation: float | None
-    """PSNR in dB of the run on its held-out pictures; `None` if its bank is missing."""
+    """PSNR in dB of the run on its held-out pictures, degraded as in training; `None` if its bank is missing."""
     validation_before: float | None
     """The same of the weights that shipped before."""
     measured: tuple[SetScore, ...]
@@ -43,10 +54,11 @@ class Outcome:
 
 
 def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: int | None = None) -> Outcome:
-    """Fold, export and measure a run's averaged weights; replace `weights/mafdn-xS.*` if they are better.
+    """Fold, export and measure a run's averaged weights; replace the shipped ones if they are better.
 
-    Better means a higher PSNR averaged over the benchmark datasets, and above bicubic on every picture. The card of the
-    new weights records their origin.
+    Better means a higher PSNR averaged over the benchmark datasets and their degradations, and above bicubic on every
+    picture. The card of the new weights records their origin. Files are named `mafdn-xS.*`, those of the variant
+    `photo` `mafdn-photo-xS.*`.
 
     Args:
         run: The folder of the run.
@@ -74,10 +86,11 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     if scale not in (None, network.settings.scale):
         raise ConfigError(f"{run} trains x{network.settings.scale}, not x{scale}")
     scale = network.settings.scale
-    target = weights / f"mafdn-x{scale}.safetensors"
+    variant: Variant = "photo" if saved.settings.degrade.share else "classic"
+    target = weights / f"{shipped_stem(scale, variant)}.safetensors"
     shipping = target.with_suffix(".onnx")
     read_log(run)  # an unreadable log would fail later, in the documents
-    before = _means(measured(shipping, benches, scale=scale)) if shipping.is_file() else {}
+    before = _means(measured(shipping, benches, scale=scale, variant=variant)) if shipping.is_file() else {}
     shipped = load_mafdn(target) if target.is_file() else None
     lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if lost:
@@ -88,7 +101,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     with tempfile.TemporaryDirectory(prefix=".release-", dir=weights) as folder:
         candidate = Path(folder) / shipping.name
         export_onnx(network, candidate)
-        found = measured(candidate, benches, scale=scale)
+        found = measured(candidate, benches, scale=scale, variant=variant)
         scores = _means(found)
         reason = _reason_to_keep(found, before)
         if not reason:
@@ -110,14 +123,15 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     )
 
 
-def measured(path: Path, benches: Sequence[Path], *, scale: int) -> list[SetScore]:
-    """For every set the scores of bicubic, then those of the network in the ONNX file `path`."""
+def measured(path: Path, benches: Sequence[Path], *, scale: int, variant: Variant) -> list[SetScore]:
+    """For every set and degradation the scores of bicubic, then those of the network in the ONNX file `path`."""
     label, method = open_method(str(path), scale=scale)
-    return measure({"bicubic": bicubic(scale), label: method}, benches, Protocol(scale=scale))
+    methods = {"bicubic": bicubic(scale), label: method}
+    return measure(methods, benches, Protocol(scale=scale), degrade=parse_degradations(MEASURED_WITH[variant]))
 
 
 def _means(scores: Sequence[SetScore]) -> Scores:
-    """The means of the network by set."""
+    """The means of the network by set and degradation."""
     return {score.bench: {"psnr": score.psnr, "ssim": score.ssim} for score in scores[1::2]}
 
 
@@ -137,12 +151,15 @@ def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
 
 
 def _validation(saved: SavedRun, network: MAFDN) -> float | None:
-    """PSNR in dB on the run's held-out pictures; `None` if its bank is missing."""
+    """PSNR in dB on the run's held-out pictures, degraded as in training; `None` if its bank is missing."""
     if not saved.bank.is_dir():
         return None
     bank, scale = open_bank(saved.bank), network.settings.scale
     held_out, _ = split_bank(bank, saved.settings.data.held_out)
-    return held_out_psnr_sum(network, bank, held_out, scale=scale) / len(held_out) if held_out else None
+    if not held_out:
+        return None
+    degrade = saved.settings.degrade
+    return held_out_psnr_sum(network, bank, held_out, scale=scale, degrade=degrade) / len(held_out)
 
 
 def _mean(scores: Scores) -> float:

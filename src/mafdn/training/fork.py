@@ -42,7 +42,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         The folder of the fork, for `mafdn.training.loop.train`; if the same fork exists, it is left unchanged.
 
     Raises:
-        ConfigError: The run has no checkpoint or no stable phase, or `target` contains something else.
+        ConfigError: The run has no checkpoint, no stable phase or is past it, or `target` contains something else.
     """
     source = RunFolder(run.resolve())
     saved, checkpoint = source.saved(), source.newest()
@@ -51,6 +51,11 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
     schedule = saved.settings.schedule
     if schedule.kind != "wsd":
         raise ConfigError(f'{run} has schedule.kind = "{schedule.kind}"; only "wsd" has a stable phase to fork')
+    if _decays(schedule, checkpoint.step):
+        raise ConfigError(
+            f"the decay of the run in {run} has already begun; fork the stable run that it came from, as its learning "
+            "rate would rise again"
+        )
     length = schedule.decay if decay is None else decay
     if length < 1:
         raise ConfigError(f"a fork must decay over at least 1 step, not {length}; use --decay or schedule.decay")
@@ -159,11 +164,16 @@ def _stable(planned: ScheduleSettings, run: Run) -> ScheduleSettings:
         ConfigError: The newest checkpoint of the run is not from a stable phase.
     """
     last = run.folder.saved().settings.schedule if run.state.step else planned
-    if planned.begin or last.begin or run.state.step > max(last.warmup, last.steps - last.decay):
+    if planned.begin or _decays(last, run.state.step):
         raise ConfigError(
             f"the decay of the run in {run.folder.path} has already begun; --for needs a stable run or a new run.folder"
         )
     return replace(planned, steps=OPEN_END)
+
+
+def _decays(schedule: ScheduleSettings, step: int) -> bool:
+    """Whether a run at `step` is past its stable phase."""
+    return schedule.begin > 0 or step > max(schedule.warmup, schedule.steps - schedule.decay)
 
 
 def _fork_once(workers: Workers, run: Path, target: Path | None, *, decay: int | None) -> Path:

@@ -9,7 +9,7 @@ from mafdn.networks import Network, title, transfer
 from mafdn.networks.checkpoints import checkpoint_note, has_header, open_network
 from mafdn.training.record.averaged import averaged_network, run_card
 from mafdn.weights.header import Card, read_header
-from mafdn.weights.resolve import DESCRIPTIONS, NAMES_OF_SCALES, is_name, resolve
+from mafdn.weights.resolve import DESCRIPTIONS, NAMES_OF_SCALES, SCALE_NAMES, is_name, resolve
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def pretrained_file(name: str, *, scale: int) -> Path:
     """The weights file that a run starts from.
 
     Args:
-        name: `x2`, `x3`, `x4` or `mafdn`, a weights file (`.safetensors`, `.pth`, `.pt`, `.ckpt`), or the folder of a
-            run.
-        scale: The scale of the run, for `mafdn` and for `{scale}` in a file name.
+        name: `x2`, `photo-x2`, `mafdn` or another name of shipped weights, a weights file (`.safetensors`, `.pth`,
+            `.pt`, `.ckpt`), or the folder of a run.
+        scale: The scale of the run, for names without one, such as `mafdn`, and for `{scale}` in a file name.
 
     Raises:
         ConfigError: It has no weights, or they cannot be trained further.
@@ -62,7 +62,7 @@ def pretrained_file(name: str, *, scale: int) -> Path:
         shipped = name in NAMES_OF_SCALES  # weights of another scale can be trained further too
         source = resolve(name, scale=None if shipped else scale)
         if source.kind in ("baseline", "architecture"):
-            raise ConfigError(f"{name} is {DESCRIPTIONS[source.kind]}; use a weights file, a run, or x2, x3 or x4")
+            raise ConfigError(f"{name} is {DESCRIPTIONS[source.kind]}; use a weights file, a run, {SCALE_NAMES}")
         path = source.file(".safetensors", scale=scale)
     except MafdnError as error:
         raise type(error)(f"run.init: {error}") from None

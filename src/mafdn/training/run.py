@@ -180,6 +180,7 @@ class Run:
             teacher=data.teacher,
             zoomed=self._zoomed(),
             zoomed_share=data.zoomed_share,
+            recolored=data.recolored,
             degrade=self.settings.degrade,
         )
         places = list(range(self.workers.rank, run.batch, self.workers.world))

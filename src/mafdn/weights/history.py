@@ -9,7 +9,7 @@ from mafdn._support.atomic import sha256
 from mafdn.errors import WeightsError
 from mafdn.weights.header import Card, read_header
 from mafdn.weights.resolve import resolve
-from mafdn.weights.shipped import shipped, shipped_scales
+from mafdn.weights.shipped import VARIANTS, shipped, shipped_scales
 
 SHA256 = "SHA-256 "
 """What precedes the digest in the entry `started_from` of a card."""
@@ -20,8 +20,8 @@ class Stage:
     """One training run in the history of a network.
 
     Attributes:
-        name: Architecture, scale and number of the run at that scale, such as `mafdn-x4-2`; also the name of its
-            configuration in `configs/shipped` if the network ships.
+        name: Architecture, scale and number of the run at that scale, such as `mafdn-x4-2`, or `mafdn-photo-x4-1` for
+            a run on degraded patches; also the name of its configuration in `configs/shipped` if the network ships.
         started_from: File name and SHA-256 of the weights that it started from; empty for random ones.
         sha256: SHA-256 of the file that the next run started from; for the last run, that of the file itself.
         steps: Number of steps.
@@ -33,6 +33,7 @@ class Stage:
         settings: The settings by table and key, without names of files and folders.
         scores: PSNR in dB and SSIM by benchmark dataset, measured when the weights were released.
         validation_psnr: PSNR in dB on the held-out pictures; `None` if it was not recorded.
+        pruned_width: Number of channels to which the weights were pruned before the next run; `None` if they were not.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage:
     settings: dict[str, dict[str, Any]]
     scores: dict[str, dict[str, float]]
     validation_psnr: float | None
+    pruned_width: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ def training_history(network: str | os.PathLike[str]) -> TrainingHistory:
     """Read the training history of a network.
 
     Args:
-        network: A shipped network such as `x4`, or a `.safetensors` file of this program.
+        network: A shipped network such as `x4` or `photo-x4`, or a `.safetensors` file of this program.
 
     Raises:
         UsageError: The name is unknown, or does not determine a file.
@@ -106,8 +108,12 @@ def complete_chain(card: Card, known: Iterable[Card]) -> Card:
 
 
 def shipped_cards() -> list[Card]:
-    """The cards of the shipped weights."""
-    return [read_header(shipped(scale, ".safetensors"))[1] for scale in shipped_scales()]
+    """The cards of the shipped weights, of all variants."""
+    return [
+        read_header(shipped(scale, ".safetensors", variant))[1]
+        for variant in VARIANTS
+        for scale in shipped_scales(variant)
+    ]
 
 
 def _runs(card: Card) -> list[Card]:
@@ -132,8 +138,10 @@ def _stages(card: Card, own_sha256: str) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     counts: dict[str, int] = {}
     for run, digest in zip(runs, digests, strict=True):
-        network = run.get("settings", {}).get("network", {})
-        kind = f"{network.get('architecture', 'mafdn')}-x{network.get('scale')}"
+        settings = run.get("settings", {})
+        network = settings.get("network", {})
+        variant = "photo-" if settings.get("degrade", {}).get("share") else ""
+        kind = f"{network.get('architecture', 'mafdn')}-{variant}x{network.get('scale')}"
         counts[kind] = counts.get(kind, 0) + 1
         stages.append(
             Stage(
@@ -146,9 +154,10 @@ def _stages(card: Card, own_sha256: str) -> tuple[Stage, ...]:
                 precision=str(run.get("precision", "")),
                 data=str(run.get("data", "")),
                 teacher=str(run.get("teacher", "")),
-                settings=run.get("settings", {}),
+                settings=settings,
                 scores=run.get("scores", {}),
                 validation_psnr=run.get("validation_psnr"),
+                pruned_width=run.get("pruned", {}).get("width"),
             )
         )
     return tuple(stages)

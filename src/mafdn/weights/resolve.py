@@ -1,9 +1,11 @@
 """The names of networks: one vocabulary for every command and for the Python API.
 
 =================  ===================================================================================
-`auto`             the shipped network whose scale fits the task
-`x2 x3 x4`         the shipped network of that scale
-`mafdn`            the shipped network of the task's scale
+`auto`             in upscaling, the shipped variant that suits the picture, at the scale that fits the size; where no
+                   picture decides, as `classic`
+`classic photo`    the shipped network of that variant, at the task's scale; `mafdn` is the same as `classic`
+`x2 x3 x4`         the shipped network of that scale, of the variant `classic`
+`photo-x2 -x4`     the same of the variant `photo`
 `bicubic lanczos`  baselines, which are not networks
 `imdn` ...         another architecture with random weights: it has costs, but no scores; also the entry point or
                    `module:Class` of an architecture outside of this package
@@ -23,21 +25,29 @@ from mafdn.errors import UsageError, WeightsError
 from mafdn.weights.header import SCALES
 from mafdn.weights.own_architectures import is_own_architecture, own_names
 from mafdn.weights.run_files import SETTINGS, is_run, newest_checkpoint_file
-from mafdn.weights.shipped import shipped
+from mafdn.weights.shipped import Variant, shipped, shipped_stem
 
 BASELINES = ("bicubic", "lanczos")
 ARCHITECTURES = ("imdn", "ddistill", "afan", "smfanet")
 """Architectures known by name, for which no weights ship."""
-SHIPPED_NAMES = ("auto", "mafdn")
+AUTO = "auto"
+SHIPPED_NAMES: dict[str, Variant] = {AUTO: "classic", "mafdn": "classic", "classic": "classic", "photo": "photo"}
+"""Names of shipped networks whose scale is that of the task, and their variant."""
 PICKLES = (".pth", ".pt", ".ckpt")
 """Extensions of the files that `torch.save` writes."""
 TORCH_FILES = (".safetensors", *PICKLES)
 """Extensions of the files that torch runs directly."""
 FILE_TYPES = (".onnx", *TORCH_FILES)
 SCALE_FIELD = "{scale}"
-SCALE_NAMES = "x2, x3 or x4"
-NAMES_OF_SCALES = tuple(f"x{scale}" for scale in SCALES)
-"""The shipped networks by scale."""
+PHOTO_SCALES = (2, 4)
+"""The scales at which the variant `photo` exists; others are reached by a reduction."""
+NAMES_OF_SCALES: dict[str, tuple[Variant, int]] = {
+    **{f"x{scale}": ("classic", scale) for scale in SCALES},
+    **{f"photo-x{scale}": ("photo", scale) for scale in PHOTO_SCALES},
+}
+"""Names of shipped networks that fix the scale, with their variant and scale."""
+SCALE_NAMES = "x2, x3, x4, photo-x2 or photo-x4"
+"""These names, for messages."""
 
 Kind = Literal["shipped", "baseline", "architecture", "file", "run"]
 DESCRIPTIONS: dict[Kind, str] = {
@@ -58,6 +68,8 @@ class NetworkSource:
     kind: Kind
     scale: int | None = None
     """The scale that the name or the task fixes; `None` if it is open or stored in the file."""
+    variant: Variant = "classic"
+    """The variant of a shipped network."""
     path: Path | None = None
     """The file or the run folder."""
 
@@ -65,7 +77,7 @@ class NetworkSource:
     def stem(self) -> str:
         """A short name for tables: a file without its suffix, a run by its folder, else the name."""
         if self.kind == "shipped" and self.scale is not None:
-            return f"mafdn-x{self.scale}"
+            return shipped_stem(self.scale, self.variant)
         if self.path is None:
             return self.name
         return self.path.resolve().name if self.kind == "run" else self.path.stem
@@ -88,7 +100,7 @@ class NetworkSource:
             scale = self.scale or scale
             if scale is None:
                 raise UsageError(f"{self.name} does not determine the scale here; choose {SCALE_NAMES}")
-            return shipped(scale, suffix)
+            return shipped(scale, suffix, self.variant)
         if self.path is None:
             raise UsageError(f"{self.name} is {DESCRIPTIONS[self.kind]}; use a weights file, a run or {SCALE_NAMES}")
         return newest_checkpoint_file(self.path) if self.kind == "run" else self.path
@@ -109,12 +121,12 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
     if name in BASELINES:
         return NetworkSource(name=name, kind="baseline", scale=scale)
     if name in SHIPPED_NAMES:
-        return NetworkSource(name=name, kind="shipped", scale=scale)
+        return NetworkSource(name=name, kind="shipped", scale=scale, variant=SHIPPED_NAMES[name])
     if name in NAMES_OF_SCALES:
-        fixed = int(name[1:])
+        variant, fixed = NAMES_OF_SCALES[name]
         if scale not in (None, fixed):
             raise UsageError(f"{name} upscales by {fixed}, not {scale}; use --scale {fixed} or another network")
-        return NetworkSource(name=name, kind="shipped", scale=fixed)
+        return NetworkSource(name=name, kind="shipped", scale=fixed, variant=variant)
     if name in ARCHITECTURES:
         return NetworkSource(name=name, kind="architecture", scale=scale)
     path = pattern_file(name, scale)
@@ -138,6 +150,21 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
 def is_name(network: str) -> bool:
     """Whether `network` is a name that never stands for a file."""
     return network in (*SHIPPED_NAMES, *NAMES_OF_SCALES, *BASELINES, *ARCHITECTURES)
+
+
+def named_file(network: Path, suffix: str) -> Path | None:
+    """The shipped file that a name stands for, for commands that take files; `None` for a path.
+
+    Args:
+        network: A name or a path; an existing file of that name comes first.
+        suffix: Which file is wanted, `.onnx` or `.safetensors`.
+
+    Raises:
+        UsageError: The name does not determine a file.
+        WeightsError: The file does not ship.
+    """
+    name = os.fspath(network)
+    return None if network.exists() or not is_name(name) else resolve(name).file(suffix)
 
 
 def is_pattern(network: str | os.PathLike[str]) -> bool:

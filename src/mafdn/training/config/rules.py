@@ -28,6 +28,7 @@ def check(settings: TrainSettings, path: Path) -> None:
         ),
         "data.zoomed needs data.teacher": not data.zoomed or bool(data.teacher),
         "data.zoomed_share must be in [0, 1]": 0 <= data.zoomed_share <= 1,
+        "data.recolored must be in [0, 1]": 0 <= data.recolored <= 1,
         "optimizer.weight_decay and optimizer.clip must be at least 0": (
             min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0
         ),

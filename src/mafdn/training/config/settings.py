@@ -60,6 +60,9 @@ class DataSettings:
     """Folder of a bank of zoomed pairs, created by `mafdn bank zoom`; its HR pictures are a teacher's results."""
     zoomed_share: float = 0.5
     """Share of patches drawn from `zoomed`, in [0, 1]."""
+    recolored: float = 0.0
+    """Share of patches, in [0, 1], whose color channels are exchanged, inverted or set to 0 or 255 at random, alike in
+    LR, HR and the teacher's results: photographs hardly contain the saturated colors of graphics."""
     candidates: int = 1
     """Hard-patch sampling: number of patches drawn, of which the one with the largest gradient is used."""
     description: str = ""
@@ -139,7 +142,8 @@ class RunSettings:
     """Folder of the run, for checkpoints, logs and settings, relative to the TOML file."""
     init: str = ""
     """Pretrained weights to start from, for this or another scale: a weights file (.safetensors, .pth, .pt, .ckpt), the
-    folder of a run, or `x2`, `x3`, `x4` or `mafdn` for the shipped weights; random weights if empty."""
+    folder of a run, or `x2`, `x3`, `x4`, `photo-x2`, `photo-x4`, `mafdn` or `photo` for the shipped weights; random
+    weights if empty."""
     device: str = "auto"
     """Device to train on: `auto` (a GPU if torch finds one, else the CPU), `cpu`, `cuda`, or one GPU such as
     `cuda:1`."""

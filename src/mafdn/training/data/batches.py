@@ -1,7 +1,7 @@
 """Batches as tensors on the device of a run, cut on the host or on the device."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +13,7 @@ from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import OutOfMemoryError
 from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.patches import TRIES, Batch, Candidates, Pair, PatchSampler
+from mafdn.training.data.recolor import Recoloring
 
 Tensors = tuple[Tensor, Tensor, Tensor | None]
 """LR (B, 3, p, p), HR (B, 3, sp, sp), and the teacher's result of the shape of HR or `None`: float32 in [0, 1],
@@ -105,8 +106,9 @@ class ResidentBatches:
         """
         drawn = self._sampler.draw(step, self._places, detours=detours)
         picture, top, left, orientation = self._chosen(drawn)
+        recolor = self._recolor(drawn.recoloring)
         lr, hr, *teacher = (
-            self._cut(kind, picture, top, left, orientation, 1 if kind == "lr" else self._sampler.scale)
+            recolor(self._cut(kind, picture, top, left, orientation, 1 if kind == "lr" else self._sampler.scale))
             for kind in self._begins
         )
         return lr, hr, teacher[0] if teacher else None
@@ -115,10 +117,7 @@ class ResidentBatches:
         """Choose among candidates as `PatchSampler` does, without synchronizing with the host: (B,) each."""
         sampler, places = self._sampler, drawn.places
         packed = np.stack([places.picture, places.top, places.left]).reshape(3, -1)
-        numbers = torch.from_numpy(np.concatenate([packed.ravel(), drawn.orientation]))
-        if self._device.type == "cuda":
-            numbers = numbers.pin_memory()
-        numbers = numbers.to(self._device, non_blocking=True)
+        numbers = self._sent(torch.from_numpy(np.concatenate([packed.ravel(), drawn.orientation])))
         spots = numbers[: packed.size].view(3, -1)
         orientation = numbers[packed.size :]
         if sampler.flattest <= 0 and sampler.candidates == 1:
@@ -142,7 +141,26 @@ class ResidentBatches:
 
     def _cut(self, kind: str, picture: Tensor, top: Tensor, left: Tensor, orientation: Tensor, factor: int) -> Tensor:
         at = self._indices(kind, picture, top, left, orientation, factor)
-        return self._pixels[at].permute(0, 3, 1, 2).float().div_(255)
+        return self._pixels[at].permute(0, 3, 1, 2).float()
+
+    def _recolor(self, recoloring: Recoloring | None) -> Callable[[Tensor], Tensor]:
+        """Return what recolors patches (B, 3, side, side) in 8-bit levels and brings them to [0, 1]."""
+        if recoloring is None:
+            return lambda pixels: pixels.div_(255)
+        packed = torch.from_numpy(np.stack([recoloring.source, recoloring.factor, recoloring.offset]))
+        source, factor, offset = self._sent(packed)[..., None, None]
+
+        def recolored(pixels: Tensor) -> Tensor:
+            taken = pixels.gather(1, source.expand_as(pixels))
+            return taken.mul_(factor).add_(offset).div_(255).contiguous(memory_format=torch.channels_last)
+
+        return recolored
+
+    def _sent(self, numbers: Tensor) -> Tensor:
+        """Copy a tensor to the device without synchronizing with the host."""
+        if self._device.type == "cuda":
+            numbers = numbers.pin_memory()
+        return numbers.to(self._device, non_blocking=True)
 
     def _indices(
         self, kind: str, picture: Tensor, top: Tensor, left: Tensor, orientation: Tensor, factor: int

@@ -6,22 +6,17 @@ degradations that generative networks are trained with (BSRGAN, arXiv 2103.14006
 a network that is trained for PSNR to blur.
 """
 
-import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from mafdn.degradation.operations import READ_NOISE, Pixels, blurred, coded, noisy
 
 MARGIN = 16
 """LR pixels around a patch that are degraded with it, so that blocks and filters do not end at its border."""
-GAMMA = 2.2
-"""Exponent from display values to light in which noise is added."""
-JPEG_SAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
-"""Pillow's numbers of chroma subsampling."""
-WEBP_EFFORT = 2
-"""Encoder effort of WebP, 0 to 6."""
 RESAMPLING = {
     "area": Image.Resampling.BOX,
     "bilinear": Image.Resampling.BILINEAR,
@@ -39,7 +34,6 @@ SHARES = (
     "webp_share",
 )
 """Settings that are shares."""
-Patch = NDArray[np.uint8]
 Reduction = Literal["bicubic", "area", "bilinear", "lanczos"]
 
 
@@ -59,7 +53,7 @@ class DegradeSettings:
     """Share of the degraded patches that get sensor noise."""
     noise: tuple[float, float] = (0.5, 6.0)
     """Standard deviation of the noise of middle gray, in 8-bit levels."""
-    read_noise: float = 0.3
+    read_noise: float = READ_NOISE
     """Share of the noise's variance at middle gray that does not depend on the signal."""
     correlated: float = 0.5
     """Share of the noisy patches whose noise is correlated between neighboring pixels, as after demosaicing."""
@@ -99,8 +93,14 @@ class DegradeSettings:
 
 
 def degraded_patch(
-    hr: Patch, lr: Patch, place: tuple[int, int], side: int, settings: DegradeSettings, random: np.random.Generator
-) -> Patch:
+    hr: Pixels,
+    lr: Pixels,
+    place: tuple[int, int],
+    side: int,
+    settings: DegradeSettings,
+    random: np.random.Generator,
+    recolor: Callable[[Pixels], Pixels] = lambda pixels: pixels,
+) -> Pixels:
     """Cut an LR patch from a picture, degraded with probability `settings.share`.
 
     Args:
@@ -110,24 +110,26 @@ def degraded_patch(
         side: Side of the patch in LR pixels.
         settings: The degradation.
         random: All random numbers come from here.
+        recolor: Applied to the pixels before they are degraded.
 
     Returns:
         (side, side, 3).
     """
     top, left = place
     if random.random() >= settings.share:
-        return lr[top : top + side, left : left + side]
+        return recolor(lr[top : top + side, left : left + side])
     # A random part of the margin, so that the patch has a random place in the grid of an encoder's blocks.
     before, behind = random.integers(MARGIN // 2, MARGIN + 1, (2, 2)).tolist()
     start = [max(0, at - margin) for at, margin in zip(place, before, strict=True)]
     stop = [min(length, at + side + margin) for length, at, margin in zip(lr.shape[:2], place, behind, strict=True)]
     scale = hr.shape[0] // lr.shape[0]
     rows, columns = (slice(a * scale, b * scale) for a, b in zip(start, stop, strict=True))
-    window = degrade_picture(hr[rows, columns], lr[start[0] : stop[0], start[1] : stop[1]], settings, random)
+    high, low = hr[rows, columns], lr[start[0] : stop[0], start[1] : stop[1]]
+    window = degrade_picture(recolor(high), recolor(low), settings, random)
     return window[top - start[0] :, left - start[1] :][:side, :side]
 
 
-def degrade_picture(hr: Patch, lr: Patch, settings: DegradeSettings, random: np.random.Generator) -> Patch:
+def degrade_picture(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: np.random.Generator) -> Pixels:
     """Make a degraded LR picture from a HR picture.
 
     Args:
@@ -158,65 +160,7 @@ def degrade_picture(hr: Patch, lr: Patch, settings: DegradeSettings, random: np.
     return picture
 
 
-def blurred(picture: Patch, deviation: float) -> Patch:
-    """Blur (H, W, 3) by a Gaussian of this standard deviation in pixels."""
-    radius = max(1, round(3 * deviation))
-    offsets = np.arange(-radius, radius + 1)
-    weights = np.exp(-(offsets**2) / (2 * max(deviation, 1e-3) ** 2))
-    weights = (weights / weights.sum()).astype(np.float32)
-    height, width, _ = picture.shape
-    padded = np.pad(picture.astype(np.float32), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
-    rows = np.zeros((height, width + 2 * radius, 3), np.float32)
-    for start, weight in enumerate(weights):
-        rows += weight * padded[start : start + height]
-    values = np.zeros((height, width, 3), np.float32)
-    for start, weight in enumerate(weights):
-        values += weight * rows[:, start : start + width]
-    return _to_levels(values)
-
-
-def noisy(picture: Patch, deviation: float, random: np.random.Generator, *, read: float, correlated: bool) -> Patch:
-    """Add sensor noise to (H, W, 3): its variance grows linearly with light, from a constant part.
-
-    Args:
-        picture: The picture.
-        deviation: Standard deviation of middle gray's noise, in 8-bit levels.
-        random: All random numbers come from here.
-        read: Share of the variance at middle gray that is constant.
-        correlated: Whether the noise is low-pass filtered, as demosaicing does: red and blue, of which a sensor has one
-            in four pixels, more than green.
-    """
-    noise = random.standard_normal(picture.shape, np.float32)
-    if correlated:
-        for channel, share in ((0, 0.5), (1, 0.25), (2, 0.5)):
-            noise[..., channel] = _smoothed(noise[..., channel], share)
-    light = (picture.astype(np.float32) / 255) ** GAMMA
-    middle = 0.5**GAMMA
-    at_middle = deviation / 255 * GAMMA * 0.5 ** (GAMMA - 1)  # in light
-    light += noise * at_middle * np.sqrt(read + (1 - read) * light / middle)
-    return _to_levels(np.clip(light, 0, 1) ** (1 / GAMMA) * 255)
-
-
-def coded(picture: Patch, encoder: Literal["JPEG", "WEBP"], quality: int, *, sampling: str = "4:2:0") -> Patch:
-    """Encode and decode (H, W, 3) by Pillow.
-
-    Args:
-        picture: The picture.
-        encoder: Pillow's name of the format.
-        quality: 1 to 100.
-        sampling: Chroma subsampling of JPEG.
-    """
-    file = io.BytesIO()
-    image = Image.fromarray(picture)
-    if encoder == "JPEG":
-        image.save(file, encoder, quality=quality, subsampling=JPEG_SAMPLING[sampling])
-    else:
-        image.save(file, encoder, quality=quality, method=WEBP_EFFORT)
-    with Image.open(file, formats=(encoder,)) as decoded:
-        return np.array(decoded.convert("RGB"))
-
-
-def _reduced(hr: Patch, lr: Patch, settings: DegradeSettings, random: np.random.Generator) -> Patch:
+def _reduced(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: np.random.Generator) -> Pixels:
     """Reduce a HR picture to the size of `lr`, in some cases after encoding it at a size in between."""
     chosen = settings.reductions[int(random.integers(len(settings.reductions)))]
     if random.random() < settings.twice:
@@ -232,14 +176,6 @@ def _reduced(hr: Patch, lr: Patch, settings: DegradeSettings, random: np.random.
     return np.array(Image.fromarray(hr).resize(lr.shape[1::-1], RESAMPLING[chosen]))
 
 
-def _smoothed(noise: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """Filter (H, W) white noise of variance 1 by (share, 1, share) in both directions, in place; keep the variance."""
-    for axis in (0, 1):
-        noise += np.float32(share) * (np.roll(noise, 1, axis) + np.roll(noise, -1, axis))
-    noise /= np.float32(1 + 2 * share**2)
-    return noise
-
-
 def _sampling(settings: DegradeSettings, random: np.random.Generator) -> str:
     chances = np.cumsum(settings.sampling) / sum(settings.sampling)
     return ("4:2:0", "4:2:2", "4:4:4")[int(np.searchsorted(chances, random.random(), side="right"))]
@@ -247,7 +183,3 @@ def _sampling(settings: DegradeSettings, random: np.random.Generator) -> str:
 
 def _between(bounds: tuple[int, int], random: np.random.Generator) -> int:
     return int(random.integers(bounds[0], bounds[1] + 1))
-
-
-def _to_levels(values: NDArray[np.float32]) -> Patch:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -10,6 +10,7 @@ from mafdn.errors import ConfigError
 from mafdn.pixels import ORIENTATIONS, orient
 from mafdn.training.data.bank import PARTIAL, Bank, teacher_folder
 from mafdn.training.data.degrade import DegradeSettings, degraded_patch
+from mafdn.training.data.recolor import NUMBERS, Recoloring
 
 TRIES = 4
 """Maximum number of draws per patch; if all are flat, the last one is used."""
@@ -49,6 +50,8 @@ class Candidates:
     """(B, candidates, tries)."""
     orientation: NDArray[np.int64]
     """(B,): indices into `mafdn.pixels.ORIENTATIONS`."""
+    recoloring: Recoloring | None = None
+    """How the patches are recolored; `None` for not at all."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class PatchSampler:
         teacher: Name of the teacher in the bank whose results are returned too; empty for none.
         zoomed: A bank of zoomed pairs, and the indices of the pictures to use.
         zoomed_share: Share of the patches that come from `zoomed`.
+        recolored: Share of the patches that are recolored, in [0, 1].
         degrade: How LR patches are degraded; `None` for not at all.
 
     Raises:
@@ -120,10 +124,11 @@ class PatchSampler:
         teacher: str = "",
         zoomed: tuple[Bank, Sequence[int]] | None = None,
         zoomed_share: float = 0.0,
+        recolored: float = 0.0,
         degrade: DegradeSettings | None = None,
     ) -> None:
         self.scale, self.patch, self.seed = scale, patch, seed
-        self.candidates, self.teacher = candidates, teacher
+        self.candidates, self.teacher, self.recolored = candidates, teacher, recolored
         self.degrade = degrade if degrade and degrade.share else None
         self.flattest = min_gradient * 2 * patch * (patch - 1)
         """Smallest `texture` of a patch that is not redrawn."""
@@ -148,11 +153,7 @@ class PatchSampler:
         """
         drawn = self.draw(step, places, detours=detours)
         samples = [
-            self._cut(
-                self._choose(drawn, i),
-                int(drawn.orientation[i]),
-                self._random(step, place, detours=detours) if self.degrade else None,
-            )
+            self._cut(drawn, i, self._random(step, place, detours=detours) if self.degrade else None)
             for i, place in enumerate(places)
         ]
         # Stacking patches that were all transposed keeps their memory order, which would slow down later steps.
@@ -171,12 +172,20 @@ class PatchSampler:
         corner = np.minimum((spots[..., 1:] * room).astype(np.int64), room - 1)
         orientation = (numbers[:, -1] * len(ORIENTATIONS)).astype(np.int64)
         return Candidates(
-            places=Places(picture=picture, top=corner[..., 0], left=corner[..., 1]), orientation=orientation
+            places=Places(picture=picture, top=corner[..., 0], left=corner[..., 1]),
+            orientation=orientation,
+            recoloring=self._recoloring(step, places, detours=detours) if self.recolored else None,
         )
 
     def _key(self, step: int, *, detours: int) -> NDArray[np.uint64]:
         """Return the key of all random numbers of a batch."""
         return np.array([self.seed + DETOUR * detours, step], np.uint64)
+
+    def _recoloring(self, step: int, places: Sequence[int], *, detours: int) -> Recoloring:
+        """Draw the recolorings of a batch, with random numbers that nothing else uses."""
+        bits = np.random.Philox(key=self._key(step, detours=detours), counter=np.array([0, 0, 0, 2], np.uint64))
+        numbers = np.random.Generator(bits).random((max(places) + 1, NUMBERS))
+        return Recoloring.draw(numbers[list(places)], self.recolored)
 
     def _random(self, step: int, place: int, *, detours: int) -> np.random.Generator:
         """Return the random numbers of one degradation, which no batch uses for anything else."""
@@ -200,19 +209,22 @@ class PatchSampler:
                 best, most = place, found
         return best
 
-    def _cut(
-        self, place: tuple[int, int, int], orientation: int, random: np.random.Generator | None
-    ) -> list[NDArray[np.uint8]]:
+    def _cut(self, drawn: Candidates, sample: int, random: np.random.Generator | None) -> list[NDArray[np.uint8]]:
         """Cut the LR patch, degraded if there are random numbers, the HR patch and, with a teacher, the teacher's."""
-        picture, top, left = place
+        picture, top, left = self._choose(drawn, sample)
         pair = self.pairs[picture]
+
+        def recolor(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return drawn.recoloring.apply(pixels, sample) if drawn.recoloring else pixels
+
         if self.degrade and random:
-            lr = degraded_patch(pair.hr, pair.lr, (top, left), self.patch, self.degrade, random)
+            lr = degraded_patch(pair.hr, pair.lr, (top, left), self.patch, self.degrade, random, recolor)
         else:
-            lr = self._window(pair.lr, top, left, 1)
+            lr = recolor(self._window(pair.lr, top, left, 1))
         wholes = [pair.hr, pair.teacher] if self.teacher else [pair.hr]
-        patches = [lr, *(self._window(whole, top, left, self.scale) for whole in wholes)]
-        return [orient(patch, *ORIENTATIONS[orientation]) for patch in patches]
+        patches = [lr, *(recolor(self._window(whole, top, left, self.scale)) for whole in wholes)]
+        orientation = ORIENTATIONS[int(drawn.orientation[sample])]
+        return [orient(patch, *orientation) for patch in patches]
 
     def _window(self, whole: NDArray[np.uint8], top: int, left: int, factor: int) -> NDArray[np.uint8]:
         """Cut a patch from a picture of `factor` times the size of the LR picture."""

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from mafdn._support.machine import usable_cores
 from mafdn._support.progress import ignore
 from mafdn.errors import MafdnError
 
@@ -33,13 +34,13 @@ def spread(
     Args:
         function: A function that can be pickled.
         tasks: Its arguments.
-        workers: Number of processes; by default one per core.
+        workers: Number of processes; by default one per usable core.
         on_done: Called as `on_done(index)` after each task, in the order in which they finish.
 
     Raises:
         MafdnError: A worker was killed.
     """
-    count = min(workers or os.cpu_count() or 1, len(tasks))
+    count = min(workers or usable_cores(), len(tasks))
     report = on_done or ignore
     if count <= 1:
         results: list[Result] = []

@@ -196,9 +196,9 @@ def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble:
 def _open(path: Path, scratch: Path) -> Engine:
     """Open an engine for a network; on a CPU a weights file is first exported to `scratch` with the suffix .onnx."""
     if path.suffix not in TORCH_FILES:
-        return open_engine(path, EngineOptions(engine=preferred_engine(), device="cpu"))
+        return open_engine(path, EngineOptions(engine=preferred_engine(), device="cpu", precision="fp32"))
     if _has_gpu():
-        return open_engine(path, EngineOptions(engine="torch", device="cuda"))
+        return open_engine(path, EngineOptions(engine="torch", device="cuda", precision="fp32"))
     try:
         from mafdn.export.onnx import export_onnx
         from mafdn.networks.checkpoints import open_network
@@ -206,7 +206,7 @@ def _open(path: Path, scratch: Path) -> Engine:
         raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
     exported = scratch.with_suffix(".onnx")
     export_onnx(open_network(path), exported)
-    return open_engine(exported, EngineOptions(engine=preferred_engine(), device="cpu"))
+    return open_engine(exported, EngineOptions(engine=preferred_engine(), device="cpu", precision="fp32"))
 
 
 def _has_gpu() -> bool:
