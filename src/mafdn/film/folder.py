@@ -1,0 +1,81 @@
+"""Films in folders: what `mafdn.upscaling.folder` needs to know about them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mafdn.film.libav import require_av
+from mafdn.film.names import film_format, is_film
+from mafdn.film.options import FilmOptions
+from mafdn.film.report import FilmProgress
+from mafdn.upscaling.folder.films import FilmHeader, FilmOutcome
+from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
+from mafdn.upscaling.options import UpscaleOptions
+
+RESULT_VERSION = 1
+"""Raised whenever the same film, settings and weights give another result than before: all are then re-created."""
+
+
+class FolderFilms:
+    """How the films of a run over many files are upscaled.
+
+    Args:
+        options: Their options; `upscale` is replaced by those of the run.
+    """
+
+    def __init__(self, options: FilmOptions) -> None:
+        self._options = options
+
+    def recognizes(self, path: Path) -> bool:
+        """Whether a file is a film."""
+        return is_film(path)
+
+    def read(self, path: Path, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions) -> FilmHeader:
+        """Read what is known about a film; raises `MafdnError`."""
+        require_av(path)
+        from mafdn.film.run import describe_film
+
+        info, plan, shown = describe_film(path, networks, replace(self._options, upscale=options))
+        new_size = plan.size if shown == info.size else (plan.size[1], plan.size[0])
+        return FilmHeader(
+            size=shown,
+            new_size=new_size,
+            frames=max(1, info.frame_count or 1),
+            bits=info.color.bits,
+            kind=film_format(plan.container),
+            settings=json.dumps([RESULT_VERSION, self.for_programs()], sort_keys=True),
+        )
+
+    def upscale(
+        self,
+        source: Path,
+        target: Path,
+        *,
+        networks: NetworkSet | AutomaticNetworks,
+        options: UpscaleOptions,
+        on_progress: Callable[[int, float | None], None],
+        on_whole: Callable[[Path], None],
+    ) -> FilmOutcome:
+        """Upscale a film, or go on with one; arguments and errors as for `mafdn.upscaling.folder.films.Films`."""
+        from mafdn.film.run import upscale_film_file
+
+        def tick(at: FilmProgress) -> None:
+            if at.phase == "frames":
+                on_progress(at.done, at.frames_per_second)
+
+        report = upscale_film_file(
+            source,
+            target,
+            networks=networks,
+            options=replace(self._options, upscale=options),
+            on_progress=tick,
+            on_whole=on_whole,
+        )
+        return FilmOutcome(frames=report.frames, seconds=report.seconds, notes=report.notes, weights=report.weights)
+
+    def for_programs(self) -> dict[str, Any]:
+        """Return the settings that are for films only."""
+        settings = asdict(self._options)
+        return {name: settings[name] for name in settings if name not in ("upscale", "thumbnails", "segment_frames")}

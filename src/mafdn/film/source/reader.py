@@ -1,0 +1,255 @@
+"""Open films and decode their frames."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+from av import VideoFrame
+from av.container import InputContainer
+from av.error import EOFError as EndOfFile
+from av.error import FFmpegError
+
+from mafdn._support.atomic import printable
+from mafdn.errors import DamagedError, UnsupportedError, UsageError
+from mafdn.film.color import ToRgb
+from mafdn.film.frame import FilmFrame
+from mafdn.film.options import FilmOptions
+from mafdn.film.source.deinterlace import deinterlaced
+from mafdn.film.source.info import FilmInfo
+from mafdn.film.source.opening import decoding, open_container, packets_of, video_stream
+from mafdn.film.source.probe import INTERLACED_ORDERS, probe
+
+PROBED_FRAMES = 48
+"""First frames that are looked at for signs of interlacing."""
+LEAST_MISSING = Fraction(1, 2)
+"""Seconds that the video must at least end too early for this to be said."""
+STEPS_BACK = (0.0, 2.0, 10.0, 60.0)
+"""Seconds before the first selected frame to which is sought, one after the other, until its key frame is found."""
+
+
+class FilmSource:
+    """A film; use it in a `with` statement, or call `close`.
+
+    Attributes:
+        path: The file.
+        options: What was asked for.
+        info: What is known about it.
+        notes: What turned out while frames were decoded, such as damaged ones; one line each.
+    """
+
+    def __init__(self, path: Path, options: FilmOptions, info: FilmInfo) -> None:
+        self.path = path
+        self.options = options
+        self.info = info
+        self.notes: list[str] = []
+        self._running: list[Generator[FilmFrame]] = []
+
+    def frames(self, start: int = 0) -> Iterator[FilmFrame]:
+        """Decode the selected frames from number `start` on, from the beginning on each call.
+
+        Everything before is decoded, too, so that a resumed run gets the same numbers, time stamps and pixels as an
+        uninterrupted one, even from damaged films; this is much faster than any network.
+
+        Raises:
+            DamagedError: Nothing can be decoded. Damaged parts within are skipped and noted.
+            UsageError: The film ends before the selected part.
+        """
+        frames = self._frames(start)
+        self._running.append(frames)
+        return frames
+
+    def close(self) -> None:
+        """End all iterations over frames that have not ended; call it when no other thread runs one."""
+        for frames in self._running:
+            frames.close()
+        self._running.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frames(self, start: int) -> Generator[FilmFrame]:
+        info, options = self.info, self.options
+        to_rgb = ToRgb(info.color, info.size, crop=info.crop)
+        self.notes.clear()
+        with closing(_Decoder(self.path, options, info)) as decoder:
+            frames = decoder.frames()
+            if info.interlaced:
+                frames = deinterlaced(frames, info.time_base, every=decoder.only_container_interlaced)
+            number = -1
+            for number, frame in enumerate(_selected(frames, info, options)):
+                if number >= start:
+                    pixels = to_rgb(frame)
+                    yield FilmFrame(number, frame.pts or 0, frame.duration or None, pixels)
+            self.notes += decoder.notes(interlaced=info.interlaced)
+            if number < 0 and options.start is None:
+                raise DamagedError(f"{printable(self.path)} is damaged: no frame of its video can be decoded")
+            if number < 0:
+                raise UsageError(f"{printable(self.path)} has no frame in the selected part; choose an earlier start")
+            if options.end is None and info.ends is not None and decoder.end is not None:
+                missing = (info.ends - decoder.end) * info.time_base
+                if missing > max(LEAST_MISSING, (info.ends - info.start_pts) * info.time_base / 20):
+                    seconds = f"{float(missing):.1f}"
+                    self.notes.append(f"{printable(self.path)} ends {seconds} s earlier than it says; it is incomplete")
+
+
+class _Decoder:
+    """Decodes the video of a file, in one thread, so that damaged parts come out the same each time."""
+
+    def __init__(self, path: Path, options: FilmOptions, info: FilmInfo) -> None:
+        self.path = path
+        self.info = info
+        self.limits = options.upscale.limits
+        self.begin = None if options.start is None else _pts(info, options.start)
+        self.container = open_container(path, self.limits)
+        self.stream = video_stream(self.container, path)
+        self.only_container_interlaced = self.stream.codec_context.field_order in INTERLACED_ORDERS
+        self.damaged = self.moved = self.late = 0
+        self.cut = ""
+        self.end: int | None = None
+
+    def close(self) -> None:
+        self.container.close()
+
+    def notes(self, *, interlaced: bool) -> list[str]:
+        """Return what turned out."""
+        name = printable(self.path)
+        notes: list[str] = []
+        if self.damaged:
+            notes.append(f"{name} is damaged: {self.damaged:,} packets or frames could not be decoded correctly")
+        if self.cut:
+            notes.append(f"{name} is damaged: it ends early ({self.cut})")
+        if self.moved:
+            notes.append(f"{name} has time stamps that do not increase; {self.moved:,} were moved")
+        if self.late and not interlaced:
+            notes.append(f"{name} has {self.late:,} interlaced frames in between; --deinterlace deinterlaces them")
+        return notes
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield frames with strictly increasing time stamps in the unit of the stream."""
+        last: int | None = None
+        step = max(1, round(1 / (self.info.average_rate or 25) / self.info.time_base))
+        for frame in self._sought() if self.begin else self._decoded():
+            pts = frame.pts if frame.pts is not None else frame.dts
+            if pts is None:
+                pts = 0 if last is None else last + step
+            elif last is not None and pts <= last:
+                pts, self.moved = last + 1, self.moved + 1
+            frame.pts = last = pts
+            self.end = pts + (frame.duration or step)
+            self.damaged += frame.is_corrupt
+            self.late += frame.interlaced_frame
+            yield frame
+
+    def _sought(self) -> Iterator[VideoFrame]:
+        """Begin at a key frame before the selection; some containers seek only roughly."""
+        assert self.begin is not None
+        for seconds in STEPS_BACK:
+            target = self.begin - round(seconds / self.info.time_base)
+            if target <= self.info.start_pts:
+                break
+            try:
+                self.container.seek(target, stream=self.stream)
+            except FFmpegError:
+                break
+            frames = self._decoded()
+            first = next(frames, None)
+            if first is not None and first.pts is not None and first.pts <= self.begin:
+                yield first
+                yield from frames
+                return
+        self.close()
+        self.damaged, self.cut = 0, ""
+        self.container = open_container(self.path, self.limits)
+        self.stream = video_stream(self.container, self.path)
+        yield from self._decoded()
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        self.stream.thread_count = 1
+        packets = packets_of(self.container, self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                self.cut = printable(error.strerror or "damaged")
+                packet = None
+            if packet is None:
+                break
+            yield from self._of_packet(packet)
+        if self.cut:
+            yield from self._of_packet(None)
+
+    def _of_packet(self, packet: "av.Packet[av.VideoStream] | None") -> Iterator[VideoFrame]:
+        try:
+            yield from self.stream.decode(packet)
+        except EndOfFile:
+            return
+        except FFmpegError:
+            self.damaged += 1
+
+
+def open_film(path: Path, options: FilmOptions | None = None) -> FilmSource:
+    """Open a film.
+
+    Args:
+        path: The file. Playlists and other files that refer to further files or URLs are refused.
+        options: `start`, `end`, `deinterlace` and `upscale.limits` are used.
+
+    Raises:
+        DamagedError: The file is damaged, or not a film.
+        UnsupportedError: There is no decoder, or the film is interlaced and `deinterlace` is not set.
+        PictureError: Its frames exceed the limits, or it cannot be read.
+    """
+    options = options or FilmOptions()
+    with decoding(path), open_container(path, options.upscale.limits) as container:
+        stream = video_stream(container, path)
+        first = _first_frames(container, stream)
+        if not first:
+            raise DamagedError(f"{printable(path)} is damaged: no frame of its video can be decoded")
+        info = probe(path, container, stream, first, options)
+    options.upscale.limits.check_pixels(path, *info.size)
+    if info.interlaced and not options.deinterlace:
+        raise UnsupportedError(
+            f"{printable(path)} is interlaced: its frames hold two moments each; deinterlace them with --deinterlace"
+        )
+    return FilmSource(path, options, info)
+
+
+def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[VideoFrame]:
+    stream.thread_count = 1
+    frames: list[VideoFrame] = []
+    try:
+        for packet in packets_of(container, stream):
+            try:
+                frames += stream.decode(packet)
+            except FFmpegError:
+                continue
+            if len(frames) >= PROBED_FRAMES:
+                break
+    except FFmpegError:
+        pass  # the rest is damaged; what was decoded before counts
+    return frames
+
+
+def _selected(frames: Iterator[VideoFrame], info: FilmInfo, options: FilmOptions) -> Iterator[VideoFrame]:
+    start = None if options.start is None else _pts(info, options.start)
+    end = None if options.end is None else _pts(info, options.end)
+    for frame in frames:
+        pts = frame.pts or 0
+        if end is not None and pts >= end:
+            return
+        if start is None or pts >= start:
+            yield frame
+
+
+def _pts(info: FilmInfo, seconds: float) -> int:
+    """Return the time stamp of a moment of the film."""
+    return info.start_pts + round(seconds / info.time_base)

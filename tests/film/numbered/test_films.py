@@ -1,0 +1,184 @@
+"""Numbered pictures as films, and films as numbered pictures."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+
+from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.film.numbered.names import Numbering
+from mafdn.film.numbered.reading import SOURCE, upscale_pictures
+from mafdn.film.numbered.writing import write_pictures
+from mafdn.film.options import FilmOptions
+from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
+from mafdn.film.run import upscaled_frames
+from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.output import Output
+from mafdn.upscaling.shards import MANIFEST
+from tests.film import films, oracle
+from tests.film.support import Fixed
+from tests.support import Repeat, draw
+
+
+def numbering(folder: Path, name: str) -> Numbering:
+    found = Numbering.parse(str(folder / name))
+    assert found is not None
+    return found
+
+
+def written(film: Path, pictures: Numbering, *, on_progress: Any = lambda _: None, **options: Any) -> FilmReport:
+    shared = {name: options.pop(name) for name in ("output", "overwrite") if name in options}
+    chosen = FilmOptions(upscale=UpscaleOptions(**shared), **options)
+    return write_pictures(film, pictures, networks=Fixed(Repeat()), options=chosen, on_progress=on_progress)
+
+
+def joined(pictures: Numbering, target: Path, *, on_progress: Any = lambda _: None, **options: Any) -> FilmReport:
+    chosen = FilmOptions(**options)
+    return upscale_pictures(pictures, target, networks=Fixed(Repeat()), options=chosen, on_progress=on_progress)
+
+
+# --- films as pictures
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return films.make(tmp_path / "film.mp4", films.Film(frames=6))
+
+
+def test_every_frame_is_a_picture(film: Path, tmp_path: Path) -> None:
+    pictures = numbering(tmp_path / "out", "%04d.png")
+    report = written(film, pictures)
+    assert (report.frames, report.kept_frames, report.encoder) == (6, 0, "PNG")
+    assert [path.name for path in pictures.files()] == [f"{n:04d}.png" for n in range(1, 7)]
+    frames = upscaled_frames(film, networks=Fixed(Repeat()), options=FilmOptions())
+    for frame, path in zip(frames, pictures.files(), strict=True):
+        assert np.array_equal(open_picture(path).planes[:], frame.pixels)
+
+
+def test_the_next_run_keeps_what_is_whole(film: Path, tmp_path: Path) -> None:
+    pictures = numbering(tmp_path / "out", "%d.png")
+
+    def stop(at: FilmProgress) -> None:
+        if at.done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(FilmStopped) as stopped:
+        written(film, pictures, on_progress=stop)
+    kept = stopped.value.frames
+    assert len(list((tmp_path / "out").glob("*.png"))) == kept < 6
+    assert not list((tmp_path / "out").glob(".*.partial"))
+    report = written(film, pictures)
+    assert (report.kept_frames, report.frames) == (kept, 6)
+    contents = [path.read_bytes() for path in pictures.files()]
+    pictures.file(2).write_bytes(b"damaged")
+    with pytest.raises(PictureError, match="exists; give another name or --overwrite"):
+        written(film, pictures)
+    pictures.file(2).unlink()
+    assert written(film, pictures).kept_frames == 5
+    assert [path.read_bytes() for path in pictures.files()] == contents
+    assert written(film, pictures, output=Output(strip_metadata=True)).kept_frames == 0, "other settings"
+
+
+def test_files_of_others_are_not_replaced(film: Path, tmp_path: Path) -> None:
+    pictures = numbering(tmp_path, "%d.png")
+    pictures.file(3).write_text("mine")
+    with pytest.raises(PictureError, match=r"3\.png exists and was not made by this command"):
+        written(film, pictures)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["3.png"]
+    written(film, pictures, overwrite=True)
+    assert pictures.file(3).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_pictures_are_upright_and_deep(tmp_path: Path) -> None:
+    film = films.make(
+        tmp_path / "film.mp4", films.Film(frames=3, rotation=90, colors=films.BT2020_PQ, **films.TEN_BITS)
+    )
+    pictures = numbering(tmp_path, "%d.png")
+    report = written(film, pictures)
+    picture = open_picture(pictures.file(1))
+    assert (picture.width, picture.height, picture.planes.dtype, report.bits) == (96, 128, np.uint16, 16)
+    assert picture.code_points is not None
+    assert (picture.code_points.primaries, picture.code_points.transfer) == (9, 16)
+    frame = next(upscaled_frames(film, networks=Fixed(Repeat()), options=FilmOptions()))
+    assert np.array_equal(picture.planes[:], np.rot90(frame.pixels))
+    with pytest.raises(MafdnError, match=r"HDR|PQ"):
+        written(film, numbering(tmp_path, "%d.jpg"))
+
+
+def test_shapes_of_pixels_are_kept_as_print_sizes(tmp_path: Path) -> None:
+    film = films.make(tmp_path / "film.mp4", films.Film(frames=1, aspect=Fraction(32, 27), size=(72, 48)))
+    pictures = numbering(tmp_path, "%d.png")
+    written(film, pictures)
+    x, y = open_picture(pictures.file(1)).pixels_per_mm
+    assert y / x == pytest.approx(32 / 27, rel=1e-3)
+
+
+# --- pictures as films
+
+
+@oracle.needs_ffprobe
+def test_pictures_become_a_film(tmp_path: Path) -> None:
+    frames = [films.chart((64, 48), seed=seed) for seed in range(4)]
+    for number, frame in enumerate(frames, 8):
+        pyvips.Image.new_from_array(frame, interpretation="srgb").pngsave(str(tmp_path / f"{number:03d}.png"))
+    target = tmp_path / "film.mkv"
+    report = joined(numbering(tmp_path, "%03d.png"), target, rate="30000/1001", codec="ffv1")
+    assert (report.frames, report.source.name, report.new_size) == (4, "%03d.png", (128, 96))
+    assert float(report.frame_rate or 0) == pytest.approx(30_000 / 1001)
+    shown = oracle.frames(target)
+    assert [float(moment.begin) for moment in shown] == pytest.approx([n * 1001 / 30_000 for n in range(4)], abs=1e-3)
+    for decoded, frame in zip(films.decoded(target, form="rgb24"), frames, strict=True):
+        assert np.array_equal(decoded, frame.repeat(2, 0).repeat(2, 1))
+    assert not (tmp_path / SOURCE.format("film.mkv")).exists()
+
+
+def test_deep_and_gray_pictures_become_films(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65_536, (24, 32, 1), np.uint16)
+    pyvips.Image.new_from_array(values, interpretation="grey16").pngsave(str(tmp_path / "1.png"))
+    report = joined(numbering(tmp_path, "%d.png"), tmp_path / "film.mkv", codec="ffv1")
+    assert report.bits == 16
+    frame = next(upscaled_frames(tmp_path / "film.mkv", networks=Fixed(Repeat(1)), options=FilmOptions()))
+    assert np.array_equal(frame.pixels, np.broadcast_to(values.repeat(2, 0).repeat(2, 1), (48, 64, 3)))
+
+
+def test_a_stopped_film_of_pictures_resumes(tmp_path: Path) -> None:
+    for number in range(12):
+        draw(tmp_path / f"{number}.png", number, (24, 32))
+    pictures, target = numbering(tmp_path, "%d.png"), tmp_path / "film.mp4"
+    options: dict[str, Any] = {"preset": "ultrafast", "segment_frames": 3}
+    right = joined(pictures, tmp_path / "right.mp4", **options).target.read_bytes()
+
+    def stop(at: FilmProgress) -> None:
+        if at.phase == "frames" and at.done == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(FilmStopped):
+        joined(pictures, target, on_progress=stop, **options)
+    report = joined(pictures, target, **options)
+    assert report.kept_frames > 0
+    assert target.read_bytes() == right
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".png"} == {"film.mp4", "right.mp4"}
+
+
+def test_unfit_pictures_are_named(tmp_path: Path) -> None:
+    draw(tmp_path / "1.png", 0, (24, 32))
+    draw(tmp_path / "2.png", 0, (24, 30))
+    pictures = numbering(tmp_path, "%d.png")
+    with pytest.raises(PictureError, match=r"2\.png has 30x24 pixels, and 1\.png 32x24"):
+        joined(pictures, tmp_path / "film.mp4")
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"2\.png"):
+        joined(pictures, tmp_path / "film.mp4")
+    assert {path.name for path in tmp_path.iterdir()} == {"1.png", "2.png"}
+    for rate in ("fast", "0", "1/0", "-1", "1e9"):
+        with pytest.raises(UsageError, match="rate must be"):
+            FilmOptions(rate=rate)
+
+
+def test_manifests_of_pictures_are_those_of_folders(film: Path, tmp_path: Path) -> None:
+    written(film, numbering(tmp_path / "out", "%d.png"))
+    assert (tmp_path / "out" / MANIFEST).is_file()

@@ -1,0 +1,177 @@
+"""Films among the pictures of a folder: named, recorded, reported and resumed like them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mafdn
+from mafdn.errors import MafdnError
+from mafdn.film import names
+from mafdn.film.folder import FolderFilms
+from mafdn.film.options import FilmOptions
+from mafdn.upscaling.folder.report import FolderProgress, FolderReport, Stopped
+from mafdn.upscaling.folder.run import upscale_all
+from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from tests.film import films
+from tests.film.support import Fixed
+from tests.support import Repeat, draw
+
+FILM = FilmOptions(preset="ultrafast", segment_frames=5)
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Two pictures and two films, one of them in a subfolder."""
+    folder = tmp_path / "album"
+    draw(folder / "a.png")
+    draw(folder / "film.png", 1)
+    films.make(folder / "film.mp4", films.Film(frames=12))
+    (folder / "deeper").mkdir()
+    films.make(folder / "deeper" / "clip.mkv", films.Film(frames=7))
+    return folder
+
+
+def upscale(
+    album: Path, out: Path | None, *, film: FilmOptions = FILM, engine: Repeat | None = None, **options: Any
+) -> FolderReport:
+    """Upscale a folder by an engine that repeats pixels; `options` are callbacks and those of `FolderOptions`."""
+    callbacks = {name: options.pop(name) for name in ("on_progress", "on_item", "on_start") if name in options}
+    overwrite = options.pop("overwrite", False)
+    return upscale_all(
+        [album],
+        Fixed(engine or Repeat()),
+        UpscaleOptions(size=2, overwrite=overwrite),
+        FolderOptions(folder=out, recursive=True, **options),
+        films=FolderFilms(film),
+        **callbacks,
+    )
+
+
+def status(report: FolderReport) -> dict[str, str]:
+    return {item.source.name: item.status for item in report.items}
+
+
+def test_films_are_upscaled_and_kept_by_the_next_run(album: Path, tmp_path: Path) -> None:
+    out, engine, seen = tmp_path / "out", Repeat(), list[FolderProgress]()
+    report = upscale(album, out, engine=engine, on_progress=seen.append)
+    assert status(report) == dict.fromkeys(["a.png", "clip.mkv", "film.mp4", "film.png"], "done")
+    assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name[0] != "."} == {
+        "a_x2.png",
+        "film_x2.png",
+        "film_x2.mp4",
+        "deeper/clip_x2.mkv",
+    }
+    item = next(item for item in report.items if item.source.name == "film.mp4")
+    assert (item.size, item.new_size, item.frames) == ((64, 48), (128, 96), 12)
+    assert [at.done for at in seen if at.phase == "upscaling"] == sorted(
+        at.done for at in seen if at.phase == "upscaling"
+    )
+    assert (seen[-1].done, seen[-1].number) == (seen[-1].total, seen[-1].count)
+    assert {at.total for at in seen if at.phase == "upscaling"} == {seen[-1].total}
+    engine.shapes.clear()
+    again = upscale(album, out, engine=engine)
+    assert status(again) == dict.fromkeys(status(report), "kept")
+    assert engine.shapes == set()
+
+
+def test_results_beside_films_are_no_sources(album: Path) -> None:
+    assert set(status(upscale(album, None)).values()) == {"done"}
+    report = upscale(album, None)
+    assert status(report) == dict.fromkeys(["a.png", "clip.mkv", "film.mp4", "film.png"], "kept")
+    assert report.earlier_results == 4
+
+
+def test_other_settings_make_films_again_but_no_pictures(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    report = upscale(album, out, film=FilmOptions(preset="ultrafast", crf=30, segment_frames=5))
+    assert status(report) == {"a.png": "kept", "clip.mkv": "done", "film.mp4": "done", "film.png": "kept"}
+    assert {item.reason for item in report.items if item.status == "done"} == {"other settings"}
+
+
+def test_a_stopped_film_goes_on_in_the_next_run(album: Path, tmp_path: Path) -> None:
+    out, right = tmp_path / "out", tmp_path / "right"
+    upscale(album, right)
+
+    def stop(at: FolderProgress) -> None:
+        segments = list((out / ".film_x2.mp4.mafdn").glob("*.nut"))
+        if at.name == "film.mp4" and segments:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped) as stopped:
+        upscale(album, out, on_progress=stop)
+    assert status(stopped.value.report) == {
+        "a.png": "done",
+        "film.png": "done",
+        "clip.mkv": "done",
+        "film.mp4": "left",
+    }
+    assert not (out / "film_x2.mp4").exists()
+    engine = Repeat()
+    report = upscale(album, out, engine=engine)
+    assert status(report)["film.mp4"] == "done"
+    assert (out / "film_x2.mp4").read_bytes() == (right / "film_x2.mp4").read_bytes()
+    assert not (out / ".film_x2.mp4.mafdn").exists()
+
+
+def test_a_damaged_film_fails_alone(album: Path, tmp_path: Path) -> None:
+    (album / "film.mp4").write_bytes(b"no film")
+    outcomes: list[str] = []
+    report = upscale(album, tmp_path / "out", on_item=lambda item: outcomes.append(item.source.name))
+    assert status(report) == {"a.png": "done", "clip.mkv": "done", "film.mp4": "failed", "film.png": "done"}
+    assert sorted(outcomes) == sorted(status(report))
+    assert "film.mp4" in (report.failed[0].reason or "")
+
+
+def test_existing_files_are_not_replaced(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "film_x2.mp4").write_text("mine")
+    report = upscale(album, out)
+    assert status(report)["film.mp4"] == "failed"
+    assert (out / "film_x2.mp4").read_text() == "mine"
+    assert status(upscale(album, out, overwrite=True))["film.mp4"] == "done"
+    assert (out / "film_x2.mp4").read_bytes() != b"mine"
+
+
+def test_selection_and_dry_runs_apply_to_films(album: Path, tmp_path: Path) -> None:
+    report = upscale(album, tmp_path / "out", skip_larger_than=20)
+    assert status(report) == {"a.png": "done", "clip.mkv": "skipped", "film.mp4": "skipped", "film.png": "done"}
+    dry = upscale(album, tmp_path / "other", dry_run=True)
+    assert set(status(dry).values()) == {"left"}
+    assert dry.estimate is not None
+    assert dry.estimate.pixels == 2 * 32 * 24 + 19 * 128 * 96
+    assert dry.estimate.basis.endswith("time and disk space are without 2 films")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_pattern_for_pictures_is_none_for_films(album: Path, tmp_path: Path) -> None:
+    from mafdn.upscaling.folder.naming import Pattern
+
+    report = upscale(album, tmp_path / "out", pattern=Pattern("{stem}.webp"))
+    assert {item.source.name for item in report.failed} == {"clip.mkv", "film.mp4"}
+    assert "names pictures: end it in {ext}" in (report.failed[0].reason or "")
+
+
+def test_without_the_extra_films_fail_with_its_name(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mafdn.film.libav.find_spec", lambda _: None)
+    report = upscale(album, tmp_path / "out")
+    assert {item.source.name for item in report.failed} == {"clip.mkv", "film.mp4"}
+    assert "pip install 'mafdn[film]'" in (report.failed[0].reason or "")
+    assert names.is_film(album / "film.mp4")
+
+
+def test_the_public_function_takes_options_for_films(album: Path, tmp_path: Path, exported: Path) -> None:
+    engine = mafdn.EngineOptions(engine="onnxruntime", threads=1)
+    report = mafdn.upscale_folder(
+        album, tmp_path / "out", size=2, network=exported, engine=engine, films=mafdn.FilmOptions(preset="ultrafast")
+    )
+    assert status(report) == {"a.png": "done", "film.mp4": "done", "film.png": "done"}
+    assert report.settings["films"]["preset"] == "ultrafast"
+    json.dumps(report.for_programs(), default=str)
+    with pytest.raises(MafdnError, match="films must be"):
+        mafdn.upscale_folder(album, films=mafdn.UpscaleOptions())  # pyright: ignore[reportArgumentType]
