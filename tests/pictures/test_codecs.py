@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from mafdn.cli import upscale
+from mafdn.cli import file_options
 from mafdn.pictures import codecs
 from mafdn.pictures.codecs import FORMATS, codec_of
 from mafdn.pictures.codecs.base import PictureFile, SaveOptions
@@ -51,7 +51,7 @@ def test_no_file_name_ending_belongs_to_two_formats() -> None:
 
 def test_every_format_has_one_short_name_on_the_command_line() -> None:
     assert len(WRITABLE) == sum(bool(known.bits) for known in FORMATS.values())
-    source = Path(upscale.__file__).read_text()
+    source = Path(file_options.__file__).read_text()
     for name, known in WRITABLE.items():
         assert name.isalnum()
         assert f"`{name}`" in (Output.__doc__ or "")

@@ -13,7 +13,7 @@ import pyvips
 from PIL import Image, ImageCms
 
 from mafdn.errors import PictureError
-from mafdn.pictures.codecs.heif.boxes import read_colors, state_colors
+from mafdn.pictures.codecs.heif.colors import read_colors, state_colors
 from mafdn.pictures.icc import GAMMAS, LIKE_SRGB, PRIMARIES, make_profile
 from mafdn.pictures.picture import CodePoints, PngChunk
 from mafdn.pictures.profiles import check_profile, find_tone

@@ -248,9 +248,10 @@ def test_each_page_gets_the_size_that_is_asked_for(tmp_path: Path) -> None:
 
 def test_the_network_suits_the_page_that_is_enlarged_most(tmp_path: Path) -> None:
     from mafdn.upscaling import picture
+    from mafdn.upscaling.networks import SingleNetwork
     from mafdn.upscaling.options import UpscaleOptions
 
-    class Choosing:
+    class Choosing(SingleNetwork):
         asked = (0, 0)
 
         def scale_for(self, size: Size | None, width: int, height: int) -> int:
@@ -258,11 +259,8 @@ def test_the_network_suits_the_page_that_is_enlarged_most(tmp_path: Path) -> Non
             self.asked = width, height
             return 2
 
-        def engine(self, scale: int) -> Repeat:
-            return Repeat(scale)
-
     path = document(tmp_path / "a.tif", [noise((20, 30, 3)), noise((10, 10, 3)), noise((40, 60, 3))])
-    networks = Choosing()
+    networks = Choosing(Repeat(2))
     options = UpscaleOptions(size=Size(width=120))
     picture.upscale_file(path, tmp_path / "b.tif", networks=networks, options=options)
     assert networks.asked == (10, 10)

@@ -11,6 +11,7 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import DISK_ERRORS, printable
+from mafdn._support.machine import thread_count
 from mafdn.errors import DamagedError, EncodeError, PictureError
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Pixels
@@ -20,6 +21,11 @@ NOT_DAMAGE = re.compile(r"not (supported|configured|implemented)|unsupported|out
 
 PIXEL_TYPES: Mapping[object, type[np.generic]] = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 """NumPy types of the libvips band formats of pixels that are supported."""
+
+THREADS = thread_count()
+if THREADS is not None and not os.environ.get("VIPS_CONCURRENCY"):
+    # libvips does not know about quotas of containers.
+    pyvips.concurrency_set(THREADS)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def file_name(path: Path) -> str:

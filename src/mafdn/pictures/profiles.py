@@ -8,12 +8,16 @@ of lookup tables alone is not converted.
 """
 
 import struct
+from typing import Any, cast
 
 import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from mafdn.errors import PictureError
 from mafdn.pictures.icc import LIKE_SRGB, make_profile, with_tags
+from mafdn.pictures.libvips import space_of
+from mafdn.pictures.metadata import ICC
 from mafdn.pictures.picture import HDR_TRANSFERS, CodePoints, Picture
 from mafdn.pixels.tone import Curve, Tone, srgb_light, srgb_signal
 
@@ -33,6 +37,8 @@ STEPS = 65_536
 """Points of a tone curve."""
 PARAMETER_COUNTS = (1, 3, 4, 5, 7)
 """Parameters of each type of parametric curve."""
+SAME_CURVE, SAME_MATRIX = 1e-3, 2e-3
+"""Largest differences of tone curves and of matrices to XYZ between profiles of the same colors."""
 DAMAGED_PROFILE = "its color profile is damaged"
 PROFILE_IGNORED = "it was ignored, the picture taken as {}"
 UNKNOWN, SRGB_PRIMARIES, P3_PRIMARIES = 2, 1, 12
@@ -146,6 +152,49 @@ def curves_and_matrix(profile: bytes, channels: int) -> tuple[list[Curve], NDArr
     points = [struct.unpack_from(">3i", tags[name], 8) if len(tags[name]) >= 20 else (0, 0, 0) for name in columns]
     matrix = np.array(points, np.float64).T / 65_536 if columns else np.array([[0.9642], [1.0], [0.8249]])
     return (curves, matrix) if np.linalg.matrix_rank(matrix) == channels else None
+
+
+def same_colors(first: bytes | None, second: bytes | None, channels: tuple[int, int]) -> bool:
+    """Whether values under two (checked) profiles mean the same colors.
+
+    Args:
+        first: A profile; `None` for sRGB.
+        second: Another one.
+        channels: Number of color channels under each. Only the tone curves matter if either is grey.
+    """
+    if first == second and (first is None or channels[0] == channels[1]):
+        return True
+    srgb = bytes(pyvips.Operation.call("profile_load", "srgb"))
+    known = [
+        curves_and_matrix(srgb, 3) if profile is None else curves_and_matrix(profile, count)
+        for profile, count in zip((first, second), channels, strict=True)
+    ]
+    if known[0] is None or known[1] is None:
+        return False
+    (curves, matrix), (others, other) = known[0], known[1]
+    alike = all(
+        np.abs(curves[i % len(curves)] - others[i % len(others)]).max() < SAME_CURVE
+        for i in range(max(len(curves), len(others)))
+    )
+    return alike and (1 in channels or bool(np.abs(matrix - other).max() < SAME_MATRIX))
+
+
+def to_srgb(values: NDArray[np.uint16], profile: bytes) -> NDArray[np.uint16]:
+    """Convert (h, W, 1 or 3) values under a (checked) profile to sRGB: (h, W, 3).
+
+    Raises:
+        PictureError: The profile cannot be applied.
+    """
+    height, width, channels = values.shape
+    data = np.ascontiguousarray(values)
+    image = pyvips.Image.new_from_memory(data.data, width, height, channels, "ushort")
+    image = image.copy(interpretation=space_of(grey=channels == 1, deep=True))
+    image.set_type(pyvips.GValue.blob_type, ICC, cast(Any, profile))
+    try:
+        converted = np.asarray(image.icc_transform("srgb", embedded=True, depth=16).numpy())
+    except pyvips.Error:
+        raise PictureError("the color profile cannot be applied; convert the picture to sRGB first") from None
+    return converted.reshape(height, width, 3)
 
 
 def _tone(curves: list[Curve]) -> Tone:

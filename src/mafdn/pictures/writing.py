@@ -49,7 +49,7 @@ class Reservation:
         self.path, self._overwrite = path, overwrite
         removal: Any = None
         try:
-            _refuse(path, overwrite=overwrite)
+            refuse(path, overwrite=overwrite)
             self._final = path.resolve() if overwrite and temporary is None else path
             self.temporary = self._final.with_name(temporary or temporary_name())
             # Whatever happens from here on, the file is removed together with this object.
@@ -77,7 +77,7 @@ class Reservation:
                 os.fsync(file.fileno())
             if before_rename:
                 before_rename(self.temporary)
-            _publish(self.temporary, self._final, overwrite=self._overwrite)
+            publish(self.temporary, self._final, overwrite=self._overwrite)
         except OSError as error:
             raise PictureError.from_os_error(f"cannot write {printable(self.path)}", error) from None
         finally:
@@ -103,7 +103,7 @@ def reserve(path: Path, *, overwrite: bool) -> Generator[Path]:
         reservation.discard()
 
 
-def _refuse(path: Path, *, overwrite: bool) -> None:
+def refuse(path: Path, *, overwrite: bool) -> None:
     """Raise `PictureError` if nothing may be written to `path`."""
     if path.is_dir():
         raise PictureError(f"cannot write {printable(path)}: it is a folder")
@@ -113,13 +113,20 @@ def _refuse(path: Path, *, overwrite: bool) -> None:
         raise PictureError(f"{printable(path)} exists; give another name or --overwrite")
 
 
-def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
-    """Rename the complete file; it takes the mode of what it replaces, and without `overwrite` replaces nothing."""
+def publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
+    """Rename a complete file; it takes the mode of what it replaces, and without `overwrite` replaces nothing.
+
+    It may keep its first name as well, to be removed by the caller.
+
+    Raises:
+        PictureError: The name is taken and may not be.
+        OSError: The file cannot be renamed.
+    """
     if not overwrite:
         try:
             os.link(temporary, final)
         except OSError:  # the name is taken, or the file system has no hard links
-            _refuse(final, overwrite=False)
+            refuse(final, overwrite=False)
         else:
             return
     else:

@@ -9,6 +9,7 @@ import pyvips
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
+from mafdn.pictures.codecs.jpeg_coding import JpegCoding
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import CodePoints, Format, Picture, PngChunk
 from mafdn.pictures.sequences.sequence import Sequence, single
@@ -57,6 +58,16 @@ class PictureFile(ABC):
     """Bits per channel of the decoded pixels: 8 or 16, or 32 for floating-point numbers."""
     code_points: CodePoints | None = None
     """The colors that the file states by number, if they are not those of sRGB."""
+
+    @property
+    def coding(self) -> JpegCoding | None:
+        """How the pixels are coded if that is JPEG; `None` otherwise, or if the file does not state it."""
+        return None
+
+    @property
+    def vp8_quantizer(self) -> float | None:
+        """Quantizer index of lossy WebP, 0 (finest) to 127; `None` of other files."""
+        return None
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:

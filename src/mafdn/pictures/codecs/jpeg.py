@@ -14,6 +14,7 @@ from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.foreign.jpeg_other import check_frame, decode_deep, read_frame
 from mafdn.pictures.codecs.inserting import save_edited
+from mafdn.pictures.codecs.jpeg_coding import JpegCoding, read_coding
 from mafdn.pictures.codecs.jpeg_segments import read_segments
 from mafdn.pictures.codecs.tiff.directory import MP_ENTRIES, parse_directory
 from mafdn.pictures.codecs.vips import VipsFile
@@ -64,6 +65,11 @@ class JpegFile(VipsFile):
         super()._open()
         if self._deep:
             self.bits = 16
+
+    @property
+    def coding(self) -> JpegCoding | None:
+        with self.path.open("rb") as file:
+            return read_coding(file)
 
     @property
     def _deep(self) -> bool:

@@ -46,6 +46,9 @@ class VipsFile(PictureFile):
     which: Mapping[str, int] = MappingProxyType({})
     """The loader's arguments `page` (from 0) or `n` (-1 for all, one below the other); none for the first picture."""
 
+    orientation: int
+    """EXIF orientation of the stored picture, which `decode` turns upright; 1 to 8 if it is valid."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._open()
@@ -55,7 +58,8 @@ class VipsFile(PictureFile):
         image = self.load()
         self.width, self.height, self.channels = int(image.width), int(image.height), int(image.bands)
         self.bits = DEPTHS.get(image.format, 16)
-        if field_of(image, "orientation", 1) in QUARTER_TURNS:
+        self.orientation = int(field_of(image, "orientation", 1))
+        if self.orientation in QUARTER_TURNS:
             self.width, self.height = self.height, self.width
         self._image: pyvips.Image | None = image
 

@@ -7,8 +7,9 @@ import pyvips
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import AnimatedFile
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.vp8 import read_quantizer
 from mafdn.pictures.libvips import file_name
-from mafdn.pictures.sequences.riff import read_webp_timing
+from mafdn.pictures.sequences.riff import find_vp8_frame, read_webp_timing
 from mafdn.pictures.sequences.sequence import Timing
 
 
@@ -20,6 +21,12 @@ class WebpFile(AnimatedFile):
 
     def read_timing(self) -> Timing:
         return read_webp_timing(self.path)
+
+    @property
+    def vp8_quantizer(self) -> float | None:
+        with self.path.open("rb") as file:
+            place = find_vp8_frame(file)
+            return None if place is None else read_quantizer(file, place)
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:

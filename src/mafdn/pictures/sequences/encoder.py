@@ -20,11 +20,12 @@ from mafdn.pictures.writing import part_of
 from mafdn.pixels.rows import PIECE
 
 if TYPE_CHECKING:
+    from mafdn.pictures.sequences.join_avif import AvifJoiner
     from mafdn.pictures.sequences.join_png import PngJoiner
     from mafdn.pictures.sequences.join_tiff import TiffJoiner
     from mafdn.pictures.sequences.join_webp import WebpJoiner
 
-    Joiner = PngJoiner | TiffJoiner | WebpJoiner
+    Joiner = AvifJoiner | PngJoiner | TiffJoiner | WebpJoiner
 
 
 class SequenceEncoder:
@@ -184,6 +185,10 @@ class SequenceEncoder:
             from mafdn.pictures.sequences.join_png import PngJoiner
 
             return PngJoiner(file, self._timing)
+        if self._kind.name == "AVIF":
+            from mafdn.pictures.sequences.join_avif import AvifJoiner
+
+            return AvifJoiner(file, self._timing)
         from mafdn.pictures.sequences.join_webp import WebpJoiner
 
         return WebpJoiner(file, self._timing)

@@ -8,7 +8,7 @@ AS_TIFF = "convert it to 16-bit TIFF first"
 AS_PNG = "convert it to PNG first"
 EXPORT = "export it as PNG or TIFF first"
 RENDER = "render it as PNG in the size that you want instead"
-FILM = "extract its frames as pictures first (ffmpeg -i FILM frames/%06d.png)"
+FILM = "use mafdn upscale or mafdn.upscale_film, which take films"
 DEVELOP = "develop it first (darktable, RawTherapee, or the camera's program) and give the TIFF or JPEG"
 
 RAW_SUFFIXES = frozenset(
@@ -19,6 +19,17 @@ RAW_SUFFIXES = frozenset(
 )
 """Endings of raw photographs. Many start like TIFF files, but only hold a thumbnail as such."""
 
+FILMS: tuple[tuple[int, bytes, str], ...] = (
+    *((4, b"ftyp" + brand, f"a film (MP4 or QuickTime); {FILM}") for brand in (b"isom", b"iso", b"mp4", b"avc1")),
+    *((4, b"ftyp" + brand, f"a film (MP4 or QuickTime); {FILM}") for brand in (b"M4V ", b"qt  ", b"3gp", b"MSNV")),
+    (0, b"\x1a\x45\xdf\xa3", f"a film (Matroska or WebM); {FILM}"),
+    (8, b"AVI LIST", f"a film (AVI); {FILM}"),
+    (0, b"\0\0\x01\xba", f"a film (MPEG); {FILM}"),
+    (0, b"\0\0\x01\xb3", f"a film (MPEG); {FILM}"),
+    (0, b"FLV\x01", f"a film (FLV); {FILM}"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", f"a film (WMV); {FILM}"),
+)
+"""Where films have which bytes, and what they are."""
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"v/1\x01", f"OpenEXR; {AS_TIFF}"),
     (0, b"#?RADIANCE", f"Radiance HDR; {AS_TIFF}"),
@@ -63,14 +74,7 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"IIRS", f"a raw photograph (ORF); {DEVELOP}"),
     (0, b"MMOR", f"a raw photograph (ORF); {DEVELOP}"),
     (0, b"IIU\0", f"a raw photograph (RW2); {DEVELOP}"),
-    *((4, b"ftyp" + brand, f"a film (MP4 or QuickTime); {FILM}") for brand in (b"isom", b"iso", b"mp4", b"avc1")),
-    *((4, b"ftyp" + brand, f"a film (MP4 or QuickTime); {FILM}") for brand in (b"M4V ", b"qt  ", b"3gp", b"MSNV")),
-    (0, b"\x1a\x45\xdf\xa3", f"a film (Matroska or WebM); {FILM}"),
-    (8, b"AVI LIST", f"a film (AVI); {FILM}"),
-    (0, b"\0\0\x01\xba", f"a film (MPEG); {FILM}"),
-    (0, b"\0\0\x01\xb3", f"a film (MPEG); {FILM}"),
-    (0, b"FLV\x01", f"a film (FLV); {FILM}"),
-    (0, b"0&\xb2u\x8ef\xcf\x11", f"a film (WMV); {FILM}"),
+    *FILMS,
 )
 """Where files of these formats have which bytes, and what they are."""
 RIFF_OR_FORM = {b"CDR": b"RIFF", b"ILBM": b"FORM", b"AVI LIST": b"RIFF", b"CR\x02\0": b"II*\0"}
@@ -106,14 +110,26 @@ def unsupported_kind(start: bytes, path: Path) -> str | None:
     ending = path.suffix.lower()
     if start.startswith(FORMATS["TIFF"].magic) and ending in RAW_SUFFIXES:
         return f"a raw photograph ({ending[1:].upper()}); {DEVELOP}"
-    for place, signature, kind in SIGNATURES:
-        if start.startswith(signature, place) and start.startswith(RIFF_OR_FORM.get(signature, b"")):
-            return kind
+    kind = _matching(start, SIGNATURES)
+    if kind is not None:
+        return kind
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in start):
         return f"an SVG drawing; {RENDER}"
     if text.startswith(b"<?xml") and ending in (".svg",):
         return SUFFIXES[".svg"]
+    return None
+
+
+def is_film_content(start: bytes) -> bool:
+    """Whether a file that begins with these bytes, `LONGEST` of them, is a film of a kind that is recognized."""
+    return _matching(start, FILMS) is not None
+
+
+def _matching(start: bytes, signatures: tuple[tuple[int, bytes, str], ...]) -> str | None:
+    for place, signature, kind in signatures:
+        if start.startswith(signature, place) and start.startswith(RIFF_OR_FORM.get(signature, b"")):
+            return kind
     return None
 
 

@@ -1,9 +1,14 @@
 """AVIF and HEIC files, both of the container HEIF.
 
-The libvips that pip installs reads and writes AVIF, but of HEIC it only reads the metadata. HEIC pixels are decoded by
+The libvips that pip installs reads and writes AVIF, of an animation only the first frame; the frames are read by
+`mafdn.pictures.sequences.avif`. Of HEIC it only reads the metadata. HEIC pixels are decoded by
 the extra `heic`: pi-heif, which bundles libheif and a decoder (LGPL) and no encoder.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,14 +18,19 @@ import pyvips
 from mafdn._support.atomic import printable
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs import FORMATS
+from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
-from mafdn.pictures.codecs.heif.boxes import read_colors, state_colors
-from mafdn.pictures.codecs.heif.frames import count_frames
+from mafdn.pictures.codecs.heif.colors import read_colors, state_colors
+from mafdn.pictures.codecs.heif.tracks import read_track
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import ICC
-from mafdn.pictures.picture import Pixels
+from mafdn.pictures.picture import Picture, Pixels
 from mafdn.pictures.profiles import distinct_colors
+from mafdn.pictures.sequences.avif import is_animation, read_frames
+from mafdn.pictures.sequences.sequence import MOST_PICTURES, Sequence, frames_of
+from mafdn.pictures.spill import keep_bands, spill_errors
 
 AVIF_EFFORT = 3
 """Encoder effort, 0 to 9; each step takes about twice the time and saves one or two percent of the size."""
@@ -37,9 +47,10 @@ class HeifFile(VipsFile):
         super().__init__(path)
         self._colors = read_colors(path)  # libvips reads only profiles
         self.code_points = distinct_colors(self._colors.code_points)
+        self._track = read_track(path)
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
-        frames = count_frames(self.path)
+        frames = self._track.count if self._track else 1
         return (frames, "frames") if frames > 1 else super().count_pictures(image)
 
     def has_gain_map(self, image: pyvips.Image) -> bool:
@@ -50,6 +61,59 @@ class AvifFile(HeifFile):
     """An AVIF file."""
 
     format = FORMATS["AVIF"]
+    _frame: int | None = None
+    """Number of the chosen frame of an animation, from 0."""
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        return ((self.width, self.height),) * min(self._count, MOST_PICTURES + 1)
+
+    @cached_property
+    def _count(self) -> int:
+        """Number of frames that are read."""
+        track = self._track
+        if track is None or not is_animation(self.path, track):
+            return 1
+        stored = (track.width, track.height) if track.turns % 2 == 0 else (track.height, track.width)
+        return track.count if stored == (self.width, self.height) else 1
+
+    def choose(self, number: int) -> None:
+        check_number(self.path, number, self._count)
+        self._frame = number - 1
+
+    def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
+        return (1, "frames") if self._frame is not None and self._count > 1 else super().count_pictures(image)
+
+    def decode(self, limits: Limits, *, spill_folder: Path | None) -> Picture:
+        picture = super().decode(limits, spill_folder=spill_folder)
+        if self._frame is None or self._count == 1:
+            return picture
+        frame = next(islice(self._frames(limits), self._frame, None))
+        return replace(picture, planes=np.ascontiguousarray(frame))
+
+    def decode_all(self, limits: Limits, *, spill_folder: Path | None) -> Sequence:
+        track = self._track
+        if self._count == 1 or track is None:
+            return super().decode_all(limits, spill_folder=spill_folder)
+        if track.timing is None:
+            raise damaged(self.path, "the timing of its frames is invalid")
+        self._frame = 0
+        first = self.decode(limits, spill_folder=None)
+        shape = (self._count * first.height, first.width, first.planes.shape[2])
+        with spill_errors(self.path, spill_folder):
+            planes = keep_bands(self._frames(limits), shape, first.planes.dtype, spill_folder)
+        return frames_of(replace(first, planes=planes), self._count, track.timing)
+
+    def _frames(self, limits: Limits) -> Iterator[Pixels]:
+        """The frames of an animation; raises what `read_frames` does, and `DamagedError` if their sizes disagree."""
+        assert self._track is not None
+        shape: tuple[int, ...] = ()
+        for frame in read_frames(self.path, self._track):
+            limits.check_time(self.path)
+            shape = shape or (self.height, self.width, frame.shape[2])
+            if frame.shape != shape:
+                raise damaged(self.path, "its sizes disagree")
+            yield frame
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         if image.format != "ushort":

@@ -32,12 +32,14 @@ SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, RESOLUTION_UNIT, PAGE_NUMBER =
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING = 258, 259, 262, 277, 338, 530
 PLANAR, SAMPLE_FORMAT = 284, 339
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
+JPEG_TABLES = 347
+"""Tables that all strips or tiles coded as JPEG share: a JPEG file without a picture."""
 MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
 PAGE_TAGS = frozenset({SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, RESOLUTION_UNIT, PAGE_NUMBER})
 NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
-BYTE_TAGS = frozenset({MP_ENTRIES})
+BYTE_TAGS = frozenset({MP_ENTRIES, JPEG_TABLES})
 
 # Values.
 WHITE_IS_ZERO, PREMULTIPLIED, SEPARATE, FLOAT = 0, 1, 2, 3
@@ -48,6 +50,8 @@ OLD_REDUCED = 2
 """A smaller copy of another picture (SubfileType)."""
 YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
+JPEG_COMPRESSIONS = (7, 34_892)
+"""Compressions whose strips and tiles are JPEG files."""
 DECODED_TO_RGB = (6, 7, 33_003, 33_005)
 """Compressions (kinds of JPEG) whose decoders convert YCbCr to RGB."""
 READ_BY_LIBVIPS = (1, 2, 3, 4, 5, 6, 7, 8, 32_766, 32_771, 32_773, 32_809, 32_909, 32_946, 34_676, 34_677, 50_001)
@@ -175,6 +179,13 @@ class Directory:
     def first(self, tag: int) -> int:
         """The first number of an entry, or -1 if there is none."""
         return next(iter(self.numbers.get(tag, NONE).tolist()), -1)
+
+    @property
+    def first_tile(self) -> tuple[int, int]:
+        """Place and length in bytes of the first strip or tile that the file has; (0, 0) if there is none."""
+        offsets, lengths = self._tiles()
+        there = np.flatnonzero(lengths)
+        return (int(offsets[there[0]]), int(lengths[there[0]])) if len(there) else (0, 0)
 
     def _tiles(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         # libtiff accepts the tags of strips for tiles too

@@ -1,5 +1,6 @@
 """TIFF files."""
 
+import io
 import struct
 from collections.abc import Mapping
 from copy import copy
@@ -15,10 +16,14 @@ from mafdn.errors import PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
+from mafdn.pictures.codecs.jpeg_coding import JpegCoding, read_coding, read_tables
 from mafdn.pictures.codecs.tiff.directory import (
     BITS,
+    COMPRESSION,
     EXTRA_SAMPLES,
     FLOAT,
+    JPEG_COMPRESSIONS,
+    JPEG_TABLES,
     NONE,
     PAGE_NUMBER,
     PHOTOMETRIC,
@@ -44,6 +49,8 @@ from mafdn.pictures.sequences.sequence import Sequence
 DESCRIPTION = "image-description"
 """libvips's field of the text that TIFF stores as ImageDescription."""
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
+MOST_HEAD = 1 << 16
+"""Bytes of a strip or tile in which the header of its JPEG file is searched for."""
 FLOAT32 = 32
 """Bits of the floating-point numbers that pixels are held as."""
 
@@ -80,6 +87,19 @@ class TiffFile(VipsFile):
     def sizes(self) -> tuple[tuple[int, int], ...]:
         pages = self._pages.directories
         return ((self.width, self.height),) if len(pages) == 1 else tuple(page.upright_size for _, page in pages)
+
+    @property
+    def coding(self) -> JpegCoding | None:
+        directory = self.directory
+        if directory.first(COMPRESSION) not in JPEG_COMPRESSIONS:
+            return None
+        place, length = directory.first_tile
+        with self.path.open("rb") as file:
+            file.seek(place)
+            data = file.read(min(length, MOST_HEAD))
+        shared = read_tables(io.BytesIO(directory.texts.get(JPEG_TABLES, b"")))
+        coding = read_coding(io.BytesIO(data))
+        return replace(coding, tables=shared | dict(coding.tables)) if coding else None
 
     def choose(self, number: int) -> None:
         check_number(self.path, number, len(self._pages.directories))
