@@ -1,0 +1,133 @@
+// From the server to the page: what jobs say about themselves, now and in events.
+import { eventsAddress } from "../api.js";
+import { announce, find, show } from "../dom.js";
+import { say } from "../say.js";
+
+/** Seconds between attempts to connect, which grow up to the second number. */
+const PAUSES = [1, 15];
+
+/** Keeps items like the jobs of the server. */
+export class Jobs {
+  #items;
+  #sending = 0;
+  #unknown = new Map();
+  #ignored = new Set();
+  #source = null;
+  #pause = PAUSES[0];
+  #lost = false;
+
+  constructor(items) {
+    this.#items = items;
+  }
+
+  /** Follow the events of the server, for as long as the page is open. */
+  follow() {
+    const source = new EventSource(eventsAddress());
+    this.#source = source;
+    source.addEventListener("open", () => this.#opened());
+    source.addEventListener("snapshot", ({ data }) => this.#compare(JSON.parse(data).jobs));
+    source.addEventListener("job", ({ data }) => this.apply(JSON.parse(data)));
+    source.addEventListener("progress", ({ data }) => this.#progress(JSON.parse(data)));
+    source.addEventListener("removed", ({ data }) => this.#removed(JSON.parse(data).id));
+    source.addEventListener("error", () => {
+      this.#lost = true;
+      show(find("connection"), say("page.offline"));
+      if (source.readyState === EventSource.CLOSED) this.#again(); // elsewhere the browser tries again by itself
+    });
+  }
+
+  /** Wait for the answer to a picture that is being sent, and keep events of unknown jobs until then. */
+  async whileSending(promise) {
+    this.#sending += 1;
+    try {
+      return await promise;
+    } finally {
+      this.#sending -= 1;
+      setTimeout(() => this.#release()); // after the answer has been taken over
+    }
+  }
+
+  /** Take over what the server says of a job; `item` is the picture that it is of, if it has not been named before. */
+  apply(job, item = this.#items.ofJob(job.id)) {
+    if (!item) {
+      if (this.#ignored.has(job.id)) return;
+      if (this.#sending) this.#unknown.set(job.id, job);
+      else this.#items.add(described(job));
+      return;
+    }
+    if (!this.#items.has(item)) {
+      this.#unknown.delete(job.id); // removed while it was sent
+      this.#ignored.add(job.id);
+      return;
+    }
+    const before = item.state;
+    this.#items.change(item, described(job));
+    if (before !== item.state) this.#announce(item);
+  }
+
+  /** The server does not know a picture any more. */
+  lose(item) {
+    const error = say(item.file ? "row.lost" : "row.lost.file");
+    this.#items.change(item, { state: "failed", job: null, error });
+  }
+
+  #opened() {
+    this.#pause = PAUSES[0];
+    if (this.#lost) announce("page.online");
+    this.#lost = false;
+    show(find("connection"), "");
+  }
+
+  /** Compare with the whole list, which comes first, and again if events were missed. */
+  #compare(jobs) {
+    const known = new Set(jobs.map((job) => job.id));
+    for (const job of jobs) this.apply(job);
+    for (const item of this.#items.all()) if (item.job && !known.has(item.job.id)) this.lose(item);
+  }
+
+  #progress({ id, progress, eta_seconds: left }) {
+    const item = this.#items.ofJob(id);
+    if (item) this.#items.change(item, { progress, left });
+  }
+
+  #again() {
+    this.#source.close();
+    setTimeout(() => this.follow(), this.#pause * 1000);
+    this.#pause = Math.min(PAUSES[1], this.#pause * 2);
+  }
+
+  #removed(id) {
+    const item = this.#items.ofJob(id);
+    if (item) this.#items.remove(item);
+  }
+
+  #release() {
+    if (this.#sending) return;
+    const jobs = [...this.#unknown.values()];
+    this.#unknown.clear();
+    for (const job of jobs) this.apply(job);
+  }
+
+  #announce(item) {
+    if (item.state === "done") announce("said.done", { name: item.name });
+    if (item.state === "failed") announce("said.failed", { name: item.name, error: item.error });
+    const all = this.#items.all();
+    const done = this.#items.all("done").length;
+    if (item.state === "done" && done > 1 && done === all.length) announce("said.all", { count: done });
+  }
+}
+
+/** A job of the server as an item. */
+function described(job) {
+  return {
+    job,
+    state: job.state,
+    name: job.name,
+    bytes: job.bytes,
+    size: job.size,
+    result: job.new_size,
+    progress: job.progress,
+    left: job.eta_seconds,
+    error: job.error ?? "",
+  };
+}

@@ -1,0 +1,136 @@
+// From the page to the server: starts, sends, cancels and retries pictures.
+import { deleteJob, retryJob, sendPicture } from "../api.js";
+import { isBusy } from "./items.js";
+
+/** Seconds to wait if the server is busy, but does not say for how long. */
+const PAUSE = 2;
+/** Attempts to start a job again while the server is still stopping it. */
+const MOST_RETRIES = 30;
+/** Bytes that must be missing for a transfer to be stopped; else the server may have the whole picture already. */
+const STOPPABLE = 4e6;
+
+/** Sends pictures one after the other; what the server then says about them is the business of `Jobs`. */
+export class Queue {
+  #items;
+  #jobs;
+  #options;
+  #sending = null;
+  #timer = null;
+
+  constructor(items, jobs, options) {
+    this.#items = items;
+    this.#jobs = jobs;
+    this.#options = options;
+    window.addEventListener("beforeunload", (event) => {
+      if (items.all("waiting", "uploading").length) event.preventDefault();
+    });
+  }
+
+  /** Start all pictures that are ready, with the options of now. */
+  start() {
+    const fields = this.#options.fields;
+    for (const item of this.#items.all("ready"))
+      this.#items.change(item, { state: "waiting", options: fields, error: "" });
+    this.#next();
+  }
+
+  /** Cancel a picture, wherever it is. */
+  async cancel(item) {
+    if (!isBusy(item)) return;
+    if (item.state === "waiting" || item.state === "uploading") {
+      this.#items.change(item, { state: "canceled", error: "" });
+      if (this.#sending?.item === item && item.bytes * (1 - item.sent) > STOPPABLE) this.#sending.abort();
+      return;
+    }
+    await this.#attempt(item, () => deleteJob(item.job.id)); // an event tells the new state
+  }
+
+  /** Cancel all pictures. */
+  async cancelAll() {
+    const busy = this.#items.all("waiting", "uploading", "queued", "running");
+    await Promise.all(busy.reverse().map((item) => this.cancel(item)));
+  }
+
+  /** Try a picture again that failed or was canceled, with the options of now. */
+  async retry(item) {
+    const options = this.#options.fields;
+    if (item.job?.retryable) {
+      await this.#attempt(item, () => retryWhenStopped(item.job.id, options)); // an event tells the new state
+      return;
+    }
+    const old = item.job;
+    this.#items.change(item, { state: "waiting", job: null, error: "", progress: 0, sent: 0, options });
+    if (old) await remove(old);
+    this.#next();
+  }
+
+  /** Remove a picture here and on the server. */
+  async remove(item) {
+    this.#items.remove(item);
+    if (item.job) await remove(item.job);
+  }
+
+  async #attempt(item, action) {
+    try {
+      await action();
+    } catch (error) {
+      if (error.status === 404) this.#jobs.lose(item);
+      else this.#items.change(item, { error: error.message });
+    }
+  }
+
+  async #next() {
+    if (this.#sending || this.#timer) return;
+    const [item] = this.#items.all("waiting");
+    if (!item) return;
+    this.#items.change(item, { state: "uploading", sent: 0, error: "" });
+    const { promise, abort } = sendPicture(item.file, item.options, (sent) => this.#items.change(item, { sent }));
+    this.#sending = { item, abort };
+    try {
+      const job = await this.#jobs.whileSending(promise);
+      const canceled = item.state !== "uploading";
+      this.#jobs.apply(job, item);
+      if (!this.#items.has(item)) await remove(job);
+      else if (canceled) await this.cancel(item);
+    } catch (error) {
+      this.#failed(item, error);
+    }
+    this.#sending = null;
+    this.#next();
+  }
+
+  #failed(item, error) {
+    if (error.name === "AbortError" || item.state !== "uploading") return;
+    if (error.status !== 429 && error.status !== 503) {
+      this.#items.change(item, { state: "failed", error: error.message });
+      return;
+    }
+    const seconds = error.retryAfter || PAUSE;
+    this.#items.change(item, { state: "waiting", sent: 0 });
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#next();
+    }, seconds * 1000);
+  }
+}
+
+/** Start a job again, which may still have to stop. */
+async function retryWhenStopped(id, options) {
+  for (let left = MOST_RETRIES; ; left -= 1) {
+    try {
+      return await retryJob(id, options);
+    } catch (error) {
+      if (error.status !== 409 || !left) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE * 1000));
+  }
+}
+
+async function remove(job) {
+  try {
+    const canceled = await deleteJob(job.id);
+    if (canceled) await deleteJob(job.id); // the first time it was only canceled
+  } catch {
+    // gone already, or removed by age later
+  }
+}

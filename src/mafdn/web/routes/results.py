@@ -1,0 +1,112 @@
+"""`GET /api/v1/results.zip`: several results as one archive, written while it is sent."""
+
+import zipfile
+from collections.abc import Generator, Iterable
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from fastapi import APIRouter, Response
+from starlette.background import BackgroundTask
+from starlette.responses import StreamingResponse
+
+from mafdn.web.faults import RefusedError
+from mafdn.web.labels import content_disposition
+from mafdn.web.routes.common import find_job
+from mafdn.web.routes.schemas import errors, pictures
+from mafdn.web.service import Service
+from mafdn.web.work.jobs import Job
+
+CHUNK = 2**18
+"""Bytes that are read at a time."""
+ARCHIVE = "upscaled.zip"
+
+
+def routes(service: Service) -> APIRouter:
+    """Return the route."""
+    router = APIRouter(tags=["jobs"])
+
+    @router.get(
+        "/api/v1/results.zip",
+        summary="Download several results",
+        responses={**pictures(200, "A zip archive.", "application/zip"), **errors(404, 409)},
+        response_class=Response,
+    )
+    async def archive(ids: str = "") -> Response:
+        """Download the results of some jobs (identifiers with commas between them), or of all that are done."""
+        names = [name for name in ids.split(",") if name]
+        jobs = [find_job(service, name) for name in names] if ids else service.store.listed()
+        jobs = [job for job in jobs if job.state == "done"]
+        if not jobs:
+            raise RefusedError(409, "none of these jobs has a result")
+        files = [(job, path) for job in jobs if (path := service.store.result(job)) is not None]
+
+        async def deliver() -> None:
+            for job in jobs:
+                service.queue.deliver(job)
+
+        stream = _zip(zip(_unique(job for job, _ in files), (path for _, path in files), strict=True))
+        return StreamingResponse(
+            stream,
+            media_type="application/zip",
+            headers={"Content-Disposition": content_disposition(ARCHIVE)},
+            background=BackgroundTask(deliver),
+        )
+
+    return router
+
+
+class _Pipe:
+    """What the archive is written to: collects bytes until they are taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._position = 0
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._position
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def take(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+
+def _zip(files: Iterable[tuple[str, Path]]) -> Generator[bytes]:
+    """Yield a zip archive of files under these names; pictures are compressed already, so they are stored."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(cast(IO[bytes], pipe), "w", zipfile.ZIP_STORED) as archive:
+        for name, path in files:
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:  # it was removed while others were sent
+                continue
+            with file:
+                modified = datetime.fromtimestamp(path.stat().st_mtime).timetuple()[:6]  # noqa: DTZ006 - as zip has it
+                entry = zipfile.ZipInfo(name, cast(tuple[int, int, int, int, int, int], tuple(modified)))
+                entry.external_attr = 0o644 << 16
+                with archive.open(entry, "w", force_zip64=True) as target:
+                    while data := file.read(CHUNK):
+                        target.write(data)
+                        yield pipe.take()
+    yield pipe.take()
+
+
+def _unique(jobs: Iterable[Job]) -> Generator[str]:
+    """Yield the names of results in an archive: with the folders of their labels, and each only once."""
+    taken: set[str] = set()
+    for job in jobs:
+        path = PurePosixPath(job.folder, job.result_name or job.id)
+        name, number = path, 2
+        while str(name).casefold() in taken:
+            name, number = path.with_name(f"{path.stem} ({number}){path.suffix}"), number + 1
+        taken.add(str(name).casefold())
+        yield str(name)

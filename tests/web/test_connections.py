@@ -1,0 +1,196 @@
+"""A server on a real socket: slow and rude clients, refused uploads, event streams."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from mafdn.pictures.limits import Limits
+from mafdn.web import server
+from mafdn.web.http import connections
+from mafdn.web.settings import ServerSettings
+from tests.support import draw
+
+WAIT = 20.0
+"""Seconds after which a test gives up."""
+
+
+@pytest.fixture
+def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[int]:
+    """The port of a server without engines, which gives slow clients little time."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.5)
+    settings = ServerSettings(folder=tmp_path / "server", port=0, processes=0, limits=Limits(file_mb=0.1))
+    addresses: list[str] = []
+    started = threading.Event()
+    running: list[server._Server] = []
+    create = server._Server
+
+    def keep(*arguments: object, **options: object) -> server._Server:
+        running.append(create(*arguments, **options))  # type: ignore[arg-type]
+        return running[0]
+
+    monkeypatch.setattr(server, "_Server", keep)
+
+    def start(address: str) -> None:
+        addresses.append(address)
+        started.set()
+
+    thread = threading.Thread(target=server.serve, args=(settings,), kwargs={"on_start": start})
+    thread.start()
+    assert started.wait(WAIT)
+    try:
+        yield int(addresses[0].rpartition(":")[2].strip("/"))
+    finally:
+        running[0].should_exit = True
+        running[0]._service.begin_closing()
+        thread.join(WAIT)
+        assert not thread.is_alive()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=WAIT)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    parts: list[bytes] = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(2**16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def head(method: str, path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""]).encode()
+
+
+def test_connections_without_a_request_are_closed(port: int) -> None:
+    began = time.monotonic()
+    with connect(port) as silent, connect(port) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0")
+        for _ in range(4):
+            time.sleep(0.1)
+            slow.sendall(b".")
+        assert read_all(silent) == b""
+        assert read_all(slow) == b""
+    assert time.monotonic() - began < WAIT / 2
+
+
+def test_a_second_request_may_come_later_but_not_too_slowly(port: int) -> None:
+    with connect(port) as sock:
+        for _ in range(3):
+            sock.sendall(head("GET", "/healthz"))
+            answer = b""
+            while b"status" not in answer:
+                answer += sock.recv(2**16)
+            assert answer.startswith(b"HTTP/1.1 200")
+            time.sleep(0.3)
+        sock.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert read_all(sock) == b""
+
+
+def test_clients_that_take_nothing_are_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mafdn.web.routes.docs._page", lambda _: "x" * 30_000_000)
+    with connect(port) as sock:
+        sock.sendall(head("GET", "/docs"))
+        time.sleep(2.0)
+        assert len(read_all(sock)) < 30_000_000
+
+
+def test_refused_uploads_are_answered_before_they_are_complete(port: int) -> None:
+    for lines in (["Content-Length: 5000000"], ["Content-Length: 50000000", "Expect: 100-continue"]):
+        with connect(port) as sock:
+            sock.sendall(head("POST", "/api/v1/jobs", "Content-Type: image/png", *lines))
+            if len(lines) == 1:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    sock.sendall(bytes(1_000_000))
+            answer = read_all(sock)
+        assert answer.startswith(b"HTTP/1.1 413")  # without a word of 100 Continue
+        assert b"connection: close" in answer.lower()
+        assert b"--max-file-mb" in answer
+
+
+def test_clients_that_go_leave_nothing(port: int, tmp_path: Path) -> None:
+    with connect(port) as sock:
+        sock.sendall(
+            head("POST", "/api/v1/upscale", "Content-Type: image/png", "Content-Length: 50000") + bytes(20_000)
+        )
+        time.sleep(0.2)
+        assert len(list((tmp_path / "server" / "jobs").iterdir())) == 1
+    until = time.monotonic() + WAIT
+    while list((tmp_path / "server" / "jobs").iterdir()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_clients_that_wait_for_a_result_and_go_cancel_it(port: int, tmp_path: Path) -> None:
+    content = draw(tmp_path / "a.png").read_bytes()
+    with connect(port) as sock:
+        length = f"Content-Length: {len(content)}"
+        sock.sendall(head("POST", "/api/v1/upscale", "Content-Type: image/png", length) + content)
+        time.sleep(2.0)
+        assert len(list((tmp_path / "server" / "jobs").iterdir())) == 1
+    until = time.monotonic() + WAIT
+    while list((tmp_path / "server" / "jobs").iterdir()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_events_resume_where_a_client_was(port: int, tmp_path: Path) -> None:
+    content = draw(tmp_path / "a.png").read_bytes()
+
+    def queue_one() -> str:
+        with connect(port) as sock:
+            lines = ("Content-Type: image/png", f"Content-Length: {len(content)}", "Connection: close")
+            sock.sendall(head("POST", "/api/v1/jobs", *lines) + content)
+            return json.loads(read_all(sock).partition(b"\r\n\r\n")[2])["id"]
+
+    def read_until(text: str, *lines: str) -> str:
+        with connect(port) as sock:
+            sock.sendall(head("GET", "/api/v1/events", *lines))
+            found = ""
+            while text not in found:
+                found += sock.recv(2**16).decode()
+            return found
+
+    first = queue_one()
+    begun = read_until(first)
+    assert "event: snapshot" in begun
+    last = next(line for line in begun.splitlines() if line.startswith("id: ")).removeprefix("id: ")
+    second = queue_one()
+    resumed = read_until(second, f"Last-Event-ID: {last}")
+    assert "event: snapshot" not in resumed
+    assert first not in resumed
+
+
+def test_ports_in_use_are_named(port: int, tmp_path: Path) -> None:
+    from mafdn.errors import MafdnError
+
+    with pytest.raises(MafdnError, match=rf"cannot listen on 127.0.0.1 port {port}: .*--port"):
+        server.serve(ServerSettings(folder=tmp_path / "other", port=port, processes=0), on_start=lambda _: None)
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_token_is_printed_behind_the_number_sign(tmp_path: Path) -> None:
+    token = "0123456789abcdef"
+    settings = ServerSettings(folder=tmp_path, host="0.0.0.0", token=token, port=80)
+    assert server.address(settings) == f"http://127.0.0.1:80/#token={token}"
+    assert server.address(ServerSettings(folder=tmp_path, host="::1")) == "http://[::1]:8484/"
+
+
+def test_loops_other_than_the_main_one_leave_signals_alone() -> None:
+    async def run() -> None:
+        with server._signals(lambda _number, _frame: None):
+            pass
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    thread.join()
