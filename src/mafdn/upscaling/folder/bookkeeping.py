@@ -4,19 +4,23 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mafdn._support.atomic import DISK_ERRORS, printable, sha256
+from mafdn._support.progress import ignore
 from mafdn.errors import EncodeError, MafdnError
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.spill import LEAST_ROOM
 from mafdn.pictures.writing import temporary_name
+from mafdn.upscaling.folder.entries import Entry
 from mafdn.upscaling.folder.job import Job
-from mafdn.upscaling.folder.manifest import Entry, Manifest
+from mafdn.upscaling.folder.manifest import Manifest
 from mafdn.upscaling.folder.report import FolderItem
-from mafdn.upscaling.picture import Pending
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.picture import Pending, with_verification
 
 RAW_PIXEL_BYTES = 3
 """Bytes of a pixel of a result before it is encoded."""
@@ -34,7 +38,8 @@ class InFlight:
 
 def begin(job: Job, manifest: Manifest) -> InFlight:
     """Record that work on a picture begins; raises `MafdnError` if it cannot be read or its result not written."""
-    sniff(job.source)  # a file that became a FIFO must not be opened
+    if job.film_frames is None or not job.source.is_file():
+        sniff(job.source)  # a file that became a FIFO must not be opened
     if not job.home.is_dir():
         raise MafdnError(f"cannot write {printable(job.target)}: the folder {printable(job.home)} is gone")
     try:
@@ -65,8 +70,28 @@ def _make_folders(home: Path, folder: Path) -> None:
         home.mkdir(exist_ok=True)
 
 
-def finish(job: Job, manifest: Manifest, in_flight: InFlight, pending: Pending) -> tuple[FolderItem, Exception | None]:
-    """Wait for the encoder and record the result; returns the outcome and, if it failed, the error."""
+def finish(
+    job: Job,
+    manifest: Manifest,
+    in_flight: InFlight,
+    pending: Pending,
+    *,
+    options: UpscaleOptions,
+    on_progress: Callable[[int, int], None] = ignore,
+) -> tuple[FolderItem, Exception | None]:
+    """Wait for the encoder, verify the result if the options ask for it, and record it.
+
+    Args:
+        job: The picture.
+        manifest: The manifest of its result.
+        in_flight: Its record in the manifest.
+        pending: The picture in the encoder.
+        options: How it is upscaled.
+        on_progress: Called during a verification, which ends if it raises `MafdnError`.
+
+    Returns:
+        The outcome and, if it failed, the error.
+    """
 
     def seal(complete: Path) -> None:
         manifest.seal(job.target, sha256(complete))
@@ -75,18 +100,20 @@ def finish(job: Job, manifest: Manifest, in_flight: InFlight, pending: Pending) 
             raise MafdnError(f"{printable(job.target)} was changed during this run and is kept; run the command again")
 
     try:
-        report = pending.finish(on_whole=seal)
+        report = with_verification(pending.finish(on_whole=seal), options, on_progress=on_progress)
     except Exception as error:
         undo(manifest, in_flight)
         return job.item(status="failed", reason=describe_error(job, error)), error
     with suppress(OSError):  # its content is recorded, so the next run will recognize it
-        manifest.finish(job.target)
+        manifest.finish(job.target, report.verification, report.weights)
     item = job.item(
         status="done",
         reason=job.reason,
         seconds=report.seconds,
         network_seconds=report.network_seconds,
         notes=report.notes,
+        verification=report.verification,
+        weights=report.weights,
     )
     return item, None
 

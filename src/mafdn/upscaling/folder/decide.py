@@ -11,9 +11,12 @@ from mafdn.errors import DamagedError, MafdnError
 from mafdn.pictures.formats import format_of_name, sniff
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import read_header
+from mafdn.upscaling.choice.weights import WeightsChoice
+from mafdn.upscaling.folder.entries import Entry
 from mafdn.upscaling.folder.job import Job
-from mafdn.upscaling.folder.manifest import Entry, Manifest
+from mafdn.upscaling.folder.manifest import Manifest
 from mafdn.upscaling.folder.report import FolderItem
+from mafdn.verification.figures import Verification
 
 CHANGED = "the result was changed since it was created and is kept; use --overwrite to re-create it"
 HINT = "use --overwrite to replace it, or another folder or --pattern"
@@ -50,7 +53,13 @@ def decide(job: Job, manifest: Manifest, *, overwrite: bool, redo: bool) -> Job 
         own = replace(job, snapshot=snapshot, replaces=snapshot.sha256)
         difference = _difference(job, entry)
         if snapshot.sha256 == entry.output:
-            return replace(own, reason=difference or "redone") if difference or redo else job.item(status="kept")
+            if difference or redo:
+                return replace(own, reason=difference or "redone")
+            return job.item(
+                status="kept",
+                verification=Verification.parse(entry.verification),
+                weights=WeightsChoice.parse(entry.choice),
+            )
         if snapshot.sha256 == entry.replaces:
             return replace(own, reason="unfinished")
         if overwrite:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn.errors import MafdnError
+from mafdn.inference import Engine
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import format_called
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import read_header
+from mafdn.upscaling.choice.weights import choose_weights
 from mafdn.upscaling.folder.job import Job, work_of
 from mafdn.upscaling.folder.report import FolderEstimate
-from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Report, prepare, run
 from mafdn.upscaling.size import Size
@@ -40,7 +42,9 @@ class _Sample:
     bytes: int
 
 
-def forecast(jobs: Sequence[Job], networks: NetworkSet, options: UpscaleOptions) -> FolderEstimate:
+def forecast(
+    jobs: Sequence[Job], networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions, *, size: Size
+) -> FolderEstimate:
     """Estimate what upscaling these pictures would take.
 
     Parts of a few of them are upscaled and encoded in a temporary folder. This never fails: pictures that cannot be
@@ -50,6 +54,7 @@ def forecast(jobs: Sequence[Job], networks: NetworkSet, options: UpscaleOptions)
         jobs: The pictures.
         networks: The networks to use.
         options: How pictures are upscaled.
+        size: Size of the results.
     """
     pixels, free = sum(job.pixels for job in jobs), _free_bytes(jobs)
     kinds: defaultdict[_Kind, list[Job]] = defaultdict(list)
@@ -59,7 +64,7 @@ def forecast(jobs: Sequence[Job], networks: NetworkSet, options: UpscaleOptions)
     samples: dict[_Kind, list[_Sample]] = {}
     problem = "nothing to measure"
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
-        measure = _Measurement(networks, options, Path(folder))
+        measure = _Measurement(networks, options, size, Path(folder))
         for kind, job in _in_turns({kind: _typical(members) for kind, members in kinds.items()}):
             if time.monotonic() - began > MOST_SECONDS:
                 break
@@ -72,18 +77,18 @@ def forecast(jobs: Sequence[Job], networks: NetworkSet, options: UpscaleOptions)
     known = [sample for several in samples.values() for sample in several]
     if not known:
         return FolderEstimate(pixels=pixels, free_bytes=free, basis=f"no estimate: {problem}")
-    seconds = size = 0.0
+    seconds = total_bytes = 0.0
     for kind, members in kinds.items():
         like = samples.get(kind, known)
         per_work = sum(sample.seconds for sample in like) / sum(sample.work for sample in like)
         per_pixel = sum(sample.bytes for sample in like) / sum(sample.pixels for sample in like)
         seconds += per_work * sum(job.work for job in members)
-        size += per_pixel * sum(job.pixels for job in members)
+        total_bytes += per_pixel * sum(job.pixels for job in members)
     parts = f"a part of {len(known)} of the pictures" if len(known) > 1 else "a part of one of the pictures"
     return FolderEstimate(
         pixels=pixels,
         seconds=seconds,
-        bytes=round(size),
+        bytes=round(total_bytes),
         free_bytes=free,
         basis=f"measured just now by upscaling {parts}",
     )
@@ -104,10 +109,12 @@ def _in_turns(kinds: Mapping[_Kind, Sequence[Job]]) -> list[tuple[_Kind, Job]]:
 class _Measurement:
     """Upscales the middle of pictures, in a temporary folder."""
 
-    def __init__(self, networks: NetworkSet, options: UpscaleOptions, folder: Path) -> None:
-        self._networks, self._options, self._folder = networks, options, folder
+    def __init__(
+        self, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions, size: Size, folder: Path
+    ) -> None:
+        self._networks, self._options, self._size, self._folder = networks, options, size, folder
         self._ready: set[tuple[int, tuple[int, int]]] = set()
-        """Scales and sizes for which graphs were compiled."""
+        """Engines and sizes for which graphs were compiled."""
 
     def __call__(self, job: Job) -> _Sample:
         """Upscale the middle of a picture; raises what upscaling it would raise."""
@@ -115,10 +122,12 @@ class _Measurement:
         header = read_header(job.source, limits=limits, number=self._options.frame)
         picture = header.decode(limits=limits, scratch=folder)
         save_picture(_middle(picture), folder / "part.tif", format_called("tiff"))
-        report = self._upscale(job)
-        if (job.scale, report.size) not in self._ready:  # that took longer than the next one of this size
-            self._ready.add((job.scale, report.size))
-            report = self._upscale(job)
+        selection = self._networks.select(lambda: choose_weights(header, lambda: picture.planes), bits=header.bits)
+        engine = selection.engine(self._size, *job.sizes.most_enlarged)
+        report = self._upscale(job, engine)
+        if (id(engine), report.size) not in self._ready:  # that took longer than the next one of this size
+            self._ready.add((id(engine), report.size))
+            report = self._upscale(job, engine)
         return _Sample(
             work=work_of(report.size, report.new_size),
             seconds=report.network_seconds,
@@ -126,7 +135,7 @@ class _Measurement:
             bytes=report.target.stat().st_size,
         )
 
-    def _upscale(self, job: Job) -> Report:
+    def _upscale(self, job: Job, engine: Engine) -> Report:
         width = max(1, round(min(SIDE, job.size[0]) * job.new_size[0] / job.size[0]))
         options = replace(
             self._options,
@@ -138,7 +147,7 @@ class _Measurement:
         )
         header, target = read_header(self._folder / "part.tif"), self._folder / f"result{job.target.suffix}"
         prepared = prepare(header, target, scale=job.scale, options=options)
-        return run(prepared, self._networks.engine(job.scale)).finish()
+        return run(prepared, engine).finish()
 
 
 def _middle(picture: Picture) -> Picture:

@@ -1,4 +1,4 @@
-"""A picture of a folder that is to be upscaled."""
+"""A picture or film of a folder that is to be upscaled."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,13 +26,14 @@ def work_of(size: tuple[int, int], new_size: tuple[int, int]) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture to upscale.
+    """One picture or film to upscale.
 
     Args:
         source: The picture.
         target: The result.
         sizes: Width and height of its frames or pages, or of the one that is upscaled, and of their results.
         scale: Scale of the network.
+        bits: Bits per channel of the picture.
         output: How the result is written, as far as that applies to its format.
         settings: Digest of the settings.
         weights: Digest of the network.
@@ -40,12 +41,14 @@ class Job:
         reason: Why the result is to be created.
         snapshot: The file at the target that may be replaced; `None` if there must be none.
         replaces: SHA-256 of an earlier result that is, or was, at the target.
+        film_frames: Estimated number of frames of a film; `None` for pictures.
     """
 
     source: Path
     target: Path
     sizes: Sizes
     scale: int
+    bits: int
     output: Output
     settings: str
     weights: str
@@ -53,11 +56,12 @@ class Job:
     reason: str = "new"
     snapshot: FileSnapshot | None = None
     replaces: str | None = None
+    film_frames: int | None = None
 
     @property
     def pixels(self) -> int:
-        """Area of the result."""
-        return self.sizes.pixels_after
+        """Area of the result, of all frames."""
+        return self.sizes.pixels_after * (self.film_frames or 1)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,7 +76,8 @@ class Job:
     @cached_property
     def work(self) -> float:
         """What its time is proportional to, in pixels of the network's input."""
-        return sum(work_of(*sizes) for sizes in zip(self.sizes.before, self.sizes.after, strict=True))
+        work = sum(work_of(*sizes) for sizes in zip(self.sizes.before, self.sizes.after, strict=True))
+        return work * (self.film_frames or 1)
 
     def item(self, **changes: object) -> FolderItem:
         """Return the outcome of this picture, with `changes` to its fields; it starts as not reached."""
@@ -82,6 +87,6 @@ class Job:
             status="left",
             size=self.size,
             new_size=self.new_size,
-            frames=self.sizes.count,
+            frames=self.film_frames or self.sizes.count,
         )
         return replace(item, **changes)

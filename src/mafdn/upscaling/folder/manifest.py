@@ -4,6 +4,9 @@ The first line of `.mafdn-manifest.jsonl` holds the version; every other is an `
 target the last is valid. A line is written when work on a result begins, another when the file is complete, and a third
 when it has been renamed. Whenever a run is killed, they therefore identify our results by their content. A torn line is
 ignored.
+
+Of several runs that each take a share of the pictures (`--shard`), each has a manifest of its own beside this one. All
+are read; of entries for the same target the last is valid.
 """
 
 import errno
@@ -11,8 +14,9 @@ import hashlib
 import json
 import os
 import threading
-from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,52 +25,31 @@ import filelock
 
 from mafdn._support.atomic import printable, replacing
 from mafdn.errors import MafdnError
-from mafdn.pictures.writing import TEMPORARY, part_of
+from mafdn.pictures.writing import part_of
+from mafdn.upscaling.choice.weights import WeightsChoice
 from mafdn.upscaling.folder.discover import Source
+from mafdn.upscaling.folder.entries import Entry, as_entry, parsed
 from mafdn.upscaling.output import Output
+from mafdn.upscaling.shards import Shard, hold_folder, manifest_name, manifests_in
 from mafdn.upscaling.size import Size
+from mafdn.verification.figures import Verification
 
-MANIFEST = ".mafdn-manifest.jsonl"
-"""File name of a manifest."""
-LOCK = ".mafdn-manifest.lock"
-"""File name of its lock."""
 VERSION = 1
 """Version of the file format."""
 RESULT_VERSION = 3
 """Raised whenever the same picture, settings and weights give another file than before: all are then re-created."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One result and its inputs.
-
-    Args:
-        target: Path of the result, relative to the manifest's folder, with `/`.
-        source: Path of the picture, relative to the manifest's folder.
-        source_sha256: SHA-256 of the picture's file.
-        settings: Digest of the settings, from `settings_digest`.
-        weights: Digest of the network.
-        output: SHA-256 of the result; `None` until it is complete.
-        temporary: File name, beside the target, of the result until it is renamed; then `None`.
-        replaces: SHA-256 of an earlier result that may be at the target until then.
-    """
-
-    target: str
-    source: str
-    source_sha256: str
-    settings: str
-    weights: str
-    output: str | None = None
-    temporary: str | None = None
-    replaces: str | None = None
-
-
-REQUIRED = {field.name for field in fields(Entry) if field.default is MISSING}
-"""The fields that every entry has."""
-
-
 def settings_digest(
-    size: Size, strength: float, output: Output, *, exact: bool, ending: str, frame: int | None = None, count: int = 1
+    size: Size,
+    strength: float,
+    output: Output,
+    *,
+    exact: bool,
+    ending: str,
+    ensemble: int = 1,
+    frame: int | None = None,
+    count: int = 1,
 ) -> str:
     """Return a digest of all settings that affect a result: also its `ending` (the format), but not the tile.
 
@@ -77,23 +60,35 @@ def settings_digest(
         parts.append(f"frame {frame}")
     elif count > 1:  # a single picture has the digest that it had before there were several
         parts.append("all frames")
+    if ensemble > 1:
+        parts.append(f"ensemble {ensemble}")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Manifest:
-    """The manifest of one folder; as a context manager it is locked and can be written to from any thread."""
+    """The manifest of one folder; as a context manager it is locked and can be written to from any thread.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        shard: The share of the pictures whose manifest is written; those of all others are read as well.
+    """
+
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
         """Read the manifest; raises `MafdnError` if it is unreadable or of a later version."""
-        self.folder = folder
-        self._path = folder / MANIFEST
+        self.folder, self.shard = folder, shard
+        self._path = folder / manifest_name(shard)
         self._adding = threading.Lock()
-        self._lock = filelock.FileLock(folder / LOCK, timeout=0)
+        self._locks = ExitStack()
         self._file: int | None = None
         self._entries: dict[str, Entry] = {}
+        self._others: dict[str, Entry] = {}
+        """The entries of the other manifests of the folder that are newer than one's own."""
         self._lines = 0
         """Number of lines in the file; 0 if the last one is incomplete."""
         self._read()
+        for path in manifests_in(folder):
+            if path != self._path:
+                self._add_others(_read_entries(path)[0])
 
     def __enter__(self) -> "Manifest":
         """Create the folder, take the lock, and clean up after a run that was killed.
@@ -104,7 +99,7 @@ class Manifest:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            hold_folder(self.folder, self.shard, self._locks)
             known = dict(self._entries)
             self._read()
             if self._entries != known:
@@ -119,7 +114,7 @@ class Manifest:
             raise MafdnError.from_os_error(f"cannot write in {printable(self.folder)}", error) from None
         finally:
             if self._file is None:
-                self._lock.release()
+                self._locks.close()
         return self
 
     def __exit__(
@@ -128,25 +123,31 @@ class Manifest:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        self._lock.release()
+        self._locks.close()
 
     @property
     def unfinished(self) -> bool:
         """Whether a run was killed and may have left files, or is still working."""
         return any(entry.temporary is not None for entry in self._entries.values())
 
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The valid entries of all manifests of the folder, by their targets."""
+        return self._entries | self._others
+
     def find(self, target: Path) -> Entry | None:
         """Return the entry of the result at `target`, if there is one."""
-        return self._entries.get(self.name_of(target))
+        name = self.name_of(target)
+        return self._others.get(name) or self._entries.get(name)
 
     def results(self) -> dict[Path, Path]:
         """Return the source of every recorded result; neither needs to exist."""
-        return {self.folder / target: self.folder / entry.source for target, entry in self._entries.items()}
+        return {self.folder / target: self.folder / entry.source for target, entry in self.entries.items()}
 
     def by_source(self) -> dict[str, set[Path]]:
         """Return the results of every source, by its `name_of`."""
         found: dict[str, set[Path]] = {}
-        for target, entry in self._entries.items():
+        for target, entry in self.entries.items():
             found.setdefault(entry.source, set()).add(self.folder / target)
         return found
 
@@ -185,9 +186,14 @@ class Manifest:
         """Record that the result is complete, with this SHA-256, and about to be renamed. Raises `OSError`."""
         self._add(replace(self._entries[self.name_of(target)], output=output))
 
-    def finish(self, target: Path) -> None:
-        """Record that the result has been renamed. Raises `OSError`."""
-        self._add(replace(self._entries[self.name_of(target)], temporary=None, replaces=None))
+    def finish(
+        self, target: Path, verification: Verification | None = None, weights: WeightsChoice | None = None
+    ) -> None:
+        """Record that the result has been renamed, how it was verified and with which weights. Raises `OSError`."""
+        entry = self._entries[self.name_of(target)]
+        figures = verification.for_programs() if verification else None
+        choice = weights.for_programs() if weights else None
+        self._add(replace(entry, temporary=None, replaces=None, verification=figures, choice=choice))
 
     def undo(self, entry: Entry, before: Entry | None) -> None:
         """Record that `entry` came to nothing: the entry `before` of its target is valid again. Raises `OSError`."""
@@ -198,8 +204,22 @@ class Manifest:
             self._entries.pop(entry.target, None)
             self._write({"target": entry.target})
 
+    def absorb(self, other: Path) -> None:
+        """Add the entries of another manifest of this folder that are newer; raises `MafdnError` and `OSError`."""
+        for target, entry in _read_entries(other)[0].items():
+            if _is_newer(entry, self._entries.get(target)):
+                self._entries[target] = entry
+        self._rewrite()
+
+    def _add_others(self, entries: dict[str, Entry]) -> None:
+        for target, entry in entries.items():
+            if _is_newer(entry, self._others.get(target) or self._entries.get(target)):
+                self._others[target] = entry
+
     def _add(self, entry: Entry) -> None:
         with self._adding:
+            entry = replace(entry, written=datetime.now(UTC).isoformat())
+            self._others.pop(entry.target, None)
             self._entries.pop(entry.target, None)  # keeps entries in the order of the work
             self._entries[entry.target] = entry
             self._write(asdict(entry))
@@ -214,30 +234,7 @@ class Manifest:
         os.fsync(self._file)
 
     def _read(self) -> None:
-        self._entries, self._lines = {}, 0
-        try:
-            if self._path.exists() and not self._path.is_file():  # reading a FIFO would block
-                raise MafdnError(f"{printable(self._path)} is not a regular file; remove it, or use another folder")
-            lines = self._path.read_bytes().split(b"\n")  # a complete file ends with a newline
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise MafdnError.from_os_error(f"cannot read {printable(self._path)}", error) from None
-        self._lines = len(lines) - 1 if lines[-1] == b"" else 0
-        for line in lines:
-            value = _parsed(line)
-            if value is None:
-                continue
-            if value.get("mafdn-manifest", VERSION) != VERSION:
-                raise MafdnError(
-                    f"{printable(self._path)} was written by a later version; use that one, or another folder"
-                )
-            target = value.get("target")
-            if isinstance(target, str):
-                self._entries.pop(target, None)
-                entry = _entry(value)
-                if entry is not None:
-                    self._entries[target] = entry
+        self._entries, self._lines = _read_entries(self._path)
 
     def _rewrite(self) -> None:
         """Replace the file by one with the valid entries only."""
@@ -259,11 +256,45 @@ class Manifest:
         return removed
 
 
+def _read_entries(path: Path) -> tuple[dict[str, Entry], int]:
+    """Return the entries of a manifest by target, and its number of lines; 0 if the last one is incomplete.
+
+    Raises:
+        MafdnError: If it is unreadable or of a later version.
+    """
+    entries: dict[str, Entry] = {}
+    try:
+        if path.exists() and not path.is_file():  # reading a FIFO would block
+            raise MafdnError(f"{printable(path)} is not a regular file; remove it, or use another folder")
+        lines = path.read_bytes().split(b"\n")  # a complete file ends with a newline
+    except FileNotFoundError:
+        return entries, 0
+    except OSError as error:
+        raise MafdnError.from_os_error(f"cannot read {printable(path)}", error) from None
+    for line in lines:
+        value = parsed(line)
+        if value is None:
+            continue
+        if value.get("mafdn-manifest", VERSION) != VERSION:
+            raise MafdnError(f"{printable(path)} was written by a later version; use that one, or another folder")
+        target = value.get("target")
+        if isinstance(target, str):
+            entries.pop(target, None)
+            entry = as_entry(value)
+            if entry is not None:
+                entries[target] = entry
+    return entries, len(lines) - 1 if lines[-1] == b"" else 0
+
+
+def _is_newer(entry: Entry, other: Entry | None) -> bool:
+    return other is None or (entry.written or "") > (other.written or "")
+
+
 class Manifests:
     """The manifests of a run; a result's is in the output folder, else in the nearest folder that has one."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, shard: Shard | None = None) -> None:
+        self.folder, self._shard = folder, shard
         self._read: dict[Path, Manifest] = {}
         self._nearest: dict[Path, Path | None] = {}
 
@@ -276,54 +307,16 @@ class Manifests:
         folder = source.path.parent
         if folder not in self._nearest:
             above = (folder, *folder.parents)
-            self._nearest[folder] = next((home for home in above if _is_file(home / MANIFEST)), None)
+            self._nearest[folder] = next((home for home in above if manifests_in(home)), None)
         return self._nearest[folder]
 
     def manifest(self, home: Path) -> Manifest:
         """Return the manifest in `home`, read the first time; raises `MafdnError` as `Manifest`."""
         if home not in self._read:
-            self._read[home] = Manifest(home)
+            self._read[home] = Manifest(home, self._shard)
         return self._read[home]
 
     @property
     def unfinished(self) -> set[Path]:
         """The folders, among those read, in which a run was killed or is still working."""
         return {home for home, manifest in self._read.items() if manifest.unfinished}
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a folder without permission
-        return False
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the object in a line; `None` for an empty or torn one."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _entry(value: dict[str, Any]) -> Entry | None:
-    """Return the entry in a line's object; `None` for a deletion or an invalid record."""
-    known: dict[str, Any] = {field.name: value.get(field.name) for field in fields(Entry)}
-    texts = {name: text for name, text in known.items() if text is not None}
-    if not (texts.keys() >= REQUIRED and all(_is_text(text) for text in texts.values())):
-        return None
-    target, temporary = known["target"], known["temporary"]
-    if Path(target).is_absolute() or ".." in Path(target).parts:  # results are inside the folder
-        return None
-    if temporary is not None and not TEMPORARY.fullmatch(temporary):  # it would be deleted
-        return None
-    return Entry(**known)
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value can be a file name."""
-    try:
-        return isinstance(value, str) and b"\0" not in os.fsencode(value)
-    except UnicodeEncodeError:
-        return False

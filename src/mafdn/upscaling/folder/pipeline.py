@@ -4,24 +4,28 @@ One thread or several decode the next pictures, the calling thread runs the netw
 rename results. Only the calling thread decides what is begun, and calls back.
 """
 
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mafdn._support.machine import available_mib
 from mafdn._support.progress import ignore
+from mafdn.errors import MafdnError
+from mafdn.inference import Engine
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.folder.bookkeeping import InFlight, begin, describe_error, fault_of, finish, undo
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest
 from mafdn.upscaling.folder.remaining import RemainingTime, clock
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress
-from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet, Selection
 from mafdn.upscaling.options import UpscaleOptions
-from mafdn.upscaling.picture import Pending, Prepared, prepare, run
+from mafdn.upscaling.picture import Pending, Prepared, prepare, run, select
 
 WAITING = 1
 """Most pictures that wait before or after the network, in addition to those being decoded or encoded."""
@@ -48,6 +52,7 @@ class Pipeline:
         manifests: The locked manifests by folder.
         options: How pictures are upscaled; `output` and `overwrite` are those of the jobs.
         jobs_at_once: How many pictures are decoded, and how many encoded, at the same time.
+        later: What is done after these pictures, as part of the progress.
         on_progress: Called after every tile.
         on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
 
@@ -61,11 +66,12 @@ class Pipeline:
     def __init__(
         self,
         jobs: tuple[Job, ...],
-        networks: NetworkSet,
+        networks: NetworkSet | AutomaticNetworks,
         manifests: Mapping[Path, Manifest],
         options: UpscaleOptions,
         *,
         jobs_at_once: int = 1,
+        later: Sequence[Job] = (),
         on_progress: Callable[[FolderProgress], None] = ignore,
         on_item: Callable[[FolderItem], None] = ignore,
     ) -> None:
@@ -75,13 +81,14 @@ class Pipeline:
         self._networks, self._manifests, self._options = networks, manifests, options
         self._on_progress, self._on_item = on_progress, on_item
         self._most = jobs_at_once + WAITING
-        self._remaining = RemainingTime(job.work for job in jobs)
+        self._remaining = RemainingTime(job.work for job in (*jobs, *later))
         self._waiting = deque(jobs)
-        self._ahead: deque[tuple[Job, Future[tuple[InFlight, Prepared]]]] = deque()
+        self._ahead: deque[tuple[Job, Future[tuple[InFlight, Prepared, Selection]]]] = deque()
         self._behind: deque[tuple[Job, Pending, Future[tuple[FolderItem, Exception | None]]]] = deque()
-        self._count = len(jobs)
+        self._stopping = threading.Event()
+        self._count = len(jobs) + len(later)
         self._number = self._pixels_done = 0
-        self._pixels_total = sum(job.pixels for job in jobs)
+        self._pixels_total = sum(job.pixels for job in (*jobs, *later))
         self._preparer = ThreadPoolExecutor(jobs_at_once, "prepare")
         self._finisher = ThreadPoolExecutor(jobs_at_once, "finish")
 
@@ -107,6 +114,9 @@ class Pipeline:
                     self._run_next()
                 self._collect(self._most if self._ahead or not self._waiting else max(0, len(self._behind) - 1))
             self._collect(0)
+        except BaseException:
+            self._stopping.set()
+            raise
         finally:
             try:
                 left = self._release_ahead()
@@ -126,20 +136,20 @@ class Pipeline:
     def _run_next(self) -> None:
         """Run the network on the next picture."""
         job, future = self._ahead[0]
-        opening = clock()
-        engine = self._networks.engine(job.scale)
-        self._remaining.exclude(clock() - opening)
+        # While the first picture is decoded, unless it decides which network that is.
+        engine = None if self._networks.automatic else self._open(job)
         self._number += 1
         self._report(job, 0.0)
         began = time.perf_counter()
         try:
-            in_flight, prepared = future.result()
+            in_flight, prepared, selection = future.result()
         except Exception as error:
             self._ahead.popleft()
             self._fail(job, error)
             return
         finally:
             self.waited_seconds += time.perf_counter() - began
+        engine = engine or self._open(job, selection)
         self._ahead.popleft()
 
         def tick(done: int, total: int) -> None:
@@ -150,7 +160,7 @@ class Pipeline:
         self._decode_ahead(job)
         began = time.perf_counter()
         try:
-            pending = run(prepared, engine, on_progress=tick)
+            pending = run(prepared, engine, selection=selection, on_progress=tick)
         except BaseException as error:
             undo(self._manifests[job.home], in_flight)
             if not isinstance(error, Exception):
@@ -165,7 +175,23 @@ class Pipeline:
         self._pixels_done += job.pixels
         self._remaining.done(job.work)
         manifest = self._manifests[job.home]
-        self._behind.append((job, pending, self._finisher.submit(finish, job, manifest, in_flight, pending)))
+        finishing = partial(finish, options=self._options, on_progress=self._check_stopping)
+        self._behind.append((job, pending, self._finisher.submit(finishing, job, manifest, in_flight, pending)))
+
+    def _open(self, job: Job, selection: Selection | None = None) -> Engine:
+        """Return the network for a picture; the time for opening it is not counted to any picture."""
+        opening = clock()
+        if selection is None:
+            engine = self._networks.engine(job.scale, bits=job.bits)
+        else:
+            engine = selection.engine(self._options.requested_size, *job.sizes.most_enlarged)
+        self._remaining.exclude(clock() - opening)
+        return engine
+
+    def _check_stopping(self, _done: int, _total: int) -> None:
+        """Raise `MafdnError` in a thread that verifies a result if the run is ending early."""
+        if self._stopping.is_set():
+            raise MafdnError("the run was stopped")
 
     def _decode_ahead(self, current: Job | None) -> None:
         """Start decoding the next pictures, as far as memory allows beside those in progress."""
@@ -181,18 +207,23 @@ class Pipeline:
             job = self._waiting.popleft()
             self._ahead.append((job, self._preparer.submit(self._prepare, job)))
 
-    def _prepare(self, job: Job) -> tuple[InFlight, Prepared]:
-        """Record that the picture is begun, and decode it; runs in the preparing thread."""
+    def _prepare(self, job: Job) -> tuple[InFlight, Prepared, Selection]:
+        """Record that the picture is begun, decode it and select its network; runs in the preparing thread."""
         manifest = self._manifests[job.home]
         in_flight = begin(job, manifest)
         options = replace(self._options, output=job.output, overwrite=job.snapshot is not None)
         try:
             header = read_header(job.source, limits=options.limits, number=options.frame)  # it may have changed
             prepared = prepare(header, job.target, scale=job.scale, options=options, temporary=in_flight.temporary)
+            try:
+                selection = select(self._networks, header, prepared)
+            except BaseException:
+                prepared.close()
+                raise
         except BaseException:
             undo(manifest, in_flight)
             raise
-        return in_flight, prepared
+        return in_flight, prepared, selection
 
     def _collect(self, most: int) -> None:
         """Collect finished results, and wait until at most `most` are unfinished."""
@@ -233,7 +264,7 @@ class Pipeline:
         for job, future in self._ahead:
             if not future.cancel():
                 try:
-                    in_flight, prepared = future.result()
+                    in_flight, prepared, _ = future.result()
                 except Exception:
                     continue  # it would have failed in its turn, and will do so in the next run
                 prepared.close()

@@ -1,27 +1,31 @@
 """What is to be done with each of many pictures, determined before any result is created."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mafdn._support.atomic import sha256
-from mafdn.errors import MafdnError, PictureError, UnsupportedError
+from mafdn._support.atomic import printable, sha256
+from mafdn.errors import MafdnError, PictureError, UnsupportedError, UsageError
 from mafdn.pictures.formats import SUFFIXES, Format, sniff
-from mafdn.pictures.reading import read_header
+from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.upscaling.folder.decide import decide
 from mafdn.upscaling.folder.discover import Found, Source
+from mafdn.upscaling.folder.films import FilmHeader, Films
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.folder.selection import is_older, ordered
-from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
 from mafdn.upscaling.several import Sizes, find_sizes
 from mafdn.upscaling.size import Size
+
+NOT_VERIFIED = "the result was kept and not verified; use --redo, or mafdn verify"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,14 @@ class Plan:
         finished: Pictures that are kept, skipped or have failed already.
         not_pictures: Number of files that are not pictures.
         earlier_results: Number of files that were skipped as results of earlier runs.
+        other_shards: Number of pictures that belong to other shards.
     """
 
     jobs: tuple[Job, ...]
     finished: tuple[FolderItem, ...]
     not_pictures: int
     earlier_results: int
+    other_shards: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +53,26 @@ class _Inspected:
 
     source: Source
     sizes: Sizes
+    bits: int
+    """Bits per channel."""
     kind: Format
     output: Output
     skipped: str | None
     """Why it is not upscaled, if so."""
+    film: FilmHeader | None = None
+    """The film, if it is one."""
 
 
 def make_plan(
     found: Found,
-    networks: NetworkSet,
+    networks: NetworkSet | AutomaticNetworks,
     manifests: Manifests,
     options: UpscaleOptions,
     *,
     size: Size,
     pattern: Pattern,
     selection: FolderOptions,
+    films: Films | None = None,
     on_check: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
 ) -> Plan:
     """Read all headers, name all results, and compare existing results with the manifest.
@@ -74,23 +85,30 @@ def make_plan(
         size: Size of the results.
         pattern: Pattern for their names.
         selection: Which pictures are upscaled, and in which order.
+        films: How films are read; without it, they fail.
         on_check: Called as `on_check(name, done, total)` for each file, and again before its result is checked.
 
     Raises:
         MafdnError: If a manifest cannot be read or a network is missing.
     """
     finished = [FolderItem(source=entry.path, status="failed", reason=entry.reason) for entry in found.unusable]
+    shard, others = selection.shard, 0
     inspected: list[_Inspected] = []
     not_pictures = 0
     steps = 2 * len(found.sources)
     for number, source in enumerate(found.sources):
         on_check(source.path.name, number, steps)
         try:
-            if _is_not_a_picture(source):
+            if films is not None and films.recognizes(source.path):
+                inspected.append(_inspect_film(source, films, networks, options, pattern, selection))
+            elif _is_not_a_picture(source):
                 not_pictures += 1
             else:
                 inspected.append(_inspect(source, options, size, pattern, selection))
         except MafdnError as error:
+            if shard and not shard.has(source.relative):
+                others += 1
+                continue
             old = _is_too_old(source, selection)
             reason = old or str(error)
             finished.append(FolderItem(source=source.path, status="skipped" if old else "failed", reason=reason))
@@ -103,6 +121,9 @@ def make_plan(
     for number, one in enumerate(pictures):
         path, target = one.source.path, targets[one.source.path]
         on_check(path.name, steps - len(pictures) + number, steps)
+        if shard and not shard.has(one.source.relative):  # it has a name all the same, as when it is skipped
+            others += 1
+            continue
         if one.skipped:  # it has a name all the same, so that names do not depend on what is skipped
             finished.append(FolderItem(source=path, status="skipped", reason=one.skipped, size=one.sizes.before[0]))
             continue
@@ -112,29 +133,26 @@ def make_plan(
             target=target,
             sizes=one.sizes,
             scale=scale,
+            bits=one.bits,
             output=one.output,
-            settings=settings_digest(
-                size,
-                options.strength,
-                one.output,
-                exact=options.exact,
-                ending=target.suffix,
-                frame=options.frame,
-                count=one.sizes.count,
-            ),
-            weights=networks.digest(scale),
+            settings=_settings_of(one, options, size, target),
+            weights=networks.digest(size, *one.sizes.most_enlarged, bits=one.bits),
             home=manifests.home_of(one.source),
+            film_frames=None if one.film is None else one.film.frames,
         )
         decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=selection.redo)
         if isinstance(decision, Job):
             jobs.append(decision)
         else:
-            finished.append(decision)
+            unverified = options.verify and decision.status == "kept" and decision.verification is None
+            notes = (*decision.notes, NOT_VERIFIED) if unverified else decision.notes
+            finished.append(replace(decision, notes=notes))
     return Plan(
         jobs=tuple(ordered(jobs, selection.order)),
         finished=tuple(finished),
         not_pictures=not_pictures,
         earlier_results=len(inspected) - len(pictures),
+        other_shards=others,
     )
 
 
@@ -169,14 +187,65 @@ def _inspect(
     largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)
     if largest is not None and max(header.width, header.height) > largest:
         skipped = skipped or f"larger than {largest} pixels on its longest side"
-    # The quality only applies to those of many pictures whose format has one.
-    without_quality = replace(options.output, quality=None)
     name = None if pattern.format_for(None) is None else Path(pattern.text)
-    kind = choose_format(header, name, without_quality)
-    output = options.output if kind.lossy else without_quality
+    kind, output = output_for(header, options.output, name)
     limits = replace(options.limits, pixels=sys.maxsize) if skipped else options.limits
     sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
-    return _Inspected(source=source, sizes=sizes, kind=kind, output=output, skipped=skipped)
+    return _Inspected(source=source, sizes=sizes, bits=header.bits, kind=kind, output=output, skipped=skipped)
+
+
+def output_for(header: PictureHeader, output: Output, name: Path | None) -> tuple[Format, Output]:
+    """Return format and output of one of many pictures: the quality only applies to those whose format has one.
+
+    Args:
+        header: The opened picture.
+        output: The output of all.
+        name: A name with the ending of the result; `None` if the picture decides.
+
+    Raises:
+        UsageError: As `choose_format`.
+    """
+    without_quality = replace(output, quality=None)
+    kind = choose_format(header, name, without_quality)
+    return kind, output if kind.lossy else without_quality
+
+
+def _inspect_film(
+    source: Source,
+    films: Films,
+    networks: NetworkSet | AutomaticNetworks,
+    options: UpscaleOptions,
+    pattern: Pattern,
+    selection: FolderOptions,
+) -> _Inspected:
+    """Read what is known about a film; raises `MafdnError`."""
+    if pattern.format_for(None) is not None:
+        raise UsageError(
+            f"{printable(source.path)} is a film, and {printable(pattern.text)!r} names pictures: end it in {{ext}}"
+        )
+    film = films.read(source.path, networks, options)
+    largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)
+    if largest is not None and max(film.size) > largest:
+        skipped = skipped or f"larger than {largest} pixels on its longest side"
+    sizes = Sizes(before=(film.size,), after=(film.new_size,))
+    return _Inspected(
+        source=source, sizes=sizes, bits=film.bits, kind=film.kind, output=Output(), skipped=skipped, film=film
+    )
+
+
+def _settings_of(one: _Inspected, options: UpscaleOptions, size: Size, target: Path) -> str:
+    """Return a digest of all settings that affect a result."""
+    digest = settings_digest(
+        size,
+        options.strength,
+        one.output,
+        exact=options.exact,
+        ending=target.suffix,
+        ensemble=options.ensemble,
+        frame=options.frame,
+        count=one.sizes.count,
+    )
+    return digest if one.film is None else hashlib.sha256(f"{digest} {one.film.settings}".encode()).hexdigest()
 
 
 def _name_request(one: _Inspected, size: Size, pattern: Pattern, folder: Path | None) -> NameRequest:

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from mafdn.upscaling.choice.weights import WeightsChoice
+from mafdn.verification.figures import Verification
+
 Status = Literal["done", "kept", "failed", "left", "skipped"]
 """Created in this run; already up to date; not created, with a reason; not reached; not selected by the options."""
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -27,6 +30,9 @@ class FolderItem:
         network_seconds: Time spent in the network.
         notes: What was not kept or not done as expected, one sentence each.
         frames: Number of frames or pages in the result; the sizes are those of the first.
+        verification: How far the result is from the picture; `None` if it was not verified when it was created.
+        weights: The variant of the shipped weights that the picture decided for, and why; `None` if the network was
+            named, or not needed.
     """
 
     source: Path
@@ -39,6 +45,8 @@ class FolderItem:
     network_seconds: float | None = None
     notes: tuple[str, ...] = ()
     frames: int = 1
+    verification: Verification | None = None
+    weights: WeightsChoice | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +104,7 @@ class FolderReport:
         stopped: Why the run ended before the last picture; `None` if it did not.
         not_pictures: Number of files that are not pictures.
         earlier_results: Number of files that were skipped as results of earlier runs.
+        other_shards: Number of pictures that belong to other shards.
         links: Number of links to folders, which were not followed.
         folders: Number of subfolders that were not entered.
         settings: The options of the run.
@@ -112,6 +121,7 @@ class FolderReport:
     stopped: str | None = None
     not_pictures: int = 0
     earlier_results: int = 0
+    other_shards: int = 0
     links: int = 0
     folders: int = 0
     settings: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -11,28 +11,31 @@ from mafdn._support.atomic import printable
 from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.upscaling.folder.discover import Found, find_sources
+from mafdn.upscaling.folder.films import FilmRun, Films
 from mafdn.upscaling.folder.forecast import forecast
+from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifests
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.pipeline import Pipeline
 from mafdn.upscaling.folder.plan import Plan, make_plan
-from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport, Stopped
-from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
+from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.size import Size
 
 
 def upscale_all(
     inputs: Sequence[Path | str],
-    networks: NetworkSet,
+    networks: NetworkSet | AutomaticNetworks,
     options: UpscaleOptions,
     folder_options: FolderOptions,
     *,
     on_progress: Callable[[FolderProgress], None] = lambda _: None,
     on_start: Callable[[FolderReport], None] = lambda _: None,
     on_item: Callable[[FolderItem], None] = lambda _: None,
+    films: Films | None = None,
 ) -> FolderReport:
-    """Upscale all pictures of folders, glob patterns and files.
+    """Upscale all pictures, and then all films, of folders, glob patterns and files.
 
     Results of an earlier run with the same settings that are still intact are kept. A picture that fails is reported,
     not raised; a fault of the output folder ends the run, and `stopped` of the report says why.
@@ -46,6 +49,7 @@ def upscale_all(
         on_progress: Called for every file that is checked and after every tile.
         on_start: Called once with what is planned, when all files have been checked: what is to be upscaled is `left`.
         on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
+        films: How films are upscaled; without it, they fail.
 
     Raises:
         Stopped: At Ctrl-C.
@@ -61,23 +65,44 @@ def upscale_all(
     pattern = folder_options.pattern or Pattern.default(size)
     pattern.check_size(size)
     found = find_sources(inputs, recursive=folder_options.recursive, exclude=folder)
-    manifests = Manifests(folder)
+    manifests = Manifests(folder, folder_options.shard)
 
     def checking(name: str, done: int, total: int) -> None:
         on_progress(FolderProgress(phase="checking", name=name, number=done + 1, count=total, done=done, total=total))
 
     plan = make_plan(
-        found, networks, manifests, options, size=size, pattern=pattern, selection=folder_options, on_check=checking
+        found,
+        networks,
+        manifests,
+        options,
+        size=size,
+        pattern=pattern,
+        selection=folder_options,
+        films=films,
+        on_check=checking,
     )
-    if not (plan.jobs or plan.finished):
+    if not (plan.jobs or plan.finished or plan.other_shards):
         raise PictureError(_why_nothing(inputs, found, plan))
     homes = {home: manifests.manifest(home) for home in sorted({job.home for job in plan.jobs})}
+    pictures = tuple(job for job in plan.jobs if job.film_frames is None)
+    film_jobs = tuple(job for job in plan.jobs if job.film_frames is not None)
     pipeline = Pipeline(
-        plan.jobs,
+        pictures,
         networks,
         homes,
         options,
         jobs_at_once=folder_options.jobs,
+        later=film_jobs,
+        on_progress=on_progress,
+        on_item=on_item,
+    )
+    film_run = FilmRun(
+        film_jobs,
+        films,
+        networks,
+        homes,
+        options,
+        before=pictures,
         on_progress=on_progress,
         on_item=on_item,
     )
@@ -85,7 +110,9 @@ def upscale_all(
 
     def report(stopped: str | None = None, *, planned: Sequence[FolderItem] = ()) -> FolderReport:
         return FolderReport(
-            items=tuple(sorted([*plan.finished, *pipeline.items, *planned], key=lambda item: str(item.source))),
+            items=tuple(
+                sorted([*plan.finished, *pipeline.items, *film_run.items, *planned], key=lambda item: str(item.source))
+            ),
             folder=folder,
             seconds=time.perf_counter() - began,
             network_seconds=pipeline.network_seconds,
@@ -93,9 +120,10 @@ def upscale_all(
             stopped=stopped,
             not_pictures=plan.not_pictures,
             earlier_results=plan.earlier_results,
+            other_shards=plan.other_shards,
             links=found.links,
             folders=found.folders,
-            settings=_settings(options, folder_options, size, pattern),
+            settings=_settings(options, folder_options, size, pattern, films),
             engines=tuple(networks.names()),
             machine=asdict(machine()),
         )
@@ -109,17 +137,37 @@ def upscale_all(
         for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
             on_item(item)
         if folder_options.dry_run:
-            estimate = forecast(plan.jobs, networks, options) if plan.jobs else None
+            estimate = _estimate(pictures, film_jobs, networks, options, size) if plan.jobs else None
             return replace(report(planned=planned), estimate=estimate)
         with ExitStack() as stack:
             for manifest in homes.values():
                 stack.enter_context(manifest)
             pipeline.run()
+            if pipeline.stopped is None:
+                film_run.run()
     except KeyboardInterrupt:
-        known = {item.source for item in pipeline.items}
+        known = {item.source for item in (*pipeline.items, *film_run.items)}
         left = [item for item in planned if item.source not in known]  # all of them if it had not begun
         raise Stopped(report("stopped by hand", planned=left)) from None
-    return report(pipeline.stopped)
+    stopped, reached = pipeline.stopped or film_run.stopped, {item.source for item in film_run.items}
+    left = [job.item(status="left") for job in film_jobs if job.source not in reached]
+    return report(stopped, planned=left)
+
+
+def _estimate(
+    pictures: Sequence[Job],
+    films: Sequence[Job],
+    networks: NetworkSet | AutomaticNetworks,
+    options: UpscaleOptions,
+    size: Size,
+) -> FolderEstimate:
+    """Estimate what upscaling pictures would take; films are only counted."""
+    estimate = forecast(pictures, networks, options, size=size)
+    if not films:
+        return estimate
+    pixels = estimate.pixels + sum(job.pixels for job in films)
+    count = f"{len(films)} film{'s' if len(films) > 1 else ''}"
+    return replace(estimate, pixels=pixels, basis=f"{estimate.basis}; time and disk space are without {count}")
 
 
 def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
@@ -132,7 +180,9 @@ def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
     return f"no pictures in the folder {where}{others}{hint}"
 
 
-def _settings(options: UpscaleOptions, folder_options: FolderOptions, size: Size, pattern: Pattern) -> dict[str, Any]:
+def _settings(
+    options: UpscaleOptions, folder_options: FolderOptions, size: Size, pattern: Pattern, films: Films | None
+) -> dict[str, Any]:
     """Return the options of a run for its report."""
     return {
         **{name: value for name, value in asdict(size).items() if value is not None},
@@ -146,7 +196,11 @@ def _settings(options: UpscaleOptions, folder_options: FolderOptions, size: Size
         "since": None if folder_options.since is None else folder_options.since.isoformat(),
         "order": folder_options.order,
         "jobs": folder_options.jobs,
+        "shard": None if folder_options.shard is None else str(folder_options.shard),
         "tile": options.tile,
         "exact": options.exact,
+        "ensemble": options.ensemble,
         "frame": options.frame,
+        "verify": options.verify,
+        "films": None if films is None else films.for_programs(),
     }

@@ -1,0 +1,132 @@
+"""The pictures of a source: a folder or bucket, or a list of files."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mafdn._support.atomic import printable
+from mafdn._support.validate import URL
+from mafdn.errors import UsageError
+from mafdn.fleet.storage import Entry, Store
+from mafdn.pictures.formats import SUFFIXES
+
+LISTS = (".parquet", ".txt", ".lst")
+"""Endings of lists of files: a table with the column `uri` (and optionally `name`, `size` and `mark`), or text with a
+URI in each line."""
+ROWS = 10_000
+"""Rows of a list that are read at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A file that may be a picture.
+
+    Args:
+        uri: Its URL, or its path if it is local.
+        name: Its name relative to the source, with `/`; unique.
+        size: Its size in bytes; 0 if unknown.
+        mark: A text that changes with its content; empty if unknown.
+    """
+
+    uri: str
+    name: str
+    size: int
+    mark: str
+
+
+class Source:
+    """Where the pictures are.
+
+    Args:
+        url: A folder, local or a URL of fsspec, or a list of files by its ending (`LISTS`).
+
+    Attributes:
+        store: The folder; `None` for a list, whose names are no paths in it.
+        not_pictures: How many files were left out for their names, so far.
+
+    Raises:
+        UsageError: If there is no such folder or list, or the scheme is unknown.
+        MafdnError: As `Store`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url, self.not_pictures = url, 0
+        self.store: Store | None = None
+        self._list: tuple[Store, str] | None = None
+        if url.lower().endswith(LISTS):
+            folder, separator, name = url.rpartition("/")
+            store = Store(folder or (separator or "."))
+            if store.info(name) is not None:
+                self._list = store, name
+                self._check_columns(store, name)
+                return
+        self.store = Store(url)
+        if self.store.entries() is None:
+            raise UsageError(f"{printable(url)}: there is no such folder, bucket or list of files")
+
+    def _check_columns(self, store: Store, name: str) -> None:
+        if not name.endswith(".parquet"):
+            return
+        import pyarrow.parquet as pq
+        from pyarrow import ArrowException
+
+        try:
+            with store.fs.open(store.path(name), "rb") as file:
+                names = pq.ParquetFile(file).schema_arrow.names
+        except ArrowException as error:
+            raise UsageError(f"{printable(self.url)} is no Parquet file: {error}") from None
+        if "uri" not in names:
+            raise UsageError(f"{printable(self.url)} has no column uri, only {printable(', '.join(names))}")
+
+    def folders(self) -> Iterator[tuple[str | None, list[Picture]]]:
+        """Yield the pictures of each folder, with its name; those of a list in parts, with `None`.
+
+        Raises:
+            MafdnError: The source cannot be read, or a list lacks a column.
+        """
+        if self.store is None:
+            for part in self._listed():
+                yield None, part
+            return
+        store = self.store
+        for entries in store.walk():
+            pictures = [entry for entry in entries if f".{entry.name.rpartition('.')[2].lower()}" in SUFFIXES]
+            self.not_pictures += len(entries) - len(pictures)
+            if pictures:
+                yield pictures[0].name.rpartition("/")[0], [_picture(store, entry) for entry in pictures]
+
+    def _listed(self) -> Iterator[list[Picture]]:
+        assert self._list is not None
+        store, name = self._list
+        if not name.endswith(".parquet"):
+            lines = io.TextIOWrapper(io.BytesIO(store.read(name)), encoding="utf-8", errors="surrogateescape")
+            uris = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+            for start in range(0, len(uris), ROWS):
+                yield [Picture(uri=uri, name=name_of(uri), size=0, mark="") for uri in uris[start : start + ROWS]]
+            return
+        import pyarrow.parquet as pq
+
+        with store.fs.open(store.path(name), "rb") as file:
+            table = pq.ParquetFile(file)
+            columns = [c for c in ("uri", "name", "size", "mark") if c in table.schema_arrow.names]
+            for batch in table.iter_batches(ROWS, columns=columns):
+                yield [
+                    Picture(
+                        uri=row["uri"],
+                        name=row.get("name") or name_of(row["uri"]),
+                        size=int(row.get("size") or 0),
+                        mark=str(row.get("mark") or ""),
+                    )
+                    for row in batch.to_pylist()
+                    if row["uri"]
+                ]
+
+
+def _picture(store: Store, entry: Entry) -> Picture:
+    return Picture(uri=store.url_of(entry.name), name=entry.name, size=entry.size, mark=entry.mark)
+
+
+def name_of(uri: str) -> str:
+    """Return the name of a listed file: its path, or bucket and path, without `..`."""
+    path = uri.partition("://")[2] if URL.match(uri) else uri
+    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))
