@@ -76,16 +76,16 @@ def _export(network: Network, path: Path, on_stage: Callable[[str, int, int], No
     stages = 2 + len(ENGINES)
     on_stage("building the graph", 0, stages)
     folded = network.fold().cpu()
-    checked = _checked_pictures(folded)
+    checked = checked_pictures(folded)
     worst = math.nan
     try:
         with replacing(path) as temporary:
             if all(np.isfinite(values).all() for values in checked.values()):
                 onnx.save(_graph(folded, lambda stage: on_stage(stage, 1, stages)), temporary)
-                differences = _differences(
+                found = differences(
                     temporary, checked, lambda number, name: on_stage(f"checking in {name}", 2 + number, stages)
                 )
-                worst = float(np.max(differences))  # NaN if any is NaN
+                worst = float(np.max(found))  # NaN if any is NaN
             on_stage("checked", stages, stages)
             if not worst <= TOLERANCE:
                 raise WeightsError(f"the exported file differs from the network by {worst:.2g}: {path} was not written")
@@ -98,7 +98,7 @@ def _graph(folded: Network, on_stage: Callable[[str], None]) -> onnx.ModelProto:
     header: dict[str, Any] = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
     if is_gated(folded):
         gated = Gated(exported_form(folded))
-        model = _traced(gated, (torch.full(gated.shape, torch.nan),))
+        model = traced(gated, (torch.full(gated.shape, torch.nan),), names=(("lr", GATES), ("sr", f"{GATES}_used")))
         # The default is added after onnxslim, which would treat it as a constant.
         nan = np.full(gated.shape, np.nan, np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(nan, GATES))
@@ -106,13 +106,15 @@ def _graph(folded: Network, on_stage: Callable[[str], None]) -> onnx.ModelProto:
         radius = receptive_radius(folded)
         header["stencil"] = {"radius": radius, "halo": _halo(folded, radius)}
     else:
-        model = _traced(exported_form(folded), ())
+        model = traced(exported_form(folded), names=(("lr",), ("sr",)))
     onnx.helper.set_model_props(model, {HEADER: json.dumps(header)})
     return model
 
 
-def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
-    """The graph from `lr` to `sr`, and from `gates` to `gates_used` if `gates` are passed in."""
+def traced(
+    network: torch.nn.Module, gates: tuple[torch.Tensor, ...] = (), *, names: tuple[tuple[str, ...], tuple[str, ...]]
+) -> onnx.ModelProto:
+    """The graph of a network whose inputs are a picture and any `gates`, with these names of inputs and outputs."""
     dynamic = torch.export.Dim.DYNAMIC
     # To find gates, several windows of one picture are run as a batch.
     free = {0: dynamic, 2: dynamic, 3: dynamic} if gates else {2: dynamic, 3: dynamic}
@@ -123,8 +125,8 @@ def _traced(network: torch.nn.Module, gates: tuple[torch.Tensor, ...]) -> onnx.M
                 (torch.zeros(2 if gates else 1, 3, *CHECKED_SIZES[0]), *gates),
                 dynamo=True,
                 dynamic_shapes=(free, *(None for _ in gates)),
-                input_names=["lr", GATES][: 1 + len(gates)],
-                output_names=["sr", f"{GATES}_used"][: 1 + len(gates)],
+                input_names=list(names[0]),
+                output_names=list(names[1]),
                 opset_version=OPSET,
             )
         except Exception as error:  # an own network may use what ONNX does not have
@@ -152,7 +154,7 @@ def _halo(folded: Network, radius: int) -> int:
     return min(radius, 2 * (max(relevant, default=0) // 2 + 1))
 
 
-def _checked_pictures(folded: Network) -> dict[str, Batch]:
+def checked_pictures(folded: Network) -> dict[str, Batch]:
     """Pictures `lr0`, `lr1`, ... and the network's results, `sr0`, `sr1`, ..."""
     pictures: dict[str, Batch] = {}
     for i, (height, width) in enumerate(CHECKED_SIZES):
@@ -162,17 +164,17 @@ def _checked_pictures(folded: Network) -> dict[str, Batch]:
     return pictures
 
 
-def _differences(path: Path, pictures: dict[str, Batch], on_engine: Callable[[int, str], None]) -> list[float]:
+def differences(path: Path, pictures: dict[str, Batch], on_engine: Callable[[int, str], None]) -> list[float]:
     """The largest difference of each engine from the network, in separate processes (see `mafdn.export.check`)."""
-    differences: list[float] = []
+    found: list[float] = []
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         stored = Path(folder, "pictures.npz")
         with stored.open("wb") as file:
             np.savez(file, **pictures)  # pyright: ignore[reportArgumentType] - one could be savez's allow_pickle
         for number, name in enumerate(ENGINES):
             on_engine(number, name)
-            differences.append(_checked(name, path, stored))
-    return differences
+            found.append(_checked(name, path, stored))
+    return found
 
 
 def _checked(engine_name: str, path: Path, pictures: Path) -> float:

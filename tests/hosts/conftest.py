@@ -1,0 +1,40 @@
+"""Networks of tests, and programs that use them."""
+
+import importlib.util
+import sys
+import types
+
+import pytest
+import torch
+
+from mafdn.networks import MAFDN, MAFDNSettings
+from tests.support import shaken
+
+
+@pytest.fixture
+def network() -> MAFDN:
+    """A small x2 network in training form whose parts all have an effect."""
+    torch.manual_seed(0)
+    made = shaken(MAFDN(MAFDNSettings(scale=2, width=8, blocks=2)))
+    with torch.no_grad():
+        for name, tensor in made.named_parameters():
+            if ".channel." in name:
+                tensor.mul_(12)  # so that its gates depend on the picture
+    return made
+
+
+@pytest.fixture
+def spandrel(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The package spandrel, with a placeholder for torchvision where that is missing.
+
+    On import, some of its other networks take functions from torchvision, which has no build
+    for some builds of torch. MAFDN uses none.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        functional = types.ModuleType("torchvision.transforms.functional")
+        for name in ("InterpolationMode", "rotate", "normalize"):
+            setattr(functional, name, None)
+        monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
+        monkeypatch.setitem(sys.modules, "torchvision.transforms", types.ModuleType("torchvision.transforms"))
+        monkeypatch.setitem(sys.modules, functional.__name__, functional)
+    return pytest.importorskip("spandrel", reason="spandrel is not installed (pip install --no-deps spandrel einops)")
