@@ -1,6 +1,8 @@
 """The cache on disk and the compiled graphs in it."""
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,7 +89,7 @@ def test_a_second_process_compiles_nothing(small: Path, monkeypatch: pytest.Monk
     assert again.stencil.run(x, again.stencil.gates(x)).tobytes() == given.tobytes()
 
 
-def test_graphs_of_other_weights_and_shapes_are_not_reused(small: Path, tmp_path: Path) -> None:
+def test_graphs_of_other_weights_and_threads_are_not_reused(small: Path, tmp_path: Path) -> None:
     x = noise(1, 3, 18, 20)
     path = tmp_path / "net.onnx"
     path.write_bytes(small.read_bytes())
@@ -98,9 +100,48 @@ def test_graphs_of_other_weights_and_shapes_are_not_reused(small: Path, tmp_path
     onnx.save(model, path)  # other weights in a file of the same name
     assert np.abs(OpenVINOEngine(path).run(x) - before).max() > AGREED
     count = len(blobs())
-    OpenVINOEngine(path).run(noise(1, 3, 20, 18))
     OpenVINOEngine(path, threads=1).run(x)
-    assert len(blobs()) == count + 2
+    assert len(blobs()) == count + 1
+
+
+def test_a_stencil_of_any_size_is_compiled_once(small: Path) -> None:
+    engine, sizes = OpenVINOEngine(small, threads=1), [(18, 20), (20, 18), (9, 64), (18, 20)]
+    results = [engine.run(noise(1, 3, *size)) for size in sizes]
+    assert len(blobs()) == 1
+    for size, result in zip(sizes, results, strict=True):
+        x = noise(1, 3, *size)
+        alone = OpenVINOEngine(small, threads=1).run(x)
+        assert result.tobytes() == alone.tobytes(), "the sizes before it do not matter"
+        fixed = engine.compiled(x.shape)(x)[0]
+        assert np.abs(result - fixed).max() < AGREED
+
+
+def test_int8_has_a_graph_for_each_size(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = OpenVINOEngine(small, threads=1)
+    monkeypatch.setattr(engine, "precision", "int8")
+    for size, count in [((18, 20), 1), ((20, 18), 2), ((18, 20), 2)]:
+        engine.run(noise(1, 3, *size))
+        assert len(blobs()) == count
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="needs Linux's /proc")
+def test_memory_does_not_grow_with_the_number_of_sizes(small: Path) -> None:
+    program = """
+import os
+import sys
+from pathlib import Path
+import numpy as np
+from mafdn.inference.engines.openvino import OpenVINOEngine
+engine = OpenVINOEngine(Path(sys.argv[1]), threads=1)
+for number in range(2_000):
+    engine.run(np.zeros((1, 3, 40 + number // 50, 40 + number % 50), np.float32))
+    if number in (499, 1_999):
+        print(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+"""
+    output = subprocess.run([sys.executable, "-c", program, str(small)], capture_output=True, text=True, check=True)
+    quarter, whole = map(float, output.stdout.split())
+    assert whole - quarter < 30
 
 
 def test_external_weights_are_part_of_the_digest(small: Path, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Engines: their common interface, invalid options, and the choice of an engine."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,13 @@ import pytest
 from mafdn import load
 from mafdn._support.atomic import sha256
 from mafdn._support.cache import cache_folder, keep, load_kept
-from mafdn._support.machine import Machine, machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.inference import EngineOptions, open_engine
-from mafdn.inference.engines import ENGINE_NAMES, ENGINES, auto_precision, chosen_engine, registry
+from mafdn.inference.engines import ENGINE_NAMES, ENGINES, PRECISIONS, chosen_engine, registry
 from mafdn.inference.engines.choice import Choice, Trial, remember, remembered
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine
+from mafdn.inference.options import EXACT
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 
@@ -88,33 +86,16 @@ def test_an_int8_file_is_found_and_checked(small: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="run 'mafdn quantize' again"):
         open_engine(path, EngineOptions(precision="int8"))
     with_header(small, tmp_path / "net-int8.onnx", precision="int8", source_sha256=sha256(path))
-    for name in ("auto", *ENGINES):
+    for name in ("auto", "openvino"):
         assert open_engine(path, EngineOptions(engine=name, precision="int8")).precision == "int8"
+    with pytest.raises(UsageError, match="use --engine openvino for int8"):
+        open_engine(path, EngineOptions(engine="onnxruntime", precision="int8"))
     assert open_engine(tmp_path / "net-int8.onnx").precision == "int8"  # whatever precision is requested
     with_header(small, tmp_path / "net-int8.onnx", source_sha256=sha256(path))
     with pytest.raises(WeightsError, match="not an int8 model"):
         open_engine(path, EngineOptions(engine="openvino", precision="int8"))
     with pytest.raises(UsageError, match="int8"):
         open_engine(small, EngineOptions(engine="torch", precision="int8"))
-
-
-def test_auto_precision_is_int8_only_where_it_is_much_faster(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def features(*names: str) -> Callable[[], Machine]:
-        return lambda: replace(machine(), features=names)
-
-    path = tmp_path / "net.onnx"
-    path.write_bytes(small.read_bytes())
-    monkeypatch.setattr(registry, "machine", features("avx2", "avx512_vnni"))
-    assert auto_precision(path) == "fp32"  # no such file
-    with_header(small, tmp_path / "net-int8.onnx", precision="int8", source_sha256=sha256(path))
-    assert auto_precision(path) == auto_precision(path, EngineOptions(engine="openvino")) == "int8"
-    assert auto_precision(path, EngineOptions(engine="onnxruntime")) == "fp32"
-    assert open_engine(path, EngineOptions(precision="auto")).precision == "int8"
-    assert open_engine(path).precision == "fp32"
-    monkeypatch.setattr(registry, "machine", features("avx2"))
-    assert auto_precision(path) == "fp32"
 
 
 @pytest.mark.parametrize(
@@ -197,14 +178,14 @@ def test_the_fastest_is_chosen_if_clearly_faster() -> None:
 def test_a_choice_is_remembered_and_followed(small: Path) -> None:
     choice = chosen(Trial(engine="onnxruntime", device="cpu", seconds=1.0))
     assert remember(choice)
-    assert remembered(EngineOptions()) == choice
+    assert remembered(EXACT) == choice
     assert remembered(EngineOptions(threads=7)) is None
     assert open_engine(small).name == "onnxruntime"
     assert open_engine(small, EngineOptions(engine="openvino")).name == "openvino"
     for content in (b"", b"[]", b'{"trials": 1}', b'{"trials": [{"engine": "x"}]}'):
         (path,) = (p for p in cache_folder("engines").iterdir() if load_kept(p) and b"net.onnx" in p.read_bytes())
         keep(path, content, limit=10**6)
-        assert remembered(EngineOptions()) is None
+        assert remembered(EXACT) is None
         assert remember(choice)
 
 
@@ -212,7 +193,7 @@ def test_devices_are_measured_again_if_one_is_gone(small: Path, monkeypatch: pyt
     remember(chosen(Trial(engine="onnxruntime", device="cuda", seconds=0.1)))
     monkeypatch.setattr(registry, "shipped_scales", lambda: ())  # the small network is quicker to measure
     assert open_engine(small).device == "cpu"
-    choice = remembered(EngineOptions())
+    choice = remembered(EXACT)
     assert choice
     assert {(t.engine, t.device) for t in choice.trials} >= {("openvino", "cpu"), ("onnxruntime", "cpu")}
     assert all(t.seconds for t in choice.trials if t.device == "cpu")
@@ -232,10 +213,9 @@ def test_failures_are_recorded_as_trials(small: Path, monkeypatch: pytest.Monkey
 
 def test_info_shows_the_choice(cli: Run) -> None:
     report = json.loads(cli("info", "--json")[1])
-    assert (report["engine"], report["device"], report["auto_precision"]) in {
-        ("openvino", "cpu", "int8"),
-        ("openvino", "cpu", "fp32"),
-    }
+    assert (report["engine"], report["device"]) == ("openvino", "cpu")
+    assert {"x2", "x4", "photo-x4"} <= set(report["auto_precision"])
+    assert set(report["auto_precision"].values()) <= set(PRECISIONS)
     assert report["choice"]["when"] == ""  # as in the cache that the tests prepare
     report = json.loads(cli("info", "--probe", "--json")[1])
     assert report["choice"]["network"] == "mafdn-x4.onnx"

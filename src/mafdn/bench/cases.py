@@ -16,10 +16,10 @@ from mafdn.inference.engines.torch import TorchEngine
 from mafdn.pixels import imresize
 from mafdn.weights.header import SCALES
 from mafdn.weights.resolve import is_pattern, resolve
-from mafdn.weights.shipped import shipped, shipped_scales
+from mafdn.weights.shipped import PREFIXES, shipped, shipped_scales
 
-OURS = "mafdn"
-"""Name of the shipped networks in tables."""
+OURS = PREFIXES["classic"]
+"""Name of the shipped networks in tables, those of the variant `classic`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def peer_case(name: str, path: Path, *, threads: int | None = None) -> NetworkCa
 def network_name(name: str, scale: int) -> str:
     """The name in tables of the network that was given as `name`: a file without its suffix, a run by its folder."""
     source = resolve(name, scale=scale)
-    return OURS if source.kind == "shipped" else source.stem
+    return PREFIXES[source.variant] if source.kind == "shipped" else source.stem
 
 
 def find_networks(name: str, scales: Sequence[int], folder: Path) -> dict[int, Path]:
@@ -111,7 +111,8 @@ def find_networks(name: str, scales: Sequence[int], folder: Path) -> dict[int, P
     if source and source.kind == "baseline":
         raise UsageError(f"{name} is not a network; choose one with --network (lanczos is always timed for comparison)")
     if source and source.kind == "shipped":
-        files = {s: shipped(s, ".onnx") for s in ([source.scale] if source.scale else scales or shipped_scales())}
+        own = [source.scale] if source.scale else scales or shipped_scales(source.variant)
+        files = {scale: shipped(scale, ".onnx", source.variant) for scale in own}
     elif source and source.path and source.path.suffix == ".onnx":
         files = {open_engine(source.path, EngineOptions(engine=preferred_engine(), device="cpu")).scale: source.path}
     else:

@@ -122,7 +122,11 @@ def open_convolutions(
         threads: Cores to use; all if `None`.
     """
     openvino = import_openvino()
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    options: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+    }
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     model = _stack(width, size, quantized=precision == INT8)

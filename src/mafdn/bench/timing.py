@@ -26,6 +26,7 @@ from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import MafdnError, OutOfMemoryError
 from mafdn.evaluation.methods import WHOLE_TILE
 from mafdn.inference import EngineOptions, open_engine, upscale
+from mafdn.inference.options import EXACT
 from mafdn.pixels import imresize
 
 SECONDS_TO_START = 300.0
@@ -79,7 +80,7 @@ def measure_latency(
     Args:
         files: ONNX files by name.
         size: Height and width of the picture.
-        options: The engine; default `EngineOptions()`.
+        options: The engine; default `EXACT`.
         rounds: Timed runs of each network, after a first run to warm up.
         on_progress: Called with the number of runs done and their total.
 
@@ -92,7 +93,7 @@ def measure_latency(
 
 def upscaling_job(path: Path, *, size: tuple[int, int], options: EngineOptions | None = None) -> Job:
     """A job that upscales a picture of `size` (height, width), whole, by the network in `path`."""
-    return Job(name=str(path), open=partial(_open_network, path, size, options or EngineOptions()))
+    return Job(name=str(path), open=partial(_open_network, path, size, options or EXACT))
 
 
 def measure_in_turns(

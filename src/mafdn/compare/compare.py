@@ -14,6 +14,7 @@ from mafdn._support.machine import Machine, machine
 from mafdn._support.progress import ignore
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
+from mafdn.degradation.chain import Degradation
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import LrPictures, Protocol, SetScore, finite
 from mafdn.evaluation.candidates import Candidate, find_candidate
@@ -24,6 +25,7 @@ from mafdn.evaluation.summary.costs import network_costs
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
+from mafdn.inference.options import EXACT
 from mafdn.networks import Count, OwnSettings, build, count, title
 from mafdn.networks.architectures import TITLES, training_form
 from mafdn.networks.counting import input_size
@@ -93,6 +95,7 @@ def compare(
     baseline: str | None = None,
     highlight: Sequence[str] = (),
     lr: LrChoice = None,
+    degrade: Sequence[Degradation | None] = (None,),
     rounds: int = 9,
     options: EngineOptions | None = None,
     published: Path | None = None,
@@ -110,8 +113,9 @@ def compare(
             the first with scores.
         highlight: Networks to emphasize, likewise.
         lr: The LR pictures, as for `evaluate`.
+        degrade: How to degrade them, as for `evaluate`.
         rounds: Timed runs of each network for a 1280x720 output; 0 for no timing.
-        options: The engine in which every network is timed, as ONNX; default `EngineOptions()`.
+        options: The engine in which every network is timed, as ONNX; default `EXACT`.
         published: A table of published figures to use instead of the one that ships (`mafdn.compare.published`).
         with_published: Whether to include published figures.
         on_progress: See `OnStage`.
@@ -120,7 +124,7 @@ def compare(
         UsageError: The baseline is not among the networks or has no weights, or a highlighted network is not listed.
         MafdnError: A set, a network or the table cannot be read, or a network cannot be run.
     """
-    options = options or EngineOptions()
+    options = options or EXACT
     on_stage = on_progress or ignore
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     figures = (read_published(published) if published else read_published()) if with_published else []
@@ -128,7 +132,7 @@ def compare(
     found = _Comparison(rows=[], differences={}, baseline={}, lr={}, notes=[])
     for scale in dict.fromkeys(c.scale for c in candidates):
         mine = [c for c in candidates if c.scale == scale]
-        scores = _scores(mine, benches, scale, lr, found.notes, on_stage)
+        scores = _scores(mine, benches, scale, lr, degrade, found.notes, on_stage)
         found.lr[scale] = lr_pictures(scores)
         against = baseline_of(mine, baseline)
         found.differences[scale] = []
@@ -228,6 +232,7 @@ def _scores(
     benches: Sequence[Path],
     scale: int,
     lr: LrChoice,
+    degrade: Sequence[Degradation | None],
     notes: list[str],
     on_stage: OnStage,
 ) -> list[SetScore]:
@@ -237,7 +242,9 @@ def _scores(
         return []
     protocol = Protocol(scale=scale)
     on_progress = partial(on_stage, f"quality x{scale}")
-    scores = evaluate(list(names), benches, protocol, lr=lr, on_progress=on_progress, on_note=notes.append)
+    scores = evaluate(
+        list(names), benches, protocol, lr=lr, degrade=degrade, on_progress=on_progress, on_note=notes.append
+    )
     labels = {label: names[source] for label, source in label_networks(list(names), protocol).items()}
     return [replace(score, network=labels[score.network]) for score in scores]
 

@@ -9,6 +9,7 @@ from mafdn._support.atomic import replacing
 from mafdn._support.progress import ignore
 from mafdn.compare.compare import Comparison, OnStage, as_json
 from mafdn.compare.report import draw_plots, render
+from mafdn.degradation.chain import Degradation
 from mafdn.errors import MafdnError
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.candidates import Candidate
@@ -29,6 +30,7 @@ def write_report(
     *,
     command: str,
     lr: LrChoice = None,
+    degrade: Sequence[Degradation | None] = (None,),
     on_progress: OnStage | None = None,
 ) -> None:
     """Write a document and, in a folder of the same name beside it, its plots, crops and data.
@@ -40,6 +42,7 @@ def write_report(
         benches: The benchmark datasets on which they were compared.
         command: The command line of the comparison.
         lr: The LR pictures, as for `compare`.
+        degrade: How they are degraded, as for `compare`.
         on_progress: See `mafdn.compare.compare.OnStage`.
 
     Raises:
@@ -57,7 +60,7 @@ def write_report(
             reference = comparison.baseline.get(scale)
             highlighted = [row.name for row in comparison.rows if row.scale == scale and row.highlighted]
             target = folder / f"crops-x{scale}.png"
-            caption = _draw_crops(mine, benches, scale, target, reference, highlighted, lr, on_stage)
+            caption = _draw_crops(mine, benches, scale, target, reference, highlighted, lr, degrade, on_stage)
             if caption:
                 crops[str(scale)] = caption
             on_stage("drawing", number, len(scales))
@@ -78,6 +81,7 @@ def _draw_crops(
     baseline: str | None,
     highlighted: Sequence[str],
     lr: LrChoice,
+    degrade: Sequence[Degradation | None],
     on_stage: OnStage,
 ) -> str:
     """Draw where a network is furthest behind and ahead of the baseline; returns a caption.
@@ -92,13 +96,23 @@ def _draw_crops(
     chosen = next((c for c in others if c.name in highlighted), others[-1])
     ordered = [c for c in measured if c is not chosen] + [chosen]  # it comes last in the strip
     networks, names, protocol = [c.source for c in ordered], [c.name for c in ordered], Protocol(scale=scale)
-    scores = evaluate(networks, benches, protocol, lr=lr, on_progress=partial(on_stage, f"crops x{scale}"))
+    on_progress = partial(on_stage, f"crops x{scale}")
+    scores = evaluate(networks, benches, protocol, lr=lr, degrade=degrade, on_progress=on_progress)
     labels = list(label_networks(networks, protocol))
     reference, network = labels[names.index(baseline)], labels[-1]
     if not gains(scores, reference=reference, network=network):
         return ""
     draw_extremes(
-        scores, networks, benches, protocol, output, reference=reference, network=network, labels=names, lr=lr
+        scores,
+        networks,
+        benches,
+        protocol,
+        output,
+        reference=reference,
+        network=network,
+        labels=names,
+        lr=lr,
+        degrade=degrade,
     )
     return (
         f"Pictures with the largest loss (first group) and gain (second group) of {chosen.name} compared with "

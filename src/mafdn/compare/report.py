@@ -186,7 +186,8 @@ def _scale(comparison: Json, scale: int, folder: str) -> list[str]:
 def _lr(lr: Json) -> str:
     """Where the LR pictures of a benchmark dataset came from."""
     where = f"own LR pictures ({lr['folder']})" if lr["source"] == "own" else "LR pictures made by bicubic reduction"
-    return f"{where}, SHA-256 of their pixels {lr['sha256'][:12]}"
+    degraded = f", degraded by {lr['degrade']}" if lr.get("degrade") else ""
+    return f"{where}{degraded}, SHA-256 of their pixels {lr['sha256'][:12]}"
 
 
 def _footnotes(rows: Sequence[Json]) -> list[str]:

@@ -61,7 +61,7 @@ def difference_table(differences: Sequence[Json]) -> Table:
         [
             d["network"],
             d["reference"],
-            d["bench"] or "all datasets",
+            d["bench"] or f"all datasets {d.get('degrade', '')}".rstrip(),
             *(_interval(d[key], form, d["pictures"]) for key, form in (("psnr", ".2f"), ("ssim", ".4f"))),
             f"{d['improved']} of {d['pictures']}",
         ]

@@ -11,6 +11,7 @@ from mafdn.inference.engines import (
     preferred_engine,
     require_scale,
 )
+from mafdn.inference.ensemble import ensembled
 from mafdn.inference.options import EngineOptions
 from mafdn.inference.tiles import Tiling
 from mafdn.inference.upscale import upscale, upscale_rows
@@ -21,6 +22,7 @@ __all__ = [
     "EngineOptions",
     "Stencil",
     "Tiling",
+    "ensembled",
     "open_engine",
     "preferred_engine",
     "require_scale",

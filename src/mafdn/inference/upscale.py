@@ -27,6 +27,21 @@ WHITE = {"uint8": 255.0, "uint16": 65_535.0, "float32": 1.0}
 """The value of white for every supported type."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """A picture of the same size and type that was upscaled in the same way before, such as the frame before.
+
+    Args:
+        same: Called as `same(rows, columns)`; whether both pictures are equal there.
+        result: What the network made of it, (scale*H, scale*W, C).
+        on_reuse: Called for every tile that is taken from `result`.
+    """
+
+    same: Callable[[slice, slice], bool]
+    result: Array
+    on_reuse: Callable[[], None]
+
+
 def upscale(
     engine: Engine,
     array: Array,
@@ -73,17 +88,21 @@ def upscale_rows(
     *,
     tile: int | None = None,
     exact: bool = False,
+    earlier: Earlier | None = None,
     on_progress: Progress | None = None,
 ) -> Generator[Array]:
     """Upscale (H, W, C) rows like `upscale`, as a stream from the top.
 
-    Rows are read more than once, but at most one row of tiles at a time.
+    Rows are read more than once, but at most one row of tiles at a time. With an earlier picture, the result is the
+    same: a stencil's tile depends on its own pixels and on the gates alone, and the gates on those of their windows.
 
     Args:
         engine: The network.
         rows: A picture with a type and channels that `upscale` accepts.
         tile: As for `upscale`.
         exact: As for `upscale`.
+        earlier: A picture whose tiles are used again where both are equal, if the network is a stencil and both are
+            equal in all windows of the gates.
         on_progress: As for `upscale`.
 
     Yields:
@@ -98,11 +117,12 @@ def upscale_rows(
     constants = [_constant(rows, group) for group in groups]
     spans, columns = plan(height, width, tiling)
     tick = counted(on_progress, len(spans) * len(columns) * constants.count(None))
+    earlier = earlier if earlier and engine.stencil and _same_gates(rows, earlier) else None
     planes: list[Iterator[Array]] = []
     for group, constant in zip(groups, constants, strict=True):
         if constant is None:
             run = _runner_with_gates(engine, rows, group, whole=len(spans) * len(columns) == 1)
-            plane = _Plane(rows, group, spans, columns, engine.scale, run, tick)
+            plane = _Plane(rows, group, spans, columns, engine.scale, run, tick, earlier)
             planes.append(_faded_bands(plane, tiling.fade) if tiling.fade else _cut_bands(plane))
         else:
             planes.append(_constant_bands(constant, spans, columns, engine.scale, tiling.fade))
@@ -145,6 +165,16 @@ def _runner_with_gates(engine: Engine, rows: Rows, group: tuple[int, ...], *, wh
     return lambda x: stencil.run(x, gates)
 
 
+def _same_gates(rows: Rows, earlier: Earlier) -> bool:
+    """Whether the gates of both pictures are the same because the pixels are from which they are computed."""
+    windows = sample_windows(*rows.shape[:2])
+    return all(
+        earlier.same(slice(top, top + windows.height), slice(left, left + windows.width))
+        for top in windows.tops
+        for left in windows.lefts
+    )
+
+
 @dataclass(frozen=True)
 class _Plane:
     """Channels that are run through the network together, and how they are cut."""
@@ -156,11 +186,20 @@ class _Plane:
     scale: int
     run: Run
     tick: Callable[[int], None]
+    earlier: Earlier | None
 
     @property
     def width(self) -> int:
         """Width of the result."""
         return self.rows.shape[1] * self.scale
+
+    def known(self, high: slice, wide: slice, row: Span, column: Span) -> Array | None:
+        """Return what is at `high`, `wide` of the result if the earlier picture has the same tile there."""
+        if self.earlier is None or not self.earlier.same(_pixels_of(row), _pixels_of(column)):
+            return None
+        self.earlier.on_reuse()
+        self.tick(1)
+        return self.earlier.result[high, wide, self.group]
 
     def tile(self, source: Array, column: Span) -> Batch:
         """Return the result of one tile, (sH, sW, n); `source` is its rows of the picture."""
@@ -174,13 +213,22 @@ def _cut_bands(plane: _Plane) -> Generator[Array]:
     """Yield rows of tiles that are cut in the middle of their overlaps."""
     for span in plane.spans:
         source = plane.rows[span.start : span.start + span.size]
-        high = kept(span, plane.scale)
+        high, top = kept(span, plane.scale), span.start * plane.scale
         band = np.empty((len(high), plane.width, len(plane.group)), plane.rows.dtype)
         for column in plane.columns:
             wide, left = kept(column, plane.scale), column.start * plane.scale
-            tile = plane.tile(source, column)[high.start : high.stop, wide.start : wide.stop]
-            _store(tile, band[:, left + wide.start : left + wide.stop])
+            place = slice(left + wide.start, left + wide.stop)
+            known = plane.known(slice(top + high.start, top + high.stop), place, span, column)
+            if known is None:
+                tile = plane.tile(source, column)[high.start : high.stop, wide.start : wide.stop]
+                _store(tile, band[:, place])
+            else:
+                band[:, place] = known
         yield band
+
+
+def _pixels_of(span: Span) -> slice:
+    return slice(span.start, span.start + span.size)
 
 
 def _faded_bands(plane: _Plane, fade: int) -> Generator[Array]:

@@ -6,9 +6,9 @@ an entry `stencil`, which also states how far tiles must overlap.
 """
 
 from mafdn.inference.engines.base import GATES, HEADER, Batch, Engine, FullRangeError, Gates, Stencil
+from mafdn.inference.engines.precision import auto_precision
 from mafdn.inference.engines.registry import (
     ENGINES,
-    auto_precision,
     chosen_engine,
     describe,
     open_engine,

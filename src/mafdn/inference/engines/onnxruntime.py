@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from mafdn._support.machine import machine
+from mafdn._support.machine import machine, thread_count
 from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import (
@@ -31,8 +31,10 @@ PROVIDERS = {
 """The execution provider of every device."""
 PACKAGES = {"cuda": "onnxruntime-gpu", "directml": "onnxruntime-directml", "coreml": "onnxruntime (on a Mac)"}
 """The package that adds a device; it is installed instead of onnxruntime itself."""
-SUPPORTED = frozenset({FP32, INT8})
-"""Precisions on every device; a file is run in its own precision."""
+SUPPORTED = frozenset({FP32})
+"""Precisions on every device. An int8 file runs too, but is not offered as a precision: between every quantized
+convolution and the rounding of its result is an activation, with which onnxruntime has no integer kernel, so that it
+computes the convolutions in float, no faster than those of the fp32 file."""
 EXACT_INT8 = "session.x64quantprecision"
 """Makes full-range int8 weights unsigned, so that products do not saturate without VNNI. Files written by 'mafdn
 quantize' do not need it, as their convolutions are computed in float here; files of other programs may. It is only set
@@ -52,8 +54,8 @@ class OnnxRuntimeEngine:
         Args:
             path: The file.
             device: A key of `PROVIDERS`.
-            threads: Number of cores to use (default: all).
-            precision: `fp32` or `int8`.
+            threads: Number of cores to use (default: all that this process may use).
+            precision: `fp32`.
 
         Raises:
             UsageError: If the device is unknown or does not start, or the precision is not supported.
@@ -63,13 +65,17 @@ class OnnxRuntimeEngine:
         onnxruntime = _import()
         self.version, self.device = str(onnxruntime.__version__), device
         _require_device(onnxruntime, device)
+        if precision == INT8:
+            raise UsageError(
+                "onnxruntime computes int8 networks in float, no faster than in fp32; use --engine openvino for int8"
+            )
         require_precision_on(self.name, device, precision, SUPPORTED)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = LOG_FATAL
         if machine().may_saturate_int8:
             options.add_session_config_entry(EXACT_INT8, "1")
         options.enable_mem_pattern = device != "directml"  # not supported by DirectML
-        if threads:
+        if threads := thread_count(threads):
             options.intra_op_num_threads = threads
         providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
         no_tf32 = [{"use_tf32": "0"} if provider == PROVIDERS["cuda"] else {} for provider in providers]

@@ -1,7 +1,9 @@
 """OpenVINO: the default engine, for CPUs and the other devices it supports.
 
-One graph is compiled for each input shape and use. Compiled graphs are stored in the user's cache folder, so that the
-next process reads them and does not even parse the ONNX file.
+A graph is compiled for each use, such as tiles with given gates. On a CPU, the graph of a stencil takes inputs of any
+size, except in int8: it is as fast as one for a fixed size, which takes longer to compile than to upscale a small
+picture. Other graphs have a fixed size. Compiled graphs are stored in the user's cache folder, so that the next process
+reads them and does not even parse the ONNX file.
 """
 
 import functools
@@ -17,9 +19,10 @@ from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mafdn._support.cache import cache_folder, keep, load_kept
-from mafdn._support.machine import machine
+from mafdn._support.machine import machine, thread_count
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference.engines.base import (
     GATES,
@@ -40,7 +43,11 @@ from mafdn.inference.options import BF16, FP16, FP32, INT8
 
 GRAPHS_IN_MEMORY = 4
 """Compiled graphs to keep in memory; a picture needs two, one for its gates and one for its tiles."""
-CACHE_FORMAT = 2
+ANY_SHAPE = (-1, 3, -1, -1)
+"""The shape of inputs of any size."""
+SHAPE_CACHE = 64
+"""Kernels for earlier shapes that such a graph keeps; OpenVINO's default of 5,000 lets memory grow with every size."""
+CACHE_FORMAT = 3
 """Incremented when the content of cache entries changes, which invalidates the old ones."""
 GRAPH_CACHE_BYTES = 200 * 2**20
 """Maximum total size of the compiled graphs on disk; a graph of MAFDN takes 3 MB."""
@@ -73,7 +80,7 @@ class OpenVINOEngine:
         Args:
             path: The file.
             device: One of `devices()`.
-            threads: Number of cores to use (default: all).
+            threads: Number of cores to use (default: all that this process may use).
             precision: One of `PRECISIONS`.
             profiled: Whether graphs record the time of every layer.
 
@@ -95,8 +102,13 @@ class OpenVINOEngine:
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
         }
-        if threads and self._device == "CPU":
-            self._options["INFERENCE_NUM_THREADS"] = threads
+        if self._device == "CPU":
+            self._options["CPU_RUNTIME_CACHE_CAPACITY"] = SHAPE_CACHE
+            # Otherwise threads are tied to cores from the first on, so that processes that share a machine, such as
+            # the workers of a fleet, would all use the same ones.
+            self._options["ENABLE_CPU_PINNING"] = False
+            if threads := thread_count(threads):
+                self._options["INFERENCE_NUM_THREADS"] = threads
         if profiled:
             self._options["PERF_COUNT"] = True
         # Everything a compiled graph depends on except its own shape and use.
@@ -121,13 +133,30 @@ class OpenVINOEngine:
         return {name.lower(): _precisions(core, name) for name in core.available_devices}
 
     def run(self, x: Batch) -> Batch:
-        return cast(Batch, self.compiled(x.shape)(x)[0])
+        return cast(Batch, self._infer(x))
 
     def _gates(self, windows: Batch) -> Gates:
-        return cast(Gates, self.compiled(windows.shape, output=1)(windows)[0])
+        return cast(Gates, self._infer(windows, output=1))
 
     def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
-        return cast(Batch, self.compiled(x.shape, with_gates=True)((x, gates))[0])
+        return cast(Batch, self._infer(x, gates))
+
+    def _infer(self, x: Batch, *more: NDArray[np.float32], output: int = 0) -> Any:
+        """Run the graph for `x` and return one output; an input that is too small raises `UsageError`."""
+        inputs = (x, *more)
+        use: dict[str, Any] = {"output": output, "with_gates": bool(more)}
+        if self._takes_any_size:
+            try:
+                return self.compiled(ANY_SHAPE, **use)(inputs)[0]
+            except RuntimeError:
+                self._graph(x.shape, **use)  # raises `UsageError` if the input is too small
+                raise
+        return self.compiled(x.shape, **use)(inputs)[0]
+
+    @property
+    def _takes_any_size(self) -> bool:
+        """Whether one graph serves inputs of all sizes; one of int8 would be slower and round differently."""
+        return self.stencil is not None and self._device == "CPU" and not self.precision.startswith(INT8)
 
     def _full_name(self) -> str:
         return str(self._core.get_property(self._device, "FULL_DEVICE_NAME"))
@@ -161,7 +190,7 @@ class OpenVINOEngine:
         return scale, header, full_range
 
     def _compile(self, shape: tuple[int, ...], *, output: int = 0, with_gates: bool = False) -> Any:
-        """Compile the graph for inputs of `shape` and one output, or read it from the cache."""
+        """Compile the graph for inputs of `shape`, or `ANY_SHAPE`, and one output, or read it from the cache."""
         entry = self._cache_path("blob", shape, output, with_gates)
         kept = load_kept(entry)
         if kept is not None:

@@ -4,15 +4,15 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
-from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import Engine, FullRangeError
 from mafdn.inference.engines.choice import Choice, measure_engines, remember, remembered
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
+from mafdn.inference.engines.precision import auto_precision
 from mafdn.inference.engines.torch import TorchEngine, weights_file
-from mafdn.inference.options import FP32, INT8, EngineOptions
+from mafdn.inference.options import AUTO, EXACT, FP32, INT8, EngineOptions
 from mafdn.weights.resolve import TORCH_FILES
 from mafdn.weights.shipped import shipped_scales, weights_folder
 
@@ -28,8 +28,9 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
 
     Args:
         path: An ONNX file, or a weights file (`.safetensors`, `.pth`), which only torch can run.
-        options: Engine, device, precision and threads (default: `EngineOptions()`). An engine or device of `auto` is
-            the fastest one by a cached measurement. For int8, the file `NAME-int8.onnx` beside `path` is opened.
+        options: Engine, device, precision and threads (default: `EXACT`, fp32). An engine or device of `auto` is the
+            fastest one by a cached measurement, a precision of `auto` that for 8-bit pictures. For int8, the file
+            `NAME-int8.onnx` beside `path` is opened.
 
     Raises:
         WeightsError: If the file is missing or not a usable network.
@@ -38,9 +39,8 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
     """
     if not path.is_file():
         raise WeightsError(f"cannot read {path}: no such file")
-    options = _with_engine_for(path, options or EngineOptions())
-    path, precision = resolve_model(path, options)
-    options = replace(options, precision=precision)
+    options = _with_precision(path, _with_engine_for(path, options or EXACT))
+    path, _ = resolve_model(path, options)
     if options.engine == TorchEngine.name and options.device == "auto":
         options = replace(options, device=_torch_device())
     if options.engine != "auto" and options.device != "auto":
@@ -71,11 +71,10 @@ def resolve_model(path: Path, options: EngineOptions) -> tuple[Path, str]:
         UsageError: If the engine cannot run this type of file.
         WeightsError: If the int8 or weights file is missing, or the int8 file was made from other weights.
     """
-    options = _with_engine_for(path, options)
-    precision = auto_precision(path, options) if options.precision == "auto" else options.precision
+    options = _with_precision(path, _with_engine_for(path, options))
     if options.engine == TorchEngine.name:
-        return weights_file(path), precision
-    return (_checked_int8_file(path) if precision == INT8 else path), precision
+        return weights_file(path), options.precision
+    return (_checked_int8_file(path) if options.precision == INT8 else path), options.precision
 
 
 def describe(engine: Engine) -> str:
@@ -88,13 +87,13 @@ def chosen_engine(path: Path, options: EngineOptions | None = None, *, fresh: bo
 
     Args:
         path: The network to time if there are no shipped weights; otherwise the largest shipped scale is timed.
-        options: Precision and threads to measure with (default: `EngineOptions()`).
+        options: Precision and threads to measure with (default: `EXACT`).
         fresh: Measure again, even if there are cached timings.
 
     Raises:
         WeightsError: If there is no usable file in this precision.
     """
-    options = options or EngineOptions()
+    options = options or EXACT
     choice = None if fresh else remembered(options)
     if choice is None:
         scales = shipped_scales()
@@ -118,18 +117,6 @@ def preferred_engine() -> str:
     raise _no_engine()
 
 
-def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
-    """Return `int8` if there is an int8 file beside `path` and it is much faster on this machine, otherwise `fp32`.
-
-    The shipped int8 files passed a limit on their loss. In OpenVINO they are about twice as fast on processors that
-    sum 8-bit products in 32 bits. Elsewhere they are 1.5 times as fast, too little to change results without a request.
-    """
-    options = options or EngineOptions()
-    fast = options.engine in ("auto", "openvino") and options.device in ("auto", "cpu")
-    fast = fast and importlib.util.find_spec("openvino") is not None
-    return INT8 if fast and machine().has_int8_dot_product and has_int8(path) else FP32
-
-
 def require_scale(engine: Engine, path: Path, scale: int) -> None:
     """Raise `UsageError` unless the network that `engine` opened from `path` upscales by `scale`."""
     if engine.scale != scale:
@@ -146,6 +133,16 @@ def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
         f"{options.engine} runs ONNX files, not weights files such as {path}; "
         "use --engine torch, or run 'mafdn export' first"
     )
+
+
+def _with_precision(path: Path, options: EngineOptions) -> EngineOptions:
+    """Resolve a precision of `auto`; another one than fp32 was measured in OpenVINO on the CPU, and runs there."""
+    if options.precision != AUTO:
+        return options
+    precision = auto_precision(path, options)
+    if precision == FP32:
+        return replace(options, precision=FP32)
+    return replace(options, precision=precision, engine=OpenVINOEngine.name, device="cpu")
 
 
 def _open(path: Path, options: EngineOptions) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mafdn._support.machine import thread_count
 from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference.engines.base import Batch, Gates, Stencil, require_precision_on
@@ -26,7 +27,7 @@ class TorchEngine:
         Args:
             path: A weights file, or an ONNX file with its weights file beside it.
             device: One of `devices()`.
-            threads: Number of cores, for all use of torch in this process (default: all).
+            threads: Number of cores, for all use of torch in this process (default: all that it may use).
             precision: `fp32`, `bf16` or `fp16`.
 
         Raises:
@@ -45,7 +46,7 @@ class TorchEngine:
         if device not in devices:
             raise UsageError(f"torch finds no device {device!r}; choose one of {', '.join(devices)}")
         require_precision_on(self.name, device, precision, devices[device])
-        if threads:
+        if threads := thread_count(threads):
             torch.set_num_threads(threads)
         if device == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32

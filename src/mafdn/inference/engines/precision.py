@@ -1,0 +1,139 @@
+"""Which precision `auto` stands for: the fastest one whose difference from fp32 was measured and is within a limit.
+
+`tools.precision` measures on benchmark datasets how far a precision is from fp32 with the shipped networks, and stores
+it beside the weights, in `precision.json`. What is stored holds for one network file, by its SHA-256, and for the
+instructions that compute the precision, such as `avx512_bf16`: with other weights, or on processors with other
+instructions, `auto` is fp32 until it has been measured. Nothing else decides, so that all parts of the program, and all
+runs on a machine, agree.
+"""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mafdn._support.machine import installed_version, machine
+from mafdn.errors import WeightsError
+from mafdn.inference.engines.model_files import has_int8, int8_file, network_digest
+from mafdn.inference.engines.openvino import import_openvino
+from mafdn.inference.options import AUTO, BF16, FP32, INT8, EngineOptions
+from mafdn.weights.shipped import weights_folder
+
+STORED = "precision.json"
+"""Name of the file of measurements in the folder of the shipped weights."""
+INSTRUCTIONS = {
+    BF16: ("amx_bf16", "avx512_bf16"),
+    INT8: ("amx_int8", "avx512_vnni", "avx_vnni", "asimddp", "avx2"),
+}
+"""The instruction sets that compute a precision fast, the preferred one of a processor first."""
+MOST_BEYOND = 0.01
+"""Largest share of the pixels that may differ from fp32 by more than one level of 8 bits if `auto` is a precision."""
+MOST_LEVELS = 8
+"""Largest difference from fp32 of any value, in levels."""
+LEAST_SPEEDUP = 1.25
+"""Least speed relative to fp32; for less, results are not changed at all."""
+OTHER_DEVICES = ("onnxruntime-gpu", "onnxruntime-directml")
+"""Packages that may run networks on a faster device, for which nothing was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """How far a precision is from fp32 with one network, both in OpenVINO on the CPU, in 8-bit results."""
+
+    network: str
+    """Name of the network, such as `x4`."""
+    sha256: str
+    """`network_digest` of the file that runs in this precision."""
+    precision: str
+    instructions: str
+    """One of `INSTRUCTIONS` of the precision: with which it was measured."""
+    largest: int
+    """Largest difference of a value, in levels."""
+    mean: float
+    """Mean difference of values, in levels."""
+    beyond: float
+    """Share of the pixels with a value that differs by more than one level."""
+    loss: float
+    """Loss of PSNR against fp32 in dB: the mean of the means of all datasets."""
+    worst_loss: float
+    """The largest loss of any picture, in dB."""
+    worst: str
+    """That picture, such as `Set14/ppt3`."""
+    speedup: float
+    """Time of fp32 divided by that of this precision, for a picture of 320x180, in turns."""
+    pictures: int
+    """Number of pictures."""
+    engine: str
+    """Name and version of the engine."""
+    processor: str
+
+    @property
+    def within_limits(self) -> bool:
+        """Whether `auto` may stand for this precision."""
+        near = self.beyond <= MOST_BEYOND and self.largest <= MOST_LEVELS
+        return near and self.speedup >= LEAST_SPEEDUP
+
+
+def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
+    """Return the precision that `auto` is for 8-bit pictures with the network in `path`.
+
+    It is fp32 unless OpenVINO on the CPU may be used, and no other device could be faster.
+
+    Args:
+        path: The fp32 file.
+        options: Engine and device (default: `auto`); their precision is ignored.
+
+    Raises:
+        WeightsError: The file of measurements is damaged.
+    """
+    options = options or EngineOptions()
+    if options.engine not in (AUTO, "openvino") or options.device not in (AUTO, "cpu"):
+        return FP32
+    rows = [row for row in load_measured() if row.within_limits and holds(row, path)]
+    if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and _has_other_device()):
+        return FP32
+    return max(rows, key=lambda row: row.speedup).precision
+
+
+def holds(row: Measured, path: Path) -> bool:
+    """Whether a measurement is of the network in `path`, with the instructions of this machine."""
+    if row.instructions != fast_instructions(row.precision):
+        return False
+    if row.precision == INT8 and not has_int8(path):
+        return False
+    return network_digest(file_in(path, row.precision)) == row.sha256
+
+
+def file_in(path: Path, precision: str) -> Path:
+    """Return the file that runs in a precision for the network in `path`."""
+    return int8_file(path) if precision == INT8 else path
+
+
+def _has_other_device() -> bool:
+    """Whether networks could run on another device than the CPU."""
+    if any(installed_version(package) for package in OTHER_DEVICES):
+        return True
+    return list(import_openvino().Core().available_devices) != ["CPU"]
+
+
+def fast_instructions(precision: str) -> str | None:
+    """Return which of `INSTRUCTIONS` computes a precision on this machine; `None` if none is known to."""
+    features = machine().features
+    return next((name for name in INSTRUCTIONS.get(precision, ()) if name in features), None)
+
+
+def load_measured(folder: Path | None = None) -> tuple[Measured, ...]:
+    """Return the measurements in a folder of weights (default: the shipped ones); empty if there are none.
+
+    Raises:
+        WeightsError: The file is damaged.
+    """
+    path = (folder or weights_folder()) / STORED
+    try:
+        return tuple(Measured(**row) for row in json.loads(path.read_text("utf-8"))["measured"])
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None
+    except (ValueError, KeyError, TypeError):
+        raise WeightsError(f"{path} is damaged; install mafdn again") from None
