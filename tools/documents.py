@@ -41,14 +41,19 @@ better in the end.
 """Section of docs/benchmarks.md after the report of `mafdn compare`."""
 
 
-def store_scores(project: Path, scores: Sequence[SetScore], *, scale: int) -> None:
-    """Write `docs/results/evaluate-x{scale}.json`: the scores of every picture by bicubic and the shipped network."""
-    with replacing(project / RESULTS / f"evaluate-x{scale}.json") as temporary:
+def result_name(weights: Path) -> str:
+    """What the names of stored measurements of shipped weights end with: `x4`, or `photo-x4`."""
+    return weights.stem.removesuffix("-int8").removeprefix("mafdn-")
+
+
+def store_scores(project: Path, scores: Sequence[SetScore], weights: Path) -> None:
+    """Write `docs/results/evaluate-{NAME}.json`: the scores of every picture by bicubic and the shipped `weights`."""
+    with replacing(project / RESULTS / f"evaluate-{result_name(weights)}.json") as temporary:
         temporary.write_text(json.dumps([score_entry(score) for score in scores], indent=2) + "\n", "utf-8")
 
 
 def store_loss(project: Path, int8: Path, scores: Sequence[SetScore]) -> None:
-    """Write `docs/results/int8-x{scale}.json`: the scores of fp32 and int8, the file, and the limits."""
+    """Write `docs/results/int8-{NAME}.json`: the scores of fp32 and int8, the file, and the limits."""
     loss = judge(scores)
     header = read_onnx_header(int8)
     entry: dict[str, Any] = {
@@ -62,7 +67,7 @@ def store_loss(project: Path, int8: Path, scores: Sequence[SetScore]) -> None:
         "loss": {"sets": loss.sets, "mean": loss.mean, "worst": loss.worst, "worst_loss": loss.worst_loss},
         "scores": [score_entry(score) for score in scores],
     }
-    with replacing(project / RESULTS / f"int8-x{scores[0].scale}.json") as temporary:
+    with replacing(project / RESULTS / f"int8-{result_name(int8)}.json") as temporary:
         temporary.write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
 
 

@@ -15,9 +15,18 @@ from mafdn.bench.tables import layer_tables, speed_tables
 from mafdn.evaluation.tables import markdown_table
 from mafdn.pictures.formats import FORMATS
 from mafdn.weights.header import SCALES
+from tools.choice_table import choice_text
 from tools.configuration import network_table, settings_tables
+from tools.degraded.tables import full_tables, preset_table, short_table
+from tools.ensemble_table import ensemble_table
+from tools.executed_graph import operations_table
+from tools.film_tables import CHOICE, SPEED, choice_table, speed_table, time_text
+from tools.fleet_text import pair_text
 from tools.goals import goal_table
+from tools.host_tables import gates_tables
+from tools.precision_table import precision_table
 from tools.start import start_tables
+from tools.verification_tables import faithfulness_tables, recovered_table
 from tools.weights_tables import RESULTS, benchmark_table, data_text, run_table, weights_table
 
 
@@ -53,7 +62,8 @@ def _comparison(project: Path, name: str) -> str:
     """The result of `mafdn ablate`: held-out PSNR, its spread over seeds, and the difference per seed."""
     report = json.loads((project / RESULTS / f"{name}.json").read_text("utf-8"))
     rows: list[dict[str, Any]] = report["rows"]
-    mean, against = f"PSNR dB, mean of {len(report['seeds'])} seeds", f"against {rows[0]['name']}, per seed"
+    seeds = f"{len(report['seeds'])} seed" + ("s" if len(report["seeds"]) != 1 else "")
+    mean, against = f"PSNR dB, mean of {seeds}", f"against {rows[0]['name']}, per seed"
     cells: list[list[str]] = []
     for row in rows:
         differences = ", ".join(f"{difference:+.3f}" for difference in row["differences"]) if row != rows[0] else "-"
@@ -112,6 +122,38 @@ def _throughput(project: Path) -> str:
         f"{report['engine'][0]} on {report['machine']['cores']} cores) in the runs before and after it; medians of "
         f"{len(report['rounds'])}:\n\n" + markdown_table(titles, rows)
     )
+
+
+def _server(project: Path) -> str:
+    """The server under load: a burst, its throughput against the command's, and memory."""
+    report = json.loads((project / RESULTS / "server.json").read_text("utf-8"))
+    burst, rates, memory = report["burst"], report["throughput"], report["memory"]
+    statuses = ", ".join(f"{count} by status {status}" for status, count in burst["statuses"].items())
+    return (
+        f"{burst['requests']} requests of {burst['clients']} clients, pictures of {report['size']}x{report['size']}, "
+        f"were answered: {statuses}, after {burst['median_seconds']:.1f} s in the median and "
+        f"{burst['longest_seconds']:.1f} s at most. The server did {100 * rates['share']:.0f} % of the pictures per "
+        f"second of `mafdn upscale` on the same folder (median of {len(rates['rates'])} runs in turns, same bytes). "
+        f"Over {memory['pictures']:,} pictures, the memory of all its processes was {memory['first_mib']:.0f} MiB in "
+        f"the first quarter and {memory['last_mib']:.0f} MiB in the last, {memory['peak_mib']:.0f} MiB at most."
+    )
+
+
+def _small_pictures(project: Path) -> str:
+    """Time of small pictures of many sizes against that of as many of one size."""
+    report = json.loads((project / RESULTS / "small-pictures.json").read_text("utf-8"))
+    many, one = (statistics.median(report["seconds"][kind]) for kind in ("many sizes", "one size"))
+    return (
+        f"A folder of {report['pictures']} JPEG files of about {report['side']}x{report['side']} pixels, with an empty "
+        f"cache, took {many:.1f} s of processor time if they all differed in size, and {one:.1f} s if they did not "
+        f"(ratio {report['ratio']:.2f}, median of {len(report['seconds']['one size'])} runs in turns)."
+    )
+
+
+def _packages(project: Path) -> str:
+    """The sizes of the wheel and the source distribution."""
+    sizes: dict[str, int] = json.loads((project / RESULTS / "packages.json").read_text("utf-8"))
+    return markdown_table(["package", "MB"], [[f"`{name}`", f"{size / 1e6:.1f}"] for name, size in sizes.items()])
 
 
 def _gates(project: Path) -> str:
@@ -225,7 +267,7 @@ def _support(stored: dict[str, Any]) -> str:
     return markdown_table(["format", "written", *stored["properties"]], rows)
 
 
-def _stored(project: Path, name: str, make: Callable[[dict[str, Any]], str]) -> str:
+def _stored(project: Path, name: str, make: Callable[[Any], str]) -> str:
     """The result of `make` for a stored report."""
     return make(json.loads((project / RESULTS / f"{name}.json").read_text("utf-8")))
 
@@ -239,7 +281,16 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "layers": partial(_stored, name="bench", make=layer_tables),
     "start": partial(_stored, name="start", make=start_tables),
     "scores": _scores,
+    "precision": precision_table,
+    "operations": partial(_stored, name="executed-graph", make=operations_table),
     "photo": _photo,
+    "weights-choice": choice_text,
+    "film-choice": partial(_stored, name=CHOICE, make=choice_table),
+    "film-time": partial(_stored, name="bench", make=time_text),
+    "film-speed": partial(_stored, name=SPEED, make=speed_table),
+    "degraded": full_tables,
+    "degraded-short": short_table,
+    "presets": preset_table,
     "support": partial(_stored, name="support", make=_support),
     "runs": run_table,
     "weights": weights_table,
@@ -249,13 +300,22 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "network-settings": lambda _: network_table(),
     "speed": _speed,
     "throughput": _throughput,
+    "packages": _packages,
+    "ensemble": partial(_stored, name="ensemble", make=ensemble_table),
+    "faithfulness": partial(_stored, name="faithfulness", make=faithfulness_tables),
+    "recovered": partial(_stored, name="recovered", make=recovered_table),
+    "server": _server,
+    "small-pictures": _small_pictures,
+    "fleet-pair": partial(_stored, name="fleet-pair", make=pair_text),
     "gates": _gates,
+    "plain-gates": partial(_stored, name="plain-gates", make=gates_tables),
     "halo": _halo,
     "growth": _growth,
     "int8": _int8,
     "int8-pictures": _int8_pictures,
     "int8-layers": _int8_layers,
     "choices": partial(_comparison, name="choices"),
+    "photo-targets": partial(_comparison, name="photo-targets"),
     "ablations": partial(_comparison, name="ablations"),
     "from-scratch": _from_scratch,
 }

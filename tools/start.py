@@ -41,7 +41,7 @@ def mark(what):
     marks.append(time.perf_counter())
     steps[what] = 1000 * (marks[-1] - marks[-2])
 import mafdn.cli
-from mafdn.api import load
+from mafdn.upscaling.loaded import load
 mark("import the command line, numpy and libvips")
 from mafdn.inference.engines.openvino import import_openvino
 import_openvino()
@@ -49,7 +49,7 @@ mark("import OpenVINO")
 upscaler = load("x4")
 mark("find the engine and open the network")
 engine = upscaler.engine
-engine.compiled((1, 3, 128, 128))
+engine.run(numpy.zeros((1, 3, 16, 16), "float32"))
 mark("read the compiled graph")
 upscaler.upscale_file(sys.argv[1], sys.argv[2])
 mark("upscale the file: decode, run, encode, write")

@@ -63,7 +63,7 @@ def main() -> None:
         folder = Path(name)
         crops(Path(sys.argv[1]), folder)
         arrays = [open_picture(path).planes[:] for path in sorted((folder / "PNG").iterdir())]
-        engine = networks.engine(SCALE)
+        engine = networks.engine(SCALE, bits=8)
         upscale(engine, arrays[0])
         rounds: list[dict[str, Any]] = []
 

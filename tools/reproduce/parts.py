@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from mafdn._support.atomic import sha256
+from mafdn.degradation.chain import parse_degradations
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.outputs import score_entry
 from mafdn.evaluation.scoring import evaluate
 from mafdn.inference.engines.model_files import int8_file
 from mafdn.networks import ARCHITECTURES, count
 from mafdn.networks.architectures import build, training_form
+from mafdn.release.gate import MEASURED_WITH
 from mafdn.release.int8_gate import judge, measure_loss
 from mafdn.weights.header import SCALES
 from mafdn.weights.shipped import shipped
+from tools.degraded.measure import measure as measure_degraded
+from tools.degraded.measure import psnr_of
 from tools.documents import PROJECT, renewed
 from tools.gates import measure as measure_gates
 from tools.reproduce.comparing import Difference, differences
@@ -119,6 +123,13 @@ def scores(data: Data, scale: int) -> list[Difference]:
     return differences(data.stored(f"evaluate-x{scale}"), [score_entry(score) for score in made], ignore=ABOUT)
 
 
+def photo_scores(data: Data) -> list[Difference]:
+    """Scores of bicubic and the shipped photo weights at x4 on every picture, clean and degraded."""
+    degrade = parse_degradations(MEASURED_WITH["photo"])
+    made = evaluate(["bicubic", "photo"], data.benches, Protocol(scale=4), degrade=degrade, fresh=True)
+    return differences(data.stored("evaluate-photo-x4"), [score_entry(score) for score in made], ignore=ABOUT)
+
+
 def int8(data: Data, scale: int) -> list[Difference]:
     """Scores of the shipped int8 weights and of fp32 on every picture."""
     network, stored = shipped(scale, ".onnx"), data.stored(f"int8-x{scale}")
@@ -166,6 +177,12 @@ def gates(data: Data) -> list[Difference]:
     return differences(stored, made, ignore=ABOUT)
 
 
+def degraded(data: Data) -> list[Difference]:
+    """The tables of docs/photo.md: the shipped weights on degraded LR pictures."""
+    stored, made = data.stored("degraded"), measure_degraded(data.benches[0].parent, fresh=True)
+    return differences(psnr_of(stored), psnr_of(made))
+
+
 def support(data: Data) -> list[Difference]:
     """The table of docs/pictures.md: what every picture format keeps."""
     return differences(data.stored("support"), measure_support())
@@ -185,9 +202,11 @@ PARTS: dict[str, Part] = {
     "documents": documents,
     "costs": costs,
     **{f"evaluate-x{scale}": by_scale(scores, scale) for scale in SCALES},
+    "evaluate-photo-x4": photo_scores,
     **{f"int8-x{scale}": by_scale(int8, scale) for scale in SCALES},
     "compare": comparison,
     "gates": gates,
+    "degraded": degraded,
     "support": support,
 }
 """Parts by name; those of `tools.reproduce.pictures` and `tools.reproduce.timings` are kept there."""

@@ -13,9 +13,10 @@ from mafdn.pictures.reading import read_rgb8
 from mafdn.training.record.plot import plot_runs
 from mafdn.weights.header import SCALES
 from tools import before_after
+from tools.degraded.pictures import drawings
 from tools.growth import draw as draw_growth
 from tools.reproduce.comparing import Difference
-from tools.reproduce.parts import Data, Part
+from tools.reproduce.parts import SETS, Data, Part
 from tools.weights_tables import RESULTS
 
 LIMIT = 2.0
@@ -93,4 +94,21 @@ def sample(data: Data) -> list[Difference]:
         return list(compare_pictures("docs/before_after.jpg", data.project / "docs" / "before_after.jpg", made))
 
 
-PICTURES: dict[str, Part] = {"plots": plots, "comparison-plots": comparison_plots, "before-after": sample}
+def degraded(data: Data) -> list[Difference]:
+    """docs/photo-*.png: crops of degraded pictures, by the shipped weights."""
+    bench, photos = data.benches[SETS.index("B100")], data.photos[0].parent
+    found: list[Difference] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, draw in drawings(bench, photos).items():
+            made = Path(folder, name)
+            draw(made)
+            found += compare_pictures(f"docs/{name}", data.project / "docs" / name, made)
+    return found
+
+
+PICTURES: dict[str, Part] = {
+    "plots": plots,
+    "comparison-plots": comparison_plots,
+    "before-after": sample,
+    "photo-crops": degraded,
+}
