@@ -1,8 +1,9 @@
 """Fixtures: shared data, small pictures, and the command line run in this process."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 import numpy as np
@@ -12,9 +13,13 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from mafdn.cli import run
-from mafdn.inference.engines.choice import Choice, Trial, remember
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
+from tests.support import use_cache
+from tools.browser import chromium, find_chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Tests run in as many processes as there are cores, so torch, which reads this variable on import, must use one core in
 # each of them and in the processes that they start.
@@ -35,13 +40,28 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Chromium, started once."""
+    pytest.importorskip("playwright", reason="Playwright is not installed (dev extra)")
+    if find_chromium() is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    with chromium() as started:
+        yield started
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test its own cache folder, in which OpenVINO is recorded as the fastest engine."""
-    monkeypatch.setenv("MAFDN_CACHE", str(tmp_path_factory.mktemp("cache")))
-    for threads in (None, 1):
-        trials = (Trial(engine="openvino", device="cpu", seconds=1.0),)
-        remember(Choice(when="", network="", precision="fp32", threads=threads, trials=trials))
+    use_cache(tmp_path_factory.mktemp("cache"), monkeypatch)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Describe long `bytes` that differ in one line: a line-by-line difference of files takes minutes."""
+    if op != "==" or not (isinstance(left, bytes) and isinstance(right, bytes)) or max(len(left), len(right)) < 1_000:
+        return None
+    first = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    return [f"{len(left):,} bytes == {len(right):,} bytes", f"first difference at byte {first:,}"]
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pytest
 import pyvips
 
 from mafdn.inference.engines import Engine, Stencil
+from mafdn.inference.engines.choice import Choice, Trial, remember
 from mafdn.pixels import imresize
 from mafdn.upscaling import picture
 from mafdn.upscaling.networks import SingleNetwork
@@ -114,6 +116,14 @@ def failed(result: tuple[int, str, str], code: int, *words: object) -> None:
     assert "Traceback" not in result[2]
     for word in words:
         assert str(word) in result[2]
+
+
+def use_cache(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Use this cache folder, with OpenVINO recorded as the fastest engine: no test depends on how fast engines are."""
+    patch.setenv("MAFDN_CACHE", str(folder))
+    for threads in (None, 1):
+        trials = (Trial(engine="openvino", device="cpu", seconds=1.0),)
+        remember(Choice(when="", network="", precision="fp32", threads=threads, trials=trials))
 
 
 def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -32,6 +32,8 @@ ONE_THREAD = EngineOptions(threads=1)
 
 def test_the_exported_names() -> None:
     assert sorted(mafdn.__all__) == [
+        "BlockDifference",
+        "CoefficientShare",
         "ConfigError",
         "DamagedError",
         "Difference",
@@ -39,11 +41,17 @@ def test_the_exported_names() -> None:
         "Engine",
         "EngineOptions",
         "Evaluation",
+        "FilmFrame",
+        "FilmOptions",
+        "FilmProgress",
+        "FilmReport",
+        "FilmStopped",
         "FolderEstimate",
         "FolderItem",
         "FolderProgress",
         "FolderReport",
         "Interval",
+        "JpegCoefficients",
         "Limits",
         "LrPictures",
         "MafdnError",
@@ -64,9 +72,12 @@ def test_the_exported_names() -> None:
         "UpscaleOptions",
         "Upscaler",
         "UsageError",
+        "Verification",
+        "WeightsChoice",
         "WeightsError",
         "__version__",
         "evaluate",
+        "film_frames",
         "load",
         "load_network",
         "plot_runs",
@@ -76,7 +87,9 @@ def test_the_exported_names() -> None:
         "training_history",
         "upscale",
         "upscale_file",
+        "upscale_film",
         "upscale_folder",
+        "verify",
     ]
     assert all(hasattr(mafdn, name) for name in mafdn.__all__)
     assert set(mafdn.__all__) <= set(dir(mafdn))
@@ -130,6 +143,7 @@ DOCUMENTED = [
     "Evaluation",
     "Upscaler",
     "evaluate",
+    "film_frames",
     "load",
     "load_network",
     "psnr",
@@ -138,7 +152,9 @@ DOCUMENTED = [
     "training_history",
     "upscale",
     "upscale_file",
+    "upscale_film",
     "upscale_folder",
+    "verify",
 ]
 
 

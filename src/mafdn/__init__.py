@@ -6,6 +6,9 @@ Upscale arrays, files and folders:
     upscale_file    a file; metadata, profile and transparency are kept
     upscale_folder  many files; returns a FolderReport with FolderItems
     load            a network for many arrays and files; returns an Upscaler
+    upscale_film    a film; returns a FilmReport, with FilmProgress reports; FilmStopped on Ctrl-C (extra `film`)
+    film_frames     the upscaled frames of a film, as FilmFrames; FilmOptions say how
+    verify          whether a result is faithful to its original; returns a Verification
 
     larger = mafdn.upscale(image, scale=2)
     report = mafdn.upscale_file("photo.jpg", size=mafdn.Size(fit=(3840, 2160)))
@@ -13,7 +16,9 @@ Upscale arrays, files and folders:
 
 Options: EngineOptions (engine, device, precision, threads), and UpscaleOptions (everything else) with Size, Output and
 Limits. Results: Report for a file; FolderReport for a folder, FolderEstimate before and FolderProgress during the work;
-Stopped on Ctrl-C. An Upscaler runs an Engine.
+Stopped on Ctrl-C. A WeightsChoice in a report says which weights a picture decided for, and why. An Upscaler runs an
+Engine. A Verification holds BlockDifferences and, for a JPEG, JpegCoefficients with a CoefficientShare for luma and
+chroma.
 
 Research, with PyTorch (pip install 'mafdn[train]'):
 
@@ -36,8 +41,9 @@ Research, with PyTorch (pip install 'mafdn[train]'):
 An Evaluation holds SetScores (one network on one dataset) of PictureScores, and LrPictures says where the LR pictures
 came from; Evaluation.differences returns Differences with an Interval each.
 
-A network is named in one way everywhere: x2, x3, x4 (shipped), auto, mafdn, a file (.onnx, .safetensors, .pth), or the
-folder of a training run.
+A network is named in one way everywhere: x2, x3, x4 (shipped, for clean pictures), photo-x2, photo-x4 (shipped, for
+pictures with JPEG artifacts), classic or mafdn, photo, auto, a file (.onnx, .safetensors, .pth), or the folder of a
+training run. With auto, the default for upscaling, each picture decides between photo and classic.
 
 Errors are subclasses of MafdnError, with one line that says what to do: UsageError and ConfigError (an argument or a
 setting is invalid), PictureError (with DamagedError, EncodeError and UnsupportedError), WeightsError, OutOfMemoryError,
@@ -51,7 +57,7 @@ from typing import TYPE_CHECKING, Any
 
 from mafdn._support.telemetry import disable_telemetry
 from mafdn._version import __version__
-from mafdn.api import Upscaler, load, upscale, upscale_file, upscale_folder
+from mafdn.api import upscale, upscale_file, upscale_folder
 from mafdn.errors import (
     ConfigError,
     DamagedError,
@@ -66,11 +72,15 @@ from mafdn.errors import (
 )
 from mafdn.inference import Engine, EngineOptions
 from mafdn.pictures.limits import Limits
+from mafdn.upscaling.choice.weights import WeightsChoice
 from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
+from mafdn.upscaling.loaded import Upscaler, load
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.size import Size
+from mafdn.upscaling.verifying import verify
+from mafdn.verification.figures import BlockDifference, CoefficientShare, JpegCoefficients, Verification
 from mafdn.weights.history import Stage, TrainingHistory, training_history
 
 if TYPE_CHECKING:  # imported on first use: upscaling does not need them
@@ -78,12 +88,18 @@ if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.evaluation.benchset import LrPictures, PictureScore, SetScore
     from mafdn.evaluation.paired import Difference, Interval
     from mafdn.evaluation.quality import psnr, ssim
+    from mafdn.film.api import film_frames, upscale_film
+    from mafdn.film.frame import FilmFrame
+    from mafdn.film.options import FilmOptions
+    from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
     from mafdn.pytorch import load_network
     from mafdn.training.api import train
     from mafdn.training.record.plot import plot_runs
     from mafdn.training.record.progress import TrainingProgress, TrainingStopped
 
 __all__ = [
+    "BlockDifference",
+    "CoefficientShare",
     "ConfigError",
     "DamagedError",
     "Difference",
@@ -91,11 +107,17 @@ __all__ = [
     "Engine",
     "EngineOptions",
     "Evaluation",
+    "FilmFrame",
+    "FilmOptions",
+    "FilmProgress",
+    "FilmReport",
+    "FilmStopped",
     "FolderEstimate",
     "FolderItem",
     "FolderProgress",
     "FolderReport",
     "Interval",
+    "JpegCoefficients",
     "Limits",
     "LrPictures",
     "MafdnError",
@@ -116,9 +138,12 @@ __all__ = [
     "UpscaleOptions",
     "Upscaler",
     "UsageError",
+    "Verification",
+    "WeightsChoice",
     "WeightsError",
     "__version__",
     "evaluate",
+    "film_frames",
     "load",
     "load_network",
     "plot_runs",
@@ -128,11 +153,18 @@ __all__ = [
     "training_history",
     "upscale",
     "upscale_file",
+    "upscale_film",
     "upscale_folder",
+    "verify",
 ]
 _LAZY = {
     "Difference": "mafdn.evaluation.paired",
     "Evaluation": "mafdn.evaluation.api",
+    "FilmFrame": "mafdn.film.frame",
+    "FilmOptions": "mafdn.film.options",
+    "FilmProgress": "mafdn.film.report",
+    "FilmReport": "mafdn.film.report",
+    "FilmStopped": "mafdn.film.report",
     "Interval": "mafdn.evaluation.paired",
     "LrPictures": "mafdn.evaluation.benchset",
     "PictureScore": "mafdn.evaluation.benchset",
@@ -140,11 +172,13 @@ _LAZY = {
     "TrainingProgress": "mafdn.training.record.progress",
     "TrainingStopped": "mafdn.training.record.progress",
     "evaluate": "mafdn.evaluation.api",
+    "film_frames": "mafdn.film.api",
     "load_network": "mafdn.pytorch",
     "plot_runs": "mafdn.training.record.plot",
     "psnr": "mafdn.evaluation.quality",
     "ssim": "mafdn.evaluation.quality",
     "train": "mafdn.training.api",
+    "upscale_film": "mafdn.film.api",
 }
 """Modules of the names that are imported on first use."""
 

@@ -9,140 +9,23 @@ from typing import Any, BinaryIO, overload
 from numpy.typing import NDArray
 
 from mafdn._support.progress import ignore
-from mafdn.inference import Engine, EngineOptions
+from mafdn._support.validate import as_kind
+from mafdn.film.folder import FolderFilms
+from mafdn.film.options import FilmOptions
+from mafdn.inference import EngineOptions
 from mafdn.upscaling.arguments import PathLike, input_list, network_set, result_folder, with_size
 from mafdn.upscaling.dispatch import upscale_any, upscale_any_file
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.selection import Order, as_moment
-from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.pillow import PillowImage
+from mafdn.upscaling.shards import as_shard
 from mafdn.upscaling.size import Size
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
-
-
-class Upscaler:
-    """A loaded network, for upscaling several arrays or files; created by `load`.
-
-    Attributes:
-        engine: The engine that runs the network.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    @property
-    def scale(self) -> int:
-        """The factor by which the network upscales."""
-        return self.engine.scale
-
-    @overload
-    def upscale(
-        self,
-        image: Array | PathLike,
-        *,
-        scale: float | None = ...,
-        tile: int | None = ...,
-        exact: bool = ...,
-        on_progress: Progress | None = ...,
-    ) -> Array: ...
-    @overload
-    def upscale(
-        self,
-        image: PillowImage,
-        *,
-        scale: float | None = ...,
-        tile: int | None = ...,
-        exact: bool = ...,
-        on_progress: Progress | None = ...,
-    ) -> Any: ...
-    def upscale(
-        self,
-        image: Any,
-        *,
-        scale: float | None = None,
-        tile: int | None = None,
-        exact: bool = False,
-        on_progress: Progress | None = None,
-    ) -> Any:
-        """Upscale an array, an image of Pillow, or the pixels of a picture file, with this network.
-
-        Args:
-            image: As for `mafdn.upscale`.
-            scale: Scale factor (default: the network's scale); other factors are reached by resizing with Lanczos.
-            tile: As for `mafdn.upscale`.
-            exact: As for `mafdn.upscale`.
-            on_progress: As for `mafdn.upscale`.
-
-        Returns:
-            As `mafdn.upscale`.
-
-        Raises:
-            MafdnError: As for `mafdn.upscale`.
-        """
-        return upscale_any(
-            SingleNetwork(self.engine),
-            image,
-            None if scale is None else Size(scale=scale),
-            tile=tile,
-            exact=exact,
-            on_progress=on_progress,
-        )
-
-    def upscale_file(
-        self,
-        source: PathLike | BinaryIO,
-        target: PathLike | BinaryIO | None = None,
-        *,
-        size: Size | float | None = None,
-        options: UpscaleOptions | None = None,
-        on_progress: Progress | None = None,
-    ) -> Report:
-        """Upscale a picture file with this network.
-
-        Args:
-            source: As for `mafdn.upscale_file`.
-            target: As for `mafdn.upscale_file`.
-            size: Size of the result as a `Size`, or a scale factor (default: the network's scale); other sizes are
-                reached by resizing with Lanczos.
-            options: As for `mafdn.upscale_file`.
-            on_progress: As for `mafdn.upscale_file`.
-
-        Returns:
-            A report with paths, sizes, engine, times and notes.
-
-        Raises:
-            MafdnError: As for `mafdn.upscale_file`.
-        """
-        return upscale_any_file(SingleNetwork(self.engine), source, target, with_size(options, size), on_progress)
-
-
-def load(network: PathLike = "x4", *, engine: EngineOptions | str | None = None) -> Upscaler:
-    """Load a network for upscaling several arrays or files.
-
-    Example:
-        upscaler = mafdn.load("x2", engine=mafdn.EngineOptions(threads=4))
-        larger = upscaler.upscale(image)
-
-    Args:
-        network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4), the path of an `.onnx`,
-            `.safetensors` or `.pth` file, or the folder of a training run. Weights files and training runs need torch.
-        engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
-
-    Returns:
-        The loaded network.
-
-    Raises:
-        UsageError: If the network is unknown, or the device or precision is not available.
-        WeightsError: If the file is missing or unusable.
-        MissingPackageError: If the engine is not installed.
-    """
-    networks = network_set(network, engine)
-    return Upscaler(networks.engine(networks.default_scale))
 
 
 @overload
@@ -154,6 +37,7 @@ def upscale(
     engine: EngineOptions | str | None = ...,
     tile: int | None = ...,
     exact: bool = ...,
+    ensemble: int = ...,
     on_progress: Progress | None = ...,
 ) -> Array: ...
 @overload
@@ -165,6 +49,7 @@ def upscale(
     engine: EngineOptions | str | None = ...,
     tile: int | None = ...,
     exact: bool = ...,
+    ensemble: int = ...,
     on_progress: Progress | None = ...,
 ) -> Any: ...
 def upscale(
@@ -175,6 +60,7 @@ def upscale(
     engine: EngineOptions | str | None = None,
     tile: int | None = None,
     exact: bool = False,
+    ensemble: int = 1,
     on_progress: Progress | None = None,
 ) -> Any:
     """Upscale an array, an image of Pillow, or the pixels of a picture file.
@@ -190,15 +76,17 @@ def upscale(
             Images of mode `1` become gray, those with a palette or a transparent color RGB, LA or RGBA; CMYK and others
             must be converted first.
         scale: Scale factor, any positive number (default: the network's scale; 4 for `auto`).
-        network: `auto` or `mafdn` for the shipped network nearest to `scale`, or a network as for `load`.
+        network: `auto` for the shipped network that suits the picture, by the quality of a JPEG file or by the pixels,
+            and is nearest to `scale`; `photo` or `classic` for that nearest to `scale`; or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
         tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
         exact: Overlap tiles by the full receptive field instead of the measured halo (slower).
+        ensemble: 8 to average the network's results on eight orientations of the picture: a little better, and about
+            eight times slower.
         on_progress: Called as `on_progress(done, total)` after every tile.
 
     Returns:
-        An array with the type and channels of the input, for an image of Pillow another one with its color profile and
-        other information.
+        An array with the type and channels of the input; for an image of Pillow another one with its information.
 
     Raises:
         UsageError: If the type, shape or range of the array or the mode of the image is unsupported, the network is
@@ -208,7 +96,8 @@ def upscale(
         MissingPackageError: If the engine is not installed.
     """
     size = None if scale is None else Size(scale=scale)
-    return upscale_any(network_set(network, engine), image, size, tile=tile, exact=exact, on_progress=on_progress)
+    networks = network_set(network, engine)
+    return upscale_any(networks, image, size, tile=tile, exact=exact, ensemble=ensemble, on_progress=on_progress)
 
 
 def upscale_file(
@@ -235,7 +124,8 @@ def upscale_file(
         target: Path of the result; its extension determines the format (default: `NAME_x4.EXT` beside the source). A
             binary stream is written in the format of `options` (default: the format of the source).
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
-        network: `auto` or `mafdn` for the shipped network nearest to `size`, or a network as for `load`.
+        network: `auto` for the shipped network that suits the picture and is nearest to `size`, as reported in
+            `weights`; `photo` or `classic` for that nearest to `size`; or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
         options: All other settings, such as the output format and limits (default: `UpscaleOptions()`).
         on_progress: Called as `on_progress(done, total)` after every tile.
@@ -265,15 +155,17 @@ def upscale_folder(
     since: datetime | date | timedelta | str | None = None,
     order: Order = "name",
     jobs: int = 1,
+    shard: str | None = None,
     size: Size | float | None = None,
     network: PathLike = "auto",
     engine: EngineOptions | str | None = None,
     options: UpscaleOptions | None = None,
+    films: FilmOptions | None = None,
     on_progress: Callable[[FolderProgress], None] | None = None,
     on_start: Callable[[FolderReport], None] | None = None,
     on_item: Callable[[FolderItem], None] | None = None,
 ) -> FolderReport:
-    """Upscale many pictures: folders, files and glob patterns.
+    """Upscale many pictures and films: folders, files and glob patterns.
 
     Intact results of an earlier call with the same settings are kept. Other existing files are only overwritten if
     `options.overwrite` is set; otherwise they are reported as failures. If a picture fails, it is reported and the
@@ -289,18 +181,17 @@ def upscale_folder(
         pattern: File names of the results, made of `{stem}`, `{scale}`, `{width}`, `{height}` and `{ext}` (default:
             `{stem}_x{scale}{ext}`). Colliding names are made unique.
         redo: Re-create results that are already up to date.
-        dry_run: Only report what would be done, with an estimate of the time and the disk space, which is measured on
-            parts of a few pictures.
+        dry_run: Only report what would be done, with an estimate of time and disk space by parts of a few pictures.
         skip_larger_than: Skip pictures whose longest side has more pixels than this.
-        since: Skip pictures that were not modified since: a date and time, a duration before now, or a text such as
-            `2026-11-01`, `2026-11-01T18:30`, `7d` or `12h`.
+        since: Skip pictures not modified since: a date and time, a duration, or a text such as `2026-11-01` or `7d`.
         order: Which pictures come first: `name`, `size` (the smallest first), `newest`, `oldest` or `random`.
-        jobs: How many pictures are decoded, and how many encoded, at the same time as the network runs. Results do not
-            depend on it.
+        jobs: How many pictures are decoded, and how many encoded, while the network runs; no result depends on it.
+        shard: Only a share of the pictures, such as `3/8`. Each is in one share, by its name (docs/fleet.md).
         size: As for `upscale_file`.
         network: As for `upscale_file`.
         engine: As for `upscale_file`.
         options: As for `upscale_file`; limits apply to each picture.
+        films: How films are encoded (default: `FilmOptions()`); their `upscale` is not used.
         on_progress: Called for every file that is checked and after every tile.
         on_start: Called once with the plan, when all files have been checked: what is to be upscaled is `left`.
         on_item: Called with the outcome of every picture as soon as it is known. An error that it raises ends the run.
@@ -313,7 +204,7 @@ def upscale_folder(
         PictureError: If no picture is found.
         UsageError: If the network is unknown, or options are invalid or incompatible.
         WeightsError: If the network file is missing or unusable.
-        MafdnError: If another run is writing to the same output folder.
+        MafdnError: If another run is writing to the same output folder, unless it has another share.
     """
     options = with_size(options, size)
     folder_options = FolderOptions(
@@ -326,6 +217,7 @@ def upscale_folder(
         since=None if since is None else as_moment(since),
         order=order,
         jobs=jobs,
+        shard=None if shard is None else as_shard(shard),
     )
     from mafdn.upscaling.folder.run import upscale_all  # not needed for single pictures
 
@@ -337,4 +229,5 @@ def upscale_folder(
         on_progress=on_progress or ignore,
         on_start=on_start or ignore,
         on_item=on_item or ignore,
+        films=FolderFilms(as_kind("films", films or FilmOptions(), FilmOptions)),
     )

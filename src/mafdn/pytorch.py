@@ -28,8 +28,9 @@ def load_network(network: str | os.PathLike[str] = "x4", *, trainable: bool = Fa
             larger = network(image).clamp(0, 1)  # image: (B, 3, H, W) in [0, 1]
 
     Args:
-        network: `x2`, `x3` or `x4` (shipped networks), `auto` or `mafdn` (both x4), the path of a `.safetensors`,
-            `.pth`, `.pt` or `.ckpt` file, or the folder of a training run (its averaged weights).
+        network: `x2`, `x3` or `x4` (shipped networks), `photo-x2` or `photo-x4` (for pictures with JPEG artifacts),
+            `auto`, `mafdn`, `classic` or `photo` (at x4), the path of a `.safetensors`, `.pth`, `.pt` or `.ckpt` file,
+            or the folder of a training run (its averaged weights).
         trainable: Return the network in training mode with gradients for its parameters, in the form in which the file
             stores it: runs hold the training form, most weights files the folded form. By default, the network is
             folded, in evaluation mode, and its parameters have no gradients; its input may have.

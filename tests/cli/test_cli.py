@@ -17,7 +17,7 @@ from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.support import failed, without_torch
 
-COMMANDS = ("upscale", "info", "count", "evaluate", "train", "ablate", "bank", "release", "export", "convert")
+COMMANDS = ("upscale", "verify", "info", "count", "evaluate", "train", "ablate", "bank", "release", "export", "convert")
 
 
 def test_version_and_help(cli: Run) -> None:
@@ -36,10 +36,10 @@ def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
     sections = re.findall(r"^(\w.*):$", out, re.MULTILINE)
     assert sections == [
         "Arguments",
-        *(f"{s} options" for s in ["File", "Batch", "Size", "Format", "Network", "Engine", "Limit", "Other"]),
+        *(f"{s} options" for s in ["File", "Batch", "Size", "Format", "Film", "Network", "Engine", "Limit", "Other"]),
     ]
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE)
-    assert len(options) == len(set(options)) == 38
+    assert len(options) == len(set(options)) == 52
     assert [line for line in cli("info", "--help")[1].splitlines() if line.endswith("ptions:")] == ["Options:"]
 
 

@@ -163,7 +163,7 @@ def test_a_network_that_cannot_be_opened_ends_the_lines(
     cli: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(Networks):
-        def engine(self, scale: int) -> Repeat:  # noqa: ARG002
+        def engine(self, scale: int, *, bits: int) -> Repeat:  # noqa: ARG002
             raise MafdnError("the engine is not there")
 
     monkeypatch.setattr("mafdn.api.network_set", lambda *_: Broken())  # pyright: ignore[reportUnknownLambdaType]

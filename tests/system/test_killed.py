@@ -15,7 +15,7 @@ import pytest
 
 import mafdn
 from mafdn.pictures.reading import open_picture
-from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
+from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.support import draw
 
 HIDDEN = {MANIFEST, LOCK}

@@ -129,8 +129,8 @@ def test_evaluation_and_compare_say_what_to_lower(
     run = saved_run(tmp_path / "run", MAFDN(MAFDNSettings(scale=2, width=8, blocks=1)))
     monkeypatch.setattr(MAFDN, "forward", EXHAUST[kind])
     arguments = ("--bench", tmp_path / "Small", "--scale", 2, "--network", run)
-    words = ("out of memory", "use fewer --threads, leave out --self-ensemble")
-    failed(cli("evaluate", *arguments, "--self-ensemble"), 1, *words)
+    words = ("out of memory", "use fewer --threads, leave out --ensemble")
+    failed(cli("evaluate", *arguments, "--ensemble", "8"), 1, *words)
     failed(cli("compare", *arguments, "--rounds", 0), 1, "out of memory")
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
+from mafdn.upscaling.choice.weights import WeightsChoice
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import upscale_all
+from mafdn.upscaling.networks import Selection
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.shards import LOCK, MANIFEST
 from mafdn.upscaling.size import Size
 from tests.support import Repeat, draw
 
@@ -21,20 +23,28 @@ class Networks:
     """A set of networks that repeat pixels, and records which were opened."""
 
     default_scale = 2
+    automatic = False
 
     def __init__(self, digest: str = "weights", engine: Callable[[int], Repeat] = Repeat) -> None:
         self.opened: list[int] = []
         self._digest, self._engine = digest, engine
 
-    def scale_for(self, size: Size, width: int, _height: int) -> int:
-        return 4 if size.width == 4 * width else 2
+    def scale_for(self, size: Size | None, width: int, height: int) -> int:
+        del height
+        return 4 if size and size.width == 4 * width else 2
 
-    def engine(self, scale: int) -> Repeat:
+    def engine(self, scale: int, *, bits: int) -> Repeat:
+        del bits
         self.opened.append(scale)
         return self._engine(scale)
 
-    def digest(self, scale: int) -> str:
-        return f"{self._digest} {scale}"
+    def select(self, choose: Callable[[], WeightsChoice], *, bits: int) -> Selection:
+        del choose
+        return Selection(networks=self, bits=bits)
+
+    def digest(self, size: Size | None, width: int, height: int, *, bits: int) -> str:
+        del bits
+        return f"{self._digest} {self.scale_for(size, width, height)}"
 
     def names(self) -> list[str]:
         return ["repeat 0"]

@@ -185,7 +185,7 @@ def test_a_dry_run_estimates_time_and_space(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_estimate_that_cannot_be_made_says_why(album: Path, tmp_path: Path) -> None:
     class Broken(Networks):
-        def engine(self, scale: int) -> Repeat:  # noqa: ARG002
+        def engine(self, scale: int, *, bits: int) -> Repeat:  # noqa: ARG002
             raise MafdnError("the engine is not there")
 
     report = upscale(album, tmp_path / "out", networks=Broken(), dry_run=True)

@@ -15,9 +15,9 @@ from mafdn._support.atomic import sha256
 from mafdn.errors import EncodeError, MafdnError, PictureError, UsageError
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.folder import bookkeeping, pipeline
-from mafdn.upscaling.folder.manifest import LOCK
 from mafdn.upscaling.folder.report import FolderProgress
 from mafdn.upscaling.output import Output
+from mafdn.upscaling.shards import LOCK
 from mafdn.upscaling.size import Size
 from tests.support import Repeat, draw
 from tests.upscaling.conftest import OURS, Networks, status, upscale

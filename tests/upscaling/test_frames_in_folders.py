@@ -12,9 +12,10 @@ import tifffile
 from PIL import Image
 
 from mafdn.pictures.writing import part_of, temporary_name
-from mafdn.upscaling.folder.manifest import MANIFEST, RESULT_VERSION, settings_digest
+from mafdn.upscaling.folder.manifest import RESULT_VERSION, settings_digest
 from mafdn.upscaling.folder.report import FolderProgress
 from mafdn.upscaling.output import Output
+from mafdn.upscaling.shards import MANIFEST
 from mafdn.upscaling.size import Size
 from tests.conftest import Run
 from tests.support import draw

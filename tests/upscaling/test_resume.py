@@ -12,9 +12,9 @@ from mafdn._support.atomic import sha256
 from mafdn.errors import MafdnError
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.folder import manifest
-from mafdn.upscaling.folder.manifest import LOCK, MANIFEST
 from mafdn.upscaling.folder.report import FolderProgress
 from mafdn.upscaling.output import Output
+from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.support import draw
 from tests.upscaling.conftest import Networks, names, status, upscale
 

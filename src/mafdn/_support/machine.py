@@ -1,6 +1,7 @@
 """Host information: CPU, memory, package versions."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import re
@@ -35,7 +36,7 @@ class Machine:
     features: tuple[str, ...]
     """The instruction sets of `FEATURES` that the processor supports."""
     cores: int
-    """Cores available to this process."""
+    """Cores available to this process, as `usable_cores` counts them."""
     memory_gib: int | None
     """Installed memory; `None` if unknown."""
     system: str
@@ -63,10 +64,32 @@ def machine() -> Machine:
     return Machine(
         processor=known.get("model name") or platform.processor() or platform.machine(),
         features=tuple(f for f in FEATURES if f in flags),
-        cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        cores=usable_cores(),
         memory_gib=memory,
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: by its affinity mask and, on Linux, by the CPU quota of its container.
+
+    A quota of part of a core counts as a whole one: `docker run --cpus=1.5` gives 2.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    quota = _cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def thread_count(requested: int | None = None) -> int | None:
+    """The threads for a library that would start one per core: those requested, else `usable_cores`.
+
+    It is `None`, for the library's default, if none are requested and all cores may be used. Libraries do not know
+    about quotas, and not all of them about affinity masks.
+    """
+    if requested is not None:
+        return requested
+    cores = usable_cores()
+    return cores if cores < (os.cpu_count() or 1) else None
 
 
 def peak_mib() -> float | None:
@@ -106,6 +129,38 @@ def installed_version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _cpu_quota(root: Path = Path("/")) -> float | None:
+    """The least CPU quota, in cores, of this process's control group (version 1 or 2) and those above; or `None`."""
+    quotas: list[float] = []
+    try:
+        groups = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()]
+    except OSError:  # not Linux
+        return None
+    for number, controllers, path in (group for group in groups if len(group) == 3):
+        if number == "0":
+            mounts = (root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified")
+        elif "cpu" in controllers.split(","):
+            mounts = (root / "sys/fs/cgroup" / controllers, root / "sys/fs/cgroup/cpu")
+        else:
+            continue
+        for mount in mounts:  # in a container, the path may be that on the host, and the mount the group itself
+            group = mount / path.lstrip("/")
+            quotas += [quota for at in (group, *group.parents) if at.is_relative_to(mount) for quota in _quota_of(at)]
+    return min(quotas, default=None)
+
+
+def _quota_of(group: Path) -> list[float]:
+    """The CPU quota of one control group, in cores, as a list of one; empty if it has none."""
+    try:
+        if (group / "cpu.max").is_file():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return [int(quota) / int(period)] if quota not in ("max", "-1") and int(period) > 0 else []
+    except (OSError, ValueError):
+        return []
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import cast
 
-VARIABLES = {"ORT_DISABLE_TELEMETRY": "1"}
+VARIABLES = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 """Environment variables and their values.
 
 onnxruntime (since 1.29, outside Windows) reads its variable once, on import; calling `disable_telemetry_events()` after

@@ -23,14 +23,19 @@ from mafdn.cli.convert import convert_command
 from mafdn.cli.count import count_command
 from mafdn.cli.evaluate import evaluate_command
 from mafdn.cli.export import export_command
+from mafdn.cli.fleet import fleet_app
 from mafdn.cli.help import GroupedCommand
 from mafdn.cli.info import info_command
+from mafdn.cli.mcp import mcp_command
 from mafdn.cli.memory import memory_advice
 from mafdn.cli.output import STOP_REQUESTED, STOPPED, CommandStoppedError
+from mafdn.cli.prune import prune_command
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
+from mafdn.cli.serve import serve_command
 from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
+from mafdn.cli.verify import verify_command
 from mafdn.errors import ConfigError, MafdnError, UsageError
 
 # The base class of all command-line errors; typer only exports this subclass of it.
@@ -48,6 +53,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("upscale", cls=GroupedCommand, short_help="Upscale pictures, or folders of pictures.")(upscale_command)
+app.command("verify", cls=GroupedCommand)(verify_command)
+app.command("serve", cls=GroupedCommand)(serve_command)
+app.command("mcp", cls=GroupedCommand)(mcp_command)
+app.add_typer(fleet_app, name="fleet")
 app.command("info")(info_command)
 app.command("count")(count_command)
 app.command("evaluate", cls=GroupedCommand)(evaluate_command)
@@ -58,6 +67,7 @@ app.add_typer(train_app, name="train")
 app.command("ablate")(ablate_command)
 app.command("release")(release_command)
 app.command("export")(export_command)
+app.command("prune")(prune_command)
 app.command("quantize")(quantize_command)
 app.command("convert")(convert_command)
 
@@ -129,11 +139,13 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _refuse_urls(arguments: list[str]) -> None:
-    """Raise `UsageError` for a URL, as an argument or the value of an option; `upscale` takes `file:` URIs."""
+    """Raise `UsageError` for a URL, as an argument or the value of an option; some commands take `file:` URIs."""
+    if arguments[:1] == ["fleet"]:
+        return
     for text in arguments:
         if text.startswith("-"):
             text = text.partition("=")[2] if text.startswith("--") else text[2:]
-        if not (arguments[0] == "upscale" and text.lower().startswith("file:")):
+        if not (arguments[0] in ("upscale", "verify") and text.lower().startswith("file:")):
             refuse_url(text)
 
 

@@ -1,12 +1,12 @@
 """`mafdn ablate`."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mafdn._support.machine import usable_cores
 from mafdn.cli.output import Json, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 
@@ -59,7 +59,7 @@ def ablate_command(
             seeds=numbers,
             steps=steps,
             minutes=minutes,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs or usable_cores(),
             on_progress=tick,
         )
     if as_json:

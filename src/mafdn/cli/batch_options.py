@@ -46,6 +46,15 @@ Jobs = Annotated[
         rich_help_panel=BATCH,
     ),
 ]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Upscale only the pictures of share I of N, by their names; N runs, on any machines, upscale all.",
+        rich_help_panel=BATCH,
+    ),
+]
 JsonLines = Annotated[
     bool,
     typer.Option(

@@ -10,6 +10,7 @@ import typer
 from mafdn.cli.engine_options import DeviceName, EngineName, Threads
 from mafdn.cli.network_options import (
     Baseline,
+    Degrade,
     LrFolder,
     MarkdownReport,
     NetworkNames,
@@ -34,6 +35,7 @@ def compare_command(
         typer.Option("--highlight", metavar="NAME", help="Network to emphasize in tables and plots; repeatable."),
     ] = None,
     lr: LrFolder = None,
+    degrade: Degrade = None,
     rounds: Annotated[
         int, typer.Option("--rounds", min=0, help="Number of timed runs per network; 0 for no timing.")
     ] = 9,
@@ -52,13 +54,13 @@ def compare_command(
 ) -> None:
     """Compare the size, quality, time and memory of networks.
 
-    Size is parameters and Multi-Adds, quality is PSNR and SSIM. By default, all known networks are compared at x4. A
-    file name may contain {scale}. Networks are compared picture by picture with the baseline, by default the first
-    network; differences are network - baseline: positive is better. Time and memory are measured on this machine for a
-    1280x720 output: every network runs as ONNX in the same engine and in its own process, and the runs of all networks
-    are interleaved. Published figures are shown in separate tables, or in rows marked with a dagger. A report has
-    tables, paired differences, crops and three plots per scale (SVG and PDF); its plots, crops and data are in a folder
-    of the same name.
+    Size is parameters and Multi-Adds, quality is PSNR and SSIM (--degrade as for evaluate). By default, all known
+    networks are compared at x4. A file name may contain {scale}. Networks are compared picture by picture with the
+    baseline, by default the first network; differences are network - baseline: positive is better. Time and memory are
+    measured on this machine for a 1280x720 output: every network runs as ONNX in the same engine and in its own
+    process, and the runs of all networks are interleaved. Published figures are shown in separate tables, or in rows
+    marked with a dagger. A report has tables, paired differences, crops and three plots per scale (SVG and PDF); its
+    plots, crops and data are in a folder of the same name.
 
     \b
     Examples:
@@ -72,6 +74,7 @@ def compare_command(
         from mafdn.compare.publish import write_report
         from mafdn.evaluation.candidates import find_candidates
         from mafdn.networks import ARCHITECTURES
+    from mafdn.degradation.chain import parse_degradations
     from mafdn.errors import UsageError
     from mafdn.evaluation.outputs import check_folder, check_target
     from mafdn.evaluation.summary.formats import FORMATS, write_summary
@@ -89,9 +92,10 @@ def compare_command(
     networks = network or ["bicubic", *(name for name in ARCHITECTURES if name != "mafdn"), "mafdn"]
     networks = with_baseline(networks, baseline)
     benches, scales = bench or [], sorted(set(scale or [4]))
-    options = EngineOptions(engine=engine, device=device, threads=threads)
+    options = EngineOptions(engine=engine, device=device, threads=threads, precision="fp32")
     if options.engine == "torch":
         raise UsageError("networks are compared as ONNX files; use --engine openvino or onnxruntime")
+    steps = parse_degradations(degrade or [])
     candidates = find_candidates(networks, scales)
     with stages(quiet=as_json) as tick:
         comparison = compare(
@@ -100,6 +104,7 @@ def compare_command(
             baseline=baseline,
             highlight=highlight or [],
             lr=lr_choice(lr),
+            degrade=steps,
             rounds=rounds,
             options=options,
             published=published,
@@ -112,6 +117,7 @@ def compare_command(
     if report:
         names = [("baseline", baseline), *(("highlight", name) for name in highlight or []), ("lr", lr)]
         others: list[tuple[str, object]] = [
+            *(("degrade", text) for text in degrade or []),
             *((option, Path(name).name) for option, name in names if name),
             ("rounds", rounds),
             ("engine", engine),
@@ -122,7 +128,16 @@ def compare_command(
         flags = ["--no-published"] if no_published else []
         command = _command(networks, benches, scales, others, flags, report)
         with stages(quiet=as_json) as tick:
-            write_report(report, comparison, candidates, benches, command=command, lr=lr_choice(lr), on_progress=tick)
+            write_report(
+                report,
+                comparison,
+                candidates,
+                benches,
+                command=command,
+                lr=lr_choice(lr),
+                degrade=steps,
+                on_progress=tick,
+            )
     if as_json:
         show_json(table)
         return
@@ -170,6 +185,7 @@ def _show(comparison: dict[str, Any], scale: int) -> None:
             show_table(table.title, table.columns, table.rows)
     for bench, lr in comparison["lr"].get(str(scale), {}).items():
         where = f"own ({lr['folder']})" if lr["source"] == "own" else "made by bicubic reduction"
+        where += f", degraded by {lr['degrade']}" if lr["degrade"] else ""
         typer.echo(f"{bench} x{scale}: LR {where}, SHA-256 {lr['sha256'][:12]}")
     compared = difference_table(comparison["differences"].get(str(scale), []))
     if compared.rows:

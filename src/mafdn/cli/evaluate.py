@@ -12,6 +12,7 @@ from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.network_options import (
     Baseline,
     Benches,
+    Degrade,
     LrFolder,
     NetworkNames,
     Overwrite,
@@ -33,9 +34,19 @@ def evaluate_command(
     network: NetworkNames = None,
     baseline: Baseline = None,
     lr: LrFolder = None,
+    degrade: Degrade = None,
     rgb: Annotated[bool, typer.Option("--rgb", help="Measure on RGB instead of luma.")] = False,
+    ensemble: Annotated[
+        int,
+        typer.Option(
+            "--ensemble",
+            metavar="1|8",
+            help='8 averages over eight orientations, marked "+" in papers.',
+            show_default=False,
+        ),
+    ] = 1,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help='Average over eight orientations, marked "+" in papers.')
+        bool, typer.Option("--self-ensemble", hidden=True, help="The same as --ensemble 8; kept for scripts.")
     ] = False,
     output: TableFile = None,
     csv: Annotated[
@@ -70,9 +81,12 @@ def evaluate_command(
     The default network is mafdn; bicubic is always measured too. Protocol: 8-bit results, BT.601 luma, a crop border of
     as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout
     (SET/LRbicx4, SET/LR_bicubic/X4, SET/LR, SET_LR/x4, SET_LR_bicubic/X4 beside SET_HR, image_SRF_4). Otherwise they
-    are made by downscaling as MATLAB's imresize does. The tables say which were used. Networks are compared picture by
-    picture with the baseline: the first network, or bicubic if there is only one. Differences are network - baseline:
-    positive is better. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset
+    are made by downscaling as MATLAB's imresize does. The tables say which were used. With --degrade they are degraded
+    first, from left to right: jpeg:QUALITY (jpeg:75:444 for another chroma subsampling than 4:2:0), webp:QUALITY,
+    noise:SIGMA (as of a sensor; noise:5:white is the same everywhere), blur:SIGMA; the same picture always gets the
+    same noise. Every dataset is measured with each --degrade. Networks are compared picture by picture with the
+    baseline: the first network, or bicubic if there is only one. Differences are network - baseline: positive is
+    better. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset
     and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first
     installed engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
 
@@ -82,8 +96,10 @@ def evaluate_command(
       mafdn evaluate --bench Set5 --bench Set14 --network mine.safetensors --json
       mafdn evaluate --bench Set5 --bench Set14 --network IMDN_x4.pth --network runs/x4 -o table.tex
       mafdn evaluate --bench Set5 --network IMDN_x4.pth --network mafdn --strip strip.png --crop baby:100,80,64,64
-      mafdn evaluate --bench Set5/HR --lr Set5/camera --network runs/x4 --self-ensemble --rgb --csv scores.csv
+      mafdn evaluate --bench B100 --degrade none --degrade jpeg:75 --degrade noise:3+jpeg:85 --network lanczos
+      mafdn evaluate --bench Set5/HR --lr Set5/camera --network runs/x4 --ensemble 8 --rgb --csv scores.csv
     """
+    from mafdn.degradation.chain import parse_degradations
     from mafdn.errors import UsageError
     from mafdn.evaluation.benchset import Protocol
     from mafdn.evaluation.outputs import ResultFolder, check_folder, check_target, report, write_csv
@@ -93,11 +109,15 @@ def evaluate_command(
     from mafdn.evaluation.summary.rows import Summary, lr_pictures, network_rows
     from mafdn.evaluation.summary.rows import as_json as summary_as_json
     from mafdn.inference import EngineOptions
+    from mafdn.inference.ensemble import as_ensemble
+    from mafdn.inference.options import EXACT
 
-    protocol = Protocol(scale=scale, channels="rgb" if rgb else "luma", self_ensemble=self_ensemble)
+    averaged = self_ensemble or as_ensemble(ensemble) > 1
+    protocol = Protocol(scale=scale, channels="rgb" if rgb else "luma", self_ensemble=averaged)
     options = EngineOptions(engine=engine, device=device, threads=threads, precision=precision)
-    if strip and replace(options, threads=None) != EngineOptions():
+    if strip and replace(options, threads=None) != EXACT:
         raise UsageError("--strip draws fp32 results of the default engine; remove --engine, --device and --precision")
+    steps = parse_degradations(degrade or [])
     if crop and not strip:
         raise UsageError("--crop chooses what --strip shows; add --strip FILE.png")
     named = list(dict.fromkeys(network or ["mafdn"]))
@@ -126,6 +146,7 @@ def evaluate_command(
             protocol,
             options=options,
             lr=lr_choice(lr),
+            degrade=steps,
             fresh=no_cache,
             on_progress=tick,
             on_note=notes.append,
@@ -145,7 +166,8 @@ def evaluate_command(
     if csv:
         write_csv(csv, protocol, scores)
     if strip and draw:
-        draw(scores, networks, bench, protocol, strip, reference=reference, network=others[-1], lr=lr_choice(lr))
+        choices = {"reference": reference, "network": others[-1], "lr": lr_choice(lr), "degrade": steps}
+        draw(scores, networks, bench, protocol, strip, **choices)
     if as_json:
         found = summary_as_json(summary)
         measured = report(protocol, scores, compared, notes) | {"engine_options": asdict(options)}
@@ -153,7 +175,7 @@ def evaluate_command(
         return
     for start in range(0, len(scores), len(labels)):
         _show_set(scores[start : start + len(labels)], protocol)
-    if len(bench) > 1:
+    if len(bench) * len(steps) > 1:
         show_table("all datasets, PSNR in dB / SSIM, Multi-Adds for a 1280x720 output", *plain_cells(summary))
     if compared:
         _show_differences(compared)
@@ -192,7 +214,7 @@ def _show_differences(compared: "Sequence[Difference]") -> None:
     rows = [
         [
             difference.network,
-            difference.bench or "all datasets",
+            difference.title,
             *_texts(difference.psnr, ".3f"),
             *_texts(difference.ssim, ".4f"),
             f"{difference.improved} of {difference.pictures}",

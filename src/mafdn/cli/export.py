@@ -1,5 +1,6 @@
 """`mafdn export`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,17 @@ import typer
 from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import Json, output_file, show_json, stages
 from mafdn.cli.training_extra import training_extra
+from mafdn.errors import UsageError, WeightsError
 
 
 def export_command(
     source: Annotated[
         Path,
-        typer.Argument(metavar="WEIGHTS", help="A .safetensors or .pth file, or the folder of a training run."),
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="A .safetensors or .pth file, the folder of a training run, or a shipped network such as photo-x4; "
+            "with --darktable, classic, photo, or files with {scale} in their name.",
+        ),
     ],
     target: Annotated[
         Path | None,
@@ -21,7 +27,36 @@ def export_command(
             "--output",
             "-o",
             metavar="FILE_OR_FOLDER",
-            help="Output file: ONNX, or for a run also .safetensors (default: WEIGHTS with the extension .onnx).",
+            help="Output file: ONNX, or for a run or with --plain also .safetensors, or with --darktable .dtmodel "
+            "(default: WEIGHTS with the extension .onnx or .dtmodel).",
+        ),
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Write a plain ONNX file for other programs: one input and one output, channel gates held.",
+        ),
+    ] = False,
+    darktable: Annotated[
+        bool,
+        typer.Option(
+            "--darktable", help="Write a .dtmodel package that darktable installs, with networks for x2 and x4."
+        ),
+    ] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", metavar="PIXELS", min=16, max=4096, help="With --plain: fix height and width (default: any)."
+        ),
+    ] = None,
+    gates: Annotated[
+        str | None,
+        typer.Option(
+            "--gates",
+            metavar="typical|computed|FOLDER",
+            help="With --plain or --darktable: hold the gates at typical ones (typical, for shipped weights) or at "
+            "those of a folder of pictures (its path). With --plain: compute them from each input (computed).",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -36,34 +71,80 @@ def export_command(
     Examples:
       mafdn export mine.safetensors -o mine.onnx
       mafdn export runs/imdn -o imdn.safetensors
+      mafdn export photo-x4 --plain -o photo-x4.onnx
+      mafdn export photo --darktable -o mafdn-photo.dtmodel
     """
+    if darktable:
+        if plain or size is not None:
+            raise UsageError("--plain and --size are for single ONNX files; omit them with --darktable")
+        _export_package(os.fspath(source), target, gates, overwrite=overwrite, as_json=as_json)
+        return
     with training_extra("exporting"):
+        from mafdn.export.gates import TYPICAL, choose_gates
         from mafdn.export.onnx import export_onnx
+        from mafdn.export.plain import export_plain, save_plain
         from mafdn.networks.checkpoints import open_network
         from mafdn.training.record.averaged import averaged_network, export_run
-    from mafdn.errors import UsageError, WeightsError
+    from mafdn.weights.resolve import named_file
 
+    if not plain and (size is not None or gates is not None):
+        raise UsageError("--size and --gates describe a plain file; add --plain")
+    shipped = named_file(source, ".safetensors")
     is_run = source.is_dir()
     name = source.resolve().name
     if is_run and not (name or target):
         raise UsageError(f"{source} has no name for the ONNX file; set one with --output")
     default = source.resolve().with_name(f"{name or 'network'}.onnx") if is_run else source.with_suffix(".onnx")
+    if shipped is not None:
+        source, default = shipped, Path(f"{shipped.stem}{'-plain' if plain else ''}.onnx")
+    elif plain:
+        default = default.with_stem(f"{default.stem}-plain")
     target = output_file(target, default)
-    if target.suffix != ".onnx" and not (is_run and target.suffix == ".safetensors"):
-        also = " (or .safetensors for a run)" if is_run else ""
+    weights_wanted = target.suffix == ".safetensors" and is_run != plain
+    if target.suffix != ".onnx" and not weights_wanted:
+        also = " (or .safetensors for a run)" if is_run and not plain else ""
         raise UsageError(f"an ONNX file must end in .onnx{also}; {target} does not")
-    if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; use another name or --overwrite")
-    if target.suffix == ".safetensors":
+    if weights_wanted and size is not None:
+        raise UsageError("--size is for ONNX files; a weights file is for any size")
+    _keep_existing(target, overwrite=overwrite)
+    worst: float | None = None
+    if weights_wanted and is_run:
         export_run(source, target)
-        worst = None
     else:
         network = averaged_network(source)[0] if is_run else open_network(source)
-        with stages(quiet=as_json) as on_stage:
-            worst = export_onnx(network, target, on_progress=on_stage)
+        constant = choose_gates(network, source, gates or TYPICAL) if plain else None
+        if weights_wanted:
+            save_plain(network, target, gates=constant, source=source)
+        else:
+            with stages(quiet=as_json) as on_stage:
+                if plain:
+                    worst = export_plain(network, target, gates=constant, size=size, on_progress=on_stage)
+                else:
+                    worst = export_onnx(network, target, on_progress=on_stage)
+    _report(target, worst, is_run=is_run, as_json=as_json)
+
+
+def _export_package(source: str, target: Path | None, gates: str | None, *, overwrite: bool, as_json: bool) -> None:
+    with training_extra("exporting"):
+        from mafdn.export.darktable import default_package, export_darktable
+        from mafdn.export.gates import TYPICAL
+
+    target = output_file(target, default_package(source))
+    _keep_existing(target, overwrite=overwrite)
+    with stages(quiet=as_json) as on_stage:
+        worst = export_darktable(source, target, gates=gates or TYPICAL, on_progress=on_stage)
+    _report(target, worst, is_run=False, as_json=as_json)
+
+
+def _keep_existing(target: Path, *, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise WeightsError(f"{target} exists; use another name or --overwrite")
+
+
+def _report(target: Path, worst: float | None, *, is_run: bool, as_json: bool) -> None:
     if as_json:
         show_json({"target": target, "largest_difference": worst})
     elif worst is None:
-        typer.echo(f"{target}: averaged weights, folded")
+        typer.echo(f"{target}: {'averaged weights' if is_run else 'weights'}, folded")
     else:
         typer.echo(f"{target}: agrees with the network to within {worst:.1e} of white")

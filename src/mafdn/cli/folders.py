@@ -13,6 +13,7 @@ from rich.progress import TextColumn
 
 from mafdn._support.atomic import printable, replacing
 from mafdn.cli.output import check_stop, progress_bar, show_json, show_json_line, show_table
+from mafdn.cli.verify import verifications_line
 from mafdn.errors import MafdnError, UsageError
 from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
 
@@ -125,13 +126,22 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
     parts += [f"{counts['kept']} up to date"] if counts["kept"] else []
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
     where = printable(report.folder) if report.folder else ", ".join(printable(text) for text in inputs[:3])
-    typer.echo(f"{where}: {', '.join(parts)} in {report.seconds:.1f} s")
+    engines = f" ({', '.join(report.engines)})" if report.engines else ""
+    typer.echo(f"{where}: {', '.join(parts)} in {report.seconds:.1f} s{engines}")
+    chosen = Counter(item.weights.variant for item in report.items if item.weights)
+    if chosen:
+        parts = [f"{variant} weights for {n} picture{'s' if n > 1 else ''}" for variant, n in chosen.most_common()]
+        typer.echo(f"{', '.join(parts)}; --report FILE says why")
+    verified = [(_name(item), item.verification) for item in report.items if item.verification]
+    if verified:
+        typer.echo(verifications_line(verified))
     if report.estimate:
         typer.echo(f"estimate: {_estimate_text(report.estimate)}")
     for reason, count in Counter(item.reason for item in report.with_status("skipped")).items():
         typer.echo(f"skipped {count} picture{'s' if count > 1 else ''}: {reason}")
     for count, one, several in (
         (report.not_pictures, "file that is not a picture", "files that are not pictures"),
+        (report.other_shards, "picture of another shard", "pictures of other shards"),
         (report.earlier_results, "result of an earlier run", "results of earlier runs"),
         (report.links, "link to a folder: links are not followed", "links to folders: links are not followed"),
         (report.folders, "subfolder: use --recursive to enter it", "subfolders: use --recursive to enter them"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 HELP_GROUP = "rich_help_panel"
 """The attribute of an option that names its group; typer itself only uses it in its rich help pages."""
@@ -31,3 +31,28 @@ class GroupedCommand(TyperCommand):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+class RunByDefault(TyperGroup):
+    """A group in which `mafdn train CONFIG` is short for `mafdn train run CONFIG`, in its help too."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        formatter.write_usage(ctx.command_path, " ".join(self._default.collect_usage_pieces(ctx)))
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="   or: ")
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        self._default.format_help_text(ctx, formatter)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options of the default command, then the other commands."""
+        self._default.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    @property
+    def _default(self) -> Any:
+        return self.commands["run"]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)

@@ -18,7 +18,9 @@ PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "pillow", "imagecodecs
 def info_command(
     network: Annotated[
         str | None,
-        typer.Argument(metavar="[NETWORK]", help="x2, x3, x4 or a .safetensors file: show how it was trained."),
+        typer.Argument(
+            metavar="[NETWORK]", help="x2, x3, x4, photo-x2, photo-x4 or a .safetensors file: show how it was trained."
+        ),
     ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Measure again which engine is fastest.")] = False,
     as_json: Json = False,
@@ -44,15 +46,17 @@ def info_command(
     from mafdn.inference.engines import auto_precision, chosen_engine
     from mafdn.inference.engines.choice import TILE_SIDE
     from mafdn.weights.header import read_header
+    from mafdn.weights.resolve import NAMES_OF_SCALES
     from mafdn.weights.shipped import shipped, shipped_scales, weights_folder
 
     weights: dict[str, Any] = {}
-    for scale in shipped_scales():
-        header, card = read_header(shipped(scale, ".safetensors"))
-        weights[f"x{scale}"] = {"settings": header["settings"], "card": card}
+    for name, (variant, scale) in NAMES_OF_SCALES.items():
+        if scale in shipped_scales(variant):
+            header, card = read_header(shipped(scale, ".safetensors", variant))
+            weights[name] = {"settings": header["settings"], "card": card}
     versions = {name: installed_version(name) for name in PACKAGES}
     usable = [name for name in ENGINES if importlib.util.find_spec(name)]
-    largest = weights_folder() / f"mafdn-x{max(weights, default='4')[-1]}.onnx"
+    largest = weights_folder() / f"mafdn-x{max(shipped_scales(), default=4)}.onnx"
     choice = chosen_engine(largest, fresh=probe) if weights else None
     best = choice.best() if choice else None
     about: dict[str, Any] = {
@@ -65,7 +69,11 @@ def info_command(
         "engine": best[0] if best else None,
         "device": best[1] if best else None,
         "choice": asdict(choice) if choice else None,
-        "auto_precision": auto_precision(largest),
+        "auto_precision": {
+            name: auto_precision(shipped(scale, ".onnx", variant))
+            for name, (variant, scale) in NAMES_OF_SCALES.items()
+            if name in weights
+        },
         "machine": asdict(machine()),
         "cache": str(cache_folder("")),
         "weights_folder": str(weights_folder()),
@@ -93,17 +101,22 @@ def info_command(
         ]
         title = f"Engines: seconds for a tile of {TILE_SIDE}x{TILE_SIDE} with {choice.network}, measured {choice.when}"
         show_table(title, ["engine", "device", "seconds", "auto"], trials)
-        typer.echo(f"--precision auto selects {about['auto_precision']} on this machine (default: fp32)\n")
-    scores = [
-        [name, bench, f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", f"{entry['card'].get('steps', 0):,}"]
-        for name, entry in weights.items()
-        for bench, score in entry["card"].get("scores", {}).items()
-    ]
+        precisions = ", ".join(f"{name} {precision}" for name, precision in about["auto_precision"].items())
+        typer.echo(f"--precision auto on this machine, for 8-bit pictures: {precisions}\n")
+    scores = [row for name, entry in weights.items() for row in _score_rows(name, entry["card"])]
     show_table(
         "Shipped weights, scores on luma (MAFDN as reconstructed from its abstract)",
-        ["scale", "dataset", "PSNR dB", "SSIM", "training steps"],
+        ["network", "dataset", "PSNR dB", "SSIM", "training steps"],
         scores,
     )
+
+
+def _score_rows(name: str, card: dict[str, Any]) -> list[list[str]]:
+    """The scores of a network as rows of a table; one row without scores if it was not measured."""
+    steps = f"{card.get('steps', 0):,}"
+    scores = card.get("scores", {}).items()
+    rows = [[name, bench, f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", steps] for bench, score in scores]
+    return rows or [[name, "-", "-", "-", steps]]
 
 
 def _show_history(network: str, *, as_json: bool) -> None:

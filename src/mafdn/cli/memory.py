@@ -6,7 +6,7 @@ TRAINING = 'lower run.batch or data.patch, or set run.resident = "off" to keep t
 TIMING = "use fewer --threads, or leave out the largest networks"
 ADVICE = {
     "upscale": "use a smaller --tile, fewer --threads, or a smaller result",
-    "evaluate": "use fewer --threads, leave out --self-ensemble, or measure datasets of smaller pictures",
+    "evaluate": "use fewer --threads, leave out --ensemble, or measure datasets of smaller pictures",
     "compare": "use fewer --threads, --rounds 0 to skip timing, or fewer networks",
     "bench": TIMING,
     "train": TRAINING,

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 NETWORK = (
-    "auto, mafdn, x2, x3, x4, bicubic, lanczos, imdn, ddistill, afan, smfanet, a file (.onnx, .safetensors, .pth) or "
-    "the folder of a training run."
+    "classic (also: mafdn, auto), photo, x2, x3, x4, photo-x2, photo-x4, bicubic, lanczos, imdn, ddistill, afan, "
+    "smfanet, a file (.onnx, .safetensors, .pth) or the folder of a training run."
 )
 BENCH = "Benchmark dataset: a folder of HR pictures, or one with HR/ (and LRbicx4/ or LR_bicubic/X4/); repeatable."
 
@@ -35,6 +35,15 @@ LrFolder = Annotated[
         metavar="FOLDER|made",
         help="Folder of LR pictures (NAMEx4, NAME_x4 or NAME), or 'made' to make them by bicubic reduction "
         "(default: those of the dataset if it has any, else made).",
+    ),
+]
+Degrade = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--degrade",
+        metavar="SPEC",
+        help="Degrade the LR pictures: jpeg:75, webp:75, noise:5, blur:0.6, several joined by + (blur:0.5+jpeg:80), "
+        "camera, night, web, messenger, forwarded or old; none for no degradation. Repeatable.",
     ),
 ]
 TableFile = Annotated[

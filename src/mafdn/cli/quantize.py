@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def quantize_command(
-    network: Annotated[Path, typer.Argument(metavar="ONNX", help="A MAFDN network written by 'mafdn export'.")],
+    network: Annotated[
+        Path, typer.Argument(metavar="ONNX", help="A MAFDN network written by 'mafdn export', or photo-x4.")
+    ],
     *,
     calibration: Annotated[
         Path, typer.Option("--calibration", metavar="BANK", help="Training bank to use for calibration.")
@@ -40,8 +42,11 @@ def quantize_command(
       mafdn quantize weights/mafdn-x4.onnx --calibration runs/bank --bench Set5 --bench Set14 --bench B100
     """
     from mafdn.errors import UsageError, WeightsError
+    from mafdn.weights.resolve import named_file
 
-    target = output_file(target, network.with_name(f"{network.stem}-int8.onnx"))
+    shipped = named_file(network, ".onnx")
+    default = Path(f"{shipped.stem}-int8.onnx") if shipped else network.with_name(f"{network.stem}-int8.onnx")
+    network, target = shipped or network, output_file(target, default)
     if target.suffix != ".onnx" or target.resolve() == network.resolve():
         raise UsageError(f"{target} cannot be the int8 file: use an .onnx file other than {network}")
     if target.exists() and not overwrite:

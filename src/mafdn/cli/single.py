@@ -9,6 +9,7 @@ import typer
 from mafdn._support.atomic import printable
 from mafdn.cli.inputs import STANDARD, OnePicture, standard_input, standard_output
 from mafdn.cli.output import progress, show_json
+from mafdn.cli.verify import verification_line
 from mafdn.inference import EngineOptions
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Report
@@ -48,6 +49,10 @@ def _show(report: Report, *, quiet: bool, as_json: bool, to_stdout: bool) -> Non
         target = "standard output" if to_stdout else printable(report.target)
         several = f", {report.frames} frames or pages," if report.frames > 1 else ""
         sizes = f"{width}x{height} to {new_width}x{new_height}"
-        typer.echo(f"{target}: {sizes}{several} in {report.seconds:.1f} s", err=to_stdout)
+        typer.echo(f"{target}: {sizes}{several} in {report.seconds:.1f} s ({report.engine})", err=to_stdout)
+        if report.weights:
+            typer.echo(str(report.weights), err=to_stdout)
+        if report.verification:
+            typer.echo(f"verified: {verification_line(report.verification)}", err=to_stdout)
         for note in report.notes:
             typer.echo(f"note: {note}", err=to_stdout)

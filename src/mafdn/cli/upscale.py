@@ -1,216 +1,116 @@
 """`mafdn upscale`: its options; `mafdn.cli.single` runs it for one picture, `mafdn.cli.folders` for several."""
 
-import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mafdn._support.validate import as_path
-from mafdn.cli.batch_options import Jobs, JsonLines, PictureOrder, Since, SkipLargerThan
-from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
+from mafdn.cli.batch_options import Jobs, JsonLines, PictureOrder, ShardOf, Since, SkipLargerThan
+from mafdn.cli.engine_options import (
+    DeviceName,
+    EngineName,
+    Ensemble,
+    Exact,
+    NetworkFile,
+    Precision,
+    Strength,
+    Threads,
+    Tile,
+)
+from mafdn.cli.file_options import (
+    DryRun,
+    FormatName,
+    Inputs,
+    KeepPrintSize,
+    Lossless,
+    NamePattern,
+    Overwrite,
+    Quality,
+    Recursive,
+    Redo,
+    ReportFile,
+    Result,
+    StripMetadata,
+    Verify,
+)
+from mafdn.cli.film_options import (
+    Codec,
+    Container,
+    Crf,
+    Deinterlace,
+    From,
+    Preset,
+    Preview,
+    Rate,
+    SegmentFrames,
+    ShowThumbnails,
+    To,
+    as_folder_run,
+    film_options,
+    given_options,
+    refuse_film_options,
+    refuse_picture_options,
+)
 from mafdn.cli.frame_option import Frame
+from mafdn.cli.limit_options import DEFAULT, MaxFileMb, MaxPixels, MaxSeconds
 from mafdn.cli.output import Json, Quiet
+from mafdn.cli.size_options import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.errors import UsageError
-
-if TYPE_CHECKING:
-    from mafdn import Size
-
-FILES, SIZE, FORMAT, NETWORK, LIMITS = "File", "Size", "Format", "Network", "Limit"
-"""Groups of options on the help page."""
-
-
-def _option_path(text: str) -> Path:
-    """Parse the path that an option gives."""
-    return Path(_option_text(text))
-
-
-def _option_text(text: str) -> str:
-    """Parse the name or path that an option gives; an empty one is refused, naming the option."""
-    try:
-        as_path("it", text)
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from None
-    return text
 
 
 def upscale_command(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Pictures, folders, or glob patterns in quotes. A single picture may be followed by the name of its "
-            "result. - is standard input, or output as a result.",
-        ),
-    ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            "--output-dir",
-            metavar="FILE_OR_FOLDER",
-            parser=_option_text,
-            help="Folder for results, or file for the result of a single picture, as its ending tells (default: next "
-            "to each input).",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    recursive: Annotated[
-        bool,
-        typer.Option(
-            "--recursive", "-r", help="Enter subfolders; results keep their structure.", rich_help_panel=FILES
-        ),
-    ] = False,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--pattern",
-            metavar="NAME",
-            help="Names of results, from {stem}, {scale}, {width}, {height} and {ext} (default: {stem}_x{scale}{ext}).",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=FILES)
-    ] = False,
-    redo: Annotated[
-        bool,
-        typer.Option("--redo", help="Re-create results that are already up to date.", rich_help_panel=FILES),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="List what would be upscaled, and estimate time and disk space.",
-            rich_help_panel=FILES,
-        ),
-    ] = False,
-    report_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            parser=_option_path,
-            help="Write the outcome of every picture to a JSON file.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
+    inputs: Inputs,
+    output: Result = None,
+    recursive: Recursive = False,
+    pattern: NamePattern = None,
+    overwrite: Overwrite = False,
+    redo: Redo = False,
+    dry_run: DryRun = False,
+    report_file: ReportFile = None,
+    verify: Verify = False,
     skip_larger_than: SkipLargerThan = None,
     since: Since = None,
     order: PictureOrder = "name",
     jobs: Jobs = 1,
+    shard: ShardOf = None,
     json_lines: JsonLines = False,
-    scale: Annotated[
-        float | None, typer.Option("--scale", "-s", help="Factor, such as 2.5 (default: 4).", rich_help_panel=SIZE)
-    ] = None,
-    width: Annotated[int | None, typer.Option("--width", help="Width in pixels.", min=1, rich_help_panel=SIZE)] = None,
-    height: Annotated[
-        int | None, typer.Option("--height", help="Height in pixels.", min=1, rich_help_panel=SIZE)
-    ] = None,
-    longest: Annotated[
-        int | None, typer.Option("--longest", help="Longest side in pixels.", min=1, rich_help_panel=SIZE)
-    ] = None,
-    fit: Annotated[
-        str | None,
-        typer.Option("--fit", metavar="WxH", help="Largest size that fits into W x H pixels.", rich_help_panel=SIZE),
-    ] = None,
-    megapixels: Annotated[
-        float | None, typer.Option("--megapixels", help="Maximum size in megapixels.", rich_help_panel=SIZE)
-    ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="jpeg, png, webp, tiff, avif, gif, ppm, jxl, jp2, bmp, qoi or tga (default: from the result's name, "
-            "else that of the input).",
-            rich_help_panel=FORMAT,
-        ),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            "--quality",
-            help="Quality of JPEG, WebP, AVIF and JPEG XL (default: 95).",
-            min=1,
-            max=100,
-            rich_help_panel=FORMAT,
-        ),
-    ] = None,
-    lossless: Annotated[
-        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.", rich_help_panel=FORMAT)
-    ] = False,
-    strip_metadata: Annotated[
-        bool,
-        typer.Option(
-            "--strip-metadata", help="Remove EXIF, XMP and IPTC; the color profile is kept.", rich_help_panel=FORMAT
-        ),
-    ] = False,
-    keep_print_size: Annotated[
-        bool,
-        typer.Option(
-            "--keep-print-size", help="Raise the print resolution with the size in pixels.", rich_help_panel=FORMAT
-        ),
-    ] = False,
+    scale: Factor = None,
+    width: Width = None,
+    height: Height = None,
+    longest: Longest = None,
+    fit: Fit = None,
+    megapixels: Megapixels = None,
+    format_name: FormatName = None,
+    quality: Quality = None,
+    lossless: Lossless = False,
+    strip_metadata: StripMetadata = False,
+    keep_print_size: KeepPrintSize = False,
     frame: Frame = None,
-    network: Annotated[
-        str,
-        typer.Option(
-            "--network",
-            parser=_option_text,
-            metavar="NETWORK",
-            help="auto (the shipped network nearest to the size), x2, x3, x4, an .onnx, .safetensors or .pth file, or "
-            "the folder of a training run.",
-            rich_help_panel=NETWORK,
-        ),
-    ] = "auto",
-    strength: Annotated[
-        float,
-        typer.Option(
-            "--strength", help="Share of the network; the rest is Lanczos.", min=0, max=1, rich_help_panel=NETWORK
-        ),
-    ] = 1.0,
-    tile: Annotated[
-        int | None,
-        typer.Option(
-            "--tile",
-            help="Tile side in input pixels; smaller tiles use less memory (default: 512).",
-            min=96,
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
-    exact: Annotated[
-        bool,
-        typer.Option(
-            "--exact",
-            help="Overlap tiles by the full receptive field instead of the measured halo (slower).",
-            rich_help_panel=NETWORK,
-        ),
-    ] = False,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    container: Container = None,
+    deinterlace: Deinterlace = False,
+    start: From = None,
+    end: To = None,
+    preview: Preview = None,
+    thumbnails: ShowThumbnails = False,
+    segment_frames: SegmentFrames = None,
+    rate: Rate = None,
+    network: NetworkFile = "auto",
+    strength: Strength = 1.0,
+    tile: Tile = None,
+    exact: Exact = False,
+    ensemble: Ensemble = 1,
     engine: EngineName = "auto",
     device: DeviceName = "auto",
     threads: Threads = None,
-    precision: Precision = "fp32",
-    max_pixels: Annotated[
-        int,
-        typer.Option(
-            "--max-pixels", help="Maximum number of pixels of an input or a result.", min=1, rich_help_panel=LIMITS
-        ),
-    ] = 1_000_000_000,
-    max_file_mb: Annotated[
-        float, typer.Option("--max-file-mb", help="Maximum size of an input file in MB.", min=0, rich_help_panel=LIMITS)
-    ] = 4_000,
-    max_seconds: Annotated[
-        float | None,
-        typer.Option(
-            "--max-seconds", help="Time limit per picture in seconds (default: none).", min=0, rich_help_panel=LIMITS
-        ),
-    ] = None,
+    precision: Precision = "auto",
+    max_pixels: MaxPixels = DEFAULT.pixels,
+    max_file_mb: MaxFileMb = DEFAULT.file_mb,
+    max_seconds: MaxSeconds = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Upscale pictures; color profile, metadata, transparency and depth are kept.
+    """Upscale pictures and films; color, metadata, transparency, depth, sound and time stamps are kept.
 
     \b
     Examples:
@@ -223,14 +123,22 @@ def upscale_command(
       mafdn upscale 'photos/**/*.jpg' -o large    a pattern, ** for any folders
       mafdn upscale a.jpg b.jpg -o .              two pictures (without -o, b.jpg is the result)
       mafdn upscale photos -o large --pattern '{stem}{ext}' --format webp
+      mafdn upscale film.mp4 --scale 2            write film_x2.mp4, with sound and all else
+      mafdn upscale film.mp4 out.mkv --codec x265 --crf 18
+      mafdn upscale film.mp4 'frames/%06d.png'    a picture for every frame
+      mafdn upscale 'frames/%06d.png' film.mp4 --rate 24
 
     If one of many pictures fails, it is reported and the others are upscaled. To resume a run that was stopped or
     killed, run the same command again: a manifest in the folder of the results records what was done, and only what is
-    missing or damaged, or has other inputs, settings or weights, is upscaled again.
+    missing or damaged, or has other inputs, settings or weights, is upscaled again. A film is resumed likewise, from
+    the last whole segment.
     """
     from mafdn.api import upscale_folder
-    from mafdn.cli.inputs import as_typed, one_picture
+    from mafdn.cli.film import upscale_one_film
+    from mafdn.cli.inputs import STANDARD, as_typed, one_picture
     from mafdn.cli.single import upscale_one
+    from mafdn.film.names import is_film
+    from mafdn.film.numbered.names import Numbering
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits
     from mafdn.pictures.reading import block_other_loaders
@@ -239,7 +147,7 @@ def upscale_command(
 
     engine_options = EngineOptions(engine=engine, device=device, threads=threads, precision=precision)
     options = UpscaleOptions(
-        size=_size(scale=scale, width=width, height=height, longest=longest, fit=fit, megapixels=megapixels),
+        size=requested_size(scale=scale, width=width, height=height, longest=longest, fit=fit, megapixels=megapixels),
         strength=strength,
         output=Output(
             format=format_name,
@@ -252,7 +160,9 @@ def upscale_command(
         overwrite=overwrite,
         tile=tile,
         exact=exact,
+        ensemble=ensemble,
         frame=frame,
+        verify=verify,
     )
     block_other_loaders()
     if as_json and json_lines:
@@ -267,11 +177,33 @@ def upscale_command(
         "--since": since is not None,
         "--order": order != "name",
         "--jobs": jobs != 1,
+        "--shard": shard is not None,
         "--jsonl": json_lines,
     }
     inputs, result = [as_typed(text) for text in inputs], None if output is None else as_typed(output)
     single = one_picture(inputs, result, [name for name, given in batch_options.items() if given])
-    if single:
+    film_given = given_options(
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        container=container,
+        deinterlace=deinterlace,
+        start=start,
+        end=end,
+        preview=preview,
+        thumbnails=thumbnails,
+        segment_frames=segment_frames,
+        rate=rate,
+    )
+    films = film_options(options, film_given)
+    if single and (numbered := as_folder_run(single)):
+        single, (inputs, result, pattern) = None, numbered
+    if single and single.source != STANDARD and (is_film(Path(single.source)) or Numbering.parse(single.source)):
+        if Numbering.parse(single.target or "") is None:
+            refuse_picture_options(options)
+        upscale_one_film(single, network=network, engine=engine_options, options=films, quiet=quiet, as_json=as_json)
+    elif single:
+        refuse_film_options(single.source, film_given)
         upscale_one(single, network=network, engine=engine_options, options=options, quiet=quiet, as_json=as_json)
     else:
         from mafdn.cli.folders import FolderOutput
@@ -288,9 +220,11 @@ def upscale_command(
             since=since,
             order=order,
             jobs=jobs,
+            shard=shard,
             network=network,
             engine=engine_options,
             options=options,
+            films=films,
         )
         shown = FolderOutput(
             inputs=inputs,
@@ -301,21 +235,3 @@ def upscale_command(
             as_json_lines=json_lines,
         )
         shown.run(run)
-
-
-def _size(*, fit: str | None, **values: float | None) -> "Size | None":
-    """Return the size that the options give, `None` if they give none; raises `UsageError`."""
-    from mafdn.upscaling.size import Size
-
-    if fit is None and all(value is None for value in values.values()):
-        return None
-    box = None if fit is None else _box(fit)
-    return Size(fit=box, **values)  # pyright: ignore[reportArgumentType]
-
-
-def _box(text: str) -> tuple[int, int]:
-    """Parse `1920x1080`; raises `UsageError`."""
-    found = re.fullmatch(r"(\d{1,10})[x\u00d7](\d{1,10})", text.strip(), re.IGNORECASE)
-    if not found:
-        raise UsageError(f"--fit must be WIDTHxHEIGHT such as 1920x1080, not {text!r}")
-    return int(found[1]), int(found[2])

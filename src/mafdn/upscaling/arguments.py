@@ -11,11 +11,12 @@ from mafdn._support.validate import as_kind, as_path
 from mafdn.errors import UsageError
 from mafdn.inference import EngineOptions
 from mafdn.inference.options import as_engine_options
-from mafdn.upscaling.networks import NetworkSet
+from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import is_picture_name
 from mafdn.upscaling.size import Size
-from mafdn.weights.resolve import FILE_TYPES, resolve, unknown_network
+from mafdn.weights.resolve import AUTO, FILE_TYPES, resolve, unknown_network
+from mafdn.weights.shipped import shipped_scales
 
 PathLike = str | os.PathLike[str]
 
@@ -30,13 +31,15 @@ def with_size(options: UpscaleOptions | None, size: Size | float | None) -> Upsc
     return replace(options, size=size)
 
 
-def network_set(network: PathLike, engine: EngineOptions | str | None) -> NetworkSet:
+def network_set(network: PathLike, engine: EngineOptions | str | None) -> NetworkSet | AutomaticNetworks:
     """Resolve the name of a network; raises `UsageError` for baselines and architectures, which have no weights."""
     as_path("the network", network, wanted="a name or a path")
     options = as_engine_options(engine)
     source = resolve(network)
+    if network == AUTO and shipped_scales("photo"):
+        return AutomaticNetworks(options)
     if source.kind == "shipped" and source.scale is None:
-        return NetworkSet(options=options)
+        return NetworkSet(options=options, variant=source.variant)
     path = source.file()
     if path.suffix not in FILE_TYPES:
         raise unknown_network(path)

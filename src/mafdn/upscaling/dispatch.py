@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from mafdn._support.validate import as_path, as_whole
 from mafdn.errors import UsageError
+from mafdn.inference import ensembled
+from mafdn.inference.ensemble import as_ensemble
 from mafdn.inference.upscale import check_array
-from mafdn.pictures.reading import read_integers
+from mafdn.pictures.reading import PictureHeader, read_header, read_integers
 from mafdn.upscaling.arguments import PathLike
 from mafdn.upscaling.array import upscale_array
+from mafdn.upscaling.choice.weights import WeightsChoice, choose_by_pixels, choose_weights
 from mafdn.upscaling.networks import Networks
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.picture import Report, upscale_file
@@ -30,11 +33,13 @@ def upscale_any(
     *,
     tile: int | None,
     exact: bool,
+    ensemble: int,
     on_progress: Progress | None,
 ) -> Any:
     """Upscale an array, an image of Pillow or the pixels of a file; arguments and result as for `mafdn.upscale`."""
-    tile = None if tile is None else as_whole("tile", tile)
+    tile, ensemble = None if tile is None else as_whole("tile", tile), as_ensemble(ensemble)
     original: PillowImage | None = None
+    header: PictureHeader | None = None
     if isinstance(image, np.ndarray):
         array = cast(NDArray[Any], image)
     elif is_image(image):
@@ -42,12 +47,18 @@ def upscale_any(
     else:
         path = as_path("the picture", image, wanted="an array or a path")
         array = read_integers(path, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
+        header = read_header(path) if networks.automatic else None
     check_array(array)
-    scale = networks.scale_for(size, array.shape[1], array.shape[0])
+    width, height = array.shape[1], array.shape[0]
+    rows = array if array.ndim == 3 else array[..., None]
+
+    def choose() -> WeightsChoice:
+        return choose_by_pixels(rows) if header is None else choose_weights(header, lambda: rows)
+
     result = upscale_array(
-        networks.engine(scale),
+        ensembled(networks.select(choose, bits=8 * array.itemsize).engine(size, width, height), ensemble),
         array,
-        size=size or Size(scale=scale),
+        size=size or Size(scale=networks.scale_for(size, width, height)),
         tile=tile,
         exact=exact,
         on_progress=on_progress,

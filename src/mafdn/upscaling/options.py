@@ -7,11 +7,13 @@ from pathlib import Path
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_number, as_whole
 from mafdn.errors import UsageError
+from mafdn.inference.ensemble import as_ensemble
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.selection import ORDERS, Order, as_moment
 from mafdn.upscaling.output import Output
+from mafdn.upscaling.shards import Shard, as_shard
 from mafdn.upscaling.size import LARGEST, Size, as_size
 
 MOST_JOBS = 64
@@ -31,8 +33,12 @@ class UpscaleOptions:
         overwrite: Replace existing files. In folders, up-to-date results of earlier runs are kept all the same.
         tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
         exact: Overlap tiles by the full receptive field instead of the measured halo (slower).
+        ensemble: 8 to average the network's results on eight orientations of the picture: a little better, and about
+            eight times slower.
         frame: Number of the only frame of an animation, or page of a TIFF file, to upscale, from 1 (default: all, or
             the first if the format of the result holds one picture).
+        verify: Compare each result, reduced to the size of the picture again, with the picture; reports then have a
+            `Verification`. It takes time, but is no reason to re-create results.
 
     Raises:
         UsageError: For a value of the wrong type or out of range.
@@ -45,14 +51,18 @@ class UpscaleOptions:
     overwrite: bool = False
     tile: int | None = None
     exact: bool = False
+    ensemble: int = 1
     frame: int | None = None
+    verify: bool = False
 
     def __post_init__(self) -> None:
         if self.size is not None:
             object.__setattr__(self, "size", as_size(self.size))
         object.__setattr__(self, "strength", as_number("strength", self.strength, least=0, most=1))
+        as_kind("verify", self.verify, bool)
         as_kind("output", self.output, Output)
         as_kind("limits", self.limits, Limits)
+        object.__setattr__(self, "ensemble", as_ensemble(self.ensemble))
         if self.tile is not None:
             object.__setattr__(self, "tile", as_whole("tile", self.tile))
         if self.frame is not None:
@@ -82,6 +92,8 @@ class FolderOptions:
         since: Only pictures modified since are upscaled; also anything that `as_moment` takes.
         order: Which pictures come first; it does not affect results.
         jobs: How many pictures are decoded, and how many encoded, at the same time; it does not affect results.
+        shard: Only this share of the pictures is upscaled; also a text such as `3/8`. All others are named as if they
+            were, so that the results of all shards are those of one run over all pictures.
 
     Raises:
         UsageError: For a value of the wrong type or out of range.
@@ -96,6 +108,7 @@ class FolderOptions:
     since: datetime | None = None
     order: Order = "name"
     jobs: int = 1
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if self.skip_larger_than is not None:
@@ -107,3 +120,5 @@ class FolderOptions:
         if self.order not in ORDERS:
             raise UsageError(f"unknown order {printable(str(self.order))!r}; choose from {', '.join(ORDERS)}")
         object.__setattr__(self, "jobs", as_whole("jobs", self.jobs, least=1, most=MOST_JOBS))
+        if self.shard is not None:
+            object.__setattr__(self, "shard", as_shard(self.shard))

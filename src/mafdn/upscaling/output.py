@@ -15,8 +15,25 @@ from mafdn.upscaling.folder.discover import is_folder
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.size import Size
 
-DOCUMENTS_AND_FILMS = (".pdf", ".eps", ".xcf", ".hdr", ".pfm", ".mp4", ".mov", ".mkv", ".webm", ".avi")
+DOCUMENTS = (".pdf", ".eps", ".xcf", ".hdr", ".pfm")
 """Endings of further formats that are not written; a result's name with one of them does not mean a folder."""
+FILMS = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".nut",
+    ".flv",
+    ".wmv",
+    ".mpg",
+    ".ogv",
+)
+"""Endings of films; likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +73,7 @@ def is_picture_name(path: str | os.PathLike[str]) -> bool:
     separators = tuple(filter(None, (os.sep, os.altsep)))
     ending = Path(text).suffix.lower()
     return (
-        ending in (*SUFFIXES, *UNSUPPORTED, *DOCUMENTS_AND_FILMS)
+        ending in (*SUFFIXES, *UNSUPPORTED, *DOCUMENTS, *FILMS)
         and not text.endswith(separators)
         and not is_folder(Path(text))
     )

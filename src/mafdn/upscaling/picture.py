@@ -18,12 +18,15 @@ from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.sequences.encoder import SequenceEncoder
 from mafdn.pictures.sequences.sequence import Sequence, single
 from mafdn.pictures.writing import Reservation
-from mafdn.upscaling.networks import Networks
+from mafdn.upscaling.choice.weights import WeightsChoice, choose_weights
+from mafdn.upscaling.networks import Networks, Selection
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import choose_format, default_target, encode_options
 from mafdn.upscaling.preflight import check_encodable, check_room
 from mafdn.upscaling.several import Sizes, find_sizes
+from mafdn.upscaling.verifying import verify_result
 from mafdn.upscaling.work import enlarge_all
+from mafdn.verification.figures import Verification
 
 LARGEST_PIXEL = 16
 """Most bytes of a pixel."""
@@ -47,6 +50,9 @@ class Report:
         peak_mib: Peak memory of this process so far, in MiB; `None` if the system does not report it.
         notes: What was not kept or not done as expected, one sentence each.
         frames: Number of frames or pages in the result; the sizes are those of the first.
+        weights: The variant of the shipped weights that the picture decided for, and why; `None` if the network was
+            named, or not needed.
+        verification: How far the result is from the picture, if the options asked for it; the seconds are without it.
     """
 
     source: Path
@@ -62,6 +68,8 @@ class Report:
     peak_mib: float | None
     notes: tuple[str, ...]
     frames: int = 1
+    weights: WeightsChoice | None = None
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +135,8 @@ def upscale_file(
         target: Path of the result (default: `NAME_x4.EXT` beside the source).
         networks: Chooses and opens the network.
         options: How it is upscaled and written (default: `UpscaleOptions()`).
-        on_progress: Called as `on_progress(done, total)` after every tile.
+        on_progress: Called as `on_progress(done, total)` after every tile, and again from the start for a
+            verification.
 
     Raises:
         PictureError: If the picture cannot be read, or the result cannot be written.
@@ -135,14 +144,28 @@ def upscale_file(
     """
     options = options or UpscaleOptions()
     header = read_header(source, limits=options.limits, number=options.frame)
-    scale = networks.scale_for(options.requested_size, *_most_enlarged(header, target, options))
-    prepared = prepare(header, target, scale=scale, options=options)
+    size, largest = options.requested_size, most_enlarged(header, target, options)
+    prepared = prepare(header, target, scale=networks.scale_for(size, *largest), options=options)
     try:
-        engine = networks.engine(scale)
+        selection = select(networks, header, prepared)
+        engine = selection.engine(size, *largest)
     except BaseException:
         prepared.close()
         raise
-    return run(prepared, engine, on_progress=on_progress).finish()
+    report = run(prepared, engine, selection=selection, on_progress=on_progress).finish()
+    return with_verification(report, options, on_progress=on_progress)
+
+
+def with_verification(
+    report: Report, options: UpscaleOptions, *, on_progress: Callable[[int, int], None] | None = None
+) -> Report:
+    """Return the report of a result that has been written with its verification, if the options ask for one."""
+    if not options.verify:
+        return report
+    verification, notes = verify_result(
+        report.source, report.target, options, seconds=report.seconds, on_progress=on_progress
+    )
+    return replace(report, verification=verification, notes=(*report.notes, *notes))
 
 
 def prepare(
@@ -207,12 +230,28 @@ def prepare(
     )
 
 
-def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int], None] | None = None) -> Pending:
+def select(networks: Networks, header: PictureHeader, prepared: Prepared) -> Selection:
+    """Select the networks for a prepared picture; frames and pages follow the first of them.
+
+    Raises:
+        PictureError: If its pixels are needed and cannot be read.
+    """
+    return networks.select(lambda: choose_weights(header, lambda: prepared.pictures.read(0).planes), bits=header.bits)
+
+
+def run(
+    prepared: Prepared,
+    engine: Engine,
+    *,
+    selection: Selection | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Pending:
     """Upscale a prepared picture; returns when the network has finished, while the last rows are still encoded.
 
     Args:
         prepared: The picture, from `prepare`.
         engine: The network.
+        selection: How it was selected, for the report.
         on_progress: Called as `on_progress(done, total)` after every tile.
 
     Raises:
@@ -247,6 +286,7 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
             name = printable(prepared.source)
             raise PictureError(f"{name} does not fit into memory when enlarged; use a smaller size") from None
         raise
+    used = selection if selection and _uses_network(sizes, options) else None
     report = Report(
         source=prepared.source,
         target=prepared.target,
@@ -259,13 +299,22 @@ def run(prepared: Prepared, engine: Engine, *, on_progress: Callable[[int, int],
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=notes,
+        notes=(*notes, *(used.notes(engine) if used else ())),
         frames=sizes.count,
+        weights=used.weights if used else None,
     )
     return Pending(prepared, encoder, report)
 
 
-def _most_enlarged(header: PictureHeader, target: Path | None, options: UpscaleOptions) -> tuple[int, int]:
+def _uses_network(sizes: Sizes, options: UpscaleOptions) -> bool:
+    """Whether any result is not only resized."""
+    larger = any(
+        new > old for pair in zip(sizes.before, sizes.after, strict=True) for old, new in zip(*pair, strict=True)
+    )
+    return larger and options.strength > 0
+
+
+def most_enlarged(header: PictureHeader, target: Path | None, options: UpscaleOptions) -> tuple[int, int]:
     """Width and height of the picture that is enlarged most: the network suits it, and so all others."""
     if options.requested_size is None or len(header.sizes) == 1:
         return header.width, header.height

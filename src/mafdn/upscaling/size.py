@@ -86,14 +86,14 @@ def result_size(size: Size, width: int, height: int) -> tuple[int, int]:
     return _largest_within(int(Fraction(str(size.megapixels)) * 10**6), width, height)
 
 
-def network_scale(size: tuple[int, int], new_size: tuple[int, int]) -> int:
+def network_scale(size: tuple[int, int], new_size: tuple[int, int], scales: Sequence[int] = SCALES) -> int:
     """Return the scale of the shipped network for an enlargement: the smallest that suffices, else the largest.
 
-    Both sizes are (width, height). Beyond x4 the result of x4 is enlarged by Lanczos: on Set5 reduced by 6 and by 8, a
-    second pass of a network scored 0.01 to 0.1 dB lower.
+    Both sizes are (width, height); `scales` are those that ship, ascending. Beyond x4 the result of x4 is enlarged by
+    Lanczos: on Set5 reduced by 6 and by 8, a second pass of a network scored 0.01 to 0.1 dB lower.
     """
     factor = max(Fraction(new, old) for new, old in zip(new_size, size, strict=True))
-    return next((scale for scale in SCALES if scale >= factor), SCALES[-1])
+    return next((scale for scale in scales if scale >= factor), scales[-1])
 
 
 def _rounded(value: Fraction) -> int:

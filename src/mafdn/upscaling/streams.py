@@ -7,7 +7,7 @@ import select
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -81,18 +81,23 @@ def upscale_stream(
                 names[str(file)] = _name_of(target, "output")
             report = upscale_file(path, file, networks=networks, options=options, on_progress=on_progress)
         except MafdnError as error:
-            text = str(error)
-            for temporary, shown in names.items():
-                text = text.replace(printable(temporary), shown)
-            error.args = (text,)
+            error.args = (_with_names(str(error), names),)
             raise
         if not isinstance(target, Path):
             _send(file, target)
     return replace(
         report,
+        notes=tuple(_with_names(note, names) for note in report.notes),
         source=source if isinstance(source, Path) else STREAM,
         target=target if isinstance(target, Path) else STREAM,
     )
+
+
+def _with_names(text: str, names: Mapping[str, str]) -> str:
+    """Return a message with the names of streams in place of those of temporary files."""
+    for temporary, shown in names.items():
+        text = text.replace(printable(temporary), shown)
+    return text
 
 
 def _send(path: Path, stream: BinaryIO) -> None:

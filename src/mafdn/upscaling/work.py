@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mafdn._support.atomic import printable
 from mafdn.errors import DamagedError
-from mafdn.inference import Engine, upscale_rows
+from mafdn.inference import Engine, ensembled, upscale_rows
 from mafdn.pictures.metadata import with_new_size
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.profiles import picture_tone
@@ -43,6 +43,7 @@ def enlarge_all(
     Returns:
         The seconds during which the network waited for the encoder, and notes, one sentence each.
     """
+    engine = ensembled(engine, options.ensemble)
     waited, notes, repeated = 0.0, dict[str, None](), False
     for number, (size, new_size) in enumerate(zip(sizes.before, sizes.after, strict=True)):
         tick = _share(on_progress, sizes, number)
@@ -55,7 +56,7 @@ def enlarge_all(
         if (picture.width, picture.height) != size:
             raise DamagedError(f"{printable(source)} is not what it was when its header was read; try again")
         waited += _enlarge(picture, new_size, engine, encoder, options, on_progress=tick, repeated=repeated)
-        notes |= dict.fromkeys((*picture.notes, *_size_notes(picture, new_size, engine, options.strength)))
+        notes |= dict.fromkeys((*picture.notes, *size_notes(size, new_size, engine.scale, options.strength)))
     return waited, tuple(notes)
 
 
@@ -100,12 +101,13 @@ def _share(tick: Tick, sizes: Sizes, number: int) -> Tick:
     return lambda done, parts: tick(before + (own - before) * done // parts, total)
 
 
-def _size_notes(picture: Picture, new_size: tuple[int, int], engine: Engine, strength: float) -> list[str]:
-    width, height = new_size
-    if width <= picture.width and height <= picture.height:
-        return ["the result is not larger than the picture: it was resized by Lanczos, without the network"]
-    if strength == 0:
-        return []
-    if width > picture.width * engine.scale or height > picture.height * engine.scale:
-        return [f"beyond x{engine.scale} the network's result was enlarged by Lanczos"]
-    return []
+def size_notes(
+    size: tuple[int, int], new_size: tuple[int, int], scale: int, strength: float, *, what: str = "picture"
+) -> tuple[str, ...]:
+    """Return notes on what else than the network enlarged a picture; `what` is what they call it."""
+    (width, height), (new_width, new_height) = size, new_size
+    if new_width <= width and new_height <= height:
+        return (f"the result is not larger than the {what}: it was resized by Lanczos, without the network",)
+    if strength > 0 and (new_width > width * scale or new_height > height * scale):
+        return (f"beyond x{scale} the network's result was enlarged by Lanczos",)
+    return ()
