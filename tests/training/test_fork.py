@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,16 @@ def test_runs_without_a_stable_phase_cannot_be_forked(workplace: Path, cli: Cli)
     failed(cli("train", "fork", train(path)), 2, 'schedule.kind = "cosine"')
 
 
+def test_a_run_in_its_warmup_cannot_be_forked(workplace: Path, cli: Cli) -> None:
+    run = stopped(workplace)
+    folder = RunFolder(run)
+    saved = folder.saved()
+    schedule = replace(saved.settings.schedule, warmup=11)
+    folder.save_settings(replace(saved.settings, schedule=schedule), saved.base, saved.overrides)
+    failed(cli("train", "fork", run), 2, "is still in its warmup (step 10 of 11)")
+    assert not (run / "fork-00000010").exists()
+
+
 def test_a_time_budget_is_kept_and_extended(workplace: Path) -> None:
     path = config(workplace, steps=20, save_every=1000)
     start = time.monotonic()
@@ -93,6 +104,7 @@ def test_a_time_budget_is_kept_and_extended(workplace: Path) -> None:
     assert final(fork).step == end.step
 
 
+@pytest.mark.slow
 def test_two_processes_keep_a_time_budget(workplace: Path) -> None:
     path = config(workplace, steps=20)
     assert torchrun("-m", "mafdn", "train", path, "--for", "20s").wait(timeout=100) == 0

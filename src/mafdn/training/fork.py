@@ -42,7 +42,8 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         The folder of the fork, for `mafdn.training.loop.train`; if the same fork exists, it is left unchanged.
 
     Raises:
-        ConfigError: The run has no checkpoint, no stable phase or is past it, or `target` contains something else.
+        ConfigError: The run has no checkpoint, no stable phase, is before or past it, or `target` contains something
+            else.
     """
     source = RunFolder(run.resolve())
     saved, checkpoint = source.saved(), source.newest()
@@ -55,6 +56,11 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         raise ConfigError(
             f"the decay of the run in {run} has already begun; fork the stable run that it came from, as its learning "
             "rate would rise again"
+        )
+    if checkpoint.step < schedule.warmup:
+        raise ConfigError(
+            f"the run in {run} is still in its warmup (step {checkpoint.step} of {schedule.warmup}); train it further "
+            "before you fork it"
         )
     length = schedule.decay if decay is None else decay
     if length < 1:
@@ -206,12 +212,15 @@ class _DeadlineWatch:
         if step < self._first + TRIAL:
             return False
         first, then = self._marks[0]
-        needed = self._decay * (now - then) / (step - first) * MARGIN + RESERVE
+        warmup = max(0, self._run.settings.schedule.warmup - step)
+        steps = warmup + self._decay
+        needed = steps * (now - then) / (step - first) * MARGIN + RESERVE
         due = self._run.workers.any(now + needed > self._deadline)
         tried, self._tried = self._tried, True
-        if due and not tried:
+        if due and (warmup or not tried):
+            phases = f"{warmup:,} steps of warmup and the decay of" if warmup else "the decay of"
             raise ConfigError(
-                f"the time budget is too short: the decay of {self._decay:,} steps takes about {needed:.0f} s on this "
+                f"the time budget is too short: {phases} {self._decay:,} steps take about {needed:.0f} s on this "
                 f"machine and {max(0.0, self._deadline - now):.0f} s are left; allow more time or lower schedule.decay"
             )
         return due

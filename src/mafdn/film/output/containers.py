@@ -2,11 +2,13 @@
 
 import io
 import itertools
-from contextlib import suppress
+from collections.abc import Iterable
+from typing import Any
 
 import av
 from av.container import OutputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
 from mafdn.film.output.subtitles import TEXT_CODECS, TEXT_ENCODERS
@@ -75,17 +77,7 @@ def begins_well(info: FilmInfo, index: int, container: str) -> bool:
     """Whether a container takes the first packets of a stream of a film, which may be damaged."""
     with open_container(info.path, Limits()) as source:
         stream = source.streams[index]
-        try:
-            trial = av.open(io.BytesIO(), "w", format=MUXERS[container], metadata_errors="surrogateescape")
-            copy = copy_stream(trial, stream)
-            for packet in itertools.islice(packets_of(source, stream), TRIED_PACKETS):
-                if packet.size:
-                    packet.stream = copy
-                    trial.mux(packet)
-            trial.close()
-        except (FFmpegError, ValueError):
-            return False
-    return True
+        return _takes(container, stream, itertools.islice(packets_of(source, stream), TRIED_PACKETS))
 
 
 def _way(stream: Stream, container: str) -> str | None:
@@ -98,17 +90,23 @@ def _way(stream: Stream, container: str) -> str | None:
         return "attach" if codec in COVER_TYPES else None
     if sample_rate_of(stream) == 0:
         return None
-    if _is_held(stream, MUXERS[container]):
+    if _takes(container, stream):
         return "copy"
     if stream.type == "audio" and codec and container in ("mkv", "mov"):
         return "convert"
     return "convert" if codec in TEXT_CODECS and container in TEXT_ENCODERS else None
 
 
-def _is_held(stream: Stream, muxer: str) -> bool:
-    with suppress(ValueError, FFmpegError):
-        trial = av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape")
-        copy_stream(trial, stream)
-        trial.start_encoding()
-        return True
-    return False
+def _takes(container: str, stream: Stream, packets: "Iterable[Packet[Any]]" = ()) -> bool:
+    """Whether a container takes a stream, and these packets of it."""
+    try:
+        with av.open(io.BytesIO(), "w", format=MUXERS[container], metadata_errors="surrogateescape") as trial:
+            copy = copy_stream(trial, stream)
+            trial.start_encoding()
+            for packet in packets:
+                if packet.size:
+                    packet.stream = copy
+                    trial.mux(packet)
+    except (FFmpegError, ValueError):
+        return False
+    return True
