@@ -130,11 +130,15 @@ def speedup(exact: Engine, other: Engine) -> float:
 
 def store(folder: Path, row: Measured, files: dict[str, Path]) -> None:
     """Add a row to the stored ones, in place of an earlier one, and leave out those about other network files."""
-    rows = {(r.network, r.precision, r.instructions): r for r in load_measured(folder)}
-    rows[row.network, row.precision, row.instructions] = row
+    rows = {key(stored): stored for stored in load_measured(folder)} | {key(row): row}
     kept = [asdict(r) for _, r in sorted(rows.items()) if is_current(r, files)]
     with replacing(folder / STORED) as temporary:
         temporary.write_text(json.dumps({"measured": kept}, indent=1) + "\n", "utf-8")
+
+
+def key(row: Measured) -> tuple[str, str, str, str]:
+    """What a stored row is the only one of."""
+    return row.network, row.precision, row.instructions, row.processor
 
 
 def is_current(row: Measured, files: dict[str, Path]) -> bool:

@@ -9,6 +9,7 @@ from mafdn.inference.options import BF16
 COLUMNS = [
     "network",
     "precision, instructions",
+    "processor",
     "largest difference, levels",
     "mean",
     "pixels beyond one level",
@@ -39,6 +40,7 @@ def _cells(row: Measured) -> list[str]:
     return [
         row.network,
         f"{row.precision}, {row.instructions}",
+        row.processor,
         str(row.largest),
         f"{row.mean:.2f}",
         f"{100 * row.beyond:.2f} %",

@@ -95,6 +95,16 @@ def test_auto_is_fp32_beyond_the_limits_and_where_nothing_was_measured(
     assert auto_precision(network) == "fp32"
 
 
+def test_auto_is_fp32_if_any_processor_with_the_instructions_was_slower(
+    network: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slower = replace(measured, speedup=0.7, processor="another")
+    monkeypatch.setattr(precision, "load_measured", lambda: (measured, slower))
+    assert auto_precision(network) == "fp32"
+    monkeypatch.setattr(precision, "load_measured", lambda: (measured, replace(slower, instructions="avx_vnni")))
+    assert auto_precision(network) == "int8"
+
+
 @pytest.mark.usefixtures("measured")
 def test_auto_is_fp32_if_another_device_could_be_faster(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_has_other_device", lambda: True)

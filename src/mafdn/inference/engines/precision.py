@@ -3,8 +3,9 @@
 `tools.precision` measures on benchmark datasets how far a precision is from fp32 with the shipped networks, and stores
 it beside the weights, in `precision.json`. What is stored holds for one network file, by its SHA-256, and for the
 instructions that compute the precision, such as `avx512_bf16`: with other weights, or on processors with other
-instructions, `auto` is fp32 until it has been measured. Nothing else decides, so that all parts of the program, and all
-runs on a machine, agree.
+instructions, `auto` is fp32 until it has been measured. Processors differ in how fast they run the same instructions
+(bf16 takes half the time of fp32 on some, and longer than fp32 on others), so a precision has to be within the limits
+on all that were measured. Nothing else decides, so that all parts of the program, and all runs on a machine, agree.
 """
 
 import importlib.util
@@ -89,7 +90,9 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
     options = options or EngineOptions()
     if options.engine not in (AUTO, "openvino") or options.device not in (AUTO, "cpu"):
         return FP32
-    rows = [row for row in load_measured() if row.within_limits and holds(row, path)]
+    rows = [row for row in load_measured() if holds(row, path)]
+    beyond = {row.precision for row in rows if not row.within_limits}
+    rows = [row for row in rows if row.precision not in beyond]
     if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and _has_other_device()):
         return FP32
     return max(rows, key=lambda row: row.speedup).precision
