@@ -1,6 +1,9 @@
 """What docs/fleet.md says of the measurements by `tools.fleet`."""
 
+from itertools import pairwise
 from typing import Any
+
+from mafdn.evaluation.tables import markdown_table
 
 
 def pair_text(stored: dict[str, Any]) -> str:
@@ -15,3 +18,32 @@ def pair_text(stored: dict[str, Any]) -> str:
         f"The throughput was {100 * stored['throughput_of_fleet']:.0f} % of its own with the start of Ray and the "
         f"workers{steady}."
     )
+
+
+def rows_text(stored: dict[str, Any]) -> str:
+    """Time and memory of the driver in a run over many rows, and those of a second run."""
+    about, points = stored["machine"], stored["points"]
+    rows = [
+        [
+            f"{point['rows']:,}",
+            f"{point['seconds']:,.0f}",
+            f"{_milliseconds(before, point, 'seconds'):.2f}",
+            f"{_milliseconds(before, point, 'driver_cpu_seconds'):.2f}",
+            f"{point['driver_mib']:,.0f}",
+        ]
+        for before, point in pairwise(points)
+    ]
+    columns = ["rows", "seconds", "ms per row since the line before", "of it the driver's CPU", "MiB of the driver"]
+    text = (
+        f"{stored['rows']:,} rows, planned {stored['window']:,} at a time, on {about['cores']} cores of "
+        f"{about['processor']}; {stored['what']}:"
+    )
+    again = (
+        f"The memory of the driver was at most {stored['peak_mib']:,.0f} MiB. A second run, which found all results "
+        f"and made none, took {stored['seconds_of_a_second_run_that_keeps_all']:,.0f} s."
+    )
+    return "\n\n".join([text, markdown_table(columns, rows), again])
+
+
+def _milliseconds(before: dict[str, float], after: dict[str, float], key: str) -> float:
+    return 1000 * (after[key] - before[key]) / (after["rows"] - before["rows"])

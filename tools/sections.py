@@ -21,7 +21,7 @@ from tools.degraded.tables import full_tables, preset_table, short_table
 from tools.ensemble_table import ensemble_table
 from tools.executed_graph import operations_table
 from tools.film_tables import CHOICE, SPEED, choice_table, speed_table, time_text
-from tools.fleet_text import pair_text
+from tools.fleet_text import pair_text, rows_text
 from tools.goals import goal_table
 from tools.host_tables import gates_tables
 from tools.precision_table import precision_table
@@ -307,6 +307,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "server": _server,
     "small-pictures": _small_pictures,
     "fleet-pair": partial(_stored, name="fleet-pair", make=pair_text),
+    "fleet-rows": partial(_stored, name="fleet-rows", make=rows_text),
     "gates": _gates,
     "plain-gates": partial(_stored, name="plain-gates", make=gates_tables),
     "halo": _halo,

@@ -2,8 +2,7 @@
 
     python -m tools.start [ROUNDS] > docs/results/start.json
 
-Every start is a separate process; the kinds of start take turns. They differ in what is cached: nothing, the measured
-engine, or also the compiled graph.
+Every start is a separate process; the kinds of start take turns. They differ in whether the compiled graph is cached.
 """
 
 import json
@@ -67,9 +66,8 @@ def main(rounds: int) -> None:
         command = [sys.executable, "-m", "mafdn", "upscale", str(source), str(folder / "large.png"), "--overwrite"]
         states: dict[str, tuple[list[str], Callable[[], None]]] = {
             "`python -c pass`": ([sys.executable, "-c", "pass"], lambda: None),
-            "empty cache: engines are timed": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
-            "engine cached, graph not compiled": (command, lambda: shutil.rmtree(cache / "compiled")),
-            "engine and graph cached": (command, lambda: None),
+            "nothing cached": (command, lambda: shutil.rmtree(cache, ignore_errors=True)),
+            "everything cached": (command, lambda: None),
         }
         times: dict[str, list[tuple[float, float]]] = {what: [] for what in states}
         for _ in range(rounds):
@@ -121,7 +119,7 @@ def start_tables(measured: dict[str, Any]) -> str:
     imports = [[f"`{part['module']}`", f"{part['milliseconds']:.0f}"] for part in measured["imports"]]
     tables = [
         Table("process from start to end", ["", "seconds, with quartiles", "CPU seconds"], starts),
-        Table("steps with engine and graph cached", ["", "ms"], steps),
+        Table("steps with everything cached", ["", "ms"], steps),
         Table("imports, including their dependencies", ["", "ms"], imports),
     ]
     note = f"Medians of {measured['starts'][0]['runs']} starts of each kind, in turns.{load_note(measured)}"

@@ -1,6 +1,7 @@
 """Engines: their common interface, invalid options, and the choice of an engine."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from mafdn import load
 from mafdn._support.atomic import sha256
 from mafdn._support.cache import cache_folder, keep, load_kept
+from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.inference import EngineOptions, open_engine
 from mafdn.inference.engines import ENGINE_NAMES, ENGINES, PRECISIONS, chosen_engine, registry
@@ -187,6 +189,29 @@ def test_a_choice_is_remembered_and_followed(small: Path) -> None:
         keep(path, content, limit=10**6)
         assert remembered(EXACT) is None
         assert remember(choice)
+
+
+def test_processors_on_which_the_fastest_engine_is_known_are_not_measured(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*_: object, **__: object) -> None:
+        raise AssertionError("measured")
+
+    asked = EngineOptions()
+    monkeypatch.setattr(registry, "remembered", lambda _: None)
+    monkeypatch.setattr(registry, "measure_engines", unexpected)
+    monkeypatch.setattr(registry, "machine", lambda: replace(machine(), system="Windows AMD64"))
+    monkeypatch.setattr(registry, "has_other_device", lambda: False)
+    engine = open_engine(small, asked)
+    assert (engine.name, engine.device) == ("openvino", "cpu")
+    monkeypatch.setattr(registry, "has_other_device", lambda: True)
+    assert open_engine(small, replace(asked, device="cpu")).name == "openvino"
+    with pytest.raises(AssertionError, match="measured"):
+        open_engine(small, asked)
+    monkeypatch.setattr(registry, "has_other_device", lambda: False)
+    monkeypatch.setattr(registry, "machine", lambda: replace(machine(), system="Darwin arm64"))
+    with pytest.raises(AssertionError, match="measured"):
+        open_engine(small, asked)
 
 
 def test_devices_are_measured_again_if_one_is_gone(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def measured(network: Path, monkeypatch: pytest.MonkeyPatch) -> Measured:
     )
     monkeypatch.setattr(precision, "machine", with_features("avx2", "avx512_vnni"))
     monkeypatch.setattr(precision, "load_measured", lambda: (row,))
-    monkeypatch.setattr(precision, "_has_other_device", lambda: False)
+    monkeypatch.setattr(precision, "has_other_device", lambda: False)
     return row
 
 
@@ -107,7 +107,7 @@ def test_auto_is_fp32_if_any_processor_with_the_instructions_was_slower(
 
 @pytest.mark.usefixtures("measured")
 def test_auto_is_fp32_if_another_device_could_be_faster(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_has_other_device", lambda: True)
+    monkeypatch.setattr(precision, "has_other_device", lambda: True)
     assert auto_precision(network) == "fp32"
     assert auto_precision(network, EngineOptions(device="cpu")) == "int8"
 

@@ -48,9 +48,14 @@ class Machine:
         return not INT8_DOT_PRODUCTS.isdisjoint(self.features)
 
     @property
+    def is_x86(self) -> bool:
+        """Whether the processor is an x86-64 one."""
+        return self.system.rpartition(" ")[2].lower() in X86
+
+    @property
     def may_saturate_int8(self) -> bool:
         """Whether products of 8-bit integers may be summed in 16 bits: on x86 without (known) VNNI."""
-        return self.system.rpartition(" ")[2].lower() in X86 and not self.has_int8_dot_product
+        return self.is_x86 and not self.has_int8_dot_product
 
 
 def machine() -> Machine:

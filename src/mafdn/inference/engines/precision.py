@@ -93,7 +93,7 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
     rows = [row for row in load_measured() if holds(row, path)]
     beyond = {row.precision for row in rows if not row.within_limits}
     rows = [row for row in rows if row.precision not in beyond]
-    if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and _has_other_device()):
+    if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and has_other_device()):
         return FP32
     return max(rows, key=lambda row: row.speedup).precision
 
@@ -112,8 +112,8 @@ def file_in(path: Path, precision: str) -> Path:
     return int8_file(path) if precision == INT8 else path
 
 
-def _has_other_device() -> bool:
-    """Whether networks could run on another device than the CPU."""
+def has_other_device() -> bool:
+    """Whether networks could run on another device than the CPU. OpenVINO has to be installed."""
     if any(installed_version(package) for package in OTHER_DEVICES):
         return True
     return list(import_openvino().Core().available_devices) != ["CPU"]

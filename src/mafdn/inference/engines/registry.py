@@ -4,13 +4,14 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
+from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import Engine, FullRangeError
 from mafdn.inference.engines.choice import Choice, measure_engines, remember, remembered
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
-from mafdn.inference.engines.precision import auto_precision
+from mafdn.inference.engines.precision import auto_precision, has_other_device
 from mafdn.inference.engines.torch import TorchEngine, weights_file
 from mafdn.inference.options import AUTO, EXACT, FP32, INT8, EngineOptions
 from mafdn.weights.resolve import TORCH_FILES
@@ -29,8 +30,8 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
     Args:
         path: An ONNX file, or a weights file (`.safetensors`, `.pth`), which only torch can run.
         options: Engine, device, precision and threads (default: `EXACT`, fp32). An engine or device of `auto` is the
-            fastest one by a cached measurement, a precision of `auto` that for 8-bit pictures. For int8, the file
-            `NAME-int8.onnx` beside `path` is opened.
+            fastest one, by a cached measurement unless it is known; a precision of `auto` that for 8-bit pictures. For
+            int8, the file `NAME-int8.onnx` beside `path` is opened.
 
     Raises:
         WeightsError: If the file is missing or not a usable network.
@@ -46,6 +47,8 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
     if options.engine != "auto" and options.device != "auto":
         return _open(path, options)
     choice = remembered(options)
+    if choice is None and _is_known(options):
+        return _open(path, replace(options, engine=OpenVINOEngine.name, device="cpu"))
     best = choice.best(options) if choice else None
     if best:
         try:
@@ -152,6 +155,19 @@ def _open(path: Path, options: EngineOptions) -> Engine:
         return kind(path, device=options.device, threads=options.threads, precision=options.precision)
     except ImportError as error:
         raise _not_installed(options.engine, error) from None
+
+
+def _is_known(options: EngineOptions) -> bool:
+    """Whether OpenVINO on the CPU is known to be the fastest without a measurement.
+
+    It is on x86-64 processors without another device (docs/speed.md); measuring that on the first start would take
+    longer than a small picture.
+    """
+    if options.engine != AUTO or options.device not in (AUTO, "cpu") or options.precision not in (FP32, INT8):
+        return False
+    if not machine().is_x86 or importlib.util.find_spec(OpenVINOEngine.name) is None:
+        return False
+    return options.device == "cpu" or not has_other_device()
 
 
 def _measured(path: Path, options: EngineOptions) -> EngineOptions:
