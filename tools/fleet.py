@@ -200,7 +200,7 @@ def main() -> None:
             result = measure_rows(arguments.rows, arguments.window, arguments.group, folder)
         else:
             result = measure_pair(arguments.source, arguments.turns, arguments.scale, folder)
-    print(json.dumps({"machine": asdict(machine()), **result}, indent=2))
+        print(json.dumps({"machine": asdict(machine()), **result}, indent=2), flush=True)  # deleting takes minutes
 
 
 if __name__ == "__main__":
