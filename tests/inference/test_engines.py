@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.inference import EngineOptions, open_engine
 from mafdn.inference.engines import ENGINE_NAMES, ENGINES, PRECISIONS, chosen_engine, registry
-from mafdn.inference.engines.choice import Choice, Trial, remember, remembered
+from mafdn.inference.engines import choice as choice_module
+from mafdn.inference.engines.choice import Choice, Trial, has_other_device, remember, remembered
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine
 from mafdn.inference.options import EXACT
@@ -246,3 +248,21 @@ def test_info_shows_the_choice(cli: Run) -> None:
     assert report["choice"]["network"] == "mafdn-x4.onnx"
     seconds = {t["engine"]: t["seconds"] for t in report["choice"]["trials"] if t["device"] == "cpu"}
     assert all(0 < seconds[name] < 60 for name in ENGINES)
+
+
+def test_devices_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Core:
+        asked = 0
+
+        @property
+        def available_devices(self) -> list[str]:
+            Core.asked += 1
+            return ["CPU", "GPU"]
+
+    monkeypatch.setattr(choice_module, "import_openvino", lambda: SimpleNamespace(Core=Core))
+    monkeypatch.setattr(
+        choice_module, "installed_version", lambda name: "devices are looked up" if name == "openvino" else None
+    )
+    assert has_other_device()
+    assert has_other_device()
+    assert Core.asked == 1

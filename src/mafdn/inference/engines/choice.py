@@ -21,7 +21,7 @@ from mafdn._support.machine import installed_version, machine
 from mafdn.errors import MafdnError
 from mafdn.inference.engines.base import Engine
 from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
-from mafdn.inference.engines.openvino import OpenVINOEngine
+from mafdn.inference.engines.openvino import OpenVINOEngine, import_openvino
 from mafdn.inference.options import EngineOptions
 
 Kinds = Mapping[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]]
@@ -37,6 +37,8 @@ CACHE_BYTES = 2**20
 """Maximum total size of the cached timings."""
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
 """Packages whose versions determine whether cached timings are still valid."""
+PACKAGES_OF_DEVICES = PACKAGES[2:]
+"""Packages that may run networks on another device than the CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,25 @@ def measure_engines(kinds: Kinds, path: Path, options: EngineOptions) -> Choice:
     return Choice(when=now, network=path.name, precision=precision, threads=threads, trials=tuple(trials))
 
 
-def _cache_path(threads: int | None, precision: str) -> Path:
+def has_other_device() -> bool:
+    """Whether networks could run on another device than the CPU, as found once and then cached.
+
+    OpenVINO has to be installed. Its search for devices takes a tenth of a second.
+    """
+    if any(installed_version(package) for package in PACKAGES_OF_DEVICES):
+        return True
+    entry = _cache_path(suffix="devices")
+    with suppress(ValueError):
+        found: Any = json.loads(load_kept(entry) or b"")
+        if isinstance(found, list):
+            return found != ["CPU"]
+    devices = list(import_openvino().Core().available_devices)
+    keep(entry, json.dumps(devices).encode(), limit=CACHE_BYTES)
+    return devices != ["CPU"]
+
+
+def _cache_path(*options: object, suffix: str = "choice") -> Path:
+    """Return the cache entry of this machine, its packages and `options`."""
     versions = {name: installed_version(name) for name in PACKAGES}
-    parts = json.dumps([VERSION, asdict(machine()), versions, threads, precision], sort_keys=True)
-    return cache_folder("engines") / f"{hashlib.sha256(parts.encode()).hexdigest()}.choice"
+    parts = json.dumps([VERSION, asdict(machine()), versions, *options], sort_keys=True)
+    return cache_folder("engines") / f"{hashlib.sha256(parts.encode()).hexdigest()}.{suffix}"

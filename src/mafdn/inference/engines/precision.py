@@ -13,10 +13,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn._support.machine import installed_version, machine
+from mafdn._support.machine import machine
 from mafdn.errors import WeightsError
+from mafdn.inference.engines.choice import has_other_device
 from mafdn.inference.engines.model_files import has_int8, int8_file, network_digest
-from mafdn.inference.engines.openvino import import_openvino
 from mafdn.inference.options import AUTO, BF16, FP32, INT8, EngineOptions
 from mafdn.weights.shipped import weights_folder
 
@@ -33,8 +33,6 @@ MOST_LEVELS = 8
 """Largest difference from fp32 of any value, in levels."""
 LEAST_SPEEDUP = 1.25
 """Least speed relative to fp32; for less, results are not changed at all."""
-OTHER_DEVICES = ("onnxruntime-gpu", "onnxruntime-directml")
-"""Packages that may run networks on a faster device, for which nothing was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +108,6 @@ def holds(row: Measured, path: Path) -> bool:
 def file_in(path: Path, precision: str) -> Path:
     """Return the file that runs in a precision for the network in `path`."""
     return int8_file(path) if precision == INT8 else path
-
-
-def has_other_device() -> bool:
-    """Whether networks could run on another device than the CPU. OpenVINO has to be installed."""
-    if any(installed_version(package) for package in OTHER_DEVICES):
-        return True
-    return list(import_openvino().Core().available_devices) != ["CPU"]
 
 
 def fast_instructions(precision: str) -> str | None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import Engine, FullRangeError
-from mafdn.inference.engines.choice import Choice, measure_engines, remember, remembered
+from mafdn.inference.engines.choice import Choice, has_other_device, measure_engines, remember, remembered
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
-from mafdn.inference.engines.precision import auto_precision, has_other_device
+from mafdn.inference.engines.precision import auto_precision
 from mafdn.inference.engines.torch import TorchEngine, weights_file
 from mafdn.inference.options import AUTO, EXACT, FP32, INT8, EngineOptions
 from mafdn.weights.resolve import TORCH_FILES
