@@ -38,9 +38,12 @@ def rows_text(stored: dict[str, Any]) -> str:
         f"{stored['rows']:,} rows, planned {stored['window']:,} at a time, on {about['cores']} cores of "
         f"{about['processor']}; {stored['what']}:"
     )
+    first, last = points[1], points[-1]
+    growth = 2**20 * (last["driver_mib"] - first["driver_mib"]) / (last["rows"] - first["rows"])
     again = (
-        f"The memory of the driver was at most {stored['peak_mib']:,.0f} MiB. A second run, which found all results "
-        f"and made none, took {stored['seconds_of_a_second_run_that_keeps_all']:,.0f} s."
+        f"The memory of the driver was at most {stored['peak_mib']:,.0f} MiB; it grew by {growth:.0f} bytes per row "
+        f"after the first {first['rows']:,}. A second run, which found all results and made none, took "
+        f"{stored['seconds_of_a_second_run_that_keeps_all']:,.0f} s."
     )
     return "\n\n".join([text, markdown_table(columns, rows), again])
 
