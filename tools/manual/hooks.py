@@ -22,6 +22,7 @@ PAGES = {
 """Texts outside of `docs`, and the pages that they become."""
 REMOTE_SHIM, SHIM = "https://unpkg.com/iframe-worker/shim", "assets/iframe-worker.js"
 """What the offline search loads, and its copy in the manual."""
+INLINE_CODE, OPTION = re.compile(r"<code>[^<]+</code>"), re.compile(r"(?<![\w-])--[a-z][\w-]*")
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]*)((?:#[^)\s]*)?)(?=\))")
 
 
@@ -52,6 +53,11 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     if page.file.generated_by or name in PAGES.values():
         return markdown
     return relinked(markdown, f"docs/{name}", name)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep the names of options on one line: browsers break lines after hyphens."""
+    return INLINE_CODE.sub(lambda code: OPTION.sub(r'<span style="white-space: nowrap">\g<0></span>', code[0]), html)
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
