@@ -13,6 +13,8 @@ RUN python3 -m venv /opt/mafdn && /opt/mafdn/bin/pip install --no-cache-dir '.[w
 FROM ${BASE} AS command
 LABEL org.opencontainers.image.title="mafdn" org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/mafdn /opt/mafdn
+# buildah leaves WORKDIR to the runtime.
+RUN mkdir -p /work
 ENV PATH=/opt/mafdn/bin:$PATH PYTHONDONTWRITEBYTECODE=1 HOME=/tmp MAFDN_CACHE=/tmp/mafdn-cache
 WORKDIR /work
 USER 65532:65532

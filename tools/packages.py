@@ -31,7 +31,7 @@ PROJECT = Path(__file__).parents[1]
 LARGEST = 40 * 2**20
 """Bytes of each package."""
 IN_WHEEL = re.compile(
-    r"mafdn/([\w/]+/)?(\w+\.py|py\.typed|LICENSE|published\.toml"
+    r"mafdn/([\w/]+/)?(\w+\.py|py\.typed|LICENSE|published\.toml|precision\.json|typical-gates\.json"
     r"|[\w.-]+\.(onnx|safetensors|html|js|css|svg|woff2))"
     r"|mafdn-[\w.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)"
     r"|mafdn-[\w.]+\.data/data/share/(man/man1/mafdn\.1|bash-completion/completions/mafdn"

@@ -16,7 +16,7 @@ import mafdn
 from tests.conftest import ROOT
 from tools.commands import Command, all_commands
 from tools.man_page import FOLDER, made
-from tools.manual.hooks import relinked
+from tools.manual.hooks import on_page_content, relinked
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 NOT_RUN = "<!-- not run by the tests -->"
@@ -121,6 +121,12 @@ def test_links_are_rewritten_to_their_place_in_the_manual() -> None:
     assert relinked(text, "docs/photo.md", "photo.md") == linked
     assert relinked("[a](docs/tiles.md)", "README.md", "readme.md") == "[a](tiles.md)"
     assert relinked("[a](../docs/data.md)", "samples/README.md", "samples.md") == "[a](data.md)"
+
+
+def test_options_stay_on_one_line_in_the_manual() -> None:
+    html = on_page_content("<td><code>mafdn export x4 --plain</code> a -- b --c</td><pre><code><b>--d</b></code></pre>")
+    assert html.count("nowrap") == 1
+    assert '<span style="white-space: nowrap">--plain</span></code>' in html
 
 
 @pytest.mark.slow

@@ -1,9 +1,15 @@
 """Packages, their audit, and the list of what is shipped."""
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
+from mafdn.weights.shipped import weights_folder
 from tools.audit import judge
 from tools.packages import IN_SOURCES, IN_WHEEL, PackageError, build_checked, refuse_others
 from tools.sbom import license_table
@@ -12,7 +18,8 @@ FAULT = {"id": "PYSEC-1", "fix_versions": ["2.1"]}
 
 
 def test_files_that_do_not_belong_into_a_package_are_refused() -> None:
-    good = ["mafdn/api.py", "mafdn/weights/mafdn-x4.onnx", "mafdn-0.1.0.data/data/share/man/man1/mafdn.1"]
+    good = ["mafdn/api.py", "mafdn-0.1.0.data/data/share/man/man1/mafdn.1"]
+    good += [f"mafdn/weights/{path.name}" for path in weights_folder().iterdir()]
     refuse_others("a.whl", good, IN_WHEEL)
     for name in ("tests/test_api.py", "mafdn/notes.txt", "mafdn/__pycache__/api.cpython-311.pyc", "runs/a.onnx"):
         with pytest.raises(PackageError, match=r"a\.whl has files that do not belong into it"):
@@ -50,7 +57,61 @@ def test_licenses_are_listed_as_stated() -> None:
     assert table.splitlines()[-3:] == rows
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, checked as `make packages` does."""
+    sources, wheel = build_checked(tmp_path_factory.mktemp("packages"))
+    assert (sources.suffix, wheel.suffix) == (".gz", ".whl")
+    return wheel
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_both_packages_are_reproducible_and_hold_what_belongs_into_them(tmp_path: Any) -> None:
-    assert [path.suffix for path in build_checked(tmp_path)] == [".gz", ".whl"]
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_a_bare_install_upscales_without_torch(wheel: Path, version: str, tmp_path: Path) -> None:
+    python = _works(f"python{version}")
+    _run(python, "-m", "venv", tmp_path / "bare")
+    _run(tmp_path / "bare/bin/pip", "install", wheel)
+    assert not list((tmp_path / "bare").glob("lib/*/site-packages/torch"))
+    _upscales(tmp_path, tmp_path / "bare/bin/mafdn")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_pipx_runs_and_installs_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    pipx = _works("pipx")
+    _upscales(tmp_path, pipx, "run", "--no-cache", "--spec", wheel, "mafdn")
+    _run(pipx, "install", wheel, **{f"PIPX_{n}": str(tmp_path / n) for n in ("HOME", "BIN_DIR", "MAN_DIR")})
+    _upscales(tmp_path, tmp_path / "BIN_DIR/mafdn")
+    assert (tmp_path / "MAN_DIR/man1/mafdn.1").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_uvx_runs_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    _upscales(tmp_path, _works("uvx"), "--from", wheel, "mafdn")
+
+
+def _works(name: str) -> str:
+    """A program that is installed; one that is not skips the test, and so does an empty shim of a version manager."""
+    found = shutil.which(name)
+    if found is None or subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def _upscales(folder: Path, *command: str | Path) -> None:
+    """Upscale a small picture by a command of `mafdn`."""
+    for path in folder.glob("photo*"):
+        path.unlink()
+    PIL.Image.new("RGB", (24, 16), (90, 140, 30)).save(folder / "photo.png")
+    _run(*command, "upscale", folder / "photo.png")
+    with PIL.Image.open(folder / "photo_x4.png") as picture:
+        assert picture.size == (96, 64)
+
+
+def _run(*command: str | Path, **variables: str) -> None:
+    """Run a command without the sources of this checkout in Python's path."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

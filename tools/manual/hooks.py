@@ -22,6 +22,8 @@ PAGES = {
 """Texts outside of `docs`, and the pages that they become."""
 REMOTE_SHIM, SHIM = "https://unpkg.com/iframe-worker/shim", "assets/iframe-worker.js"
 """What the offline search loads, and its copy in the manual."""
+TABLES = "assets/tables.css"
+INLINE_CODE, OPTION = re.compile(r"<code>[^<]+</code>"), re.compile(r"(?<![\w-])--[a-z][\w-]*")
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]*)((?:#[^)\s]*)?)(?=\))")
 
 
@@ -34,7 +36,8 @@ def on_files(files: Any, config: Any) -> Any:
         made[page] = relinked((PROJECT / source).read_text("utf-8"), source, page)
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
-    files.append(File.generated(config, SHIM, abs_src_path=str(Path(__file__).parent / SHIM)))
+    for name in (SHIM, TABLES):
+        files.append(File.generated(config, name, abs_src_path=str(Path(__file__).parent / name)))
     for page in list(files.documentation_pages()):
         if page.src_uri in made:
             source = next((s for s, p in PAGES.items() if p == page.src_uri), "")
@@ -52,6 +55,11 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     if page.file.generated_by or name in PAGES.values():
         return markdown
     return relinked(markdown, f"docs/{name}", name)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep the names of options on one line: browsers break lines after hyphens."""
+    return INLINE_CODE.sub(lambda code: OPTION.sub(r'<span style="white-space: nowrap">\g<0></span>', code[0]), html)
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:

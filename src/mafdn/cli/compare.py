@@ -58,7 +58,8 @@ def compare_command(
     networks are compared at x4. A file name may contain {scale}. Networks are compared picture by picture with the
     baseline, by default the first network; differences are network - baseline: positive is better. Time and memory are
     measured on this machine for a 1280x720 output: every network runs as ONNX in the same engine and in its own
-    process, and the runs of all networks are interleaved. Published figures are shown in separate tables, or in rows
+    process, and the runs of all networks are interleaved. There is no self-ensemble, whose time and Multi-Adds are
+    eightfold; mafdn evaluate --ensemble 8 has its scores. Published figures are shown in separate tables, or in rows
     marked with a dagger. A report has tables, paired differences, crops and three plots per scale (SVG and PDF); its
     plots, crops and data are in a folder of the same name.
 
