@@ -38,6 +38,7 @@ NOT_MADE = {
     "server, small-pictures": "python -m tools.load and .small_pictures",
     "ensemble, plain-gates, precision": "python -m tools.ensemble, .plain_gates and .precision",
     "fleet-pair": "python -m tools.fleet pair FOLDER",
+    "fleet-rows": "python -m tools.fleet rows",
     "executed-graph, packages": "python -m tools.executed_graph and .packages",
     "int8-layers": "needs the training pictures for calibration",
     "profile": "needs the training pictures",
