@@ -11,6 +11,7 @@ import torch
 
 import mafdn
 from mafdn import EngineOptions, UsageError, WeightsError
+from mafdn.inference import upscale
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.weights.shipped import shipped
 from tests.runs import saved_run
@@ -19,14 +20,14 @@ from tests.support import WITHOUT_TORCH
 SETTINGS = MAFDNSettings(scale=2, width=8, blocks=1)
 
 
-def test_the_module_computes_what_upscaling_does(picture: np.ndarray) -> None:
+def test_the_module_computes_what_engines_do(picture: np.ndarray) -> None:
     network: Any = mafdn.load_network("x4")
     assert (network.settings.scale, network.training) == (4, False)
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     result = network(x).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
     options = EngineOptions(engine="torch", threads=1)
-    for expected in (mafdn.load("x4").upscale(picture), mafdn.load("x4", engine=options).upscale(picture)):
-        assert np.abs(result - expected).max() < 0.6
+    for upscaler in (mafdn.load("x4"), mafdn.load("x4", engine=options)):
+        assert np.abs(result - upscale(upscaler.engine, picture)).max() < 0.6
 
 
 @pytest.mark.parametrize("name", [str(shipped(2, ".safetensors")), shipped(2, ".safetensors"), "x2"])
@@ -47,7 +48,7 @@ def test_weights_files_run_in_torch(ending: str, tmp_path: Path, picture: np.nda
     upscaler = mafdn.load(path, engine=EngineOptions(engine="torch"))
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     result = mafdn.load_network(path)(x).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
-    assert np.abs(upscaler.upscale(picture) - result).max() < 0.6
+    assert np.abs(upscale(upscaler.engine, picture) - result).max() < 0.6
 
 
 def test_gradients_reach_the_input_and_if_trainable_the_weights(tmp_path: Path) -> None:

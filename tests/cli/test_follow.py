@@ -104,6 +104,7 @@ def test_lines_are_printed_while_the_run_goes_on(pictures: Path, tmp_path: Path)
     assert sorted(events, key=lambda event: event["source"]) == report["pictures"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_run_that_is_stopped_names_what_is_left(pictures: Path, tmp_path: Path) -> None:
     process = start(pictures, "-o", tmp_path / "out", "-s", 2, "--jsonl")

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from mafdn.errors import UsageError, WeightsError
 from mafdn.inference import ENGINES, Engine, EngineOptions, open_engine, upscale
 from mafdn.inference.engines import Stencil
 from mafdn.inference.gates import SAMPLE_AREA, WHOLE_AREA, sample_windows
+from mafdn.inference.upscale import MIRRORED
 from mafdn.networks import AFANSettings, DDistillSettings, IMDNSettings, MAFDNSettings, build
 from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pictures.reading import read_rgb8
-from mafdn.weights.shipped import shipped
+from mafdn.weights.shipped import Variant, shipped
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)  # as in the fixture `exported`
 TOLERANCE = 1e-4
@@ -122,10 +123,14 @@ def test_any_tiling_equals_the_whole_picture(engines: dict[str, Engine], data: s
     height, width = data.draw(st.tuples(st.integers(1, 220), st.integers(1, 220)))
     tile = data.draw(st.integers(60, 140))
     engine, other = (engines[data.draw(st.sampled_from(list(ENGINES)))] for _ in range(2))
+    mirror = data.draw(st.booleans())
     picture = noise(height, width, 3, seed=height)
+    around = MIRRORED if mirror else 0
     x = picture.transpose(2, 0, 1)[None]
-    whole = stencil_of(other).run(x, stencil_of(other).gates(x))[0].transpose(1, 2, 0)
-    tiled = upscale(engine, picture, tile=tile, exact=True)
+    larger = np.pad(x, [(0, 0), (0, 0), (around, around), (around, around)], "symmetric")
+    whole = stencil_of(other).run(larger, stencil_of(other).gates(x))[0].transpose(1, 2, 0)
+    whole = whole[2 * around : 2 * (around + height), 2 * around : 2 * (around + width)]
+    tiled = upscale(engine, picture, tile=tile, exact=True, mirror=mirror)
     assert np.abs(tiled - whole.clip(0, 1)).max() <= TOLERANCE
 
 
@@ -190,6 +195,15 @@ def test_alpha_has_its_own_gates(engines: dict[str, Engine]) -> None:
 
 
 # --- shipped weights
+
+
+@pytest.mark.parametrize("network", [(2, "classic"), (4, "classic"), (4, "photo")])
+def test_saturated_colors_stay_at_the_borders_of_mirrored_pictures(network: tuple[int, Variant]) -> None:
+    engine = open_engine(shipped(network[0], ".onnx", network[1]))
+    for color in product((0, 255), repeat=3):
+        picture = np.full((24, 24, 3), color, np.uint8)
+        result = upscale(engine, picture, mirror=True).astype(int)
+        assert np.abs(result - color).max() <= 3, color
 
 
 @pytest.mark.parametrize("scale", [2, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (3, 4))])

@@ -111,8 +111,8 @@ def test_nothing_is_known_at_first_and_nothing_remains_at_the_end(clock: Clock) 
 
 
 def test_work_counts_what_passes_the_network() -> None:
-    assert work_of((100, 100), (400, 400)) == pytest.approx(12_500)
-    assert work_of((400, 400), (800, 800)) == pytest.approx(170_000)
+    assert work_of((100, 100), (400, 400)) == pytest.approx(108**2 + 2_500)  # with the mirrored borders
+    assert work_of((400, 400), (800, 800)) == pytest.approx(408**2 + 10_000)
     assert work_of((400, 400), (200, 200)) < 4_000
 
 

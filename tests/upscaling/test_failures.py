@@ -13,6 +13,7 @@ import pytest
 
 from mafdn._support.atomic import sha256
 from mafdn.errors import EncodeError, MafdnError, PictureError, UsageError
+from mafdn.inference.upscale import MIRRORED
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.folder import bookkeeping, pipeline
 from mafdn.upscaling.folder.report import FolderProgress
@@ -39,7 +40,7 @@ def test_one_bad_file_is_reported_and_skipped(album: Path, tmp_path: Path) -> No
 def test_a_bug_ends_only_its_own_picture(album: Path, tmp_path: Path) -> None:
     class Buggy(Repeat):
         def run(self, x: np.ndarray) -> np.ndarray:
-            if x.shape[3] == 20:
+            if x.shape[3] == 20 + 2 * MIRRORED:
                 raise ZeroDivisionError("of\nall things")
             return super().run(x)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mafdn.errors import MafdnError
+from mafdn.upscaling.folder.job import work_of
 from mafdn.web.service import Service
 from mafdn.web.settings import ServerSettings
 from mafdn.web.work.jobs import RECORD, Job
@@ -168,7 +169,8 @@ def test_times_are_estimated(client: Client) -> None:
     client.service.queue.speed.measured(1e-4)
     known = client.post("/api/v1/estimate", json=body).json()
     assert known["seconds"] == pytest.approx(sum(picture["seconds"] for picture in known["pictures"]))
-    assert known["pictures"][1]["seconds"] == pytest.approx(2 * known["pictures"][0]["seconds"], rel=0.01)
+    works = [work_of((100, 50), (300, 150)), work_of((100, 100), (300, 300))]
+    assert [picture["seconds"] for picture in known["pictures"]] == [pytest.approx(1e-4 * w, rel=0.01) for w in works]
     assert known["queue_seconds"] == 0
     for wrong in (
         {},

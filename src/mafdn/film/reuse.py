@@ -116,6 +116,7 @@ class FrameUpscaler:
             rows,
             tile=options.tile,
             exact=options.exact,
+            mirror=True,
             earlier=earlier,
             on_progress=self._on_progress,
         )

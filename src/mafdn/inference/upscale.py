@@ -19,6 +19,8 @@ Run = Callable[[Batch], Batch]
 Progress = Callable[[int, int], None]
 FADED_TILE, MARGIN, FADE = 256, 8, 16
 """Tiles of a network without a stencil, in input pixels; the margin is the border affected by the network's padding."""
+MIRRORED = 4
+"""Pixels that are added to a picture at each border if it is mirrored; with more, flat colors hardly change further."""
 ROWS_AT_A_TIME = 64
 """Rows of one channel that are rounded together, so that they stay in the processor's cache."""
 FAR_BELOW, FAR_ABOVE = -1.0, 2.0
@@ -48,6 +50,7 @@ def upscale(
     *,
     tile: int | None = None,
     exact: bool = False,
+    mirror: bool = False,
     on_progress: Progress | None = None,
 ) -> Array:
     """Upscale an array by the engine's scale.
@@ -62,6 +65,8 @@ def upscale(
         tile: Tile side in input pixels (default: 512); a picture of more than `tile**2` pixels is cut into tiles.
         exact: Overlap tiles by the full receptive radius instead of the measured halo. The result then depends on the
             tile size only to within float32 rounding.
+        mirror: Continue the picture at its borders by its mirror image. Networks see zeros there otherwise, as in
+            training and in published figures, which changes saturated colors at the borders.
         on_progress: Called as `on_progress(done, total)` after every tile.
 
     Returns:
@@ -76,7 +81,7 @@ def upscale(
     height, width, channels = planes.shape
     result = np.empty((height * engine.scale, width * engine.scale, channels), array.dtype)
     top = 0
-    for band in upscale_rows(engine, planes, tile=tile, exact=exact, on_progress=on_progress):
+    for band in upscale_rows(engine, planes, tile=tile, exact=exact, mirror=mirror, on_progress=on_progress):
         result[top : top + len(band)] = band
         top += len(band)
     return result if array.ndim == 3 else result[..., 0]
@@ -88,6 +93,7 @@ def upscale_rows(
     *,
     tile: int | None = None,
     exact: bool = False,
+    mirror: bool = False,
     earlier: Earlier | None = None,
     on_progress: Progress | None = None,
 ) -> Generator[Array]:
@@ -101,6 +107,7 @@ def upscale_rows(
         rows: A picture with a type and channels that `upscale` accepts.
         tile: As for `upscale`.
         exact: As for `upscale`.
+        mirror: As for `upscale`.
         earlier: A picture whose tiles are used again where both are equal, if the network is a stencil and both are
             equal in all windows of the gates.
         on_progress: As for `upscale`.
@@ -112,7 +119,8 @@ def upscale_rows(
         UsageError: At the first band, if the tile is too small or `exact` is set for a network that is not a stencil.
     """
     height, width, channels = rows.shape
-    tiling = _tiling(engine, tile, exact=exact)
+    around = MIRRORED if mirror else 0
+    tiling = _tiling(engine, tile, exact=exact, around=around)
     groups = {1: [(0,)], 2: [(0,), (1,)], 3: [(0, 1, 2)], 4: [(0, 1, 2), (3,)]}[channels]
     constants = [_constant(rows, group) for group in groups]
     spans, columns = plan(height, width, tiling)
@@ -121,8 +129,8 @@ def upscale_rows(
     planes: list[Iterator[Array]] = []
     for group, constant in zip(groups, constants, strict=True):
         if constant is None:
-            run = _runner_with_gates(engine, rows, group, whole=len(spans) * len(columns) == 1)
-            plane = _Plane(rows, group, spans, columns, engine.scale, run, tick, earlier)
+            run = _runner_with_gates(engine, rows, group, whole=len(spans) * len(columns) == 1 and not mirror)
+            plane = _Plane(rows, group, spans, columns, engine.scale, run, tick, earlier, around)
             planes.append(_faded_bands(plane, tiling.fade) if tiling.fade else _cut_bands(plane))
         else:
             planes.append(_constant_bands(constant, spans, columns, engine.scale, tiling.fade))
@@ -139,9 +147,10 @@ def cut(rows: Rows, windows: Windows, *, group: tuple[int, ...] = (0, 1, 2)) -> 
     return np.concatenate(parts)
 
 
-def _tiling(engine: Engine, tile: int | None, *, exact: bool) -> Tiling:
+def _tiling(engine: Engine, tile: int | None, *, exact: bool, around: int) -> Tiling:
+    """Return how pictures are cut, where the network sees pixels around every tile."""
     if engine.stencil:
-        margin = engine.stencil.radius if exact else engine.stencil.halo
+        margin = max((engine.stencil.radius if exact else engine.stencil.halo) - around, 1)
         return Tiling(tile=DEFAULT_TILE if tile is None else tile, margin=margin)
     if exact:
         raise UsageError("exact tiles need a network file with a stencil, and this one has none; export it again")
@@ -187,6 +196,8 @@ class _Plane:
     run: Run
     tick: Callable[[int], None]
     earlier: Earlier | None
+    around: int
+    """Pixels around every tile that the network also sees: those of the picture, or of its mirror image."""
 
     @property
     def width(self) -> int:
@@ -195,24 +206,45 @@ class _Plane:
 
     def known(self, high: slice, wide: slice, row: Span, column: Span) -> Array | None:
         """Return what is at `high`, `wide` of the result if the earlier picture has the same tile there."""
-        if self.earlier is None or not self.earlier.same(_pixels_of(row), _pixels_of(column)):
+        places = self._pixels_of(row, self.rows.shape[0]), self._pixels_of(column, self.rows.shape[1])
+        if self.earlier is None or not self.earlier.same(*places):
             return None
         self.earlier.on_reuse()
         self.tick(1)
         return self.earlier.result[high, wide, self.group]
 
+    def source(self, row: Span) -> Array:
+        """Read the rows of a row of tiles, with those around it."""
+        pixels = self._pixels_of(row, self.rows.shape[0])
+        return self._extended(self.rows[pixels], row, pixels, axis=0)
+
     def tile(self, source: Array, column: Span) -> Batch:
-        """Return the result of one tile, (sH, sW, n); `source` is its rows of the picture."""
-        output = self.run(_to_batch(source[:, column.start : column.start + column.size, self.group]))
+        """Return the result of one tile, (sH, sW, n); `source` is its rows of the picture, with those around them."""
+        pixels = self._pixels_of(column, self.rows.shape[1])
+        part = self._extended(source[:, pixels, self.group], column, pixels, axis=1)
+        output = self.run(_to_batch(part))
         self.tick(1)
-        values = output[0].transpose(1, 2, 0)
+        edge = self.around * self.scale
+        high, wide = (side - edge for side in output.shape[2:])
+        values = output[0, :, edge:high, edge:wide].transpose(1, 2, 0)
         return values if len(self.group) == 3 else values.mean(2, keepdims=True)
+
+    def _pixels_of(self, span: Span, length: int) -> slice:
+        """The pixels of a tile and those around it, as far as the picture has them."""
+        return slice(max(span.start - self.around, 0), min(span.start + span.size + self.around, length))
+
+    def _extended(self, part: Array, span: Span, pixels: slice, *, axis: int) -> Array:
+        """Mirror `pixels` where the picture ends, so that there are as many around every tile."""
+        missing = pixels.start - (span.start - self.around), span.start + span.size + self.around - pixels.stop
+        if not any(missing):
+            return part
+        return np.pad(part, [missing if one == axis else (0, 0) for one in range(part.ndim)], "symmetric")
 
 
 def _cut_bands(plane: _Plane) -> Generator[Array]:
     """Yield rows of tiles that are cut in the middle of their overlaps."""
     for span in plane.spans:
-        source = plane.rows[span.start : span.start + span.size]
+        source = plane.source(span)
         high, top = kept(span, plane.scale), span.start * plane.scale
         band = np.empty((len(high), plane.width, len(plane.group)), plane.rows.dtype)
         for column in plane.columns:
@@ -227,15 +259,11 @@ def _cut_bands(plane: _Plane) -> Generator[Array]:
         yield band
 
 
-def _pixels_of(span: Span) -> slice:
-    return slice(span.start, span.start + span.size)
-
-
 def _faded_bands(plane: _Plane, fade: int) -> Generator[Array]:
     """Yield rows of tiles that fade into each other, each up to the start of the next."""
     overlap = np.zeros((0, plane.width, len(plane.group)), np.float32)  # shared with the row above, already weighted
     for span in plane.spans:
-        source = plane.rows[span.start : span.start + span.size]
+        source = plane.source(span)
         band = np.zeros((span.size * plane.scale, plane.width, len(plane.group)), np.float32)
         for column in plane.columns:
             tile, left = plane.tile(source, column), column.start * plane.scale

@@ -45,13 +45,13 @@ def upscale_array(
     height, width, channels = rows.shape
     new_width, new_height = result_size(size, width, height)
     if (new_width, new_height) == (width * engine.scale, height * engine.scale):
-        return upscale(engine, array, tile=tile, exact=exact, on_progress=on_progress)
+        return upscale(engine, array, tile=tile, exact=exact, mirror=True, on_progress=on_progress)
     result = np.empty((new_height, new_width, channels), array.dtype)
     top = 0
     for band in enlarge_rows(
         rows,
         (new_width, new_height),
-        network=lambda deep: upscale_rows(engine, deep, tile=tile, exact=exact, on_progress=on_progress),
+        network=lambda deep: upscale_rows(engine, deep, tile=tile, exact=exact, mirror=True, on_progress=on_progress),
         scale=engine.scale,
     ):
         result[top : top + len(band)] = band

@@ -79,7 +79,7 @@ def _enlarge(
         picture.planes,
         (width, height),
         network=lambda rows: upscale_rows(
-            engine, rows, tile=options.tile, exact=options.exact, on_progress=on_progress
+            engine, rows, tile=options.tile, exact=options.exact, mirror=True, on_progress=on_progress
         ),
         scale=engine.scale,
         strength=options.strength,

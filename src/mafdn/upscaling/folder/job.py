@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mafdn._support.atomic import FileSnapshot
+from mafdn.inference.upscale import MIRRORED
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.several import Sizes
@@ -21,7 +22,10 @@ def work_of(size: tuple[int, int], new_size: tuple[int, int]) -> float:
     """
     (width, height), (new_width, new_height) = size, new_size
     through_network = new_width > width or new_height > height
-    return width * height * (1.0 if through_network else RESULT_PIXEL) + new_width * new_height * RESULT_PIXEL
+    resized = new_width * new_height * RESULT_PIXEL
+    if not through_network:
+        return width * height * RESULT_PIXEL + resized
+    return (width + 2 * MIRRORED) * (height + 2 * MIRRORED) + resized
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,8 +132,10 @@ def upscale_all(
         for home in sorted(manifests.unfinished - homes.keys()):
             with suppress(MafdnError), manifests.manifest(home):  # which cleans up; another run may be working there
                 pass
+    begun = False
     try:
         on_start(report(planned=planned))
+        begun = True
         for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
             on_item(item)
         if folder_options.dry_run:
@@ -148,6 +150,8 @@ def upscale_all(
     except KeyboardInterrupt:
         known = {item.source for item in (*pipeline.items, *film_run.items)}
         left = [item for item in planned if item.source not in known]  # all of them if it had not begun
+        for item in left if begun else ():  # such as a picture that was just passed from one thread to another
+            on_item(item)
         raise Stopped(report("stopped by hand", planned=left)) from None
     stopped, reached = pipeline.stopped or film_run.stopped, {item.source for item in film_run.items}
     left = [job.item(status="left") for job in film_jobs if job.source not in reached]
