@@ -129,7 +129,8 @@ def upscale_rows(
     planes: list[Iterator[Array]] = []
     for group, constant in zip(groups, constants, strict=True):
         if constant is None:
-            run = _runner_with_gates(engine, rows, group, whole=len(spans) * len(columns) == 1 and not mirror)
+            whole = len(spans) * len(columns) == 1
+            run = _runner_with_gates(engine, rows, group, whole=whole, around=around)
             plane = _Plane(rows, group, spans, columns, engine.scale, run, tick, earlier, around)
             planes.append(_faded_bands(plane, tiling.fade) if tiling.fade else _cut_bands(plane))
         else:
@@ -165,12 +166,18 @@ def _constant(rows: Rows, group: tuple[int, ...]) -> Array | None:
     return value if all((piece[..., group] == value).all() for _, piece in pieces(rows)) else None
 
 
-def _runner_with_gates(engine: Engine, rows: Rows, group: tuple[int, ...], *, whole: bool) -> Run:
-    """Return a function that runs the network on a part of a plane; a stencil uses the gates of the whole plane."""
+def _runner_with_gates(engine: Engine, rows: Rows, group: tuple[int, ...], *, whole: bool, around: int) -> Run:
+    """Return a function that runs the network on a part of a plane; a stencil uses the gates of the whole plane.
+
+    Those of a small plane are computed with what is `around` it, as the network itself does if it runs at once.
+    """
     windows = sample_windows(*rows.shape[:2])
     if engine.stencil is None or (whole and windows.all):  # the whole plane at once: its own gates are the same
         return engine.run
-    stencil, gates = engine.stencil, engine.stencil.gates(cut(rows, windows, group=group))
+    sample = cut(rows, windows, group=group)
+    if windows.all:
+        sample = np.pad(sample, [(0, 0), (0, 0), (around, around), (around, around)], "symmetric")
+    stencil, gates = engine.stencil, engine.stencil.gates(sample)
     return lambda x: stencil.run(x, gates)
 
 
