@@ -88,7 +88,10 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
     options = options or EngineOptions()
     if options.engine not in (AUTO, "openvino") or options.device not in (AUTO, "cpu"):
         return FP32
-    rows = [row for row in load_measured() if holds(row, path)]
+    instructions = {precision: fast_instructions(precision) for precision in INSTRUCTIONS}
+    known = [row for row in load_measured() if row.instructions == instructions.get(row.precision)]
+    candidates = {row.precision for row in known if row.within_limits}  # files are only read if there are any
+    rows = [row for row in known if row.precision in candidates and holds(row, path)]
     beyond = {row.precision for row in rows if not row.within_limits}
     rows = [row for row in rows if row.precision not in beyond]
     if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and has_other_device()):
@@ -97,9 +100,7 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
 
 
 def holds(row: Measured, path: Path) -> bool:
-    """Whether a measurement is of the network in `path`, with the instructions of this machine."""
-    if row.instructions != fast_instructions(row.precision):
-        return False
+    """Whether a measurement is of the network in `path`."""
     if row.precision == INT8 and not has_int8(path):
         return False
     return network_digest(file_in(path, row.precision)) == row.sha256
