@@ -35,10 +35,10 @@ CLEARLY_FASTER = 0.95
 """Fraction of an earlier engine's time below which a later one is preferred; a smaller difference may be noise."""
 CACHE_BYTES = 2**20
 """Maximum total size of the cached timings."""
-PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
-"""Packages whose versions determine whether cached timings are still valid."""
-PACKAGES_OF_DEVICES = PACKAGES[2:]
+PACKAGES_OF_DEVICES = ("onnxruntime-gpu", "onnxruntime-directml")
 """Packages that may run networks on another device than the CPU."""
+PACKAGES = ("openvino", "onnxruntime", *PACKAGES_OF_DEVICES)
+"""Packages whose versions determine whether cached timings are still valid."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,7 +135,6 @@ def upscale_all(
     begun = False
     try:
         on_start(report(planned=planned))
-        begun = True
         for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
             on_item(item)
         if folder_options.dry_run:
@@ -144,6 +143,7 @@ def upscale_all(
         with ExitStack() as stack:
             for manifest in homes.values():
                 stack.enter_context(manifest)
+            begun = True
             pipeline.run()
             if pipeline.stopped is None:
                 film_run.run()
