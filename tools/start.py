@@ -39,7 +39,7 @@ steps = {}
 def mark(what):
     marks.append(time.perf_counter())
     steps[what] = 1000 * (marks[-1] - marks[-2])
-import mafdn.cli, numpy
+import mafdn.cli, mafdn.api, numpy
 from mafdn.upscaling.loaded import load
 mark("import the command line, numpy and libvips")
 from mafdn.inference.engines.openvino import import_openvino

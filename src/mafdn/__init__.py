@@ -57,7 +57,6 @@ from typing import TYPE_CHECKING, Any
 
 from mafdn._support.telemetry import disable_telemetry
 from mafdn._version import __version__
-from mafdn.api import upscale, upscale_file, upscale_folder
 from mafdn.errors import (
     ConfigError,
     DamagedError,
@@ -70,20 +69,9 @@ from mafdn.errors import (
     UsageError,
     WeightsError,
 )
-from mafdn.inference import Engine, EngineOptions
-from mafdn.pictures.limits import Limits
-from mafdn.upscaling.choice.weights import WeightsChoice
-from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
-from mafdn.upscaling.loaded import Upscaler, load
-from mafdn.upscaling.options import UpscaleOptions
-from mafdn.upscaling.output import Output
-from mafdn.upscaling.picture import Report
-from mafdn.upscaling.size import Size
-from mafdn.upscaling.verifying import verify
-from mafdn.verification.figures import BlockDifference, CoefficientShare, JpegCoefficients, Verification
-from mafdn.weights.history import Stage, TrainingHistory, training_history
 
-if TYPE_CHECKING:  # imported on first use: upscaling does not need them
+if TYPE_CHECKING:  # imported on first use: each command and program needs a few of them
+    from mafdn.api import upscale, upscale_file, upscale_folder
     from mafdn.evaluation.api import Evaluation, evaluate
     from mafdn.evaluation.benchset import LrPictures, PictureScore, SetScore
     from mafdn.evaluation.paired import Difference, Interval
@@ -92,10 +80,22 @@ if TYPE_CHECKING:  # imported on first use: upscaling does not need them
     from mafdn.film.frame import FilmFrame
     from mafdn.film.options import FilmOptions
     from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
+    from mafdn.inference import Engine, EngineOptions
+    from mafdn.pictures.limits import Limits
     from mafdn.pytorch import load_network
     from mafdn.training.api import train
     from mafdn.training.record.plot import plot_runs
     from mafdn.training.record.progress import TrainingProgress, TrainingStopped
+    from mafdn.upscaling.choice.weights import WeightsChoice
+    from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
+    from mafdn.upscaling.loaded import Upscaler, load
+    from mafdn.upscaling.options import UpscaleOptions
+    from mafdn.upscaling.output import Output
+    from mafdn.upscaling.picture import Report
+    from mafdn.upscaling.size import Size
+    from mafdn.upscaling.verifying import verify
+    from mafdn.verification.figures import BlockDifference, CoefficientShare, JpegCoefficients, Verification
+    from mafdn.weights.history import Stage, TrainingHistory, training_history
 
 __all__ = [
     "BlockDifference",
@@ -157,38 +157,43 @@ __all__ = [
     "upscale_folder",
     "verify",
 ]
-_LAZY = {
-    "Difference": "mafdn.evaluation.paired",
-    "Evaluation": "mafdn.evaluation.api",
-    "FilmFrame": "mafdn.film.frame",
-    "FilmOptions": "mafdn.film.options",
-    "FilmProgress": "mafdn.film.report",
-    "FilmReport": "mafdn.film.report",
-    "FilmStopped": "mafdn.film.report",
-    "Interval": "mafdn.evaluation.paired",
-    "LrPictures": "mafdn.evaluation.benchset",
-    "PictureScore": "mafdn.evaluation.benchset",
-    "SetScore": "mafdn.evaluation.benchset",
-    "TrainingProgress": "mafdn.training.record.progress",
-    "TrainingStopped": "mafdn.training.record.progress",
-    "evaluate": "mafdn.evaluation.api",
-    "film_frames": "mafdn.film.api",
-    "load_network": "mafdn.pytorch",
-    "plot_runs": "mafdn.training.record.plot",
-    "psnr": "mafdn.evaluation.quality",
-    "ssim": "mafdn.evaluation.quality",
-    "train": "mafdn.training.api",
-    "upscale_film": "mafdn.film.api",
+_MODULES = {
+    "mafdn.api": ("upscale", "upscale_file", "upscale_folder"),
+    "mafdn.evaluation.api": ("Evaluation", "evaluate"),
+    "mafdn.evaluation.benchset": ("LrPictures", "PictureScore", "SetScore"),
+    "mafdn.evaluation.paired": ("Difference", "Interval"),
+    "mafdn.evaluation.quality": ("psnr", "ssim"),
+    "mafdn.film.api": ("film_frames", "upscale_film"),
+    "mafdn.film.frame": ("FilmFrame",),
+    "mafdn.film.options": ("FilmOptions",),
+    "mafdn.film.report": ("FilmProgress", "FilmReport", "FilmStopped"),
+    "mafdn.inference": ("Engine", "EngineOptions"),
+    "mafdn.pictures.limits": ("Limits",),
+    "mafdn.pytorch": ("load_network",),
+    "mafdn.training.api": ("train",),
+    "mafdn.training.record.plot": ("plot_runs",),
+    "mafdn.training.record.progress": ("TrainingProgress", "TrainingStopped"),
+    "mafdn.upscaling.choice.weights": ("WeightsChoice",),
+    "mafdn.upscaling.folder.report": ("FolderEstimate", "FolderItem", "FolderProgress", "FolderReport", "Stopped"),
+    "mafdn.upscaling.loaded": ("Upscaler", "load"),
+    "mafdn.upscaling.options": ("UpscaleOptions",),
+    "mafdn.upscaling.output": ("Output",),
+    "mafdn.upscaling.picture": ("Report",),
+    "mafdn.upscaling.size": ("Size",),
+    "mafdn.upscaling.verifying": ("verify",),
+    "mafdn.verification.figures": ("BlockDifference", "CoefficientShare", "JpegCoefficients", "Verification"),
+    "mafdn.weights.history": ("Stage", "TrainingHistory", "training_history"),
 }
-"""Modules of the names that are imported on first use."""
+"""The names that are imported on first use, by their modules."""
+_MODULE = {name: module for module, names in _MODULES.items() for name in names}
 
 disable_telemetry()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _MODULE:
         raise AttributeError(f"module 'mafdn' has no attribute {name!r}")
-    value = getattr(import_module(_LAZY[name]), name)
+    value = getattr(import_module(_MODULE[name]), name)
     globals()[name] = value
     return value
 

@@ -31,6 +31,13 @@ def test_version_and_help(cli: Run) -> None:
         assert "Example" in out, f"{command} --help has no example"
 
 
+def test_a_command_imports_what_it_needs() -> None:
+    heavy = "sorted({'numpy', 'openvino', 'pydantic', 'pyvips', 'rich', 'torch'} & set(sys.modules))"
+    code = f"import sys, mafdn.cli; print({heavy}); import mafdn; mafdn.upscale; print({heavy})"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == ["[]", "['numpy', 'pyvips']"]
+
+
 def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
     _, out, _ = cli("upscale", "--help")
     sections = re.findall(r"^(\w.*):$", out, re.MULTILINE)

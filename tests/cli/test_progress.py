@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mafdn.cli import output
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import ENGINES
 from mafdn.networks import MAFDNSettings, build
@@ -41,7 +40,7 @@ def test_an_export_reports_its_stages(tmp_path: Path, monkeypatch: pytest.Monkey
         return export_onnx(*arguments, on_progress=both)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr("mafdn.export.onnx.export_onnx", tapped)
-    monkeypatch.setattr(output, "Console", partial(Console, force_terminal=True))
+    monkeypatch.setattr("rich.console.Console", partial(Console, force_terminal=True))
     code, out, err = cli("export", tmp_path / "small.safetensors", "-o", tmp_path / "small.onnx")
     assert code == 0, err
     checks = [f"checking in {name}" for name in ENGINES]

@@ -1,6 +1,5 @@
 """Host information: CPU, memory, package versions."""
 
-import importlib.metadata
 import math
 import os
 import platform
@@ -130,9 +129,11 @@ def available_mib() -> float | None:
 
 def installed_version(package: str) -> str | None:
     """The version of a package, without importing it; `None` if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # takes as long to import as all of `mafdn.cli`
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return None
 
 

@@ -9,9 +9,8 @@ import typer
 from rich.progress import TextColumn
 
 from mafdn._support.atomic import printable
-from mafdn.cli.folders import duration
 from mafdn.cli.inputs import STANDARD, OnePicture
-from mafdn.cli.output import check_stop, progress_bar, show_json
+from mafdn.cli.output import check_stop, duration, progress_bar, show_json
 from mafdn.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import typer
 from mafdn._support.atomic import printable
 from mafdn.cli.inputs import OnePicture
 from mafdn.errors import UsageError
-from mafdn.film.numbered.names import Numbering
 
 if TYPE_CHECKING:
     from mafdn import FilmOptions, UpscaleOptions
@@ -158,6 +157,8 @@ def as_folder_run(single: OnePicture) -> tuple[list[str], str, str] | None:
         UsageError: If the names differ in more than their folders and endings.
         PictureError: If there is no such picture.
     """
+    from mafdn.film.numbered.names import Numbering
+
     pictures, results = Numbering.parse(single.source), Numbering.parse(single.target or "")
     if pictures is None or results is None:
         return None

@@ -23,11 +23,10 @@ from mafdn.cli.file_options import (
     Redo,
     StripMetadata,
 )
-from mafdn.cli.folders import duration
 from mafdn.cli.frame_option import Frame
 from mafdn.cli.help import GroupedCommand, RunByDefault
 from mafdn.cli.limit_options import DEFAULT, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
-from mafdn.cli.output import Json, Quiet, check_stop, progress_bar, show_json, show_table
+from mafdn.cli.output import Json, Quiet, check_stop, duration, progress_bar, show_json, show_table
 from mafdn.cli.size_options import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import MafdnError

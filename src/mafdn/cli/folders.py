@@ -12,7 +12,7 @@ import typer
 from rich.progress import TextColumn
 
 from mafdn._support.atomic import printable, replacing
-from mafdn.cli.output import check_stop, progress_bar, show_json, show_json_line, show_table
+from mafdn.cli.output import check_stop, duration, progress_bar, show_json, show_json_line, show_table
 from mafdn.cli.verify import verifications_line
 from mafdn.errors import MafdnError, UsageError
 from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
@@ -168,15 +168,6 @@ def _estimate_text(estimate: FolderEstimate) -> str:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as text, such as `1:02:03 h`, `2:03 min` or `3 s`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
 def _name(item: FolderItem) -> str:

@@ -14,7 +14,6 @@ from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
 from mafdn.errors import UsageError
 from mafdn.upscaling.folder.discover import WILDCARDS, find_sources, is_folder
-from mafdn.upscaling.output import is_picture_name
 
 STANDARD = "-"
 """Name of standard input and output."""
@@ -76,6 +75,8 @@ def one_picture(inputs: Sequence[str], output: str | None, batch_options: Sequen
     if STANDARD in (*inputs, output):
         return _with_standard(inputs, output, batch_options)
     if output is not None:
+        from mafdn.upscaling.output import is_picture_name
+
         single = len(inputs) == 1 and not is_folder(Path(inputs[0])) and not _is_glob(inputs[0])
         if not single or not is_picture_name(output):
             return None

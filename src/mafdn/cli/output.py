@@ -6,15 +6,14 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from mafdn.errors import MafdnError
+
+if TYPE_CHECKING:  # rich takes as long to import as the rest of the command line
+    from rich.progress import Progress, ProgressColumn
 
 STOPPED = 130
 """Exit code of a command that was stopped by Ctrl-C; the convention of shells is 128 + SIGINT."""
@@ -53,6 +52,10 @@ def show_table(
         total: Whether the last row is a total, separated by a line.
         left: Whether all columns are text: aligned left, and cut to fit the terminal.
     """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         least = min(30, max(len(row[0]) for row in rows)) if left and number == 0 and rows else None
@@ -85,13 +88,19 @@ def progress(description: str, *, quiet: bool = False) -> Generator[Callable[[in
 
 
 @contextmanager
-def progress_bar(*, quiet: bool, remaining: ProgressColumn | None = None) -> Generator[Progress | None]:
+def progress_bar(*, quiet: bool, remaining: "ProgressColumn | None" = None) -> Generator["Progress | None"]:
     """Show progress bars on stderr, which disappear at the end; yields `None` if quiet or without a terminal.
 
     The column `remaining` shows the remaining time (default: estimated from the progress of the last 30 seconds).
     """
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if not console.is_terminal:
         yield None
         return
     columns = (
@@ -119,6 +128,15 @@ def stages(*, quiet: bool) -> Generator[Callable[[str, int, int], None]]:
             bars[stage](done, total)
 
         yield report
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as text, such as `1:02:03 h`, `2:03 min` or `3 s`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
 def output_file(output: Path | None, default: Path) -> Path:

@@ -10,7 +10,6 @@ import typer
 from mafdn.cli.help import RunByDefault
 from mafdn.cli.network_options import Overwrite
 from mafdn.cli.output import output_file, progress, show_json, show_table
-from mafdn.cli.train_progress import leads, reporting
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError
 
@@ -92,6 +91,8 @@ def train_command(
       mafdn train configs/mafdn-x4.toml --for 150m
       mafdn train configs/mafdn-x2.toml --init-body weights/mafdn-x4.safetensors
     """
+    from mafdn.cli.train_progress import leads, reporting
+
     with training_extra("training"):
         from mafdn.training.config import example_config
         from mafdn.training.fork import train_for
@@ -156,6 +157,8 @@ def fork_command(
     Example:
       mafdn train fork runs/x4 --decay 2000
     """
+    from mafdn.cli.train_progress import leads, reporting
+
     with training_extra("training"):
         from mafdn.training.fork import train_fork
     with reporting() as (_, report, note):

@@ -134,7 +134,6 @@ def upscale_command(
     the last whole segment.
     """
     from mafdn.api import upscale_folder
-    from mafdn.cli.film import upscale_one_film
     from mafdn.cli.inputs import STANDARD, as_typed, one_picture
     from mafdn.cli.single import upscale_one
     from mafdn.film.names import is_film
@@ -201,6 +200,8 @@ def upscale_command(
     if single and single.source != STANDARD and (is_film(Path(single.source)) or Numbering.parse(single.source)):
         if Numbering.parse(single.target or "") is None:
             refuse_picture_options(options)
+        from mafdn.cli.film import upscale_one_film
+
         upscale_one_film(single, network=network, engine=engine_options, options=films, quiet=quiet, as_json=as_json)
     elif single:
         refuse_film_options(single.source, film_given)
