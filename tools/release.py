@@ -54,5 +54,7 @@ if __name__ == "__main__":
     for name, score in done.outcome.scores.items():
         before = done.outcome.before.get(name)
         print(f"  {name}: {score['psnr']:.3f} dB" + (f", before {before['psnr']:.3f}" if before else ""))
+    before_share = f", before {done.outcome.colors_before.share:.2%}" if done.outcome.colors_before else ""
+    print(f"  pixels of other colors: {done.outcome.colors.share:.2%}{before_share}")
     if done.int8_problem:
         print(f"no int8 file: {done.int8_problem}")

@@ -16,6 +16,7 @@ from mafdn.evaluation.tables import markdown_table
 from mafdn.pictures.formats import FORMATS
 from mafdn.weights.header import SCALES
 from tools.choice_table import choice_text
+from tools.color_table import color_table
 from tools.configuration import network_table, settings_tables
 from tools.degraded.tables import full_tables, preset_table, short_table
 from tools.ensemble_table import ensemble_table
@@ -303,6 +304,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "packages": _packages,
     "ensemble": partial(_stored, name="ensemble", make=ensemble_table),
     "faithfulness": partial(_stored, name="faithfulness", make=faithfulness_tables),
+    "colors": partial(_stored, name="colors", make=color_table),
     "recovered": partial(_stored, name="recovered", make=recovered_table),
     "server": _server,
     "small-pictures": _small_pictures,

@@ -10,11 +10,13 @@ import torch
 
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.evaluation.benchset import PictureScore, SetScore
+from mafdn.evaluation.colors import ColorScore
 from mafdn.export.onnx import export_onnx
 from mafdn.networks import MAFDN, MAFDNSettings, load_network
 from mafdn.release import gate
 from mafdn.release.gate import release
 from mafdn.training.loop import train
+from mafdn.weights.header import read_header
 from tests.conftest import Run
 from tests.runs import config
 from tools.release import release_and_document
@@ -48,13 +50,37 @@ def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch:
     settings = load_network(shipped).settings
     assert isinstance(settings, MAFDNSettings)
     assert not settings.over_parameterized
-    from mafdn.weights.header import read_header
-
     card = read_header(shipped)[1]
     assert card["scores"]["Set"]["psnr"] == 30.5
     assert card["validation_psnr"] == worse.validation == worse.validation_before
     assert str(workplace) not in json.dumps(card), "names of the training machine"
     assert (card["steps"], card["samples"], card["data"]) == (10, 40, "random stripes")
+
+
+def test_weights_that_make_other_colors_are_not_released(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = train(config(workplace, steps=10))
+    marks = iter([30.0, 30.0, 31.0, 30.0, 31.0, 30.0, 31.0])
+    shares = iter([0.5, 0.004, 0.006, 0.003, 0.004, 0.007, 0.006])
+
+    def measured(path: Path, _benches: list[Path], *, scale: int, variant: str) -> list[SetScore]:
+        both = {"bicubic": 20.0, f"{path.stem} {variant}": next(marks)}
+        return [
+            SetScore(network=name, bench="Set", scale=scale, pictures=(PictureScore(name="a", psnr=psnr, ssim=0.9),))
+            for name, psnr in both.items()
+        ]
+
+    monkeypatch.setattr(gate, "measured", measured)
+    monkeypatch.setattr(gate, "color_score", lambda _: ColorScore(share=next(shares), largest=0, pictures=1))
+    weights, benches = workplace / "weights", [workplace / "photos"]
+    assert release(folder, weights, benches=benches).released  # nothing ships yet
+    worse = release(folder, weights, benches=benches)
+    assert not worse.released
+    assert worse.reason == (
+        "0.6% of the pixels where saturated colors meet have another color, 0.4% with the shipped weights"
+    )
+    assert release(folder, weights, benches=benches).released  # more than before, but few
+    assert release(folder, weights, benches=benches).released  # fewer than before
+    assert read_header(weights / "mafdn-x2.safetensors")[1]["off_color"] == 0.006
 
 
 def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> None:

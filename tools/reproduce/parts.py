@@ -18,6 +18,7 @@ from mafdn.release.gate import MEASURED_WITH
 from mafdn.release.int8_gate import judge, measure_loss
 from mafdn.weights.header import SCALES
 from mafdn.weights.shipped import shipped
+from tools.colors import measure as measure_colors
 from tools.degraded.measure import measure as measure_degraded
 from tools.degraded.measure import psnr_of
 from tools.documents import PROJECT, renewed
@@ -183,6 +184,11 @@ def degraded(data: Data) -> list[Difference]:
     return differences(psnr_of(stored), psnr_of(made))
 
 
+def colors(data: Data) -> list[Difference]:
+    """The table of docs/photo.md about saturated colors."""
+    return differences(data.stored("colors"), measure_colors())
+
+
 def support(data: Data) -> list[Difference]:
     """The table of docs/pictures.md: what every picture format keeps."""
     return differences(data.stored("support"), measure_support())
@@ -207,6 +213,7 @@ PARTS: dict[str, Part] = {
     "compare": comparison,
     "gates": gates,
     "degraded": degraded,
+    "colors": colors,
     "support": support,
 }
 """Parts by name; those of `tools.reproduce.pictures` and `tools.reproduce.timings` are kept there."""

@@ -27,9 +27,9 @@ def release_command(
     """Ship a run's averaged weights if they beat the shipped ones.
 
     The averaged weights are folded, exported and measured on the benchmark datasets (default: those of data.exclude).
-    If the mean PSNR over all datasets is higher (or nothing ships yet) and every picture beats bicubic, they replace
-    the weights file and the ONNX file in FOLDER. The int8 file is then quantized again as by 'mafdn quantize', or
-    removed if that fails.
+    If the mean PSNR over all datasets is higher (or nothing ships yet), every picture beats bicubic, and saturated
+    colors are kept as well as before, they replace the weights file and the ONNX file in FOLDER. The int8 file is then
+    quantized again as by 'mafdn quantize', or removed if that fails.
 
     \b
     Examples:
@@ -56,5 +56,7 @@ def _show(outcome: "Outcome") -> None:
     ]
     held_out = (outcome.validation, outcome.validation_before)
     rows.append(["validation", *("-" if psnr is None else f"{psnr:.3f}" for psnr in held_out)])
+    shares = [score and score.share for score in (outcome.colors, outcome.colors_before)]
+    rows.append(["pixels of other colors, %", *("-" if share is None else f"{100 * share:.2f}" for share in shares)])
     show_table(f"{outcome.target.name}, PSNR in dB", ["dataset", "this run", "shipped"], rows, total=True)
     typer.echo(f"{'released' if outcome.released else 'kept the shipped weights'}: {outcome.reason}")

@@ -1,7 +1,8 @@
 """The release gate: the averaged weights of a run ship only if they score higher than the shipped ones.
 
 A run on degraded patches trains the variant `photo`, and is compared with its shipped weights, on clean and on degraded
-LR pictures; any other run trains the variant `classic`, and is measured on clean ones.
+LR pictures; any other run trains the variant `classic`, and is measured on clean ones. Neither may make specks of other
+colors where saturated colors meet (`mafdn.evaluation.colors`), which such scores do not show.
 """
 
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from mafdn.degradation.chain import parse_degradations
 from mafdn.errors import ConfigError, UsageError
 from mafdn.evaluation.benchset import Protocol, SetScore, bicubic, measure
+from mafdn.evaluation.colors import ColorScore, color_score
 from mafdn.evaluation.layouts import bench_files, bench_name
 from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
@@ -29,6 +31,8 @@ MEASURED_WITH: dict[Variant, tuple[str, ...]] = {
     "photo": ("none", "jpeg:90", "jpeg:75", "jpeg:50", "noise:3+jpeg:80"),
 }
 """How the LR pictures of the datasets are degraded, by variant."""
+MOST_OFF_COLOR = 0.005
+"""Share of pixels of other colors (`mafdn.evaluation.colors`) up to which weights may replace others with fewer."""
 Scores = dict[str, dict[str, float]]
 """Means by benchmark dataset and degradation: `{"Set5": {"psnr": dB, "ssim": ...}, "Set5 jpeg:90": ..., ...}`."""
 
@@ -49,6 +53,10 @@ class Outcome:
     """PSNR in dB of the run on its held-out pictures, degraded as in training; `None` if its bank is missing."""
     validation_before: float | None
     """The same of the weights that shipped before."""
+    colors: ColorScore
+    """How well the run keeps saturated colors."""
+    colors_before: ColorScore | None
+    """The same of the weights that shipped before."""
     measured: tuple[SetScore, ...]
     """For every set the scores of bicubic, then those of the run, picture by picture."""
 
@@ -56,9 +64,10 @@ class Outcome:
 def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: int | None = None) -> Outcome:
     """Fold, export and measure a run's averaged weights; replace the shipped ones if they are better.
 
-    Better means a higher PSNR averaged over the benchmark datasets and their degradations, and above bicubic on every
-    picture. The card of the new weights records their origin. Files are named `mafdn-xS.*`, those of the variant
-    `photo` `mafdn-photo-xS.*`.
+    Better means a higher PSNR averaged over the benchmark datasets and their degradations, above bicubic on every
+    picture, and no more pixels of other colors where saturated ones meet than before (or less than `MOST_OFF_COLOR`).
+    The card of the new weights records their origin. Files are named `mafdn-xS.*`, those of the variant `photo`
+    `mafdn-photo-xS.*`.
 
     Args:
         run: The folder of the run.
@@ -91,6 +100,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     shipping = target.with_suffix(".onnx")
     read_log(run)  # an unreadable log would fail later, in the documents
     before = _means(measured(shipping, benches, scale=scale, variant=variant)) if shipping.is_file() else {}
+    colors_before = _colors(shipping, scale) if shipping.is_file() else None
     shipped = load_mafdn(target) if target.is_file() else None
     lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if lost:
@@ -103,10 +113,11 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
         export_onnx(network, candidate)
         found = measured(candidate, benches, scale=scale, variant=variant)
         scores = _means(found)
-        reason = _reason_to_keep(found, before)
+        colors = _colors(candidate, scale)
+        reason = _reason_to_keep(found, before) or _off_color(colors, colors_before)
         if not reason:
             card = run_card(run, network, saved, checkpoint)
-            card |= {"scores": scores, "validation_psnr": validation}
+            card |= {"scores": scores, "validation_psnr": validation, "off_color": colors.share}
             tensors = candidate.with_suffix(".safetensors")
             save_network(network.fold(), tensors, card=card)
             for made, final in ((tensors, target), (candidate, shipping)):
@@ -119,6 +130,8 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
         before=before,
         validation=validation,
         validation_before=validation_before,
+        colors=colors,
+        colors_before=colors_before,
         measured=tuple(found),
     )
 
@@ -148,6 +161,20 @@ def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
     if before and not _mean(_means(scores)) > _mean(before):
         return "the shipped weights score at least as high"
     return ""
+
+
+def _colors(path: Path, scale: int) -> ColorScore:
+    return color_score(open_method(str(path), scale=scale)[1])
+
+
+def _off_color(colors: ColorScore, before: ColorScore | None) -> str:
+    """Why the shipped weights stay, by the colors of the results; empty if they may be replaced."""
+    if before is None or colors.share <= max(MOST_OFF_COLOR, before.share):
+        return ""
+    return (
+        f"{colors.share:.1%} of the pixels where saturated colors meet have another color, {before.share:.1%} with the "
+        "shipped weights"
+    )
 
 
 def _validation(saved: SavedRun, network: MAFDN) -> float | None:
