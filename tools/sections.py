@@ -26,6 +26,7 @@ from tools.fleet_text import pair_text, rows_text
 from tools.goals import goal_table
 from tools.host_tables import gates_tables
 from tools.precision_table import precision_table
+from tools.sides import side_table
 from tools.start import start_tables
 from tools.verification_tables import faithfulness_tables, recovered_table
 from tools.weights_tables import RESULTS, benchmark_table, data_text, run_table, weights_table
@@ -305,6 +306,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "ensemble": partial(_stored, name="ensemble", make=ensemble_table),
     "faithfulness": partial(_stored, name="faithfulness", make=faithfulness_tables),
     "colors": partial(_stored, name="colors", make=color_table),
+    "sides": partial(_stored, name="sides", make=side_table),
     "recovered": partial(_stored, name="recovered", make=recovered_table),
     "server": _server,
     "small-pictures": _small_pictures,

@@ -35,7 +35,7 @@ NOT_MADE = {
     "int8-photo-x4": "the file did not pass the gate and is not stored",
     "faithfulness, recovered, weights-choice": "python -m tools.faithfulness, .recovered and .choice",
     "film-choice, film-speed": "python -m tools.film_choice and .film_speed",
-    "server, small-pictures": "python -m tools.load and .small_pictures",
+    "server, small-pictures, sides": "python -m tools.load, .small_pictures and .sides",
     "ensemble, plain-gates, precision": "python -m tools.ensemble, .plain_gates and .precision",
     "fleet-pair": "python -m tools.fleet pair FOLDER",
     "fleet-rows": "python -m tools.fleet rows",
