@@ -59,8 +59,8 @@ def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch:
 
 def test_weights_that_make_other_colors_are_not_released(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = train(config(workplace, steps=10))
-    marks = iter([30.0, 30.0, 31.0, 30.0, 31.0, 30.0, 31.0])
-    shares = iter([0.5, 0.004, 0.006, 0.003, 0.004, 0.007, 0.006])
+    marks = iter([30.0, 30.0, 31.0, 30.0, 31.0, 30.0, 31.0, 30.0, 29.94, 30.0, 29.96, 30.0, 29.96])
+    shares = iter([0.5, 0.004, 0.006, 0.003, 0.004, 0.007, 0.006, 0.006, 0.005, 0.006, 0.0051, 0.006, 0.005])
 
     def measured(path: Path, _benches: list[Path], *, scale: int, variant: str) -> list[SetScore]:
         both = {"bicubic": 20.0, f"{path.stem} {variant}": next(marks)}
@@ -81,6 +81,12 @@ def test_weights_that_make_other_colors_are_not_released(workplace: Path, monkey
     assert release(folder, weights, benches=benches).released  # more than before, but few
     assert release(folder, weights, benches=benches).released  # fewer than before
     assert read_header(weights / "mafdn-x2.safetensors")[1]["off_color"] == 0.006
+    lower = release(folder, weights, benches=benches)
+    assert (lower.released, lower.reason) == (False, "more than 0.05 dB lower")
+    assert not release(folder, weights, benches=benches).released  # a little lower, and still too many
+    cured = release(folder, weights, benches=benches)
+    assert cured.released
+    assert cured.reason == "0.040 dB lower, but saturated colors are kept, unlike by the previous weights"
 
 
 def test_weights_behind_bicubic_are_not_released(workplace: Path, cli: Run) -> None:

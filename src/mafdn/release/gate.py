@@ -33,6 +33,8 @@ MEASURED_WITH: dict[Variant, tuple[str, ...]] = {
 """How the LR pictures of the datasets are degraded, by variant."""
 MOST_OFF_COLOR = 0.005
 """Share of pixels of other colors (`mafdn.evaluation.colors`) up to which weights may replace others with fewer."""
+MOST_LOST = 0.05
+"""PSNR in dB that weights within `MOST_OFF_COLOR` may lose, on average, if they replace others beyond it."""
 Scores = dict[str, dict[str, float]]
 """Means by benchmark dataset and degradation: `{"Set5": {"psnr": dB, "ssim": ...}, "Set5 jpeg:90": ..., ...}`."""
 
@@ -65,9 +67,9 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     """Fold, export and measure a run's averaged weights; replace the shipped ones if they are better.
 
     Better means a higher PSNR averaged over the benchmark datasets and their degradations, above bicubic on every
-    picture, and no more pixels of other colors where saturated ones meet than before (or less than `MOST_OFF_COLOR`).
-    The card of the new weights records their origin. Files are named `mafdn-xS.*`, those of the variant `photo`
-    `mafdn-photo-xS.*`.
+    picture, and no more pixels of other colors where saturated ones meet than before (or at most `MOST_OFF_COLOR`).
+    Weights within that limit also replace ones beyond it if they score at most `MOST_LOST` lower. The card of the new
+    weights records their origin. Files are named `mafdn-xS.*`, those of the variant `photo` `mafdn-photo-xS.*`.
 
     Args:
         run: The folder of the run.
@@ -102,9 +104,11 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     before = _means(measured(shipping, benches, scale=scale, variant=variant)) if shipping.is_file() else {}
     colors_before = _colors(shipping, scale) if shipping.is_file() else None
     shipped = load_mafdn(target) if target.is_file() else None
-    lost = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
-    if lost:
-        raise ConfigError(f"the shipped weights were also measured on {', '.join(lost)}; add these sets with --bench")
+    missing = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
+    if missing:
+        raise ConfigError(
+            f"the shipped weights were also measured on {', '.join(missing)}; add these sets with --bench"
+        )
     validation = _validation(saved, network.fold())
     validation_before = _validation(saved, shipped) if shipped else None
     weights.mkdir(parents=True, exist_ok=True)
@@ -114,7 +118,9 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
         found = measured(candidate, benches, scale=scale, variant=variant)
         scores = _means(found)
         colors = _colors(candidate, scale)
-        reason = _reason_to_keep(found, before) or _off_color(colors, colors_before)
+        cured = colors_before is not None and colors.share <= MOST_OFF_COLOR < colors_before.share
+        lost = MOST_LOST if cured else 0.0
+        reason = _reason_to_keep(found, before, lost) or _off_color(colors, colors_before)
         if not reason:
             card = run_card(run, network, saved, checkpoint)
             card |= {"scores": scores, "validation_psnr": validation, "off_color": colors.share}
@@ -125,7 +131,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     return Outcome(
         target=target,
         released=not reason,
-        reason=reason or ("better than the previous weights" if before else "the first at this scale"),
+        reason=reason or _reason_to_ship(scores, before),
         scores=scores,
         before=before,
         validation=validation,
@@ -148,8 +154,18 @@ def _means(scores: Sequence[SetScore]) -> Scores:
     return {score.bench: {"psnr": score.psnr, "ssim": score.ssim} for score in scores[1::2]}
 
 
-def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
-    """Why the shipped weights stay; empty if they are replaced."""
+def _reason_to_ship(scores: Scores, before: Scores) -> str:
+    if not before:
+        return "the first at this scale"
+    if _mean(scores) > _mean(before):
+        return "better than the previous weights"
+    return (
+        f"{_mean(before) - _mean(scores):.3f} dB lower, but saturated colors are kept, unlike by the previous weights"
+    )
+
+
+def _reason_to_keep(scores: Sequence[SetScore], before: Scores, lost: float) -> str:
+    """Why the shipped weights stay, by their scores; empty if they may be replaced by ones that score `lost` lower."""
     behind = [
         f"{ours.bench}/{picture.name}"
         for bicubic_score, ours in zip(scores[::2], scores[1::2], strict=True)
@@ -158,8 +174,8 @@ def _reason_to_keep(scores: Sequence[SetScore], before: Scores) -> str:
     ]
     if behind:
         return f"no better than bicubic on {', '.join(behind)}"
-    if before and not _mean(_means(scores)) > _mean(before):
-        return "the shipped weights score at least as high"
+    if before and not _mean(_means(scores)) > _mean(before) - lost:
+        return "the shipped weights score at least as high" if not lost else f"more than {lost} dB lower"
     return ""
 
 
