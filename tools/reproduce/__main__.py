@@ -31,7 +31,7 @@ STORED = RESULTS / "reproduce.json"
 """The last stored outcome of each part, with the time it took."""
 NOT_MADE = {
     "choices, ablations, from-scratch": "hours of training (docs/training.md, docs/benchmarks.md)",
-    "train-x2, train-x3, train-x4, train-photo-x4, photo-targets": "the logs of the shipped weights; hours of training",
+    "train-x2, train-x3, train-x4, train-photo-x2, train-photo-x4, photo-targets": "hours of training",
     "int8-photo-x4": "the file did not pass the gate and is not stored",
     "faithfulness, recovered, weights-choice": "python -m tools.faithfulness, .recovered and .choice",
     "film-choice, film-speed": "python -m tools.film_choice and .film_speed",

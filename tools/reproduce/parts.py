@@ -17,7 +17,7 @@ from mafdn.networks.architectures import build, training_form
 from mafdn.release.gate import MEASURED_WITH
 from mafdn.release.int8_gate import judge, measure_loss
 from mafdn.weights.header import SCALES
-from mafdn.weights.shipped import shipped
+from mafdn.weights.shipped import shipped, shipped_scales
 from tools.colors import measure as measure_colors
 from tools.degraded.measure import measure as measure_degraded
 from tools.degraded.measure import psnr_of
@@ -124,11 +124,11 @@ def scores(data: Data, scale: int) -> list[Difference]:
     return differences(data.stored(f"evaluate-x{scale}"), [score_entry(score) for score in made], ignore=ABOUT)
 
 
-def photo_scores(data: Data) -> list[Difference]:
-    """Scores of bicubic and the shipped photo weights at x4 on every picture, clean and degraded."""
+def photo_scores(data: Data, scale: int) -> list[Difference]:
+    """Scores of bicubic and the shipped photo weights on every picture, clean and degraded."""
     degrade = parse_degradations(MEASURED_WITH["photo"])
-    made = evaluate(["bicubic", "photo"], data.benches, Protocol(scale=4), degrade=degrade, fresh=True)
-    return differences(data.stored("evaluate-photo-x4"), [score_entry(score) for score in made], ignore=ABOUT)
+    made = evaluate(["bicubic", "photo"], data.benches, Protocol(scale=scale), degrade=degrade, fresh=True)
+    return differences(data.stored(f"evaluate-photo-x{scale}"), [score_entry(score) for score in made], ignore=ABOUT)
 
 
 def int8(data: Data, scale: int) -> list[Difference]:
@@ -208,7 +208,7 @@ PARTS: dict[str, Part] = {
     "documents": documents,
     "costs": costs,
     **{f"evaluate-x{scale}": by_scale(scores, scale) for scale in SCALES},
-    "evaluate-photo-x4": photo_scores,
+    **{f"evaluate-photo-x{scale}": by_scale(photo_scores, scale) for scale in shipped_scales("photo")},
     **{f"int8-x{scale}": by_scale(int8, scale) for scale in SCALES},
     "compare": comparison,
     "gates": gates,

@@ -29,8 +29,8 @@ INSTRUCTIONS = {
 """The instruction sets that compute a precision fast, the preferred one of a processor first."""
 MOST_BEYOND = 0.01
 """Largest share of the pixels that may differ from fp32 by more than one level of 8 bits if `auto` is a precision."""
-MOST_LEVELS = 16
-"""Largest difference from fp32 of any value, in levels: single pixels at strong edges differ more than all others."""
+MOST_LEVELS = 8
+"""Largest difference from fp32 of any value, in levels."""
 LEAST_SPEEDUP = 1.25
 """Least speed relative to fp32; for less, results are not changed at all."""
 
