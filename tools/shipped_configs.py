@@ -2,6 +2,7 @@
 
 import copy
 import textwrap
+import tomllib
 from pathlib import Path
 
 from mafdn.training.config import build_settings, to_toml
@@ -10,6 +11,8 @@ from tools.shipped_weights import shipped_weights
 
 FOLDER = Path("configs", "shipped")
 """The folder of the configurations, relative to the root."""
+DATA = Path("configs", "data.toml")
+"""What they extend, relative to the root."""
 
 
 def shipped_stages(project: Path) -> dict[str, tuple[Stage, Stage | None]]:
@@ -24,14 +27,17 @@ def shipped_stages(project: Path) -> dict[str, tuple[Stage, Stage | None]]:
 
 def shipped_configs(project: Path) -> dict[Path, str]:
     """Return the text of every configuration by file."""
+    usual: str = tomllib.loads((project / DATA).read_text("utf-8"))["data"]["description"]
     return {
-        project / FOLDER / f"{name}.toml": _config(stage, before)
+        project / FOLDER / f"{name}.toml": _config(stage, before, usual)
         for name, (stage, before) in shipped_stages(project).items()
     }
 
 
-def _config(stage: Stage, before: Stage | None) -> str:
+def _config(stage: Stage, before: Stage | None, usual: str) -> str:
     table = copy.deepcopy(stage.settings)
+    if stage.data != usual:
+        table["data"]["description"] = stage.data
     table["run"] |= {"folder": _run(stage), "init": _init(before)}
     if stage.teacher:
         table["data"]["teacher_description"] = stage.teacher
