@@ -22,5 +22,5 @@ def test_the_code_runs(png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made = {kind: np.asarray(Image.open(f"photo_{kind}.png")) for kind in ("pillow", "skimage", "opencv")}
     assert {array.shape for array in made.values()} == {(48, 64, 3)}
     for array in made.values():
-        assert np.abs(array.astype(int) - made["pillow"]).max() <= 1  # rounding of floats
+        assert np.abs(array.astype(int) - made["pillow"]).max() <= 2  # floats run in fp32, 8 bits in what `auto` is
     assert [result.shape for result in names["results"]] == [(48, 64, 3)] * 2

@@ -113,6 +113,14 @@ def test_auto_is_fp32_if_another_device_could_be_faster(network: Path, monkeypat
 
 
 @pytest.mark.usefixtures("measured")
+def test_auto_is_fp32_if_instructions_are_hidden_from_the_engine(
+    network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert auto_precision(network) == "fp32"
+
+
+@pytest.mark.usefixtures("measured")
 def test_pictures_of_more_than_8_bits_run_in_fp32(network: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
     for name, pixels in {"8.png": noise, "16.png": noise.astype(np.uint16) * 257}.items():

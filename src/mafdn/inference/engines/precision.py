@@ -10,6 +10,7 @@ on all that were measured. Nothing else decides, so that all parts of the progra
 
 import importlib.util
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ INSTRUCTIONS = {
     INT8: ("amx_int8", "avx512_vnni", "avx_vnni", "asimddp", "avx2"),
 }
 """The instruction sets that compute a precision fast, the preferred one of a processor first."""
+INSTRUCTION_LIMITS = frozenset({"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
+"""Environment variables that keep OpenVINO from instructions of the processor."""
 MOST_BEYOND = 0.01
 """Largest share of the pixels that may differ from fp32 by more than one level of 8 bits if `auto` is a precision."""
 MOST_LEVELS = 8
@@ -87,6 +90,8 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
     """
     options = options or EngineOptions()
     if options.engine not in (AUTO, "openvino") or options.device not in (AUTO, "cpu"):
+        return FP32
+    if not INSTRUCTION_LIMITS.isdisjoint(os.environ):
         return FP32
     instructions = {precision: fast_instructions(precision) for precision in INSTRUCTIONS}
     known = [row for row in load_measured() if row.instructions == instructions.get(row.precision)]
