@@ -25,8 +25,8 @@ from tests.conftest import Run
 from tools.precision import store
 
 
-def with_features(*names: str) -> Callable[[], Machine]:
-    return lambda: replace(machine(), features=names)
+def with_features(*names: str, processor: str = "Intel(R) Xeon(R) Processor") -> Callable[[], Machine]:
+    return lambda: replace(machine(), features=names, processor=processor)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def measured(network: Path, monkeypatch: pytest.MonkeyPatch) -> Measured:
         speedup=2.0,
         pictures=119,
         engine="openvino",
-        processor="",
+        processor="Intel(R) Core(TM) Ultra 7",
     )
     monkeypatch.setattr(precision, "machine", with_features("avx2", "avx512_vnni"))
     monkeypatch.setattr(precision, "load_measured", lambda: (row,))
@@ -95,14 +95,32 @@ def test_auto_is_fp32_beyond_the_limits_and_where_nothing_was_measured(
     assert auto_precision(network) == "fp32"
 
 
-def test_auto_is_fp32_if_any_processor_with_the_instructions_was_slower(
+def test_auto_is_fp32_if_any_processor_of_the_maker_with_the_instructions_was_slower(
     network: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slower = replace(measured, speedup=0.7, processor="another")
+    slower = replace(measured, speedup=0.7, processor="Intel(R) Xeon(R) Processor")
     monkeypatch.setattr(precision, "load_measured", lambda: (measured, slower))
     assert auto_precision(network) == "fp32"
-    monkeypatch.setattr(precision, "load_measured", lambda: (measured, replace(slower, instructions="avx_vnni")))
-    assert auto_precision(network) == "int8"
+    for unlike in ({"instructions": "avx_vnni"}, {"processor": "AMD EPYC"}):
+        monkeypatch.setattr(precision, "load_measured", lambda unlike=unlike: (measured, replace(slower, **unlike)))
+        assert auto_precision(network) == "int8"
+
+
+def test_auto_is_fp32_if_the_results_of_any_processor_were_far_from_it(
+    network: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farther = replace(measured, largest=MOST_LEVELS + 1, processor="AMD EPYC")
+    monkeypatch.setattr(precision, "load_measured", lambda: (measured, farther))
+    assert auto_precision(network) == "fp32"
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("processor", ["AMD Ryzen 9 7950X", "Apple M2", ""])
+def test_auto_is_fp32_on_processors_of_other_makers(
+    network: Path, processor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "machine", with_features("avx2", "avx512_vnni", processor=processor))
+    assert auto_precision(network) == "fp32"
 
 
 @pytest.mark.usefixtures("measured")

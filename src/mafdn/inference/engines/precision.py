@@ -3,9 +3,11 @@
 `tools.precision` measures on benchmark datasets how far a precision is from fp32 with the shipped networks, and stores
 it beside the weights, in `precision.json`. What is stored holds for one network file, by its SHA-256, and for the
 instructions that compute the precision, such as `avx512_bf16`: with other weights, or on processors with other
-instructions, `auto` is fp32 until it has been measured. Processors differ in how fast they run the same instructions
-(bf16 takes half the time of fp32 on some, and longer than fp32 on others), so a precision has to be within the limits
-on all that were measured. Nothing else decides, so that all parts of the program, and all runs on a machine, agree.
+instructions, `auto` is fp32 until it has been measured. How near fp32 the results are depends on the instructions, so
+they have to be near on all processors that were measured. How fast they are depends on the maker of the processor
+(`avx512_bf16` takes half the time of fp32 on AMD's, and longer than fp32 on Intel's), so the precision has to be faster
+on all of the same maker that were measured, at least one. Nothing else decides, so that all parts of the program, and
+all runs on a machine, agree.
 """
 
 import importlib.util
@@ -30,6 +32,8 @@ INSTRUCTIONS = {
 """The instruction sets that compute a precision fast, the preferred one of a processor first."""
 INSTRUCTION_LIMITS = frozenset({"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
 """Environment variables that keep OpenVINO from instructions of the processor."""
+MAKERS = ("Intel", "AMD")
+"""Makers of processors, as the names of these contain them."""
 MOST_BEYOND = 0.01
 """Largest share of the pixels that may differ from fp32 by more than one level of 8 bits if `auto` is a precision."""
 MOST_LEVELS = 8
@@ -70,10 +74,19 @@ class Measured:
     processor: str
 
     @property
+    def is_near(self) -> bool:
+        """Whether its results are near enough to those of fp32 for `auto`."""
+        return self.beyond <= MOST_BEYOND and self.largest <= MOST_LEVELS
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether it is enough faster than fp32 for `auto`."""
+        return self.speedup >= LEAST_SPEEDUP
+
+    @property
     def within_limits(self) -> bool:
-        """Whether `auto` may stand for this precision."""
-        near = self.beyond <= MOST_BEYOND and self.largest <= MOST_LEVELS
-        return near and self.speedup >= LEAST_SPEEDUP
+        """Whether `auto` may stand for this precision on this processor."""
+        return self.is_near and self.is_faster
 
 
 def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
@@ -93,12 +106,15 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
         return FP32
     if not INSTRUCTION_LIMITS.isdisjoint(os.environ):
         return FP32
+    here = maker(machine().processor)
     instructions = {precision: fast_instructions(precision) for precision in INSTRUCTIONS}
     known = [row for row in load_measured() if row.instructions == instructions.get(row.precision)]
     candidates = {row.precision for row in known if row.within_limits}  # files are only read if there are any
     rows = [row for row in known if row.precision in candidates and holds(row, path)]
-    beyond = {row.precision for row in rows if not row.within_limits}
-    rows = [row for row in rows if row.precision not in beyond]
+    beyond = {row.precision for row in rows if not row.is_near}
+    rows = [row for row in rows if row.precision not in beyond and maker(row.processor) == here]
+    slow = {row.precision for row in rows if not row.is_faster}
+    rows = [row for row in rows if row.precision not in slow]
     if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and has_other_device()):
         return FP32
     return max(rows, key=lambda row: row.speedup).precision
@@ -114,6 +130,11 @@ def holds(row: Measured, path: Path) -> bool:
 def file_in(path: Path, precision: str) -> Path:
     """Return the file that runs in a precision for the network in `path`."""
     return int8_file(path) if precision == INT8 else path
+
+
+def maker(processor: str) -> str:
+    """Return who makes a processor, by its name; empty if that is neither of the makers of x86 processors."""
+    return next((name for name in MAKERS if name.lower() in processor.lower()), "")
 
 
 def fast_instructions(precision: str) -> str | None:
