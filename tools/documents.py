@@ -19,12 +19,11 @@ from mafdn.evaluation.outputs import score_entry
 from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
 from mafdn.training.config import example_config
-from tools.sections import SECTIONS
+from tools.sections import BENCHMARKS, SECTIONS
 from tools.shipped_configs import shipped_configs
 from tools.weights_tables import RESULTS
 
 PROJECT = Path(__file__).parents[1]
-BENCHMARKS = Path("docs", "benchmarks.md")
 SCRATCH = """
 ## Trained from scratch for the same time
 

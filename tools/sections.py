@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mafdn.bench.tables import layer_tables, speed_tables
+from mafdn.compare.publish import DATA
+from mafdn.compare.tables import measured_table
 from mafdn.evaluation.tables import markdown_table
 from mafdn.pictures.formats import FORMATS
 from mafdn.weights.header import SCALES
@@ -31,6 +33,9 @@ from tools.start import start_tables
 from tools.verification_tables import faithfulness_tables, recovered_table
 from tools.weights_tables import RESULTS, benchmark_table, data_text, run_table, weights_table
 
+BENCHMARKS = Path("docs", "benchmarks.md")
+"""The comparison of networks, relative to the root; what it is made from is in the folder of the same name."""
+
 
 def _scores(project: Path) -> str:
     """A row per scale and network, a column per benchmark dataset."""
@@ -47,6 +52,18 @@ def _scores(project: Path) -> str:
             cells = [f"{means[s]['psnr']:.2f} / {means[s]['ssim']:.4f}" if s in means else "-" for s in columns]
             rows.append([f"x{scale}, {name}", *cells])
     return markdown_table(["PSNR dB / SSIM on luma", *columns], rows) if rows else ""
+
+
+def _peers(project: Path) -> str:
+    """The networks at x4 side by side: costs, quality, time and memory in one measurement."""
+    stored = (project / BENCHMARKS).with_suffix("") / DATA
+    comparison = json.loads(stored.read_text("utf-8"))
+    machine = comparison["machine"]
+    return (
+        f"{measured_table([row for row in comparison['rows'] if row['scale'] == 4]).markdown(titled=False)}\n\n"
+        f"For a 1280x720 result, on {machine['cores']} cores of {machine['processor']} "
+        f"({', '.join(machine['features'])}) in fp32."
+    )
 
 
 def _photo(project: Path) -> str:
@@ -285,6 +302,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "scores": _scores,
     "precision": precision_table,
     "operations": partial(_stored, name="executed-graph", make=operations_table),
+    "peers": _peers,
     "photo": _photo,
     "weights-choice": choice_text,
     "film-choice": partial(_stored, name=CHOICE, make=choice_table),
