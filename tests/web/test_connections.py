@@ -72,6 +72,21 @@ def head(method: str, path: str, *lines: str) -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""]).encode()
 
 
+def ask(port: int, path: str) -> bytes:
+    """Ask in a connection of its own."""
+    with connect(port) as sock:
+        sock.sendall(head("GET", path, "Connection: close"))
+        return read_all(sock)
+
+
+def wait_for_folders(tmp_path: Path, count: int) -> None:
+    """Wait until so many uploads and jobs are on disk."""
+    until = time.monotonic() + WAIT
+    while len(list((tmp_path / "server" / "jobs").iterdir())) != count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_connections_without_a_request_are_closed(port: int) -> None:
     began = time.monotonic()
     with connect(port) as silent, connect(port) as slow:
@@ -99,10 +114,17 @@ def test_a_second_request_may_come_later_but_not_too_slowly(port: int) -> None:
 
 def test_clients_that_take_nothing_are_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mafdn.web.routes.docs._page", lambda _: "x" * 30_000_000)
+    lost, gone = connections.TimedProtocol.connection_lost, threading.Event()
+
+    def lose(self: connections.TimedProtocol, error: Exception | None) -> None:
+        lost(self, error)
+        gone.set()
+
+    monkeypatch.setattr(connections.TimedProtocol, "connection_lost", lose)
     with connect(port) as sock:
         sock.sendall(head("GET", "/docs"))
-        time.sleep(2.0)
-        assert len(read_all(sock)) < 30_000_000
+        assert gone.wait(WAIT)  # without a byte being read, however long the answer took to begin
+        assert 0 < len(read_all(sock)) < 30_000_000
 
 
 def test_refused_uploads_are_answered_before_they_are_complete(port: int) -> None:
@@ -123,12 +145,8 @@ def test_clients_that_go_leave_nothing(port: int, tmp_path: Path) -> None:
         sock.sendall(
             head("POST", "/api/v1/upscale", "Content-Type: image/png", "Content-Length: 50000") + bytes(20_000)
         )
-        time.sleep(0.2)
-        assert len(list((tmp_path / "server" / "jobs").iterdir())) == 1
-    until = time.monotonic() + WAIT
-    while list((tmp_path / "server" / "jobs").iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+        wait_for_folders(tmp_path, 1)
+    wait_for_folders(tmp_path, 0)
 
 
 def test_clients_that_wait_for_a_result_and_go_cancel_it(port: int, tmp_path: Path) -> None:
@@ -136,12 +154,12 @@ def test_clients_that_wait_for_a_result_and_go_cancel_it(port: int, tmp_path: Pa
     with connect(port) as sock:
         length = f"Content-Length: {len(content)}"
         sock.sendall(head("POST", "/api/v1/upscale", "Content-Type: image/png", length) + content)
-        time.sleep(2.0)
-        assert len(list((tmp_path / "server" / "jobs").iterdir())) == 1
-    until = time.monotonic() + WAIT
-    while list((tmp_path / "server" / "jobs").iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+        until = time.monotonic() + WAIT
+        while b"mafdn_queued 1.0" not in ask(port, "/metrics"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        wait_for_folders(tmp_path, 1)
+    wait_for_folders(tmp_path, 0)
 
 
 def test_events_resume_where_a_client_was(port: int, tmp_path: Path) -> None:
