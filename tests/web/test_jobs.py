@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -208,6 +209,19 @@ def test_information_and_figures(client: Client, tmp_path: Path) -> None:
     figures = client.get("/metrics").text
     assert "mafdn_queued 1.0" in figures
     assert 'mafdn_requests_total{method="POST",route="/api/v1/jobs",status="202"} 1.0' in figures
+
+
+def test_a_server_that_starts_is_alive_but_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = SimpleNamespace(ready=False, broken=None, jobs={}, check=lambda: None)
+    monkeypatch.setattr(client.service.queue, "processes", [starting])
+    health, ready = client.get("/healthz"), client.get("/readyz")
+    assert (health.status_code, health.json()) == (200, {"status": "starting"})
+    assert (ready.status_code, int(ready.headers["Retry-After"]) > 0) == (503, True)
+    starting.ready = True
+    assert client.get("/readyz").json() == client.get("/healthz").json() == {"status": "ok"}
+    starting.ready, starting.broken = False, "the engine is not there"
+    assert client.get("/readyz").status_code == client.get("/healthz").status_code == 503
+    monkeypatch.undo()
 
 
 def test_the_interface_is_documented_without_scripts(client: Client) -> None:
