@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from mafdn.web.faults import ClosingError, RefusedError, error_of
+from mafdn.web.faults import ClosingError, RefusedError, error_of, storing
 from mafdn.web.http.uploads import body_chunks, check_request, receive
 from mafdn.web.labels import content_disposition
 from mafdn.web.service import Service
@@ -34,8 +34,8 @@ async def uploaded(service: Service, request: Request, *, ephemeral: bool) -> As
     most = service.settings.upload_bytes
     check_request(request, most)
     with service.upload_slot():
-        name, folder = service.store.new_folder()
-        del name
+        with storing():
+            _, folder = service.store.new_folder()
         reserved = 0
 
         def grow(count: int) -> None:
