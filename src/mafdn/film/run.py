@@ -128,12 +128,14 @@ def upscale_film_file(
     )
 
 
-def describe_film(path: Path, networks: Networks, options: FilmOptions) -> tuple[FilmInfo, FilmPlan, tuple[int, int]]:
+def describe_film(
+    path: Path, networks: Networks, options: FilmOptions, *, target: Path | None = None
+) -> tuple[FilmInfo, FilmPlan, tuple[int, int]]:
     """Return what is known about a film, what its result would be, and its size as shown; raises `MafdnError`."""
     with closing(open_film(path, options)) as film:
         shown = as_shown(film.info)
         scale = networks.scale_for(options.upscale.requested_size, *shown)
-        return film.info, plan_film(film.info, options, scale=scale), shown
+        return film.info, plan_film(film.info, options, scale=scale, target=target), shown
 
 
 def upscaled_frames(source: Path, *, networks: Networks, options: FilmOptions) -> Iterator[FilmFrame]:

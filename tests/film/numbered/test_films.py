@@ -15,6 +15,7 @@ from mafdn.film.numbered.writing import write_pictures
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
 from mafdn.film.run import upscaled_frames
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
@@ -177,6 +178,25 @@ def test_unfit_pictures_are_named(tmp_path: Path) -> None:
     for rate in ("fast", "0", "1/0", "-1", "1e9"):
         with pytest.raises(UsageError, match="rate must be"):
             FilmOptions(rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("film.xyz", {}, "not a name for a film"),
+        ("film.webm", {"codec": "x264"}, "webm cannot hold x264"),
+        ("film.mp4", {"codec": "x264", "crf": 60}, "crf must be between"),
+        ("film.mp4", {"upscale": UpscaleOptions(limits=Limits(pixels=1_000))}, r"1\.png would become"),
+    ],
+)
+def test_what_cannot_become_a_film_is_refused_before_all_pictures_are_read(
+    tmp_path: Path, name: str, options: dict[str, Any], message: str
+) -> None:
+    draw(tmp_path / "1.png", 0, (24, 32))
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    with pytest.raises(MafdnError, match=message):
+        joined(numbering(tmp_path, "%d.png"), tmp_path / name, **options)
+    assert {path.name for path in tmp_path.iterdir()} == {"1.png", "2.png"}
 
 
 def test_manifests_of_pictures_are_those_of_folders(film: Path, tmp_path: Path) -> None:
