@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import pyvips
@@ -108,6 +109,36 @@ def test_pictures_are_upright_and_deep(tmp_path: Path) -> None:
     assert np.array_equal(picture.planes[:], np.rot90(frame.pixels))
     with pytest.raises(MafdnError, match=r"HDR|PQ"):
         written(film, numbering(tmp_path, "%d.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "seen"),
+    [
+        ((1, 0), (0, 1), lambda frame: frame),
+        ((-1, 0), (0, 1), np.fliplr),
+        ((1, 0), (0, -1), np.flipud),
+        ((-1, 0), (0, -1), lambda frame: np.rot90(frame, 2)),
+        ((0, 1), (-1, 0), lambda frame: np.rot90(frame, -1)),
+        ((0, -1), (1, 0), np.rot90),
+        ((0, 1), (1, 0), lambda frame: np.fliplr(np.rot90(frame, -1))),
+        ((0, -1), (-1, 0), lambda frame: np.fliplr(np.rot90(frame))),
+    ],
+)
+def test_pictures_are_turned_and_mirrored_as_players_do(
+    film: Path, tmp_path: Path, across: tuple[int, int], down: tuple[int, int], seen: Any
+) -> None:
+    """Front cameras record mirrored films; a step across and one down in a frame lead where its matrix says."""
+    turned, pictures = tmp_path / "turned.mp4", numbering(tmp_path, "%d.png")
+    with av.open(str(film)) as source, av.open(str(turned), "w") as target:
+        stream: Any = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_matrix([value << 16 for value in (*across, 0, *down, 0, 0, 0)] + [1 << 30])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    written(turned, pictures)
+    frame = next(upscaled_frames(turned, networks=Fixed(Repeat()), options=FilmOptions()))
+    assert np.array_equal(open_picture(pictures.file(1)).planes[:], seen(frame.pixels))
 
 
 def test_shapes_of_pixels_are_kept_as_print_sizes(tmp_path: Path) -> None:
