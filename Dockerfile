@@ -24,7 +24,7 @@ CMD ["--help"]
 FROM command AS serve
 EXPOSE 8484
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD \
-  ["python3", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8484/healthz', timeout=4)"]
+  ["python3", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8484/readyz', timeout=4)"]
 CMD ["serve", "--host", "0.0.0.0", "--no-browser"]
 
 # Built unless another target is named.

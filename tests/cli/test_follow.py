@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,19 +19,33 @@ from tests.upscaling.conftest import Networks, names, upscale
 PROGRAM = """
 import sys
 import mafdn.api
-from tests.cli.test_follow import Stepped
+from mafdn.upscaling.folder import pipeline
+from tests.cli.test_follow import Remembering, Stepped
 from tests.upscaling.conftest import Networks
 mafdn.api.network_set = lambda *_: Networks(engine=Stepped)
+pipeline.ThreadPoolExecutor = Remembering
 from mafdn.cli import main
 main()
 """
 """The command with a network that waits for a line on standard input before every picture."""
 
 
+class Remembering(ThreadPoolExecutor):
+    """Remembers what the threads do that write pictures."""
+
+    writing: ClassVar[list[Future[Any]]] = []
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        future = super().submit(*arguments, **options)
+        if self._thread_name_prefix == "finish":
+            self.writing.append(future)
+        return future
+
+
 class Stepped(Repeat):
     def run(self, x: np.ndarray) -> np.ndarray:
         sys.stdin.readline()
-        time.sleep(1.0)  # more than enough to write the picture before
+        wait(Remembering.writing)  # the pictures before, which are reported after this one
         return super().run(x)
 
 

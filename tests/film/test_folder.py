@@ -1,6 +1,7 @@
 """Films among the pictures of a folder: named, recorded, reported and resumed like them."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from mafdn.errors import MafdnError
 from mafdn.film import names
 from mafdn.film.folder import FolderFilms
 from mafdn.film.options import FilmOptions
+from mafdn.pictures.writing import publish
 from mafdn.upscaling.folder.report import FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.film import films
 from tests.film.support import Fixed
 from tests.support import Repeat, draw
@@ -114,6 +117,21 @@ def test_a_stopped_film_goes_on_in_the_next_run(album: Path, tmp_path: Path) -> 
     assert status(report)["film.mp4"] == "done"
     assert (out / "film_x2.mp4").read_bytes() == (right / "film_x2.mp4").read_bytes()
     assert not (out / ".film_x2.mp4.mafdn").exists()
+
+
+def test_a_film_that_is_complete_when_ctrl_c_comes_is_kept(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(temporary: Path, final: Path, *, overwrite: bool) -> None:
+        publish(temporary, final, overwrite=overwrite)
+        signal.raise_signal(signal.SIGINT)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr("mafdn.film.run.publish", interrupted)
+    with pytest.raises(Stopped):
+        upscale(album / "film.mp4", out)
+    assert {path.name for path in out.iterdir()} == {"film_x2.mp4", MANIFEST, LOCK}
+    assert status(upscale(album / "film.mp4", out)) == {"film.mp4": "kept"}
 
 
 def test_a_damaged_film_fails_alone(album: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +75,30 @@ def test_an_error_of_any_stage_ends_all_and_is_raised(stage: str) -> None:
     assert threading.active_count() == before
     assert written == list(range(len(written)))
     assert len(written) <= 20
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("count", [2, 50])  # at the end, it waits for threads; before, for frames
+def test_repeated_ctrl_c_waits_for_the_frame_that_is_written(count: int) -> None:
+    """The file of the segment is closed afterwards, which must not happen while a thread writes to it."""
+    main = threading.main_thread().ident
+    assert main is not None
+    ended = threading.Event()
+
+    def write(_frame: FilmFrame, _pixels: Pixels) -> None:
+        for _ in range(3):
+            time.sleep(0.3)
+            signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.3)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        pump(frames(count), same, write)
+    waited = ended.is_set()
+    while not ended.is_set():
+        with suppress(KeyboardInterrupt):
+            ended.wait(1)
+    assert waited
 
 
 def test_no_frames(tmp_path: Path) -> None:

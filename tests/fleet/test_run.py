@@ -159,7 +159,8 @@ def test_windows_and_shards_are_a_partition(pictures: Path, tmp_path: Path) -> N
 
 def test_lists_of_files(pictures: Path, tmp_path: Path) -> None:
     files = [str(pictures / name) for name in ("a.png", "b.jpg")]
-    (tmp_path / "list.txt").write_text("# a comment\n\n" + "\n".join([*files, str(tmp_path / "missing.png")]))
+    lines = [f"\ufeff{files[0]}", "# a comment", "", files[1], str(tmp_path / "missing.png")]  # as Notepad begins
+    (tmp_path / "list.txt").write_text("\n".join(lines), "utf-8")
     report = run(tmp_path / "list.txt", tmp_path / "out")
     assert (report.counts["done"], report.counts["failed"]) == (2, 1)
     base = str(pictures).lstrip("/")

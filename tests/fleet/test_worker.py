@@ -1,5 +1,6 @@
 """Workers: pictures that end or hold their process are found, and the others are upscaled."""
 
+import errno
 import os
 import signal
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mafdn.fleet import process as fleet_process
 from mafdn.fleet.options import Setup
 from mafdn.fleet.process import PictureProcess, ProcessEndedError
 from mafdn.fleet.storage import STATE, StorageError, Store
@@ -99,6 +101,19 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     row = worker.upscale(task(tmp_path / "in", "a.png"))
     assert (row["status"], row["fault"]) == ("failed", True)
     assert "install the same" in row["reason"]
+
+
+def test_a_machine_that_starts_no_process_is_a_fault_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    draw(tmp_path / "in" / "a.png", 0)
+    monkeypatch.setattr(fleet_process.subprocess, "Popen", full)
+    worker = Worker(setup_of(tmp_path / "in", tmp_path / "out"), Ledger())
+    row = worker.upscale(task(tmp_path / "in", "a.png"))
+    assert (row["status"], row["fault"], row["reason"]) == ("failed", True, "cannot start a process: no memory")
 
 
 def test_setups_can_be_sent_and_stores_pickled(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import errno
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +144,27 @@ def test_an_encoder_that_is_cancelled_ends(tmp_path: Path) -> None:
         writer.cancel()
         writer.cancel()
     assert not [thread for thread in threading.enumerate() if thread.name == "encoder"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_ctrl_c_waits_for_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not write on after its file was removed, nor while the interpreter exits."""
+    main, ended = threading.main_thread().ident, threading.Event()
+    assert main is not None
+
+    def slow(self: Encoder) -> tuple[str, ...]:
+        for _ in self._received():
+            pass
+        time.sleep(0.3)  # until the other thread waits
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.5)
+        ended.set()
+        return ()
+
+    monkeypatch.setattr(Encoder, "_encode", slow)
+    with pytest.raises(KeyboardInterrupt):
+        save_picture(Picture(planes=noise(4, 4, 3), format=FORMATS["PNG"]), tmp_path / "out.png", FORMATS["PNG"])
+    assert ended.is_set()
 
 
 def test_an_encoder_holds_nothing_when_it_is_done(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """Overlap of decoding, network and encoding, and progress."""
 
+import signal
 import time
+from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mafdn.upscaling.folder import pipeline
+from mafdn.upscaling.folder.manifest import Manifest
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, Stopped
 from tests.support import Repeat, draw
 from tests.upscaling.conftest import Networks, names, upscale
@@ -82,6 +86,37 @@ def test_ctrl_c_keeps_what_is_done(album: Path, tmp_path: Path) -> None:
     assert caught.value.report.counts == {"done": 1, "kept": 0, "failed": 0, "left": 3, "skipped": 0}
     assert set(names(out)) == {"a_x2.png"}
     assert upscale(album, out, recursive=True).counts == {"done": 3, "kept": 1, "failed": 0, "left": 0, "skipped": 0}
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+def test_ctrl_c_loses_no_picture_between_two_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """The signal comes right after a picture was taken from a list: those that wait, are decoded, or are encoded."""
+    taken = 0
+
+    class Interrupted(deque[Any]):
+        def popleft(self) -> Any:
+            nonlocal taken
+            taken += 1
+            item = super().popleft()
+            if taken == at:
+                signal.raise_signal(signal.SIGINT)
+            return item
+
+    for seed, name in enumerate("abc"):
+        draw(tmp_path / "in" / f"{name}.png", seed)
+    monkeypatch.setattr(pipeline, "deque", Interrupted)
+    items: list[FolderItem] = []
+    out = tmp_path / "out"
+    with pytest.raises(Stopped) as stopped:
+        upscale(tmp_path / "in", out, on_item=items.append)
+    report = stopped.value.report
+    assert sorted(items, key=lambda item: str(item.source)) == list(report.items)
+    assert len(report.items) == 3
+    assert names(out) == sorted(f"{item.source.stem}_x2.png" for item in report.with_status("done"))
+    assert not Manifest(out).unfinished
+    monkeypatch.setattr(pipeline, "deque", deque)
+    again = upscale(tmp_path / "in", out)
+    assert again.counts["done"] + again.counts["kept"] == 3
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

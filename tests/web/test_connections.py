@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mafdn.pictures.limits import Limits
 from mafdn.web import server
 from mafdn.web.http import connections
+from mafdn.web.service import Service
 from mafdn.web.settings import ServerSettings
+from mafdn.web.work.jobs import Job
 from tests.support import draw
 
 WAIT = 20.0
@@ -22,13 +25,12 @@ WAIT = 20.0
 
 
 @pytest.fixture
-def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[int]:
-    """The port of a server without engines, which gives slow clients little time."""
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Service]:
+    """A server without engines, which gives slow clients little time."""
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.5)
     monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
     monkeypatch.setattr(connections, "LINGER_SECONDS", 0.5)
     settings = ServerSettings(folder=tmp_path / "server", port=0, processes=0, limits=Limits(file_mb=0.1))
-    addresses: list[str] = []
     started = threading.Event()
     running: list[server._Server] = []
     create = server._Server
@@ -39,20 +41,23 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[int]:
 
     monkeypatch.setattr(server, "_Server", keep)
 
-    def start(address: str) -> None:
-        addresses.append(address)
-        started.set()
-
-    thread = threading.Thread(target=server.serve, args=(settings,), kwargs={"on_start": start})
+    on_start: dict[str, Any] = {"on_start": lambda _: started.set()}
+    thread = threading.Thread(target=server.serve, args=(settings,), kwargs=on_start)
     thread.start()
     assert started.wait(WAIT)
     try:
-        yield int(addresses[0].rpartition(":")[2].strip("/"))
+        yield running[0]._service
     finally:
         running[0].should_exit = True
         running[0]._service.begin_closing()
         thread.join(WAIT)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def port(service: Service) -> int:
+    """The port of the server."""
+    return service.settings.port
 
 
 def connect(port: int) -> socket.socket:
@@ -70,6 +75,21 @@ def read_all(sock: socket.socket) -> bytes:
 
 def head(method: str, path: str, *lines: str) -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""]).encode()
+
+
+def ask(port: int, path: str) -> bytes:
+    """Ask in a connection of its own."""
+    with connect(port) as sock:
+        sock.sendall(head("GET", path, "Connection: close"))
+        return read_all(sock)
+
+
+def wait_for_folders(tmp_path: Path, count: int) -> None:
+    """Wait until so many uploads and jobs are on disk."""
+    until = time.monotonic() + WAIT
+    while len(list((tmp_path / "server" / "jobs").iterdir())) != count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_connections_without_a_request_are_closed(port: int) -> None:
@@ -99,10 +119,17 @@ def test_a_second_request_may_come_later_but_not_too_slowly(port: int) -> None:
 
 def test_clients_that_take_nothing_are_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mafdn.web.routes.docs._page", lambda _: "x" * 30_000_000)
+    lost, gone = connections.TimedProtocol.connection_lost, threading.Event()
+
+    def lose(self: connections.TimedProtocol, error: Exception | None) -> None:
+        lost(self, error)
+        gone.set()
+
+    monkeypatch.setattr(connections.TimedProtocol, "connection_lost", lose)
     with connect(port) as sock:
         sock.sendall(head("GET", "/docs"))
-        time.sleep(2.0)
-        assert len(read_all(sock)) < 30_000_000
+        assert gone.wait(WAIT)  # without a byte being read, however long the answer took to begin
+        assert 0 < len(read_all(sock)) < 30_000_000
 
 
 def test_refused_uploads_are_answered_before_they_are_complete(port: int) -> None:
@@ -123,12 +150,8 @@ def test_clients_that_go_leave_nothing(port: int, tmp_path: Path) -> None:
         sock.sendall(
             head("POST", "/api/v1/upscale", "Content-Type: image/png", "Content-Length: 50000") + bytes(20_000)
         )
-        time.sleep(0.2)
-        assert len(list((tmp_path / "server" / "jobs").iterdir())) == 1
-    until = time.monotonic() + WAIT
-    while list((tmp_path / "server" / "jobs").iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+        wait_for_folders(tmp_path, 1)
+    wait_for_folders(tmp_path, 0)
 
 
 def test_clients_that_wait_for_a_result_and_go_cancel_it(port: int, tmp_path: Path) -> None:
@@ -136,10 +159,40 @@ def test_clients_that_wait_for_a_result_and_go_cancel_it(port: int, tmp_path: Pa
     with connect(port) as sock:
         length = f"Content-Length: {len(content)}"
         sock.sendall(head("POST", "/api/v1/upscale", "Content-Type: image/png", length) + content)
-        time.sleep(2.0)
-        assert len(list((tmp_path / "server" / "jobs").iterdir())) == 1
+        until = time.monotonic() + WAIT
+        while b"mafdn_queued 1.0" not in ask(port, "/metrics"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        wait_for_folders(tmp_path, 1)
+    wait_for_folders(tmp_path, 0)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs/{}/result", "/api/v1/results.zip?ids={}"])
+def test_results_count_as_delivered_only_when_they_were_taken(service: Service, port: int, path: str) -> None:
+    """What was delivered is removed much earlier, and makes room for other results."""
+    size = 30_000_000
+    name, folder = service.store.new_folder()
+    (folder / "source.png").write_bytes(b"?")
+    (folder / "result.png").write_bytes(bytes(size))
+    job = Job(id=name, name="a", source_name="source.png", state="done", result_file="result.png", result_bytes=size)
+    service.store.add(job)
+    with connect(port) as sock:
+        sock.sendall(head("GET", path.format(name)))
+        assert sock.recv(1_000).startswith(b"HTTP/1.1 200")
     until = time.monotonic() + WAIT
-    while list((tmp_path / "server" / "jobs").iterdir()):
+    route = path.partition("?")[0].replace("{}", "{job_id}")
+    while f'route="{route}"'.encode() not in ask(port, "/metrics"):  # until the answer has ended
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert job.delivered is None
+    with connect(port) as sock:
+        sock.sendall(head("GET", path.format(name), "Range: bytes=0-9", "Connection: close"))
+        taken = len(read_all(sock))
+    assert (job.delivered is None) == (taken < size)
+    with connect(port) as sock:
+        sock.sendall(head("GET", path.format(name), "Connection: close"))
+        assert len(read_all(sock)) > size
+    while job.delivered is None:
         assert time.monotonic() < until
         time.sleep(0.05)
 

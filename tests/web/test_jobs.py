@@ -1,7 +1,10 @@
 """Jobs without engines: the list, canceling, removing, estimates, and what a start finds."""
 
+import asyncio
+import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from mafdn.errors import MafdnError
 from mafdn.upscaling.folder.job import work_of
 from mafdn.web.service import Service
 from mafdn.web.settings import ServerSettings
+from mafdn.web.work import engines
 from mafdn.web.work.jobs import RECORD, Job
 from mafdn.web.work.speed import Speed
 from mafdn.web.work.store import JobStore
@@ -208,6 +212,42 @@ def test_information_and_figures(client: Client, tmp_path: Path) -> None:
     figures = client.get("/metrics").text
     assert "mafdn_queued 1.0" in figures
     assert 'mafdn_requests_total{method="POST",route="/api/v1/jobs",status="202"} 1.0' in figures
+
+
+def test_a_server_that_starts_is_alive_but_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = SimpleNamespace(ready=False, broken=None, jobs={}, check=lambda: None)
+    monkeypatch.setattr(client.service.queue, "processes", [starting])
+    health, ready = client.get("/healthz"), client.get("/readyz")
+    assert (health.status_code, health.json()) == (200, {"status": "starting"})
+    assert (ready.status_code, int(ready.headers["Retry-After"]) > 0) == (503, True)
+    starting.ready = True
+    assert client.get("/readyz").json() == client.get("/healthz").json() == {"status": "ok"}
+    starting.ready, starting.broken = False, "the engine is not there"
+    assert client.get("/readyz").status_code == client.get("/healthz").status_code == 503
+    monkeypatch.undo()
+
+
+def test_an_engine_process_starts_again_as_soon_as_the_system_lets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    async def start(module: str, *_: object, **__: object) -> None:
+        tries.append(module)
+        if len(tries) < 3:
+            raise OSError(errno.ENOMEM, "no memory")
+
+    async def lose() -> None:
+        settings = ServerSettings(folder=tmp_path)
+        process = engines.EngineProcess(settings, 0, on_message=lambda *_: None, on_lost=lambda *_: None)
+        process._ended(-9)
+        assert process._starting
+        await asyncio.wait_for(process._starting, 30)
+
+    monkeypatch.setattr(engines.Child, "start", start)
+    monkeypatch.setattr(engines, "RETRY_SECONDS", 0.01)
+    asyncio.run(lose())
+    assert tries == ["engine"] * 3
 
 
 def test_the_interface_is_documented_without_scripts(client: Client) -> None:

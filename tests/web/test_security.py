@@ -19,6 +19,7 @@ ROUTES = [
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
     ("GET", "/healthz"),
+    ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/info"),
     ("POST", "/api/v1/session"),
@@ -39,7 +40,7 @@ ROUTES = [
     ("POST", "/sdapi/v1/extra-batch-images"),
     *(("GET", f"/sdapi/v1/{name}") for name in ("upscalers", "options", "progress", "scripts", *EMPTY_LISTS)),
 ]
-OPEN = {"/", "/static/page.js", "/docs", "/openapi.json", "/healthz"}
+OPEN = {"/", "/static/page.js", "/docs", "/openapi.json", "/healthz", "/readyz"}
 FOREIGN_HOSTS = ["evil.example", "127.0.0.1.evil.example", "evil.example:8484", "10.0.0.1", "", "[::ffff:a]", "a b"]
 FOREIGN_ORIGINS = [
     "http://evil.example",

@@ -1,7 +1,9 @@
 """Uploads: forms and raw bodies within limits, and nothing left behind when one is refused."""
 
 import asyncio
+import errno
 import io
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from starlette.requests import Request
 from mafdn.pictures.limits import Limits
 from mafdn.web.faults import RefusedError
 from mafdn.web.http import connections, uploads
+from mafdn.web.work.store import JobStore
 from tests.support import draw
 from tests.web.conftest import Client, Serve
 
@@ -195,6 +198,36 @@ def test_a_full_disk_space_refuses_uploads(serve: Serve, picture_bytes: bytes) -
     assert answer.headers["retry-after"]
     assert not left_over(client)
     assert client.service.store.used_bytes == len(picture_bytes)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of the system")
+@pytest.mark.parametrize("size", [5_000, 50_000, 3_000_000])
+def test_a_disk_that_takes_no_upload_is_named(client: Client, size: int) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        answer = send(client, bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert answer.status_code == 507
+    assert "cannot be stored" in answer.json()["error"]
+    assert not left_over(client)
+
+
+@pytest.mark.parametrize("step", ["new_folder", "save"])
+def test_a_job_that_cannot_be_stored_is_none(
+    client: Client, picture_bytes: bytes, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(JobStore, step, full)
+    answer = send(client, picture_bytes)
+    assert (answer.status_code, answer.json()) == (507, {"error": "the upload cannot be stored: no space"})
+    assert client.get("/api/v1/jobs").json()["jobs"] == left_over(client) == []
 
 
 def test_idle_clients_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Event
 from typing import Generic, TypeVar
 
+from mafdn._support.interrupts import undivided
+from mafdn._support.threads import WorkThread
 from mafdn.film.frame import FilmFrame, Pixels
 
 Item = TypeVar("Item")
@@ -60,31 +63,29 @@ def pump(
             write(*item)
             written += 1
 
-    threads = [
-        Thread(target=guarded, args=(stage,), name=f"film {stage.__name__}", daemon=True) for stage in (decode, encode)
-    ]
+    threads: list[WorkThread] = []
     try:
-        for thread in threads:
-            thread.start()
+        with undivided():
+            threads += (WorkThread(f"film {stage.__name__}", partial(guarded, stage)) for stage in (decode, encode))
         while (frame := decoded.get()) is not None:
             if not results.put((frame, upscale(frame.pixels))):
                 break
         results.put(None)
-        _join(threads)
+        _wait(threads)
     except BaseException:
         stop.set()
-        _join(threads)
+        while not all(thread.is_over for thread in threads):
+            with suppress(KeyboardInterrupt):  # a second one: no file may be closed that a thread still uses
+                _wait(threads)
         raise
     if errors:
         raise errors[0]
     return written
 
 
-def _join(threads: list[Thread]) -> None:
-    """Wait for threads; in steps, so that Ctrl-C is noticed on every system."""
+def _wait(threads: list[WorkThread]) -> None:
     for thread in threads:
-        while thread.is_alive():
-            thread.join(PATIENCE)
+        thread.wait()
 
 
 class _Channel(Generic[Item]):

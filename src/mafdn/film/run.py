@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from mafdn._support.atomic import printable
+from mafdn._support.interrupts import undivided
 from mafdn._support.machine import peak_mib
 from mafdn._support.progress import ignore
 from mafdn._support.validate import check_place
@@ -94,11 +95,12 @@ def upscale_film_file(
                 frames = run.join()
                 on_whole(held.result)
                 try:
-                    publish(held.result, place, overwrite=options.upscale.overwrite)
+                    with undivided():  # or Ctrl-C leaves the segments of a complete film, which no run would use
+                        publish(held.result, place, overwrite=options.upscale.overwrite)
+                        held.remove()
                 except OSError as error:
                     raise EncodeError.from_os_error(f"cannot write {printable(target)}", error) from None
             notes = (*info.notes, *plan.notes, *held.notes, *held.film_notes, *run.notes(engine))
-            held.remove()
     made, others = frames - kept, len(info.streams) - 1
     return FilmReport(
         source=source,
@@ -126,12 +128,14 @@ def upscale_film_file(
     )
 
 
-def describe_film(path: Path, networks: Networks, options: FilmOptions) -> tuple[FilmInfo, FilmPlan, tuple[int, int]]:
+def describe_film(
+    path: Path, networks: Networks, options: FilmOptions, *, target: Path | None = None
+) -> tuple[FilmInfo, FilmPlan, tuple[int, int]]:
     """Return what is known about a film, what its result would be, and its size as shown; raises `MafdnError`."""
     with closing(open_film(path, options)) as film:
         shown = as_shown(film.info)
         scale = networks.scale_for(options.upscale.requested_size, *shown)
-        return film.info, plan_film(film.info, options, scale=scale), shown
+        return film.info, plan_film(film.info, options, scale=scale, target=target), shown
 
 
 def upscaled_frames(source: Path, *, networks: Networks, options: FilmOptions) -> Iterator[FilmFrame]:

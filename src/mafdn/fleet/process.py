@@ -48,7 +48,7 @@ class PictureProcess:
 
         Raises:
             ProcessEndedError: The process has ended, or took too long and was ended; the next call starts another.
-            StorageError: It cannot start, because of the target or the network.
+            StorageError: It cannot start, because of the target, the network, or the machine.
         """
         for number in range(1, STARTS + 1):
             try:
@@ -79,7 +79,10 @@ class PictureProcess:
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "mafdn.fleet.child"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:  # such as one for lack of memory
+            raise StorageError.from_os_error("cannot start a process", error) from None
         self._answers = queue.SimpleQueue()
         self._reader = threading.Thread(target=_read, args=(self._process, self._answers), daemon=True)
         self._reader.start()

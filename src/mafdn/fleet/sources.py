@@ -99,7 +99,8 @@ class Source:
         assert self._list is not None
         store, name = self._list
         if not name.endswith(".parquet"):
-            lines = io.TextIOWrapper(io.BytesIO(store.read(name)), encoding="utf-8", errors="surrogateescape")
+            # Editors on Windows write a mark at the beginning of a text, which is no part of the first name.
+            lines = io.TextIOWrapper(io.BytesIO(store.read(name)), encoding="utf-8-sig", errors="surrogateescape")
             uris = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
             for start in range(0, len(uris), ROWS):
                 yield [Picture(uri=uri, name=name_of(uri), size=0, mark="") for uri in uris[start : start + ROWS]]

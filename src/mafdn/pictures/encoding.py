@@ -3,7 +3,6 @@
 import contextlib
 import queue
 import struct
-import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
+from mafdn._support.threads import STEP, WorkThread
 from mafdn.errors import EncodeError, MafdnError, PictureError
 from mafdn.pictures.codecs import codec_of
 from mafdn.pictures.codecs.base import SaveOptions
@@ -90,8 +90,7 @@ class Encoder:
         self._error: Exception | None = None
         self._notes: tuple[str, ...] = ()
         self._image: pyvips.Image | None = None
-        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
-        self._thread.start()
+        self._thread = WorkThread("encoder", self._run)
 
     def write(self, band: Pixels) -> None:
         """Hand over the next rows, (any, W, C); blocks while the previous ones are still waiting.
@@ -104,7 +103,7 @@ class Encoder:
         self._bands.put(band)
 
     def finish(self) -> tuple[str, ...]:
-        """Wait until the file is complete.
+        """Wait until the file is complete; if Ctrl-C interrupts that, encoding is cancelled.
 
         Returns:
             What the format could not store, one sentence each.
@@ -112,8 +111,12 @@ class Encoder:
         Raises:
             PictureError: The file cannot be written, or time ran out.
         """
-        self._bands.put(None)
-        self._thread.join()
+        try:
+            self._bands.put(None)
+            self._thread.wait()
+        except BaseException:
+            self.cancel()
+            raise
         if self._error:
             raise self._error
         return self._notes
@@ -123,9 +126,10 @@ class Encoder:
         self._cancelled, image = True, self._image
         if image is not None:
             image.set_kill(True)
-        if self._thread.is_alive():
-            self._bands.put(None)
-            self._thread.join()
+        while not self._thread.is_over:
+            with contextlib.suppress(queue.Full):  # also if Ctrl-C interrupted this before
+                self._bands.put(None, timeout=STEP)
+                self._thread.wait()
 
     def _run(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """What goes wrong in a server, beside the errors of `mafdn.errors`."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
 from mafdn import errors
 from mafdn.errors import MafdnError
@@ -29,6 +30,15 @@ class ClosingError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__(503, "the server is closing; try again later", retry_after=10)
+
+
+@contextmanager
+def storing() -> Generator[None]:
+    """Turn an error of the file system into a `RefusedError` with status 507."""
+    try:
+        yield
+    except OSError as error:
+        raise RefusedError(507, f"the upload cannot be stored: {error.strerror or error}") from None
 
 
 def error_of(failure: Mapping[str, str]) -> MafdnError:

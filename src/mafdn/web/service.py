@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from mafdn._support.atomic import printable
 from mafdn.errors import MafdnError
-from mafdn.web.faults import ClosingError, RefusedError
+from mafdn.web.faults import ClosingError, RefusedError, storing
 from mafdn.web.http.sessions import Sessions
 from mafdn.web.http.uploads import Upload
 from mafdn.web.metrics import Metrics
@@ -161,7 +161,7 @@ class Service:
 
         Raises:
             MafdnError: What upscaling the picture would raise, as far as the header shows.
-            RefusedError: If the server is closing.
+            RefusedError: If the server is closing, or the job cannot be stored.
         """
         job = Job(
             id=upload.folder.name,
@@ -174,7 +174,8 @@ class Service:
         await self.set_options(job, parse_options(upload.options))
         self.check_open()
         self.metrics.uploaded(upload.bytes)
-        self.store.add(job)
+        with storing():
+            self.store.add(job)
         return job
 
     async def set_options(self, job: Job, given: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import pyvips
@@ -15,6 +16,7 @@ from mafdn.film.numbered.writing import write_pictures
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
 from mafdn.film.run import upscaled_frames
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
@@ -109,6 +111,36 @@ def test_pictures_are_upright_and_deep(tmp_path: Path) -> None:
         written(film, numbering(tmp_path, "%d.jpg"))
 
 
+@pytest.mark.parametrize(
+    ("across", "down", "seen"),
+    [
+        ((1, 0), (0, 1), lambda frame: frame),
+        ((-1, 0), (0, 1), np.fliplr),
+        ((1, 0), (0, -1), np.flipud),
+        ((-1, 0), (0, -1), lambda frame: np.rot90(frame, 2)),
+        ((0, 1), (-1, 0), lambda frame: np.rot90(frame, -1)),
+        ((0, -1), (1, 0), np.rot90),
+        ((0, 1), (1, 0), lambda frame: np.fliplr(np.rot90(frame, -1))),
+        ((0, -1), (-1, 0), lambda frame: np.fliplr(np.rot90(frame))),
+    ],
+)
+def test_pictures_are_turned_and_mirrored_as_players_do(
+    film: Path, tmp_path: Path, across: tuple[int, int], down: tuple[int, int], seen: Any
+) -> None:
+    """Front cameras record mirrored films; a step across and one down in a frame lead where its matrix says."""
+    turned, pictures = tmp_path / "turned.mp4", numbering(tmp_path, "%d.png")
+    with av.open(str(film)) as source, av.open(str(turned), "w") as target:
+        stream: Any = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_matrix([value << 16 for value in (*across, 0, *down, 0, 0, 0)] + [1 << 30])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    written(turned, pictures)
+    frame = next(upscaled_frames(turned, networks=Fixed(Repeat()), options=FilmOptions()))
+    assert np.array_equal(open_picture(pictures.file(1)).planes[:], seen(frame.pixels))
+
+
 def test_shapes_of_pixels_are_kept_as_print_sizes(tmp_path: Path) -> None:
     film = films.make(tmp_path / "film.mp4", films.Film(frames=1, aspect=Fraction(32, 27), size=(72, 48)))
     pictures = numbering(tmp_path, "%d.png")
@@ -177,6 +209,25 @@ def test_unfit_pictures_are_named(tmp_path: Path) -> None:
     for rate in ("fast", "0", "1/0", "-1", "1e9"):
         with pytest.raises(UsageError, match="rate must be"):
             FilmOptions(rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("film.xyz", {}, "not a name for a film"),
+        ("film.webm", {"codec": "x264"}, "webm cannot hold x264"),
+        ("film.mp4", {"codec": "x264", "crf": 60}, "crf must be between"),
+        ("film.mp4", {"upscale": UpscaleOptions(limits=Limits(pixels=1_000))}, r"1\.png would become"),
+    ],
+)
+def test_what_cannot_become_a_film_is_refused_before_all_pictures_are_read(
+    tmp_path: Path, name: str, options: dict[str, Any], message: str
+) -> None:
+    draw(tmp_path / "1.png", 0, (24, 32))
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    with pytest.raises(MafdnError, match=message):
+        joined(numbering(tmp_path, "%d.png"), tmp_path / name, **options)
+    assert {path.name for path in tmp_path.iterdir()} == {"1.png", "2.png"}
 
 
 def test_manifests_of_pictures_are_those_of_folders(film: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Numbered pictures as a film: they are put together losslessly, and that film is upscaled."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ from mafdn.film.frame import Pixels
 from mafdn.film.numbered.names import Numbering
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport
-from mafdn.film.run import check_target, upscale_film_file
+from mafdn.film.run import check_target, describe_film, upscale_film_file
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import open_picture
@@ -61,6 +62,7 @@ def upscale_pictures(
     def tick(done: int, total: int) -> None:
         on_progress(FilmProgress(phase="reading", name=pictures.name, done=done, total=total))
 
+    _check_first(pictures.files()[0], target, networks=networks, options=options)
     notes = assemble(pictures, film, rate=options.frame_rate, limits=options.upscale.limits, on_progress=tick)
     try:
         report = upscale_film_file(film, target, networks=networks, options=options, on_progress=on_progress)
@@ -70,6 +72,19 @@ def upscale_pictures(
     film.unlink(missing_ok=True)
     told = (note.replace(printable(film), printable(pictures.path)) for note in report.notes)
     return replace(report, source=pictures.path, notes=(*notes, *told))
+
+
+def _check_first(path: Path, target: Path, *, networks: Networks, options: FilmOptions) -> None:
+    """Raise what the film of all pictures would raise before its first frame, by a film of the first one alone."""
+    limits = options.upscale.limits
+    with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
+        film = Path(folder) / SOURCE.format(target.name)
+        _store(film, [path], open_picture(path, limits=limits), options.frame_rate, "", limits, ignore)
+        try:
+            describe_film(film, networks, options, target=target)
+        except MafdnError as error:
+            error.args = (str(error).replace(printable(film), printable(path)),)
+            raise
 
 
 def assemble(
@@ -100,8 +115,20 @@ def assemble(
     first = open_picture(files[0], limits=limits)
     notes = _notes(first)
     digest = _identity(files, rate)
-    if film.is_file() and _digest_of(film) == digest:
-        return notes
+    if not film.is_file() or _digest_of(film) != digest:
+        _store(film, files, first, rate, digest, limits, on_progress)
+    return notes
+
+
+def _store(
+    film: Path,
+    files: Sequence[Path],
+    first: Picture,
+    rate: Fraction,
+    digest: str,
+    limits: Limits,
+    on_progress: Callable[[int, int], None],
+) -> None:
     try:
         with replacing(film) as temporary:
             _write(temporary, files, first, rate, digest, limits, on_progress)
@@ -109,7 +136,6 @@ def assemble(
         raise EncodeError(f"cannot write {printable(film)}: {error.strerror}", errno=error.errno) from None
     except OSError as error:
         raise EncodeError.from_os_error(f"cannot write {printable(film)}", error) from None
-    return notes
 
 
 def _write(

@@ -205,7 +205,7 @@ class _Run:
     def _write(self, frame: FilmFrame, result: Pixels) -> None:
         """Write one picture; called in the encoding thread."""
         info, path = self._film.info, self._pictures.file(frame.number + 1)
-        upright = np.ascontiguousarray(np.rot90(result, info.rotation // 90 % 4))
+        upright = np.ascontiguousarray(_as_shown(result, info.display_matrix))
         ratio = float(info.sample_aspect_ratio)
         if info.rotation % 180:
             ratio = 1 / ratio
@@ -242,6 +242,17 @@ class _Run:
             if entry is not None:
                 undo(self._manifest, InFlight(entry, previous, temporary.name))
         self.made += 1
+
+
+def _as_shown(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
+    """Turn and mirror (H, W, 3) as players do; the matrix says where a step across and one down in the frame lead."""
+    if matrix is None:
+        return pixels
+    across, down = matrix[0:2], matrix[3:5]
+    if abs(across[1]) > abs(across[0]):
+        pixels = pixels.swapaxes(0, 1)
+        return pixels[:: -1 if across[1] < 0 else 1, :: -1 if down[0] < 0 else 1]
+    return pixels[:: -1 if down[1] < 0 else 1, :: -1 if across[0] < 0 else 1]
 
 
 def _code_points(info: FilmInfo) -> CodePoints | None:

@@ -159,8 +159,12 @@ class FilmRun:
                 )
             )
 
+        sealed: str | None = None
+
         def seal(complete: Path) -> None:
-            manifest.seal(job.target, sha256(complete))
+            nonlocal sealed
+            sealed = sha256(complete)
+            manifest.seal(job.target, sealed)
             if job.snapshot is not None and not job.snapshot.still_holds(job.target):
                 raise MafdnError(
                     f"{printable(job.target)} was changed during this run and is kept; run the command again"
@@ -178,7 +182,8 @@ class FilmRun:
                     on_whole=seal,
                 )
             except BaseException:
-                undo(manifest, in_flight)
+                if sealed is None or not _has_content(job.target, sealed):  # it may come after the film is complete
+                    undo(manifest, in_flight)
                 raise
         except Exception as error:
             self.stopped = folder_fault(job.home, error, LEAST_ROOM)
@@ -197,3 +202,10 @@ class FilmRun:
     def _add(self, item: FolderItem) -> None:
         self.items.append(item)
         self._on_item(item)
+
+
+def _has_content(path: Path, digest: str) -> bool:
+    try:
+        return sha256(path) == digest
+    except OSError:
+        return False

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from mafdn._support.interrupts import undivided
 from mafdn._support.machine import available_mib
 from mafdn._support.progress import ignore
 from mafdn.errors import MafdnError
@@ -109,7 +110,7 @@ class Pipeline:
     def _run(self) -> None:
         try:
             while self.stopped is None and (self._waiting or self._ahead):
-                self._decode_ahead(None)
+                self._decode_ahead()
                 if self._ahead:
                     self._run_next()
                 self._collect(self._most if self._ahead or not self._waiting else max(0, len(self._behind) - 1))
@@ -134,7 +135,7 @@ class Pipeline:
                 self._finisher.shutdown(wait=False, cancel_futures=True)
 
     def _run_next(self) -> None:
-        """Run the network on the next picture."""
+        """Run the network on the next picture, which stays the first of those ahead until it is among those behind."""
         job, future = self._ahead[0]
         # While the first picture is decoded, unless it decides which network that is.
         engine = None if self._networks.automatic else self._open(job)
@@ -144,28 +145,28 @@ class Pipeline:
         try:
             in_flight, prepared, selection = future.result()
         except Exception as error:
-            self._ahead.popleft()
             self._fail(job, error)
             return
         finally:
             self.waited_seconds += time.perf_counter() - began
         engine = engine or self._open(job, selection)
-        self._ahead.popleft()
 
         def tick(done: int, total: int) -> None:
-            self._decode_ahead(job)
+            self._decode_ahead(running=True)
             self._collect(len(self._behind))
             self._report(job, done / total)
 
-        self._decode_ahead(job)
+        self._decode_ahead(running=True)
+        manifest = self._manifests[job.home]
+        finishing = partial(finish, options=self._options, on_progress=self._check_stopping)
         began = time.perf_counter()
         try:
             pending = run(prepared, engine, selection=selection, on_progress=tick)
-        except BaseException as error:
-            undo(self._manifests[job.home], in_flight)
-            if not isinstance(error, Exception):
-                self._waiting.appendleft(job)
-                raise
+            with undivided():
+                self._behind.append((job, pending, self._finisher.submit(finishing, job, manifest, in_flight, pending)))
+                self._ahead.popleft()
+        except Exception as error:
+            undo(manifest, in_flight)
             self._fail(job, error)
             return
         finally:
@@ -174,9 +175,6 @@ class Pipeline:
         self.waited_seconds += pending.waited_seconds
         self._pixels_done += job.pixels
         self._remaining.done(job.work)
-        manifest = self._manifests[job.home]
-        finishing = partial(finish, options=self._options, on_progress=self._check_stopping)
-        self._behind.append((job, pending, self._finisher.submit(finishing, job, manifest, in_flight, pending)))
 
     def _open(self, job: Job, selection: Selection | None = None) -> Engine:
         """Return the network for a picture; the time for opening it is not counted to any picture."""
@@ -193,19 +191,23 @@ class Pipeline:
         if self._stopping.is_set():
             raise MafdnError("the run was stopped")
 
-    def _decode_ahead(self, current: Job | None) -> None:
-        """Start decoding the next pictures, as far as memory allows beside those in progress."""
+    def _decode_ahead(self, *, running: bool = False) -> None:
+        """Start decoding the next pictures, as far as memory allows beside those in progress.
+
+        Args:
+            running: Whether the first of those ahead is in the network.
+        """
         limited = self._options.limits.seconds is not None  # then no picture must spend its time waiting
-        if current is not None and limited:
+        if running and limited:
             return
-        while self._waiting and len(self._ahead) < (1 if limited else self._most):
+        while self._waiting and len(self._ahead) - running < (1 if limited else self._most):
             in_memory = [job for job, *_ in self._ahead] + [job for job, _, future in self._behind if not future.done()]
-            in_memory += [current] if current else []
             pixels = sum(job.pixels for job in in_memory) + self._waiting[0].pixels
             if in_memory and pixels > _pixel_budget():
                 return
-            job = self._waiting.popleft()
-            self._ahead.append((job, self._preparer.submit(self._prepare, job)))
+            with undivided():
+                job = self._waiting.popleft()
+                self._ahead.append((job, self._preparer.submit(self._prepare, job)))
 
     def _prepare(self, job: Job) -> tuple[InFlight, Prepared, Selection]:
         """Record that the picture is begun, decode it and select its network; runs in the preparing thread."""
@@ -233,15 +235,19 @@ class Pipeline:
             item, error = future.result()
             if self._ahead or self._waiting:
                 self.waited_seconds += time.perf_counter() - began
-            self._behind.popleft()
-            self._add(item)
+            with undivided():
+                self._behind.popleft()
+                self._add(item)
             if error is not None:
                 self._stop_if_all_would_fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
+        """Report the failure of the first picture ahead."""
         self._pixels_total -= job.pixels
         self._remaining.drop(job.work)
-        self._add(job.item(status="failed", reason=describe_error(job, error)))
+        with undivided():
+            self._ahead.popleft()
+            self._add(job.item(status="failed", reason=describe_error(job, error)))
         self._stop_if_all_would_fail(job, error)
         self._report(job, 0.0)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from mafdn.web.faults import RefusedError
+from mafdn.web.faults import RefusedError, storing
 from mafdn.web.http.uploads import BUFFER, PictureWriter, Upload, body_chunks
 from mafdn.web.labels import Label
 
@@ -117,7 +117,8 @@ class EmbeddedFiles:
         """Begin a file, of which the first part is known; returns its reference, too."""
         if len(self._files) >= self._most_files:
             raise RefusedError(413, f"the request has more than {self._most_files} pictures")
-        folder = self._new_folder()
+        with storing():
+            folder = self._new_folder()
         self.folders.append(folder)
         writer = PictureWriter(Upload(folder=folder), self._most, self._grow)
         writer.begin(None)

@@ -38,7 +38,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 """Headers of every answer."""
-OPEN = re.compile(r"/|/static/.*|/healthz|/docs|/openapi\.json")
+OPEN = re.compile(r"/|/static/.*|/healthz|/readyz|/docs|/openapi\.json")
 """Paths that need no token: they say nothing about pictures."""
 NAVIGABLE = ("/", "/docs")
 """Paths to which other sites may link."""

@@ -11,7 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from mafdn.web.faults import RefusedError
+from mafdn.web.faults import RefusedError, storing
 from mafdn.web.labels import Label
 from mafdn.web.work.jobs import SOURCE
 
@@ -121,7 +121,8 @@ class PictureWriter:
         upload = self.upload
         upload.label = Label.of(name)
         upload.source_name = SOURCE + upload.label.suffix
-        self._file = upload.source.open("xb")
+        with storing():
+            self._file = upload.source.open("xb")
 
     def feed(self, data: bytes) -> None:
         """Take some of it."""
@@ -135,15 +136,14 @@ class PictureWriter:
         if self._file is not None and len(self._buffer) >= least:
             data, self._buffer = self._buffer, bytearray()
             self._grow(len(data))
-            try:
+            with storing():
                 await asyncio.to_thread(self._file.write, data)
-            except OSError as error:
-                raise RefusedError(507, f"the upload cannot be stored: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, which writes the last of it."""
         if self._file is not None:
-            self._file.close()
+            with storing():
+                self._file.close()
 
 
 class _Form:

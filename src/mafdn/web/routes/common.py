@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from mafdn.web.faults import ClosingError, RefusedError, error_of
+from mafdn.web.faults import ClosingError, RefusedError, error_of, storing
 from mafdn.web.http.uploads import body_chunks, check_request, receive
 from mafdn.web.labels import content_disposition
 from mafdn.web.service import Service
@@ -34,8 +34,8 @@ async def uploaded(service: Service, request: Request, *, ephemeral: bool) -> As
     most = service.settings.upload_bytes
     check_request(request, most)
     with service.upload_slot():
-        name, folder = service.store.new_folder()
-        del name
+        with storing():
+            _, folder = service.store.new_folder()
         reserved = 0
 
         def grow(count: int) -> None:
@@ -107,7 +107,7 @@ class ResultResponse(FileResponse):
     Args:
         path: The file.
         job: Its job.
-        on_end: Called as `on_end(complete)` when it was sent, or the client has gone.
+        on_end: Called as `on_end(complete)` at the end: not complete if the client has gone, or asked for a part.
         headers: Further headers.
     """
 
@@ -122,11 +122,19 @@ class ResultResponse(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
-        complete = False
+        status, complete = 0, False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, complete
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body", False):  # the server drops what it sends to a client that has gone
+                complete = status == 200 and not await Request(scope, receive).is_disconnected()
+            await send(message)
+
         if scope["method"] != "GET":  # a range makes no sense then
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
         try:
-            await super().__call__(scope, receive, send)
-            complete = self.status_code == 200
+            await super().__call__(scope, receive, watched)
         finally:
             self._on_end(complete)

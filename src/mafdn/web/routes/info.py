@@ -8,6 +8,7 @@ from mafdn._version import __version__
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY
 from mafdn.pictures.formats import SUFFIXES, WRITABLE
 from mafdn.upscaling.networks import DEFAULT_SCALE
+from mafdn.web.faults import RefusedError
 from mafdn.web.metrics import CONTENT_TYPE
 from mafdn.web.routes.schemas import errors, texts
 from mafdn.web.service import Service
@@ -70,10 +71,17 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/healthz", summary="Say whether the server works", responses=errors(503))
     async def health() -> dict[str, str]:
-        """Say whether the server takes pictures: `ok`, or `starting` before the network is open."""
+        """Say whether the server works, so that it need not be restarted: `ok`, or `starting` before it is ready."""
         service.check_open()
-        processes = service.queue.processes
-        return {"status": "ok" if not processes or any(p.ready for p in processes) else "starting"}
+        return {"status": "ok" if service.queue.is_ready else "starting"}
+
+    @router.get("/readyz", summary="Say whether the server is ready", responses=errors(503))
+    async def ready() -> dict[str, str]:
+        """Say whether the network is open, so that pictures are upscaled at once; they are queued before."""
+        service.check_open()
+        if not service.queue.is_ready:
+            raise RefusedError(503, "the network is being opened; try again later", retry_after=2)
+        return {"status": "ok"}
 
     @router.get(
         "/metrics",

@@ -1,13 +1,13 @@
 """`GET /api/v1/results.zip`: several results as one archive, written while it is sent."""
 
 import zipfile
-from collections.abc import Generator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from fastapi import APIRouter, Response
-from starlette.background import BackgroundTask
+from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
 
 from mafdn.web.faults import RefusedError
@@ -41,16 +41,17 @@ def routes(service: Service) -> APIRouter:
             raise RefusedError(409, "none of these jobs has a result")
         files = [(job, path) for job in jobs if (path := service.store.result(job)) is not None]
 
-        async def deliver() -> None:
-            for job in jobs:
+        async def delivered() -> AsyncGenerator[bytes]:
+            named = zip(_unique(job for job, _ in files), (path for _, path in files), strict=True)
+            async for part in iterate_in_threadpool(_zip(named)):
+                yield part
+            for job in jobs:  # which is not reached if the client has gone
                 service.queue.deliver(job)
 
-        stream = _zip(zip(_unique(job for job, _ in files), (path for _, path in files), strict=True))
         return StreamingResponse(
-            stream,
+            delivered(),
             media_type="application/zip",
             headers={"Content-Disposition": content_disposition(ARCHIVE)},
-            background=BackgroundTask(deliver),
         )
 
     return router

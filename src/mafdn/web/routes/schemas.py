@@ -26,7 +26,7 @@ ERRORS = {
     422: "An option is invalid, or the picture cannot be upscaled.",
     429: "The queue or the disk space is full; Retry-After says when to try again.",
     500: "Something unexpected happened; the log of the server says more.",
-    503: "The server is closing, or has no engine; Retry-After says when to try again.",
+    503: "The server is closing, not ready, or has no engine; Retry-After says when to try again.",
     507: "The upload cannot be stored.",
 }
 ALWAYS = (401, 403)

@@ -1,6 +1,7 @@
 """The server's side of one engine process: what it works on, and whether it still does."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,12 +12,15 @@ from mafdn.web.settings import ServerSettings
 from mafdn.web.work.jobs import Job
 from mafdn.web.work.viewers import limits_of
 
+logger = logging.getLogger("mafdn.web")
 AT_ONCE = 3
 """Pictures in a process: one is decoded, one is in the network, one is encoded."""
 CANCEL_SECONDS = 10.0
 """Time after which a process that does not stop a picture is ended."""
 GRACE_SECONDS = 30.0
 """Time beyond the limit of a picture after which a process that says nothing is ended."""
+RETRY_SECONDS = 5.0
+"""Time until another try if the system cannot start a process."""
 MOST_FAILED_STARTS = 3
 """Starts that fail one after the other before the process is given up."""
 
@@ -140,8 +144,19 @@ class EngineProcess:
             self.broken = f"the engine process ends at its start (exit code {code}); see the log of the server"
         if self.broken is None:
             self.restarts += 1
-            self._starting = asyncio.get_running_loop().create_task(self.start())
+            self._starting = asyncio.get_running_loop().create_task(self._start_again())
         self._on_lost(self, jobs, code, deliberate)
+
+    async def _start_again(self) -> None:
+        """Start the process, as soon as the system lets it: often it has ended because memory has run out."""
+        while True:
+            try:
+                await self.start()
+            except OSError as error:
+                logger.error("cannot start an engine process: %s", error.strerror or error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
 
 def core_group(number: int, groups: int) -> list[int]:

@@ -61,6 +61,11 @@ class Queue:
             await process.start()
 
     @property
+    def is_ready(self) -> bool:
+        """Whether an engine process has opened its network; also without engine processes."""
+        return not self.processes or any(process.ready for process in self.processes)
+
+    @property
     def queued(self) -> int:
         """Number of pictures that wait."""
         return len(self._waiting)

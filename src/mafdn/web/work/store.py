@@ -62,7 +62,7 @@ class JobStore:
         return [job for job in found if job.state == "queued"]
 
     def new_folder(self) -> tuple[str, Path]:
-        """Create the folder of a new job, which is removed at the next start unless `add` follows."""
+        """Create the folder of a new job, which is removed at the next start unless `add` follows; raises `OSError`."""
         name = secrets.token_hex(16)
         path = self._folder / name
         path.mkdir(mode=0o700)
@@ -81,9 +81,9 @@ class JobStore:
         return None if job.result_file is None else self.folder_of(job) / job.result_file
 
     def add(self, job: Job) -> None:
-        """Take in a job whose folder exists."""
-        self._jobs[job.id] = job
+        """Take in a job whose folder exists; raises `OSError` if it cannot be written down."""
         self.save(job)
+        self._jobs[job.id] = job
 
     def save(self, job: Job) -> None:
         """Write down the state of a job, unless it is one that is not kept."""
