@@ -185,6 +185,38 @@ def test_a_fourth_channel_of_unstated_meaning_is_noted(tmp_path: Path, extra: tu
     assert picture.notes == (() if extra == (2,) else (stated,))
 
 
+@pytest.mark.parametrize("extra", [None, (0,), (2,)])
+def test_a_second_channel_of_unstated_meaning_is_noted(tmp_path: Path, extra: tuple[int, ...] | None) -> None:
+    path = tmp_path / "in.tif"
+    path.write_bytes(make(RGB[..., :2], {262: (1,), **({338: extra} if extra else {})}))
+    picture = open_picture(path)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, RGB[..., 1])
+    stated = "its second channel, of unstated meaning, was taken as transparency"
+    assert picture.notes == (() if extra == (2,) else (stated,))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("more", [1, 2])
+def test_further_inks_of_cmyk_are_no_transparency(tmp_path: Path, more: int, dtype: type) -> None:
+    inks = (np.dstack([255 - RGB, RGB[..., :1]]).astype(np.uint32) * np.iinfo(dtype).max // 255).astype(dtype)
+    spots = np.zeros((*RGB.shape[:2], more), dtype)
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated")
+    tifffile.imwrite(tmp_path / "b.tif", np.dstack([inks, spots]), photometric="separated", extrasamples=[0] * more)
+    expected, picture = open_picture(tmp_path / "a.tif"), open_picture(tmp_path / "b.tif")
+    assert np.array_equal(picture.planes[:], expected.planes[:])
+    assert picture.profile == expected.profile
+    assert picture.notes == (f"of {4 + more} channels only the first 4 were read", *expected.notes)
+
+
+def test_transparency_of_cmyk_is_read(tmp_path: Path) -> None:
+    pixels = np.dstack([255 - RGB, RGB[..., :1], RGB[..., 1:2]])
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="separated", extrasamples=[2])
+    picture = open_picture(tmp_path / "a.tif")
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, RGB[..., 1])
+
+
 @pytest.mark.parametrize("compression", [None, "zstd"])  # decoded by libvips, and by tifffile
 @pytest.mark.parametrize(
     ("unit", "stated", "dpi"), [(1, (300, 300), 72), (1, (1, 1), 72), (2, (300, 300), 300), (3, (100, 100), 254)]

@@ -51,6 +51,8 @@ DESCRIPTION = "image-description"
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
 MOST_HEAD = 1 << 16
 """Bytes of a strip or tile in which the header of its JPEG file is searched for."""
+CMYK = 4
+"""Number of color channels of CMYK."""
 FLOAT32 = 32
 """Bits of the floating-point numbers that pixels are held as."""
 
@@ -149,7 +151,15 @@ class TiffFile(VipsFile):
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
         if image.bands > 3 and self.directory.first(PHOTOMETRIC) == RGB and not self.extra_is_alpha():
             notes.append("its fourth channel, of unstated meaning, was taken as transparency")
+        if image.bands == 2 and not self.extra_is_alpha():
+            notes.append("its second channel, of unstated meaning, was taken as transparency")
+        if self._has_only_inks(image):
+            notes.append(f"of {image.bands} channels only the first {CMYK} were read")
         return notes
+
+    def _has_only_inks(self, image: pyvips.Image) -> bool:
+        """Whether the channels of a CMYK picture after its own are further inks or masks, none of them transparency."""
+        return image.interpretation == "cmyk" and image.bands > CMYK and not self.extra_is_alpha()
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
@@ -159,6 +169,8 @@ class TiffFile(VipsFile):
             self._oblong = image.xres != image.yres
             image = image.copy(xres=1, yres=1)  # 1: nothing is stated
             image.remove("resolution-unit")
+        if self._has_only_inks(image):
+            image = image.extract_band(0, n=CMYK)
         bits = self.directory.first(BITS)
         if image.format != "float":
             return image, bits if 8 < bits < 16 else None
