@@ -2,6 +2,8 @@
 
 import contextlib
 import struct
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
@@ -319,3 +321,17 @@ def test_noise_for_a_directory_is_one_error(
     path.write_bytes(start + place + noise)
     with contextlib.suppress(DamagedError):
         assert read_directory(path).size == path.stat().st_size
+
+
+def test_damaged_entries_print_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", compression="zstd", metadata=None, resolution=(300, 300))
+    place = read_directory(path).place
+    content = bytearray(path.read_bytes())
+    (count,) = struct.unpack_from("<H", content, place)
+    tags = [struct.unpack_from("<H", content, place + 2 + 12 * number)[0] for number in range(count)]
+    struct.pack_into("<I", content, place + 2 + 12 * tags.index(282) + 8, 2**31)  # beyond the end of the file
+    path.write_bytes(content)
+    code = "import pathlib, sys; from mafdn.pictures import reading; reading.read_header(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
