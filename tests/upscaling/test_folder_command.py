@@ -36,6 +36,20 @@ def test_the_command(cli: Run, album: Path, tmp_path: Path) -> None:
     assert (code, err, json.loads(text)["counts"]["kept"]) == (0, "", 3)
 
 
+def test_quiet_names_only_what_failed(cli: Run, album: Path, tmp_path: Path) -> None:
+    (album / "bad.png").write_text("no")
+    code, text, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--quiet")
+    assert (code, text) == (1, "")
+    first, last = err.splitlines()
+    assert first.startswith(f"{album}/bad.png is not a picture in a known format")
+    assert last == "mafdn: 1 of 4 pictures failed"
+    for number in range(40):
+        (album / f"bad{number:02d}.png").write_text("no")
+    code, text, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--quiet")
+    assert (code, text, err.count("not a picture")) == (1, "", 30)
+    assert "and 11 more; --report FILE lists all\n" in err
+
+
 def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -> None:
     def refused(*arguments: object) -> str:
         code, out, err = cli("upscale", *arguments)

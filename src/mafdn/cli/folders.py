@@ -79,7 +79,9 @@ class FolderOutput:
             _show_event("end", report)
         elif self.as_json:
             show_json(report.for_programs())
-        elif not self.quiet:
+        elif self.quiet:
+            _show_reasons(report)
+        else:
             _show_text(report, self.inputs, dry_run=self.dry_run)
 
     def _followed(self, upscale: Callable[..., FolderReport], tick: Tick) -> FolderReport:
@@ -106,6 +108,14 @@ def _show_event(event: str, report: FolderReport) -> None:
     """Print everything of a report but its pictures as a line of JSON."""
     totals = {name: value for name, value in report.for_programs().items() if name != "pictures"}
     show_json_line({"event": event, **totals})
+
+
+def _show_reasons(report: FolderReport) -> None:
+    """Print why pictures failed to standard error, a line for each."""
+    for item in report.failed[:FAILURES_LISTED]:
+        typer.echo(printable(item.reason or item.source), err=True)
+    if len(report.failed) > FAILURES_LISTED:
+        typer.echo(f"and {len(report.failed) - FAILURES_LISTED} more; --report FILE lists all", err=True)
 
 
 def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) -> None:
