@@ -82,6 +82,9 @@ def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -
     assert "--scale" in refused(album, "-o", tmp_path / "out", "--pattern", "{stem}_x{scale}{ext}", "--width", 9)
     assert "no such folder" in refused(album, "--report", tmp_path / "no" / "report.json")
     assert "not a regular file" in refused(album, "-o", tmp_path / "out", "--report", album)
+    before = (album / "a.png").read_bytes()
+    assert "name of a picture" in refused("-o", tmp_path / "out", "--report", album / "a.png", album / "b.jpg")
+    assert (album / "a.png").read_bytes() == before
     assert not (tmp_path / "out").exists()
     code, _, err = cli("upscale", album / "a.png", album / "d.png")
     assert (code, "exists" in err) == (1, True)

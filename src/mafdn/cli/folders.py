@@ -107,7 +107,11 @@ class FolderOutput:
 
 def _check_report_file(path: Path) -> None:
     """Raise `UsageError` before any work if a report cannot be written to `path`."""
+    from mafdn.upscaling.output import is_picture_name
+
     folder = path.absolute().parent
+    if is_picture_name(path):  # such as an input, if the name of the report was forgotten
+        raise UsageError(f"--report {printable(path)} has the name of a picture; give that of a JSON file")
     if not folder.is_dir():
         raise UsageError(f"cannot write {printable(path)}: no such folder")
     if path.exists() and not path.is_file():
