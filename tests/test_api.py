@@ -218,6 +218,17 @@ def test_arrays_of_every_type_are_upscaled_to_any_size(dtype: type, shape: tuple
         assert abs(result.mean() / top - picture.mean() / top) < 0.01
 
 
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "<u2", "<f4"])
+@pytest.mark.parametrize("scale", [1, 1.5, 2])
+def test_the_byte_order_of_an_array_does_not_matter(picture: np.ndarray, dtype: str, scale: float) -> None:
+    values = picture / np.float32(255) if dtype[1] == "f" else picture * np.uint16(257)
+    upscaler = mafdn.Upscaler(Repeat(2))
+    expected, result = upscaler.upscale(values, scale=scale), upscaler.upscale(values.astype(dtype), scale=scale)
+    assert result.dtype == dtype
+    assert np.array_equal(result, expected)
+    assert mafdn.verify(values.astype(dtype), result) == mafdn.verify(values, expected)
+
+
 # --- the choice of a network
 
 

@@ -1,6 +1,7 @@
 """BMP, TGA, QOI and icons: pixels against Pillow's, and what Pillow does not report."""
 
 import io
+import re
 import struct
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mafdn.errors import DamagedError, PictureError
+from mafdn.errors import DamagedError, EncodeError, PictureError
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS, sniff
 from mafdn.pictures.icc import PRIMARIES, SRGB_CURVE, profile_of_primaries
@@ -68,6 +69,25 @@ def test_grey_with_alpha_is_stored(tmp_path: Path) -> None:
         path = tmp_path / f"a{FORMATS[name].suffixes[0]}"
         save_picture(Picture(planes=pixels, format=FORMATS["PNG"]), path, FORMATS[name])
         assert np.array_equal(rgba(open_picture(path).planes[:]), rgba(pixels))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_grey_becomes_rgb_in_qoi(tmp_path: Path, channels: int) -> None:
+    pixels = noise(3, 5, channels)
+    assert save_picture(Picture(planes=pixels, format=FORMATS["PNG"]), tmp_path / "a.qoi", FORMATS["QOI"]) == ()
+    assert np.array_equal(read_by_pillow(tmp_path / "a.qoi"), rgba(pixels))
+    assert np.array_equal(rgba(open_picture(tmp_path / "a.qoi").planes[:]), rgba(pixels))
+
+
+@pytest.mark.parametrize("name", ["QOI", "TGA", "JPEG 2000"])
+def test_a_failure_of_an_encoder_names_the_result(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise TypeError("no such\nkind")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    temporary, result = tmp_path / ".0123456789ab.partial", tmp_path / "result"
+    with pytest.raises(EncodeError, match=re.escape(f"{result} cannot be written (no such kind)")):
+        save_picture(Picture(planes=noise(3, 5, 3), format=FORMATS["PNG"]), temporary, FORMATS[name], report_as=result)
 
 
 def test_profiles_are_converted_for_formats_without(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from mafdn.errors import DamagedError, PictureError
+from mafdn.pictures.codecs.patched import PatchedFile
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture, read_header
 from mafdn.upscaling.output import Output
@@ -292,10 +293,40 @@ def test_a_broken_list_of_pages_is_damage(tmp_path: Path, place: int) -> None:
     path.write_bytes(data)
     with pytest.raises(DamagedError, match="the list of its pages ends after 3 of them"):
         upscale_file(path, engine=Repeat())
+    upscale_file(path, tmp_path / "b.tif", engine=Repeat(), frame=2)
+    same(pages_of(tmp_path / "b.tif"), [larger(MIXED[1])])
     if place == 8:  # libvips refuses others
-        upscale_file(path, tmp_path / "b.tif", engine=Repeat(), frame=2)
-        same(pages_of(tmp_path / "b.tif"), [larger(MIXED[1])])
         assert upscale_file(path, tmp_path / "b.png", engine=Repeat()).frames == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">", "bigtiff": True}], ids=str)
+def test_the_other_pages_are_not_read_to_find_one(
+    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = PatchedFile.read
+
+    def counted(self: PatchedFile, length: int) -> bytes:
+        data = read(self, length)
+        reads.append(len(data))
+        return data
+
+    monkeypatch.setattr(PatchedFile, "read", counted)
+    pages = [noise((8, 9), seed=number) for number in range(200)]
+    path = document(tmp_path / "a.tif", pages, **options)
+    header = read_header(path, number=200)
+    assert np.array_equal(header.decode().planes[:][..., 0], pages[199])
+    assert 0 < sum(reads) < path.stat().st_size / 2
+    reads.clear()
+    same([picture.planes[:][..., 0] for picture in read_header(path).decode_all()], pages)
+    assert len(reads) < 80 * len(pages)  # each would be read for each otherwise
+
+
+def test_pages_of_files_at_the_size_limit_of_tiff_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = document(tmp_path / "a.tif", MIXED)
+    monkeypatch.setattr("mafdn.pictures.codecs.tiff.pages.LARGEST", path.stat().st_size)
+    report = upscale_file(path, engine=Repeat())
+    same(pages_of(report.target), [larger(page) for page in MIXED])
 
 
 def test_limits_are_for_all_pages(tmp_path: Path) -> None:

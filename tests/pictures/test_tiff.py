@@ -2,6 +2,8 @@
 
 import contextlib
 import struct
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
@@ -185,6 +187,38 @@ def test_a_fourth_channel_of_unstated_meaning_is_noted(tmp_path: Path, extra: tu
     assert picture.notes == (() if extra == (2,) else (stated,))
 
 
+@pytest.mark.parametrize("extra", [None, (0,), (2,)])
+def test_a_second_channel_of_unstated_meaning_is_noted(tmp_path: Path, extra: tuple[int, ...] | None) -> None:
+    path = tmp_path / "in.tif"
+    path.write_bytes(make(RGB[..., :2], {262: (1,), **({338: extra} if extra else {})}))
+    picture = open_picture(path)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, RGB[..., 1])
+    stated = "its second channel, of unstated meaning, was taken as transparency"
+    assert picture.notes == (() if extra == (2,) else (stated,))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("more", [1, 2])
+def test_further_inks_of_cmyk_are_no_transparency(tmp_path: Path, more: int, dtype: type) -> None:
+    inks = (np.dstack([255 - RGB, RGB[..., :1]]).astype(np.uint32) * np.iinfo(dtype).max // 255).astype(dtype)
+    spots = np.zeros((*RGB.shape[:2], more), dtype)
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated")
+    tifffile.imwrite(tmp_path / "b.tif", np.dstack([inks, spots]), photometric="separated", extrasamples=[0] * more)
+    expected, picture = open_picture(tmp_path / "a.tif"), open_picture(tmp_path / "b.tif")
+    assert np.array_equal(picture.planes[:], expected.planes[:])
+    assert picture.profile == expected.profile
+    assert picture.notes == (f"of {4 + more} channels only the first 4 were read", *expected.notes)
+
+
+def test_transparency_of_cmyk_is_read(tmp_path: Path) -> None:
+    pixels = np.dstack([255 - RGB, RGB[..., :1], RGB[..., 1:2]])
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="separated", extrasamples=[2])
+    picture = open_picture(tmp_path / "a.tif")
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, RGB[..., 1])
+
+
 @pytest.mark.parametrize("compression", [None, "zstd"])  # decoded by libvips, and by tifffile
 @pytest.mark.parametrize(
     ("unit", "stated", "dpi"), [(1, (300, 300), 72), (1, (1, 1), 72), (2, (300, 300), 300), (3, (100, 100), 254)]
@@ -287,3 +321,17 @@ def test_noise_for_a_directory_is_one_error(
     path.write_bytes(start + place + noise)
     with contextlib.suppress(DamagedError):
         assert read_directory(path).size == path.stat().st_size
+
+
+def test_damaged_entries_print_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", compression="zstd", metadata=None, resolution=(300, 300))
+    place = read_directory(path).place
+    content = bytearray(path.read_bytes())
+    (count,) = struct.unpack_from("<H", content, place)
+    tags = [struct.unpack_from("<H", content, place + 2 + 12 * number)[0] for number in range(count)]
+    struct.pack_into("<I", content, place + 2 + 12 * tags.index(282) + 8, 2**31)  # beyond the end of the file
+    path.write_bytes(content)
+    code = "import pathlib, sys; from mafdn.pictures import reading; reading.read_header(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import mafdn
+from mafdn.cli import STOPPING
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.support import draw
@@ -117,7 +118,7 @@ def test_ten_kills_in_two_hundred_pictures(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, pictures=200, kills=10, size=(48, 64), engine="openvino")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_ctrl_c_shows_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     album, out = build(tmp_path / "in", 12, (96, 128)), tmp_path / "out"
     report = tmp_path / "report.json"
@@ -148,3 +149,22 @@ def test_ctrl_c_shows_how_to_resume(tmp_path: Path, number: signal.Signals) -> N
     assert (again.returncode, again.stderr) == (0, "")
     assert len(contents(out)) == 12
     assert {name: (out / name).stat().st_mtime_ns for name in first} == first
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_leaves_no_temporary_file(tmp_path: Path, *, ignored: bool) -> None:
+    draw(tmp_path / "a.png", 0, (300, 400))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mafdn", "upscale", "a.png", "--engine", "onnxruntime", "--threads", "1", "--quiet"],
+        cwd=tmp_path,
+        preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if ignored else None,  # as nohup does
+    )
+    deadline = time.monotonic() + 60
+    while not leftovers(tmp_path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    assert leftovers(tmp_path)
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait(120) == (0 if ignored else 130)
+    assert leftovers(tmp_path) == []
+    assert (tmp_path / "a_x4.png").exists() == ignored

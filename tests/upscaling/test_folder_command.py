@@ -1,7 +1,12 @@
 """Folders on the command line and in Python."""
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 import mafdn
 from tests.conftest import Run
@@ -36,6 +41,33 @@ def test_the_command(cli: Run, album: Path, tmp_path: Path) -> None:
     assert (code, err, json.loads(text)["counts"]["kept"]) == (0, "", 3)
 
 
+def test_quiet_names_only_what_failed(cli: Run, album: Path, tmp_path: Path) -> None:
+    (album / "bad.png").write_text("no")
+    code, text, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--quiet")
+    assert (code, text) == (1, "")
+    first, last = err.splitlines()
+    assert first.startswith(f"{album}/bad.png is not a picture in a known format")
+    assert last == "mafdn: 1 of 4 pictures failed"
+    for number in range(40):
+        (album / f"bad{number:02d}.png").write_text("no")
+    code, text, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--quiet")
+    assert (code, text, err.count("not a picture")) == (1, "", 30)
+    assert "and 11 more; --report FILE lists all\n" in err
+
+
+def test_a_report_that_cannot_be_written_costs_no_summary(
+    cli: Run, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{path}.partial")
+
+    monkeypatch.setattr("mafdn.cli.folders.replacing", full)
+    report = tmp_path / "report.json"
+    code, text, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--report", report)
+    assert (code, err) == (1, f"mafdn: cannot write {report}: No space left on device\n")
+    assert "3 upscaled" in text
+
+
 def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -> None:
     def refused(*arguments: object) -> str:
         code, out, err = cli("upscale", *arguments)
@@ -49,6 +81,11 @@ def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -
     assert "{stem}" in refused(album, "-o", tmp_path / "out", "--pattern", "same.png")
     assert "--scale" in refused(album, "-o", tmp_path / "out", "--pattern", "{stem}_x{scale}{ext}", "--width", 9)
     assert "no such folder" in refused(album, "--report", tmp_path / "no" / "report.json")
+    assert "not a regular file" in refused(album, "-o", tmp_path / "out", "--report", album)
+    before = (album / "a.png").read_bytes()
+    assert "name of a picture" in refused("-o", tmp_path / "out", "--report", album / "a.png", album / "b.jpg")
+    assert (album / "a.png").read_bytes() == before
+    assert not (tmp_path / "out").exists()
     code, _, err = cli("upscale", album / "a.png", album / "d.png")
     assert (code, "exists" in err) == (1, True)
     assert names(tmp_path / "album") == ["a.png", "b.jpg", "d.png", "deep/er/c.png", "notes.txt"]

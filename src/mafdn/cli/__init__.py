@@ -43,6 +43,9 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 HELP_SHOWN = "NoArgsIsHelpError"
 """Class of the error whose message is the help of a command that was called without arguments."""
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that stop a command. The last one, which Windows lacks, comes when a terminal is closed; under `nohup` it is
+ignored, and stays so."""
 DEBUG = "MAFDN_DEBUG"
 """Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 
@@ -93,8 +96,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # file names may not be valid Unicode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    for number in STOPPING:
+        if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
     code = run()
     try:
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - it may be closed
@@ -158,7 +162,7 @@ def _exit_code(error: MafdnError) -> int:
 
 
 def _stop(*_: object) -> None:
-    """Handle Ctrl-C and SIGTERM by unwinding the command, so that nothing half-written remains."""
+    """Handle a signal of `STOPPING` by unwinding the command, so that nothing half-written remains."""
     STOP_REQUESTED.set()
     raise KeyboardInterrupt
 

@@ -1,6 +1,7 @@
 """Progress and results of `mafdn upscale` for several pictures."""
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -50,8 +51,8 @@ class FolderOutput:
             MafdnError: If a picture failed or the run ended early.
             Stopped: On Ctrl-C.
         """
-        if self.report_file is not None and not self.report_file.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {printable(self.report_file)}: no such folder")
+        if self.report_file is not None:
+            _check_report_file(self.report_file)
         hidden = self.quiet or self.as_json or (self.as_json_lines and sys.stdout.isatty())
         try:
             with _progress(quiet=hidden) as tick:
@@ -72,15 +73,17 @@ class FolderOutput:
             raise MafdnError(f"{counts['failed']} of {total} pictures failed")
 
     def _show(self, report: FolderReport) -> None:
-        if self.report_file is not None:
-            with replacing(self.report_file) as temporary:
-                temporary.write_text(json.dumps(report.for_programs(), indent=2, default=str) + "\n", "utf-8")
+        problem = None if self.report_file is None else _write_report(report, self.report_file)
         if self.as_json_lines:
             _show_event("end", report)
         elif self.as_json:
             show_json(report.for_programs())
-        elif not self.quiet:
+        elif self.quiet:
+            _show_reasons(report)
+        else:
             _show_text(report, self.inputs, dry_run=self.dry_run)
+        if problem is not None:
+            raise MafdnError.from_os_error(f"cannot write {printable(self.report_file or '')}", problem)
 
     def _followed(self, upscale: Callable[..., FolderReport], tick: Tick) -> FolderReport:
         """Run `upscale` and print a line of JSON for what happens; the last line says why a run failed."""
@@ -102,10 +105,43 @@ class FolderOutput:
             raise
 
 
+def _check_report_file(path: Path) -> None:
+    """Raise `UsageError` before any work if a report cannot be written to `path`."""
+    from mafdn.upscaling.output import is_picture_name
+
+    folder = path.absolute().parent
+    if is_picture_name(path):  # such as an input, if the name of the report was forgotten
+        raise UsageError(f"--report {printable(path)} has the name of a picture; give that of a JSON file")
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {printable(path)}: no such folder")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"cannot write {printable(path)}: it is not a regular file")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write {printable(path)}: its folder is not writable")
+
+
+def _write_report(report: FolderReport, path: Path) -> OSError | None:
+    """Write a report as JSON; returns the error if it cannot be written, so that it can be shown all the same."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(report.for_programs(), indent=2, default=str) + "\n", "utf-8")
+    except OSError as error:
+        return error
+    return None
+
+
 def _show_event(event: str, report: FolderReport) -> None:
     """Print everything of a report but its pictures as a line of JSON."""
     totals = {name: value for name, value in report.for_programs().items() if name != "pictures"}
     show_json_line({"event": event, **totals})
+
+
+def _show_reasons(report: FolderReport) -> None:
+    """Print why pictures failed to standard error, a line for each."""
+    for item in report.failed[:FAILURES_LISTED]:
+        typer.echo(printable(item.reason or item.source), err=True)
+    if len(report.failed) > FAILURES_LISTED:
+        typer.echo(f"and {len(report.failed) - FAILURES_LISTED} more; --report FILE lists all", err=True)
 
 
 def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) -> None:

@@ -313,6 +313,11 @@ def _store(values: Batch, target: Array) -> None:
             )
 
 
+def native(array: Array) -> Array:
+    """Return an array in this machine's byte order, which all that compares types takes for granted."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def check_array(array: Array) -> None:
     """Raise `UsageError` unless `upscale` accepts the type, shape and values of `array`."""
     if array.dtype.name not in WHITE:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn.inference import Engine, upscale, upscale_rows
-from mafdn.inference.upscale import check_array
+from mafdn.inference.upscale import check_array, native
 from mafdn.pixels.enlarge import enlarge_rows
 from mafdn.upscaling.size import Size, result_size
 
@@ -41,7 +41,7 @@ def upscale_array(
         UsageError: As `mafdn.inference.upscale`.
     """
     check_array(array)
-    rows = array if array.ndim == 3 else array[..., None]
+    rows = native(array if array.ndim == 3 else array[..., None])
     height, width, channels = rows.shape
     new_width, new_height = result_size(size, width, height)
     if (new_width, new_height) == (width * engine.scale, height * engine.scale):

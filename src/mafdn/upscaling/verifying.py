@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.validate import as_kind, as_path, as_whole
 from mafdn.errors import MafdnError
-from mafdn.inference.upscale import check_array
+from mafdn.inference.upscale import check_array, native
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 from mafdn.upscaling.options import UpscaleOptions
@@ -114,4 +114,4 @@ def _rows_or_path(name: str, picture: Any) -> Path | Array:
     else:
         return as_path(name, picture, wanted="an array or a path")
     check_array(array)
-    return array if array.ndim == 3 else array[..., None]
+    return native(array if array.ndim == 3 else array[..., None])

@@ -133,5 +133,6 @@ class PictureFile(ABC):
         Raises:
             pyvips.Error: From libvips.
             OSError: From the system.
+            ValueError: The encoder failed; the reason in one line.
         """
         raise NotImplementedError("this format is only read")

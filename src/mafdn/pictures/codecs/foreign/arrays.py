@@ -16,7 +16,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
-from mafdn.errors import EncodeError, MissingPackageError, PictureError
+from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
 from mafdn.pictures.floats import cleaned_floats
@@ -129,14 +129,14 @@ def decoder_errors(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def encoder_errors(path: Path) -> Generator[None]:
-    """Turn failures of an encoder, except for those of the system, into `EncodeError`."""
+def encoder_errors() -> Generator[None]:
+    """Turn failures of an encoder, except for those of the system, into `ValueError` with one line."""
     try:
         yield
     except OSError:
         raise
     except DECODER_ERRORS as error:
-        raise EncodeError(f"{printable(path)} cannot be written ({' '.join(str(error).split())})") from None
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 def require(package: str, path: Path, what: str) -> Any:

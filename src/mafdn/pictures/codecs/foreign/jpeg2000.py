@@ -134,7 +134,7 @@ class Jpeg2000File(ArrayFile):
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:
         pixels = array_of(image)
-        with encoder_errors(path):
+        with encoder_errors():
             stream = _encoded(pixels) if options.bits == 8 else _encoded_deep(path, pixels, options.bits)
         profile = icc_of(image)
         parts = [SIGNATURE, FILE_TYPE, _header_box(pixels, options.bits, profile, (image.xres, image.yres))]

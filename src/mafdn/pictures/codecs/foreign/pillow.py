@@ -76,7 +76,7 @@ class TgaFile(ArrayFile):
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:  # noqa: ARG004
-        _save(image, path, "TGA")
+        _save(array_of(image), path, "TGA")
 
 
 def _is_tga_header(start: bytes) -> bool:
@@ -172,13 +172,15 @@ class QoiFile(ArrayFile):
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:  # noqa: ARG004
-        _save(image, path, "QOI", colorspace="sRGB")
+        pixels = array_of(image)
+        if pixels.shape[2] < 3:  # QOI has no grey
+            pixels = pixels[..., [0, 0, 0, 1][: pixels.shape[2] + 2]]
+        _save(pixels, path, "QOI", colorspace="sRGB")
 
 
-def _save(image: pyvips.Image, path: Path, name: str, **settings: str) -> None:
+def _save(pixels: Pixels, path: Path, name: str, **settings: str) -> None:
     from PIL import Image
 
-    pixels = array_of(image)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    with encoder_errors(path), path.open("wb") as file:
+    with encoder_errors(), path.open("wb") as file:
         picture.save(file, format=name, **settings)

@@ -6,7 +6,6 @@ reads them from the document itself, to which a TIFF header and directory are ad
 
 import os
 import struct
-import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.foreign.arrays import decoder_errors
 from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
 from mafdn.pictures.codecs.foreign.wrapped import directory
+from mafdn.pictures.codecs.patched import PatchedFile
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged
 from mafdn.pictures.photoshop import RESOLUTION_RESOURCE, read_resources
@@ -85,7 +85,7 @@ class PsdFile(VipsFile):
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         with decoder_errors(self.path):
-            source = _PatchedFile(self.path, *_tiff_parts(self.path, self._document))
+            source = PatchedFile(self.path, *_tiff_parts(self.path, self._document))
         self._sources.append(source)
         return pyvips.Image.tiffload_source(source.source, access=access, fail_on="error")
 
@@ -111,37 +111,6 @@ class PsdFile(VipsFile):
         return super().fields(image) | fields_of_blocks(
             exif=resources.get(EXIF_RESOURCE), xmp=resources.get(XMP_RESOURCE)
         )
-
-
-class _PatchedFile:
-    """A file whose first bytes are replaced, and that is continued by other bytes, as a source for libvips."""
-
-    def __init__(self, path: Path, head: bytes, tail: bytes) -> None:
-        self._file, self._head, self._tail, self._position = path.open("rb"), head, tail, 0
-        self._size = self._file.seek(0, os.SEEK_END)
-        weakref.finalize(self, self._file.close)
-        self.source = pyvips.SourceCustom()
-        # The callbacks must not refer to this object, or both would live forever.
-        this = weakref.proxy(self)
-        self.source.on_read(lambda length: this.read(length))
-        self.source.on_seek(lambda offset, whence: this.seek(offset, whence))
-
-    def read(self, length: int) -> bytes:
-        place, head = self._position, len(self._head)
-        if place < head:
-            data = self._head[place : place + length]
-        elif place < self._size:
-            self._file.seek(place)
-            data = self._file.read(min(length, self._size - place))
-        else:
-            data = self._tail[place - self._size : place - self._size + length]
-        self._position += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int) -> int:
-        starts = (0, self._position, self._size + len(self._tail))
-        self._position = starts[whence] + offset
-        return self._position
 
 
 def _read_document(file: BinaryIO, path: Path) -> _Document:

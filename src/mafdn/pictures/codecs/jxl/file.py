@@ -168,7 +168,7 @@ class JxlFile(ArrayFile):
         profile = icc_of(image)
         floating = pixels.dtype.kind == "f"
         colors = _colors_to_state(options, profile, grey=pixels.shape[2] < 3, floating=floating)
-        with encoder_errors(path):
+        with encoder_errors():
             if options.lossless or not _can_lose(pixels, colors, options.bits):
                 data = _encoded_losslessly(codecs, pixels, options.bits)
             else:

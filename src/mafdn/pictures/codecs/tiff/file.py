@@ -17,6 +17,7 @@ from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import SaveOptions
 from mafdn.pictures.codecs.jpeg_coding import JpegCoding, read_coding, read_tables
+from mafdn.pictures.codecs.patched import PatchedFile
 from mafdn.pictures.codecs.tiff.directory import (
     BITS,
     COMPRESSION,
@@ -37,7 +38,7 @@ from mafdn.pictures.codecs.tiff.directory import (
 )
 from mafdn.pictures.codecs.tiff.entries import BIG
 from mafdn.pictures.codecs.tiff.metadata import is_stale, read_metadata, write_metadata
-from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, read_pages
+from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, page_alone, read_pages
 from mafdn.pictures.codecs.tiff.tifffile import open_header, with_pixels
 from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
@@ -51,6 +52,8 @@ DESCRIPTION = "image-description"
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
 MOST_HEAD = 1 << 16
 """Bytes of a strip or tile in which the header of its JPEG file is searched for."""
+CMYK = 4
+"""Number of color channels of CMYK."""
 FLOAT32 = 32
 """Bits of the floating-point numbers that pixels are held as."""
 
@@ -64,6 +67,8 @@ class TiffFile(VipsFile):
     """Position of the page that is read in the chain of directories."""
     _chosen = False
     """Whether that page was chosen by `choose`."""
+    _alone: PatchedFile | None = None
+    """The file as if it had only the chosen page: to find that one, libvips would look at all pages."""
     _oblong = False
     """Whether the file states that its pixels are not square; known once they are decoded."""
 
@@ -134,7 +139,16 @@ class TiffFile(VipsFile):
 
     def load(self, *, access: str = "random") -> pyvips.Image:
         reason = self.directory.needs_tifffile
-        return open_header(self.path, reason, page=self.page) if reason else super().load(access=access)
+        if reason:
+            return open_header(self.path, reason, page=self.page)
+        try:
+            alone = page_alone(self.path, self.directory.place) if self.page else None
+        except ValueError as error:
+            raise damaged(self.path, str(error)) from None
+        if alone is None:
+            return super().load(access=access)
+        self._alone = PatchedFile(self.path, *alone)
+        return pyvips.Image.tiffload_source(self._alone.source, fail_on=self.fail_on(), access=access)
 
     def fail_on(self) -> str:
         # To libvips, an error in a tile is only a warning, and a tile left out on purpose is an error.
@@ -149,7 +163,15 @@ class TiffFile(VipsFile):
             notes.append(f"{absent}; damage to other tiles would go unnoticed")
         if image.bands > 3 and self.directory.first(PHOTOMETRIC) == RGB and not self.extra_is_alpha():
             notes.append("its fourth channel, of unstated meaning, was taken as transparency")
+        if image.bands == 2 and not self.extra_is_alpha():
+            notes.append("its second channel, of unstated meaning, was taken as transparency")
+        if self._has_only_inks(image):
+            notes.append(f"of {image.bands} channels only the first {CMYK} were read")
         return notes
+
+    def _has_only_inks(self, image: pyvips.Image) -> bool:
+        """Whether the channels of a CMYK picture after its own are further inks or masks, none of them transparency."""
+        return image.interpretation == "cmyk" and image.bands > CMYK and not self.extra_is_alpha()
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
@@ -159,6 +181,8 @@ class TiffFile(VipsFile):
             self._oblong = image.xres != image.yres
             image = image.copy(xres=1, yres=1)  # 1: nothing is stated
             image.remove("resolution-unit")
+        if self._has_only_inks(image):
+            image = image.extract_band(0, n=CMYK)
         bits = self.directory.first(BITS)
         if image.format != "float":
             return image, bits if 8 < bits < 16 else None
@@ -188,7 +212,7 @@ class TiffFile(VipsFile):
     @cached_property
     def _metadata(self) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
         try:
-            return read_metadata(self.path, page=self.page)
+            return read_metadata(self.path, place=self.directory.place)
         except ValueError as error:
             raise damaged(self.path, str(error)) from None
 

@@ -18,7 +18,6 @@ from mafdn.pictures.codecs.tiff.entries import (
     RawEntry,
     build_exif,
     extend_directory,
-    next_pointer_place,
     parse_exif,
     read_entry,
     read_layout,
@@ -56,25 +55,22 @@ STALE_DESCRIPTIONS = (b'{"shape":', b"<?xml", b"<OME")
 """How descriptions begin that state the size of the stored pixels (by tifffile, and OME-XML)."""
 
 
-def read_metadata(path: Path, *, page: int = 0) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
+def read_metadata(path: Path, *, place: int) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
     """Read the metadata of one picture in a TIFF file.
 
     Args:
         path: The file.
-        page: Its number in the chain of directories, from 0.
+        place: Byte at which its directory begins.
 
     Returns:
         EXIF and IPTC as fields as in `Picture.fields`, and notes on what is lost.
 
     Raises:
-        ValueError: A directory is invalid, or there are fewer.
+        ValueError: The directory is invalid.
         OSError: From the system.
     """
     with path.open("rb") as file:
         layout = read_layout(file)
-        place = read_pointer(file, layout, layout.pointer_place)
-        for _ in range(page):
-            place = read_pointer(file, layout, next_pointer_place(file, layout, place))
         table = read_table(file, layout, place)
         exif, notes = _read_exif(file, layout, table)
         fields = fields_of_exif(build_exif(exif, order=layout.order)) if exif else {}

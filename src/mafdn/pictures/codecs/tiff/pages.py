@@ -1,13 +1,18 @@
 """The pages of a TIFF file: its directories in order, without reduced copies and masks."""
 
+import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from mafdn.pictures.codecs.tiff.directory import Directory, parse_directory
+from mafdn.pictures.codecs.tiff.entries import next_pointer_place, read_layout, read_part
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 
 REDUCED, MASK = 1, 4
 """Bits of NewSubfileType: a smaller copy of another picture, and a mask of transparency."""
+LARGEST = 2**32
+"""Bytes that places of TIFF reach; those of BigTIFF reach further."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +62,29 @@ def read_pages(path: Path) -> Pages:
 def is_copy(directory: Directory) -> bool:
     """Whether a directory is that of a reduced copy or a mask."""
     return directory.subfile_kind & (REDUCED | MASK) != 0
+
+
+def page_alone(path: Path, place: int) -> tuple[bytes, bytes] | None:
+    """A beginning and an end for a file with which a page is the only one; all else stays where it is.
+
+    Args:
+        path: The file.
+        place: Byte at which the page's directory begins.
+
+    Returns:
+        What replaces the first bytes, and what is appended: a copy of the directory. `None` if that would be beyond
+        the size of a TIFF file.
+
+    Raises:
+        ValueError: The directory is invalid.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        layout = read_layout(file)
+        directory = read_part(file, place, next_pointer_place(file, layout, place) - place) + bytes(layout.inline)
+        end = file.seek(0, os.SEEK_END)
+        start = end + end % 2
+        if not layout.big and start + len(directory) >= LARGEST:
+            return None
+        head = read_part(file, 0, layout.pointer_place) + struct.pack(layout.pointer, start)
+    return head, bytes(start - end) + directory

@@ -4,6 +4,7 @@ tifffile (BSD) reads the directories and imagecodecs (BSD) decodes. Pictures are
 """
 
 import contextlib
+import logging
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,8 @@ PREMULTIPLIED = 1
 """Of ExtraSamples: alpha that the colors have been multiplied by."""
 UNITS_PER_MM = {1: 1, 2: 1 / 25.4, 3: 1 / 10}
 """Print resolution in pixels per mm of one pixel per unit, by ResolutionUnit: none (as in libvips), inch or cm."""
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # or Python prints its remarks on damaged entries
 
 
 def open_header(path: Path, reason: str, *, page: int = 0) -> pyvips.Image:
