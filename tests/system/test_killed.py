@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import mafdn
-from mafdn.cli import STOPPING
+from mafdn._support.interrupts import stop_signals
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.support import draw
@@ -118,7 +118,7 @@ def test_ten_kills_in_two_hundred_pictures(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, pictures=200, kills=10, size=(48, 64), engine="openvino")
 
 
-@pytest.mark.parametrize("number", STOPPING)
+@pytest.mark.parametrize("number", stop_signals())
 def test_ctrl_c_shows_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     album, out = build(tmp_path / "in", 12, (96, 128)), tmp_path / "out"
     report = tmp_path / "report.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mafdn._support.interrupts import stop_signals
 from mafdn.errors import MafdnError
 from mafdn.networks import MAFDN
 from mafdn.training.data.patches import Batch, PatchSampler
@@ -137,7 +138,8 @@ def test_spikes_far_apart_do_not_stop_two_processes(workplace: Path) -> None:
     assert (end.step, end.detours) == (60, 5)
 
 
-def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
+@pytest.mark.parametrize("number", stop_signals())
+def test_a_signal_finishes_the_step_and_saves(workplace: Path, number: signal.Signals) -> None:
     path = config(workplace, steps=100_000, save_every=100_000)
     process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.PIPE, text=True)
     try:
@@ -145,7 +147,7 @@ def test_sigterm_finishes_the_step_and_saves(workplace: Path) -> None:
         deadline = time.monotonic() + 60
         while not log.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()

@@ -1,4 +1,4 @@
-"""Steps that Ctrl-C does not divide."""
+"""The signals that ask the program to stop, and steps that they do not divide."""
 
 import signal
 import threading
@@ -6,12 +6,21 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return SIGINT, SIGTERM and SIGHUP, which comes when a terminal is closed.
+
+    Windows has no SIGHUP; under `nohup` it is ignored, and should stay so.
+    """
+    closed = getattr(signal, "SIGHUP", None)
+    if closed is None or signal.getsignal(closed) == signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, closed
 
 
 @contextmanager
 def undivided() -> Generator[None]:
-    """Let SIGINT and SIGTERM wait for the end of this context, where their handlers are called; a second one does not.
+    """Let `stop_signals` wait for the end of this context, where their handlers are called; a second one does not.
 
     Handlers that raise, as Python's does for Ctrl-C, otherwise may do so between any two lines, such as after a job was
     taken from one list and before it was put into another. Only the main thread is interrupted: in others, this does
@@ -20,7 +29,7 @@ def undivided() -> Generator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    handlers = {number: handler for number in stop_signals() if callable(handler := signal.getsignal(number))}
     waiting: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:

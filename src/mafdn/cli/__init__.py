@@ -13,6 +13,7 @@ from typing import Any, cast
 import typer
 
 from mafdn._support.atomic import printable
+from mafdn._support.interrupts import stop_signals
 from mafdn._support.memory import is_out_of_memory
 from mafdn._support.validate import refuse_url
 from mafdn._version import __version__
@@ -43,9 +44,6 @@ from mafdn.errors import ConfigError, MafdnError, UsageError
 COMMAND_LINE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 HELP_SHOWN = "NoArgsIsHelpError"
 """Class of the error whose message is the help of a command that was called without arguments."""
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Signals that stop a command. The last one, which Windows lacks, comes when a terminal is closed; under `nohup` it is
-ignored, and stays so."""
 DEBUG = "MAFDN_DEBUG"
 """Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 
@@ -96,9 +94,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # file names may not be valid Unicode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    for number in STOPPING:
-        if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    for number in stop_signals():
+        signal.signal(number, _stop)
     code = run()
     try:
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - it may be closed
@@ -162,7 +159,7 @@ def _exit_code(error: MafdnError) -> int:
 
 
 def _stop(*_: object) -> None:
-    """Handle a signal of `STOPPING` by unwinding the command, so that nothing half-written remains."""
+    """Handle a signal to stop by unwinding the command, so that nothing half-written remains."""
     STOP_REQUESTED.set()
     raise KeyboardInterrupt
 

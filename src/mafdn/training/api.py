@@ -43,7 +43,7 @@ def train(
         ConfigError: If the settings are invalid, or do not match the run in its folder.
         PictureError: If a training picture cannot be read.
         MafdnError: If going back to the last checkpoint did not help against a diverging loss.
-        TrainingStopped: If Ctrl-C or SIGTERM stopped the run, which is saved.
+        TrainingStopped: If Ctrl-C, SIGTERM or SIGHUP stopped the run, which is saved.
         MissingPackageError: If torch is not installed.
     """
     path = as_path("config", config, wanted="a path")

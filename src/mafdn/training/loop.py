@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mafdn._support.interrupts import stop_signals
 from mafdn._support.memory import explain_memory
 from mafdn.errors import MafdnError
 from mafdn.training.config import OPEN_END, Overrides
@@ -59,8 +60,8 @@ def train(
 ) -> Path:
     """Train a network, resuming from the newest checkpoint of its run.
 
-    On SIGINT or SIGTERM the run finishes its step, saves and stops. If the loss is not finite or far above its running
-    mean, the run goes back to its last checkpoint and continues with different patches.
+    On SIGINT, SIGTERM or SIGHUP the run finishes its step, saves and stops. If the loss is not finite or far above its
+    running mean, the run goes back to its last checkpoint and continues with different patches.
 
     Args:
         config: A TOML file or the folder of a run.
@@ -237,7 +238,7 @@ def _report(
 
 @contextmanager
 def _stop_requests() -> Generator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event within the context; only the main thread of a process receives signals."""
+    """Turn `stop_signals` into an event within the context; only the main thread of a process receives signals."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -246,7 +247,7 @@ def _stop_requests() -> Generator[threading.Event]:
     def request(*_: object) -> None:
         stop.set()
 
-    previous = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    previous = {s: signal.signal(s, request) for s in stop_signals()}
     try:
         yield stop
     finally:

@@ -36,7 +36,7 @@ class TrainingProgress:
 
 
 class TrainingStopped(KeyboardInterrupt):
-    """Ctrl-C (SIGINT) or SIGTERM during training; the run is saved, and the same call resumes it.
+    """Ctrl-C (SIGINT), SIGTERM or SIGHUP during training; the run is saved, and the same call resumes it.
 
     Attributes:
         folder: The folder of the run.
