@@ -59,7 +59,8 @@ def main() -> None:
         for precision in INSTRUCTIONS:
             if row := measure(name, files[name], precision, arguments.bench):
                 print(json.dumps(asdict(row)), flush=True)
-                store(PROJECT / "weights", row, files)
+                store(PROJECT / "weights", files, row)
+    store(PROJECT / "weights", files)
     refresh(PROJECT)
 
 
@@ -128,9 +129,9 @@ def speedup(exact: Engine, other: Engine) -> float:
     return min(times[0][1:]) / min(times[1][1:])
 
 
-def store(folder: Path, row: Measured, files: dict[str, Path]) -> None:
-    """Add a row to the stored ones, in place of an earlier one, and leave out those about other network files."""
-    rows = {key(stored): stored for stored in load_measured(folder)} | {key(row): row}
+def store(folder: Path, files: dict[str, Path], *new: Measured) -> None:
+    """Add rows to the stored ones, in place of earlier ones, and leave out those about other network files."""
+    rows = {key(row): row for row in (*load_measured(folder), *new)}
     kept = [asdict(r) for _, r in sorted(rows.items()) if is_current(r, files)]
     with replacing(folder / STORED) as temporary:
         temporary.write_text(json.dumps({"measured": kept}, indent=1) + "\n", "utf-8")

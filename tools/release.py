@@ -3,7 +3,8 @@
     python -m tools.release RUN [--bench SET ...]
 
 Like `mafdn release`, but into `weights/`. The scores of every picture and the log are stored in `docs/results`, the
-curves in `docs`, and the figures in README.md and docs are updated.
+curves in `docs`, and the figures in README.md and docs are updated. What was measured about the precisions of the
+weights before is removed, so that `--precision auto` is fp32 until `python -m tools.precision` has run again.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from mafdn.release.ship import Shipped, ship
 from mafdn.training.record.plot import plot_runs
 from mafdn.training.record.run_folder import RunFolder
 from tools.documents import PROJECT, RESULTS, refresh, result_name, store_loss, store_scores
+from tools.precision import store
+from tools.shipped_weights import shipped_weights
 
 
 def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequence[Path] = ()) -> Shipped:
@@ -32,6 +35,7 @@ def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequenc
         if not shipped.int8.is_file() and not shipped.int8_problem.startswith("int8 loses"):
             stored = project / RESULTS / f"int8-{result_name(outcome.target)}.json"
             stored.unlink(missing_ok=True)  # belongs to a file that was removed
+        store(project / "weights", shipped_weights(project, ".onnx"))
         refresh(project)
     return shipped
 

@@ -198,12 +198,14 @@ def test_damaged_measurements_are_an_error(tmp_path: Path) -> None:
 
 def test_rows_of_other_processors_stay_until_the_network_changes(network: Path, measured: Measured) -> None:
     folder, files = network.parent, {"x2": network}
-    store(folder, measured, files)
+    store(folder, files, measured)
     other = replace(measured, instructions="avx2", speedup=1.5)
-    store(folder, other, files)
-    store(folder, replace(other, speedup=1.4), files)
+    store(folder, files, other)
+    store(folder, files, replace(other, speedup=1.4))
     assert load_measured(folder) == (replace(other, speedup=1.4), measured)
     assert asdict(measured) in json.loads((folder / STORED).read_text())["measured"]
     int8_file(network).write_bytes(int8_file(network).read_bytes() + b" ")
-    store(folder, replace(other, sha256=network_digest(int8_file(network))), files)
+    store(folder, files)
+    assert load_measured(folder) == ()
+    store(folder, files, replace(other, sha256=network_digest(int8_file(network))))
     assert [row.instructions for row in load_measured(folder)] == ["avx2"]
