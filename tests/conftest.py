@@ -1,6 +1,7 @@
 """Fixtures: shared data, small pictures, and the command line run in this process."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 # Tests run in as many processes as there are cores, so torch, which reads this variable on import, must use one core in
 # each of them and in the processes that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts programs in the background with SIGINT ignored, also for those that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # The time that an example takes depends on the load of the machine.
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
