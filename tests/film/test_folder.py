@@ -1,7 +1,8 @@
 """Films among the pictures of a folder: named, recorded, reported and resumed like them."""
 
 import json
-import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from mafdn.errors import MafdnError
 from mafdn.film import names
 from mafdn.film.folder import FolderFilms
 from mafdn.film.options import FilmOptions
-from mafdn.pictures.writing import publish
 from mafdn.upscaling.folder.report import FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
@@ -119,17 +119,35 @@ def test_a_stopped_film_goes_on_in_the_next_run(album: Path, tmp_path: Path) -> 
     assert not (out / ".film_x2.mp4.mafdn").exists()
 
 
-def test_a_film_that_is_complete_when_ctrl_c_comes_is_kept(
-    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(temporary: Path, final: Path, *, overwrite: bool) -> None:
-        publish(temporary, final, overwrite=overwrite)
-        signal.raise_signal(signal.SIGINT)
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+import mafdn.film.run as run
+from mafdn.upscaling.folder.report import Stopped
+from tests.film.test_folder import upscale
 
+publish = run.publish
+
+
+def interrupted(*paths, **options):
+    publish(*paths, **options)
+    signal.raise_signal(signal.SIGINT)
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+run.publish = interrupted
+try:
+    upscale(Path(sys.argv[1]), Path(sys.argv[2]))
+except Stopped:
+    print("stopped")
+"""
+
+
+def test_a_film_that_is_complete_when_ctrl_c_comes_is_kept(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    monkeypatch.setattr("mafdn.film.run.publish", interrupted)
-    with pytest.raises(Stopped):
-        upscale(album / "film.mp4", out)
+    command = [sys.executable, "-c", INTERRUPTED, str(album / "film.mp4"), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
     assert {path.name for path in out.iterdir()} == {"film_x2.mp4", MANIFEST, LOCK}
     assert status(upscale(album / "film.mp4", out)) == {"film.mp4": "kept"}
 
