@@ -132,9 +132,9 @@ def speedup(exact: Engine, other: Engine) -> float:
 def store(folder: Path, files: dict[str, Path], *new: Measured) -> None:
     """Add rows to the stored ones, in place of earlier ones, and leave out those about other network files."""
     rows = {key(row): row for row in (*load_measured(folder), *new)}
-    kept = [asdict(r) for _, r in sorted(rows.items()) if is_current(r, files)]
     if not rows:
         return
+    kept = [asdict(r) for _, r in sorted(rows.items()) if is_current(r, files)]
     with replacing(folder / STORED) as temporary:
         temporary.write_text(json.dumps({"measured": kept}, indent=1) + "\n", "utf-8")
 

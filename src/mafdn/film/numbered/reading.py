@@ -2,7 +2,8 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -79,7 +80,8 @@ def _check_first(path: Path, target: Path, *, networks: Networks, options: FilmO
     limits = options.upscale.limits
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
         film = Path(folder) / SOURCE.format(target.name)
-        _store(film, [path], open_picture(path, limits=limits), options.frame_rate, "", limits, ignore)
+        with _storing(film) as temporary:
+            _write(temporary, [path], open_picture(path, limits=limits), options.frame_rate, "", limits, ignore)
         try:
             describe_film(film, networks, options, target=target)
         except MafdnError as error:
@@ -116,22 +118,17 @@ def assemble(
     notes = _notes(first)
     digest = _identity(files, rate)
     if not film.is_file() or _digest_of(film) != digest:
-        _store(film, files, first, rate, digest, limits, on_progress)
+        with _storing(film) as temporary:
+            _write(temporary, files, first, rate, digest, limits, on_progress)
     return notes
 
 
-def _store(
-    film: Path,
-    files: Sequence[Path],
-    first: Picture,
-    rate: Fraction,
-    digest: str,
-    limits: Limits,
-    on_progress: Callable[[int, int], None],
-) -> None:
+@contextmanager
+def _storing(film: Path) -> Generator[Path]:
+    """Replace a film by what is written to the path that this yields; failures to write are `EncodeError`."""
     try:
         with replacing(film) as temporary:
-            _write(temporary, files, first, rate, digest, limits, on_progress)
+            yield temporary
     except FFmpegError as error:
         raise EncodeError(f"cannot write {printable(film)}: {error.strerror}", errno=error.errno) from None
     except OSError as error:
