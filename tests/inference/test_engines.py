@@ -1,9 +1,11 @@
 """Engines: their common interface, invalid options, and the choice of an engine."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -259,10 +261,36 @@ def test_devices_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
             Core.asked += 1
             return ["CPU", "GPU"]
 
-    monkeypatch.setattr(choice_module, "import_openvino", lambda: SimpleNamespace(Core=Core))
+    monkeypatch.setattr(choice_module, "openvino_core", Core)
     monkeypatch.setattr(
         choice_module, "installed_version", lambda name: "devices are looked up" if name == "openvino" else None
     )
     assert has_other_device()
     assert has_other_device()
     assert Core.asked == 1
+
+
+IN_ORDER = "first, second = Engine(path), Engine(path); del first; del second"
+ELSEWHERE = "e = [Engine(path)]; t = Thread(target=lambda: (e.clear(), gc.collect())); t.start(); t.join()"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("freed", [IN_ORDER, ELSEWHERE])
+def test_ctrl_c_is_handled_after_networks_were_freed(freed: str, exported: Path) -> None:
+    """OpenVINO's CPU plugin sets the stack of signal handlers, and frees it."""
+    program = f"""
+import gc, signal, sys
+from pathlib import Path
+from threading import Thread
+from mafdn.inference.engines.openvino import OpenVINOEngine as Engine
+signal.signal(signal.SIGINT, signal.default_int_handler)
+path = Path(sys.argv[1])
+{freed}
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("handled")
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(exported)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -36,7 +36,7 @@ try:
 except TrainingStopped as stopped:
     print(stopped, stopped.folder, stopped.step, sep="\\n")
 """
-"""A run that gets SIGINT at a step, in a process of its own: pytest's workers do not survive it everywhere."""
+"""A run that gets SIGINT at a step, in a process of its own."""
 
 
 def interrupted(path: Path, *, at: int) -> list[str]:

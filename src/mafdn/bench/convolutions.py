@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mafdn.inference.engines.base import FP32, INT8
-from mafdn.inference.engines.openvino import HINTS, OpenVINOEngine, import_openvino, read_onnx
+from mafdn.inference.engines.openvino import HINTS, OpenVINOEngine, import_openvino, openvino_core, read_onnx
 
 DEPTH = 26
 """Convolutions in the stack whose rate is a ceiling; about as much work as a network, so that load affects both alike.
@@ -121,7 +121,6 @@ def open_convolutions(
             quantized network.
         threads: Cores to use; all if `None`.
     """
-    openvino = import_openvino()
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -130,7 +129,7 @@ def open_convolutions(
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     model = _stack(width, size, quantized=precision == INT8)
-    run: Any = openvino.Core().compile_model(model, "CPU", options)
+    run: Any = openvino_core().compile_model(model, "CPU", options)
     x = np.random.default_rng(0).random((1, width, *size), np.float32)
     return functools.partial(run, x)
 

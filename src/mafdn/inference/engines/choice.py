@@ -21,7 +21,7 @@ from mafdn._support.machine import installed_version, machine
 from mafdn.errors import MafdnError
 from mafdn.inference.engines.base import Engine
 from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
-from mafdn.inference.engines.openvino import OpenVINOEngine, import_openvino
+from mafdn.inference.engines.openvino import OpenVINOEngine, openvino_core
 from mafdn.inference.options import EngineOptions
 
 Kinds = Mapping[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]]
@@ -153,7 +153,7 @@ def has_other_device() -> bool:
         found: Any = json.loads(load_kept(entry) or b"")
         if isinstance(found, list):
             return found != ["CPU"]
-    devices = list(import_openvino().Core().available_devices)
+    devices = list(openvino_core().available_devices)
     keep(entry, json.dumps(devices).encode(), limit=CACHE_BYTES)
     return devices != ["CPU"]
 

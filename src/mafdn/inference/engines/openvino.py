@@ -15,6 +15,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, cast
 
@@ -57,6 +58,8 @@ HINTS = {FP32: "f32", BF16: "bf16", FP16: "f16", INT8: "f32"}
 """OpenVINO's name of the inference precision for each precision."""
 CAPABILITIES = {"FP32": FP32, "BF16": BF16, "FP16": FP16, "INT8": INT8}
 """Precisions by OpenVINO's names for the capabilities of a device."""
+CREATING_CORE = Lock()
+"""Held while the core of the process is created, so that there is only one."""
 CONVERTER = "openvino.tools.ovc"
 """The module of OpenVINO that sends telemetry when imported."""
 
@@ -91,7 +94,7 @@ class OpenVINOEngine:
         """
         openvino = import_openvino()
         self.version = importlib.metadata.version("openvino")
-        self._core = openvino.Core()
+        self._core = openvino_core()
         self._path, self._device, self.device = path, device.upper(), device
         supported = _precisions(self._core, self._device)
         if not supported:
@@ -129,7 +132,7 @@ class OpenVINOEngine:
     @staticmethod
     def devices() -> dict[str, frozenset[str]]:
         """Return the devices that OpenVINO finds on this machine and the precisions of each."""
-        core = import_openvino().Core()
+        core = openvino_core()
         return {name.lower(): _precisions(core, name) for name in core.available_devices}
 
     def run(self, x: Batch) -> Batch:
@@ -222,6 +225,22 @@ class OpenVINOEngine:
         """Return the cache entry of this file for one `use`."""
         name = hashlib.sha256(json.dumps([self._key, use], sort_keys=True).encode()).hexdigest()
         return cache_folder("compiled") / f"{name}.{suffix}"
+
+
+def openvino_core() -> Any:
+    """Return the `openvino.Core` of this process, which is kept until it ends.
+
+    On Linux, the CPU plugin of a core sets the stack on which the current thread handles signals, and frees it together
+    with the core. If another thread frees the core, or cores are freed in the order in which they were created, that
+    stack is still set, and the next Ctrl-C ends the process with SIGSEGV.
+    """
+    with CREATING_CORE:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    return import_openvino().Core()
 
 
 def import_openvino() -> ModuleType:
