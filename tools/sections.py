@@ -17,6 +17,7 @@ from mafdn.compare.tables import measured_table
 from mafdn.evaluation.tables import markdown_table
 from mafdn.pictures.formats import FORMATS
 from mafdn.weights.header import SCALES
+from mafdn.weights.resolve import NAMES_OF_SCALES
 from tools.choice_table import choice_text
 from tools.color_table import color_table
 from tools.configuration import network_table, settings_tables
@@ -204,24 +205,24 @@ def _halo(project: Path) -> str:
 
 
 def _int8(project: Path) -> str:
-    """A row per scale: the loss of int8 on every set, on average and at worst."""
+    """A row per network: the loss of int8 on every set, on average and at worst."""
     found = _int8_results(project)
     sets = list(dict.fromkeys(name for entry in found.values() for name in entry["loss"]["sets"]))
     rows: list[list[str]] = []
-    for scale, entry in found.items():
+    for name, entry in found.items():
         means = {s["bench"]: s["mean"]["psnr"] for s in entry["scores"][1::2]}
         loss = entry["loss"]
-        cells = [f"{means[name]:.3f} ({-loss['sets'][name]:+.3f})" for name in sets]
+        cells = [f"{means[bench]:.3f} ({-loss['sets'][bench]:+.3f})" for bench in sets]
         worst = f"{-loss['worst_loss']:+.3f} {loss['worst']}"
-        rows.append([f"x{scale}", *cells, f"{-loss['mean']:+.3f}", worst, "yes" if entry["ships"] else "no"])
+        rows.append([name, *cells, f"{-loss['mean']:+.3f}", worst, "yes" if entry["ships"] else "no"])
     columns = ["int8, PSNR dB (against fp32)", *sets, "mean", "worst picture", "ships"]
     return markdown_table(columns, rows)
 
 
 def _int8_pictures(project: Path) -> str:
-    """The pictures that lose most and the one that gains most, at every scale."""
+    """The pictures that lose most and the one that gains most, for every network."""
     rows: list[list[str]] = []
-    for scale, entry in _int8_results(project).items():
+    for network, entry in _int8_results(project).items():
         changes: list[tuple[float, str]] = []
         for before, after in zip(entry["scores"][::2], entry["scores"][1::2], strict=True):
             for old, new in zip(before["pictures"], after["pictures"], strict=True):
@@ -229,29 +230,31 @@ def _int8_pictures(project: Path) -> str:
         changes.sort()
         worse = sum(change < 0 for change, _ in changes)
         lowest = [f"{name} {change:+.3f}" for change, name in changes[:4]]
-        rows.append([f"x{scale}", *lowest, f"{changes[-1][1]} {changes[-1][0]:+.3f}", f"{worse} of {len(changes)}"])
+        rows.append([network, *lowest, f"{changes[-1][1]} {changes[-1][0]:+.3f}", f"{worse} of {len(changes)}"])
     columns = ["dB against fp32", "worst", "second", "third", "fourth", "best", "pictures that lose"]
     return markdown_table(columns, rows)
 
 
-def _int8_results(project: Path) -> dict[int, dict[str, Any]]:
-    """Measurements by scale; raises `FileNotFoundError` if there are none."""
-    paths = {scale: project / RESULTS / f"int8-x{scale}.json" for scale in SCALES}
-    found = {scale: json.loads(path.read_text("utf-8")) for scale, path in paths.items() if path.is_file()}
+def _int8_results(project: Path) -> dict[str, dict[str, Any]]:
+    """Measurements by network, such as `photo-x4`; raises `FileNotFoundError` if there are none."""
+    paths = {name: project / RESULTS / f"int8-{name}.json" for name in NAMES_OF_SCALES}
+    found = {name: json.loads(path.read_text("utf-8")) for name, path in paths.items() if path.is_file()}
     if not found:
-        raise FileNotFoundError(paths[SCALES[0]])
+        raise FileNotFoundError(project / RESULTS / "int8-*.json")
     return found
 
 
 def _int8_layers(project: Path) -> str:
     """The effect of keeping parts in float: a row for each part added to or removed from those that stay in float."""
     report = json.loads((project / RESULTS / "int8-layers.json").read_text("utf-8"))
-    sets = list(report["rows"][0]["sets"])
+    sets = list(report["pictures"])
     rows = [
-        [row["name"], *(f"{-row['sets'][name]:+.3f}" for name in sets), f"{-row['worst']:+.3f}"]
+        [row["name"], *(["engines disagree"] * (len(sets) + 1))]
+        if "refused" in row
+        else [row["name"], *(f"{-row['sets'][name]:+.3f}" for name in sets), f"{-row['worst']:+.3f}"]
         for row in report["rows"]
     ]
-    title = f"x{report['scale']}, dB against fp32"
+    title = f"{report['network']}, dB against fp32"
     return markdown_table([title, *(f"{name}" for name in sets), "worst picture"], rows)
 
 

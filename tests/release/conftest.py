@@ -13,6 +13,7 @@ from mafdn._support.machine import machine
 from mafdn.inference.engines import onnxruntime, openvino, precision
 from mafdn.inference.engines.model_files import int8_file
 from mafdn.release.quantize import quantize_onnx, read_onnx_header
+from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.support import soft_batch
 
@@ -59,8 +60,9 @@ def simulate(monkeypatch: pytest.MonkeyPatch, system: str, *features: str) -> No
         monkeypatch.setattr(module, "machine", lambda: replace(machine(), system=system, features=features))
 
 
-def shipped_int8(scale: int) -> Path:
-    path = int8_file(shipped(scale, ".onnx"))
+def shipped_int8(name: str) -> Path:
+    variant, scale = NAMES_OF_SCALES[name]
+    path = int8_file(shipped(scale, ".onnx", variant))
     if not path.is_file():
-        pytest.skip(f"no int8 ships at x{scale}")
+        pytest.skip(f"no int8 ships of {name}")
     return path

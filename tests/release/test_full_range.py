@@ -26,7 +26,7 @@ from mafdn.inference.engines.choice import Choice, Trial
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.pixels import psnr
 from mafdn.training.data.bank import Bank
-from mafdn.weights.header import SCALES
+from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.release.conftest import shipped_int8, simulate, with_full_range
@@ -211,13 +211,14 @@ x86_only = pytest.mark.skipif(platform.machine().lower() not in X86, reason="onl
 
 
 @x86_only
-@pytest.mark.parametrize("scale", SCALES)
-def test_shipped_int8_networks_are_near_float_without_vnni(scale: int, tmp_path: Path) -> None:
-    assert nearness_in_avx2(shipped(scale, ".onnx"), shipped_int8(scale), tmp_path) > 40
+@pytest.mark.parametrize("name", NAMES_OF_SCALES)
+def test_shipped_int8_networks_are_near_float_without_vnni(name: str, tmp_path: Path) -> None:
+    variant, scale = NAMES_OF_SCALES[name]
+    assert nearness_in_avx2(shipped(scale, ".onnx", variant), shipped_int8(name), tmp_path) > 40
 
 
 @x86_only
 def test_full_range_is_wrong_without_vnni(tmp_path: Path) -> None:
     """The reason for half range; of the shipped networks, x2 shows it most."""
-    full = with_full_range(shipped_int8(2), tmp_path / "full-int8.onnx")
+    full = with_full_range(shipped_int8("x2"), tmp_path / "full-int8.onnx")
     assert nearness_in_avx2(shipped(2, ".onnx"), full, tmp_path) < 30

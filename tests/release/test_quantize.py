@@ -28,7 +28,7 @@ from mafdn.release.quantize import (
     read_onnx_header,
 )
 from mafdn.training.data.build import build_bank
-from mafdn.weights.header import SCALES
+from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.release.conftest import shipped_int8
 from tests.support import soft_batch
@@ -122,19 +122,20 @@ def test_any_tiling_equals_the_whole_bit_for_bit(engine: Engine, data: st.DataOb
     assert np.array_equal(tiled, whole)
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_engines_agree_on_shipped_int8_networks(scale: int, shared: Path) -> None:
+@pytest.mark.parametrize("name", NAMES_OF_SCALES)
+def test_engines_agree_on_shipped_int8_networks(name: str, shared: Path) -> None:
     """OpenVINO computes signed activations incorrectly; the result was 12 dB off."""
     picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:96, :80]
-    results = [upscale(open_engine(shipped_int8(scale), EngineOptions(engine=name)), picture) for name in ENGINES]
+    results = [upscale(open_engine(shipped_int8(name), EngineOptions(engine=engine)), picture) for engine in ENGINES]
     assert psnr(results[0], results[1]) > 40
-    float32 = upscale(open_engine(shipped(scale, ".onnx")), picture)
+    variant, scale = NAMES_OF_SCALES[name]
+    float32 = upscale(open_engine(shipped(scale, ".onnx", variant)), picture)
     assert all(psnr(float32, result) > 35 for result in results)
 
 
 def test_tiles_of_shipped_int8_networks_equal_the_whole() -> None:
     picture = soft_batch(60, 420, seed=3)[0].transpose(1, 2, 0)
-    engine = open_engine(shipped_int8(4), EngineOptions(engine="openvino"))
+    engine = open_engine(shipped_int8("x4"), EngineOptions(engine="openvino"))
     assert engine.stencil
     x = np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
     whole = engine.stencil.run(x, engine.stencil.gates(x))[0].transpose(1, 2, 0).clip(0, 1)

@@ -32,7 +32,6 @@ STORED = RESULTS / "reproduce.json"
 NOT_MADE = {
     "choices, ablations, from-scratch": "hours of training (docs/training.md, docs/benchmarks.md)",
     "train-x2, train-x3, train-x4, train-photo-x2, train-photo-x4, photo-targets": "hours of training",
-    "int8-photo-x2, int8-photo-x4": "the files did not pass the gate and are not stored",
     "faithfulness, recovered, weights-choice": "python -m tools.faithfulness, .recovered and .choice",
     "film-choice, film-speed": "python -m tools.film_choice and .film_speed",
     "server, small-pictures, sides": "python -m tools.load, .small_pictures and .sides",

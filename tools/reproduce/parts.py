@@ -17,13 +17,15 @@ from mafdn.networks.architectures import build, training_form
 from mafdn.release.gate import MEASURED_WITH
 from mafdn.release.int8_gate import judge, measure_loss
 from mafdn.weights.header import SCALES
-from mafdn.weights.shipped import shipped, shipped_scales
+from mafdn.weights.resolve import NAMES_OF_SCALES
+from mafdn.weights.shipped import shipped_scales
 from tools.colors import measure as measure_colors
 from tools.degraded.measure import measure as measure_degraded
 from tools.degraded.measure import psnr_of
 from tools.documents import PROJECT, renewed
 from tools.gates import measure as measure_gates
 from tools.reproduce.comparing import Difference, differences
+from tools.shipped_weights import shipped_weights
 from tools.support_matrix import measure as measure_support
 from tools.weights_tables import RESULTS
 
@@ -131,11 +133,11 @@ def photo_scores(data: Data, scale: int) -> list[Difference]:
     return differences(data.stored(f"evaluate-photo-x{scale}"), [score_entry(score) for score in made], ignore=ABOUT)
 
 
-def int8(data: Data, scale: int) -> list[Difference]:
-    """Scores of the shipped int8 weights and of fp32 on every picture."""
-    network, stored = shipped(scale, ".onnx"), data.stored(f"int8-x{scale}")
+def int8(data: Data, name: str) -> list[Difference]:
+    """Scores of a shipped int8 network and of fp32 on every picture."""
+    network, stored = shipped_weights(PROJECT, ".onnx")[name], data.stored(f"int8-{name}")
     quantized = data.needed(int8_file(network))
-    measured = measure_loss(network, quantized, data.benches, scale=scale)
+    measured = measure_loss(network, quantized, data.benches, scale=NAMES_OF_SCALES[name][1])
     loss = asdict(judge(measured))
     made = {
         "file": quantized.name,
@@ -194,6 +196,16 @@ def support(data: Data) -> list[Difference]:
     return differences(data.stored("support"), measure_support())
 
 
+def of_network(name: str) -> Part:
+    """`int8` for one network."""
+
+    def run(data: Data) -> list[Difference]:
+        return int8(data, name)
+
+    run.__doc__ = f"Scores of {name} in int8 and in fp32 on every picture."
+    return run
+
+
 def by_scale(part: Callable[[Data, int], list[Difference]], scale: int) -> Part:
     """A part at one scale."""
 
@@ -209,7 +221,7 @@ PARTS: dict[str, Part] = {
     "costs": costs,
     **{f"evaluate-x{scale}": by_scale(scores, scale) for scale in SCALES},
     **{f"evaluate-photo-x{scale}": by_scale(photo_scores, scale) for scale in shipped_scales("photo")},
-    **{f"int8-x{scale}": by_scale(int8, scale) for scale in SCALES},
+    **{f"int8-{name}": of_network(name) for name in NAMES_OF_SCALES},
     "compare": comparison,
     "gates": gates,
     "degraded": degraded,

@@ -1,11 +1,11 @@
 """Quantize an exported network to int8.
 
-Post-training quantization by nncf: weights per output channel, activations per tensor, ranges calibrated on crops of
-training pictures, biases corrected for the rounding error. Weights use half the range of int8, so that every processor
-computes the network correctly (`mafdn.inference.engines.base.HALF_RANGE`). Which parts stay in float was chosen by
-measurement (`docs/int8.md`). The file has the inputs and outputs of the exported one, gates included. It stores
-rounding as pairs of QuantizeLinear and DequantizeLinear, which OpenVINO runs as integer convolutions; onnxruntime runs
-them correctly, though not faster.
+Post-training quantization by nncf: weights per output channel, activations per tensor, ranges of channels equalized
+(`mafdn.release.equalize`) and calibrated on crops of training pictures, biases corrected for the rounding error.
+Weights use half the range of int8, so that every processor computes the network correctly
+(`mafdn.inference.engines.base.HALF_RANGE`). Which parts stay in float was chosen by measurement (`docs/int8.md`). The
+file has the inputs and outputs of the exported one, gates included. It stores rounding as pairs of QuantizeLinear and
+DequantizeLinear, which OpenVINO runs as integer convolutions; onnxruntime runs them correctly, though not faster.
 """
 
 import contextlib
@@ -34,20 +34,23 @@ from mafdn.inference.engines import GATES, HEADER, Batch
 from mafdn.inference.engines.base import HALF_RANGE
 from mafdn.inference.engines.openvino import import_openvino
 from mafdn.pixels import psnr
+from mafdn.release.equalize import equalize
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.weights.header import reject_unreadable
 
-PHOTOS, DRAWN = 360, 40
+PHOTOS, DRAWN = 320, 80
 """Numbers of unchanged and of binarized calibration crops. With ranges from photographs alone, text and line art lose
 several times as much."""
 SIDE = 64
 """Side of a crop, in LR pixels."""
 SEED = 0
+EVERY = 4
+"""One of so many crops is used to equalize the ranges of channels."""
 MIN_AGREEMENT = 40.0
 """Least PSNR in dB between engines on a quantized network. They differ where a different order of float sums crosses a
 rounding threshold; 47 to 55 dB were measured. A faulty kernel gives less than 30."""
-KEPT_FLOAT = ("ends", "sums", "gates", "products")
+KEPT_FLOAT = ("ends", "sums", "gates", "products", "branches")
 """Parts that stay in float, as named by `parts`."""
 
 
@@ -90,7 +93,12 @@ def calibration_crops(bank: Bank, *, scale: int) -> list[Batch]:
 
 
 def quantize_onnx(
-    source: Path, target: Path, crops: Sequence[Batch], *, kept_float: Collection[str] = KEPT_FLOAT
+    source: Path,
+    target: Path,
+    crops: Sequence[Batch],
+    *,
+    kept_float: Collection[str] = KEPT_FLOAT,
+    equalized: bool = True,
 ) -> float:
     """Quantize an exported MAFDN to int8, and compare all engines on the result.
 
@@ -102,6 +110,7 @@ def quantize_onnx(
         target: The int8 file, which is replaced on success only.
         crops: Calibration pictures (1, 3, H, W) in [0, 1]; the last one is binarized.
         kept_float: Parts that stay in float, as named by `parts`.
+        equalized: Whether the ranges of channels are made similar before (`mafdn.release.equalize`).
 
     Returns:
         The least PSNR in dB between two engines, on the first and the last crop.
@@ -115,7 +124,7 @@ def quantize_onnx(
     if made_by is None:
         raise MissingPackageError("quantizing needs nncf: pip install 'mafdn[quantize]'")
     header = read_source_header(source)
-    model = _quantized(source, crops, kept_float)
+    model = _quantized(source, crops, kept_float, equalized=equalized)
     _make_unsigned(model.graph)
     _merge_doubles(model.graph)
     largest = largest_weight(model.graph)
@@ -125,7 +134,12 @@ def quantize_onnx(
         "precision": "int8",
         "weight_range": "half",
         "source_sha256": sha256(source),
-        "quantized": {"by": f"nncf {made_by}", "crops": len(crops), "float": sorted(kept_float)},
+        "quantized": {
+            "by": f"nncf {made_by}",
+            "crops": len(crops),
+            "float": sorted(kept_float),
+            "equalized": equalized,
+        },
     }
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {HEADER: json.dumps(header)})
@@ -147,6 +161,7 @@ def parts(graph: onnx.GraphProto) -> dict[str, list[str]]:
     - `sums`: additions to the stream from block to block
     - `gates`: statistics over a picture, and the channel gates computed from them
     - `products`: a convolution's result, before activation, times a gate: at the end of a block and in its first branch
+    - `branches`: the concatenated branches of a block times the channel gates
     - `spatial`: the inputs of spatial gates
     - `fuse`: the convolution of the results of all blocks
     - `pixel`: the pixel attentions
@@ -184,12 +199,16 @@ def _part(node: onnx.NodeProto, read: Collection[str], *, over_picture: bool) ->
         return "spatial"
     if kind == "Mul" and "Conv" in read:
         return "products"
+    if kind == "Mul" and "Concat" in read:
+        return "branches"
     if ".attention." in weight or (kind == "Mul" and "Sigmoid" in read):
         return "pixel"
     return "fuse" if ".fuse." in weight else ""
 
 
-def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]) -> onnx.ModelProto:
+def _quantized(
+    source: Path, crops: Sequence[Batch], kept_float: Collection[str], *, equalized: bool
+) -> onnx.ModelProto:
     model = onnx.load(source)
     ignored = [name for part, names in parts(model.graph).items() if part in kept_float for name in names]
     # Ranges cannot be calibrated with gates of NaN, so the gates become an ordinary input here.
@@ -198,6 +217,8 @@ def _quantized(source: Path, crops: Sequence[Batch], kept_float: Collection[str]
     stencil = open_engine(source, EngineOptions(engine=preferred_engine(), device="cpu")).stencil
     assert stencil
     samples = [{model.graph.input[0].name: crop, GATES: stencil.gates(crop)} for crop in crops]
+    if equalized:
+        equalize(model, samples[::EVERY])
     with _quiet():
         import_openvino()  # before nncf imports it together with its telemetry
         with hidden("openvino_telemetry"):  # nncf works without it
