@@ -47,7 +47,7 @@ def _config(stage: Stage, before: Stage | None, usual: str) -> str:
         scores.append(f"held-out pictures {stage.validation_psnr:.2f}")
     lines = [
         f"{stage.name}: {stage.patches:,} patches in {stage.hours:.2f} hours, {stage.precision}.",
-        f"PSNR in dB: {', '.join(scores)}.",
+        f"PSNR in dB: {', '.join(scores)}." if scores else "Not measured on benchmark datasets.",
         f"Started from {_start(stage, before)}.",
         "Written from the card of the shipped weights by 'python -m tools.figures'.",
     ]
