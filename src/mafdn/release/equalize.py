@@ -14,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from mafdn.inference.engines.onnxruntime import import_onnxruntime
+
 LEAST = 1e-3
 """Smallest range of a channel, and smallest weight, relative to the largest; keeps factors of unused channels small."""
 
@@ -99,14 +101,11 @@ def _ranges(
     model: onnx.ModelProto, names: Sequence[str], samples: Sequence[Mapping[str, NDArray[np.float32]]]
 ) -> list[NDArray[np.float64]]:
     """The largest magnitude of every channel of the values `names`, averaged over the samples."""
-    import onnxruntime  # nncf needs it for networks in ONNX
-
+    onnxruntime = import_onnxruntime()  # nncf needs it for networks in ONNX
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    session: Any = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
     sums: list[Any] = [0.0] * len(names)
     for sample in samples:
         for number, value in enumerate(session.run(list(names), dict(sample))):

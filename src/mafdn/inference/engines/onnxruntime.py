@@ -62,7 +62,7 @@ class OnnxRuntimeEngine:
             MissingPackageError: If the device needs another package.
             WeightsError: If the file is not an upscaling network.
         """
-        onnxruntime = _import()
+        onnxruntime = import_onnxruntime()
         self.version, self.device = str(onnxruntime.__version__), device
         _require_device(onnxruntime, device)
         if precision == INT8:
@@ -101,7 +101,7 @@ class OnnxRuntimeEngine:
     @staticmethod
     def devices() -> dict[str, frozenset[str]]:
         """Return the devices of the installed package and the precisions of each."""
-        available = _import().get_available_providers()
+        available = import_onnxruntime().get_available_providers()
         return {device: SUPPORTED for device, provider in PROVIDERS.items() if provider in available}
 
     def run(self, x: Batch) -> Batch:
@@ -121,7 +121,7 @@ class OnnxRuntimeEngine:
         return cast(Batch, self._session.run(self._outputs[:1], {self._input: x, GATES: gates})[0])
 
 
-def _import() -> Any:
+def import_onnxruntime() -> Any:
     """Import onnxruntime without log messages and telemetry.
 
     The call disables telemetry on Windows; elsewhere an environment variable does (`mafdn._support.telemetry`).
