@@ -34,7 +34,7 @@ ADDED = ("spatial", "fuse", "pixel")
 def main(bank: Path, bench: Path, name: str) -> None:
     variant, scale = NAMES_OF_SCALES[name]
     network, crops = shipped(scale, ".onnx", variant), calibration_crops(open_bank(bank), scale=scale)[::-EVERY][::-1]
-    pictures = [(name, p) for name, count in PICTURES.items() for p in list(read_bench(bench / name, scale))[:count]]
+    pictures = [(group, p) for group, count in PICTURES.items() for p in list(read_bench(bench / group, scale))[:count]]
     before = scores(network, pictures, scale)
     variants = {"as it ships": (set(KEPT_FLOAT), True), "not equalized": (set(KEPT_FLOAT), False)}
     variants |= {f"{part} in int8 too": (set(KEPT_FLOAT) - {part}, True) for part in KEPT_FLOAT}

@@ -60,9 +60,13 @@ def simulate(monkeypatch: pytest.MonkeyPatch, system: str, *features: str) -> No
         monkeypatch.setattr(module, "machine", lambda: replace(machine(), system=system, features=features))
 
 
-def shipped_int8(name: str) -> Path:
+def shipped_fp32(name: str) -> Path:
     variant, scale = NAMES_OF_SCALES[name]
-    path = int8_file(shipped(scale, ".onnx", variant))
+    return shipped(scale, ".onnx", variant)
+
+
+def shipped_int8(name: str) -> Path:
+    path = int8_file(shipped_fp32(name))
     if not path.is_file():
         pytest.skip(f"no int8 ships of {name}")
     return path

@@ -28,9 +28,8 @@ from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import psnr
 from mafdn.training.data.bank import Bank
 from mafdn.weights.resolve import NAMES_OF_SCALES
-from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT, Run
-from tests.release.conftest import shipped_int8, simulate, with_full_range
+from tests.release.conftest import shipped_fp32, shipped_int8, simulate, with_full_range
 from tests.support import soft_batch
 
 FLOAT = onnx.TensorProto.FLOAT
@@ -216,12 +215,11 @@ x86_only = pytest.mark.skipif(platform.machine().lower() not in X86, reason="onl
 @x86_only
 @pytest.mark.parametrize("name", NAMES_OF_SCALES)
 def test_shipped_int8_networks_are_near_float_without_vnni(name: str, tmp_path: Path) -> None:
-    variant, scale = NAMES_OF_SCALES[name]
-    assert nearness_in_avx2(shipped(scale, ".onnx", variant), shipped_int8(name), tmp_path) > 40
+    assert nearness_in_avx2(shipped_fp32(name), shipped_int8(name), tmp_path) > 40
 
 
 @x86_only
 def test_full_range_is_wrong_without_vnni(tmp_path: Path) -> None:
     """The reason for half range; of the shipped networks, x3 shows it most."""
     full = with_full_range(shipped_int8("x3"), tmp_path / "full-int8.onnx")
-    assert nearness_in_avx2(shipped(3, ".onnx"), full, tmp_path) < 30
+    assert nearness_in_avx2(shipped_fp32("x3"), full, tmp_path) < 30

@@ -23,7 +23,7 @@ from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from tests.conftest import ROOT, Run
-from tests.release.conftest import shipped_int8
+from tests.release.conftest import shipped_fp32, shipped_int8
 from tests.support import soft_batch
 from tools.documents import RESULTS
 from tools.quantize import quantize_and_document
@@ -117,7 +117,7 @@ def test_quantizing_shipped_weights_updates_the_documents(
 @pytest.mark.parametrize("name", NAMES_OF_SCALES)
 def test_shipped_int8_files_belong_to_the_weights_and_were_measured(name: str) -> None:
     path = shipped_int8(name)
-    assert has_int8(path.with_name(path.name.replace("-int8", "")))
+    assert has_int8(shipped_fp32(name))
     stored = json.loads((ROOT / RESULTS / f"int8-{name}.json").read_text("utf-8"))
     assert stored["ships"]
     assert stored["sha256"] == sha256(path)

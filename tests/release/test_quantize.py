@@ -29,8 +29,7 @@ from mafdn.release.quantize import (
 )
 from mafdn.training.data.build import build_bank
 from mafdn.weights.resolve import NAMES_OF_SCALES
-from mafdn.weights.shipped import shipped
-from tests.release.conftest import shipped_int8
+from tests.release.conftest import shipped_fp32, shipped_int8
 from tests.support import soft_batch
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)
@@ -128,8 +127,7 @@ def test_engines_agree_on_shipped_int8_networks(name: str, shared: Path) -> None
     picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:96, :80]
     results = [upscale(open_engine(shipped_int8(name), EngineOptions(engine=engine)), picture) for engine in ENGINES]
     assert psnr(results[0], results[1]) > 40
-    variant, scale = NAMES_OF_SCALES[name]
-    float32 = upscale(open_engine(shipped(scale, ".onnx", variant)), picture)
+    float32 = upscale(open_engine(shipped_fp32(name)), picture)
     assert all(psnr(float32, result) > 35 for result in results)
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mafdn._support.atomic import sha256
 from mafdn.degradation.chain import parse_degradations
@@ -29,6 +29,7 @@ from tools.shipped_weights import shipped_weights
 from tools.support_matrix import measure as measure_support
 from tools.weights_tables import RESULTS
 
+Key = TypeVar("Key", int, str)
 SETS = ("Set5", "Set14", "B100")
 PHOTOS = ("006mp-cathedral.jpg", "012mp-bus.jpg")
 """The photographs of gates.json, both from nolmoonen/jpeg-test-images."""
@@ -134,7 +135,7 @@ def photo_scores(data: Data, scale: int) -> list[Difference]:
 
 
 def int8(data: Data, name: str) -> list[Difference]:
-    """Scores of a shipped int8 network and of fp32 on every picture."""
+    """Scores in int8 and in fp32 on every picture."""
     network, stored = shipped_weights(PROJECT, ".onnx")[name], data.stored(f"int8-{name}")
     quantized = data.needed(int8_file(network))
     measured = measure_loss(network, quantized, data.benches, scale=NAMES_OF_SCALES[name][1])
@@ -196,32 +197,22 @@ def support(data: Data) -> list[Difference]:
     return differences(data.stored("support"), measure_support())
 
 
-def of_network(name: str) -> Part:
-    """`int8` for one network."""
+def part_for(part: Callable[[Data, Key], list[Difference]], key: Key, place: str) -> Part:
+    """A part for one scale or network; `place` follows its description."""
 
     def run(data: Data) -> list[Difference]:
-        return int8(data, name)
+        return part(data, key)
 
-    run.__doc__ = f"Scores of {name} in int8 and in fp32 on every picture."
-    return run
-
-
-def by_scale(part: Callable[[Data, int], list[Difference]], scale: int) -> Part:
-    """A part at one scale."""
-
-    def run(data: Data) -> list[Difference]:
-        return part(data, scale)
-
-    run.__doc__ = (part.__doc__ or "").replace(".", f" at x{scale}.")
+    run.__doc__ = (part.__doc__ or "").replace(".", f" {place}.")
     return run
 
 
 PARTS: dict[str, Part] = {
     "documents": documents,
     "costs": costs,
-    **{f"evaluate-x{scale}": by_scale(scores, scale) for scale in SCALES},
-    **{f"evaluate-photo-x{scale}": by_scale(photo_scores, scale) for scale in shipped_scales("photo")},
-    **{f"int8-{name}": of_network(name) for name in NAMES_OF_SCALES},
+    **{f"evaluate-x{scale}": part_for(scores, scale, f"at x{scale}") for scale in SCALES},
+    **{f"evaluate-photo-x{scale}": part_for(photo_scores, scale, f"at x{scale}") for scale in shipped_scales("photo")},
+    **{f"int8-{name}": part_for(int8, name, f"with {name}") for name in NAMES_OF_SCALES},
     "compare": comparison,
     "gates": gates,
     "degraded": degraded,
