@@ -28,6 +28,7 @@ from tools.film_tables import CHOICE, SPEED, choice_table, speed_table, time_tex
 from tools.fleet_text import pair_text, rows_text
 from tools.goals import goal_table
 from tools.host_tables import gates_tables
+from tools.other_scales_table import other_scales_table
 from tools.precision_table import precision_table
 from tools.sides import side_table
 from tools.start import start_tables
@@ -325,6 +326,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "throughput": _throughput,
     "packages": _packages,
     "ensemble": partial(_stored, name="ensemble", make=ensemble_table),
+    "other-scales": partial(_stored, name="other-scales", make=other_scales_table),
     "faithfulness": partial(_stored, name="faithfulness", make=faithfulness_tables),
     "colors": partial(_stored, name="colors", make=color_table),
     "sides": partial(_stored, name="sides", make=side_table),

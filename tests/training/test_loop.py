@@ -184,14 +184,18 @@ def test_training_can_start_from_weights(workplace: Path) -> None:
         torch.testing.assert_close(trained(x), parent(x), atol=1e-4, rtol=0)
 
 
-def test_two_processes_give_the_result_of_one(workplace: Path) -> None:
-    path = config(workplace, "two", steps=8)
-    assert torchrun("-m", "mafdn", "train", path).wait(timeout=120) == 0
-    one = final(train(config(workplace, "one", steps=8)))
-    two = final(workplace / "two")
-    assert two.samples == one.samples
-    for name, tensor in one.network.items():
-        torch.testing.assert_close(two.network[name], tensor, atol=2e-4, rtol=1e-2)
+@pytest.mark.parametrize("start", ["", "parent.safetensors"], ids=["random", "another-scale"])
+def test_two_processes_give_the_result_of_one(start: str, workplace: Path) -> None:
+    parent = MAFDN(MAFDNSettings(scale=3, width=16, blocks=1))
+    save_network(parent.fold(), workplace / "parent.safetensors", card={})
+    one, two = (config(workplace, name, steps=8) for name in ("one", "two"))
+    for path in (one, two):
+        path.write_text(path.read_text() + f'init = "{start}"')
+    assert torchrun("-m", "mafdn", "train", two).wait(timeout=120) == 0
+    expected, shared = final(train(one)), final(workplace / "two")
+    assert shared.samples == expected.samples
+    for name, tensor in expected.network.items():
+        torch.testing.assert_close(shared.network[name], tensor, atol=2e-4, rtol=1e-2)
 
 
 def test_profiling_changes_nothing(workplace: Path, cli: Cli) -> None:

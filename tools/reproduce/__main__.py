@@ -40,7 +40,7 @@ NOT_MADE = {
     "fleet-rows": "python -m tools.fleet rows",
     "executed-graph, packages": "python -m tools.executed_graph and .packages",
     "int8-layers": "needs the training pictures for calibration",
-    "profile": "needs the training pictures",
+    "other-scales, profile": "needs the training pictures",
     "optimizer.png": "its logs are not stored",
     "benchmarks/crops-x*.png": "drawn by mafdn compare --report, with the weights of other networks",
 }

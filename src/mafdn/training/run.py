@@ -19,6 +19,7 @@ from mafdn.training.data.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.sources import check_bank
+from mafdn.training.last_convolution import fit_last_convolution
 from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
@@ -86,6 +87,10 @@ class Run:
             pretrained.transfer_to(network)
             on_note(f"run.init: {pretrained.note}" if pretrained.note else "")
         network = _placed(network, workers.device)
+        if pretrained and pretrained.network.settings.scale != network.settings.scale:
+            patches = fit_last_convolution(network, lambda step: self.batches.get(step, 0), workers, settings.loss)
+            last = f"fitted the last convolution to {patches:,} patches" if patches else "the last layers are random"
+            on_note(f"run.init: weights for x{pretrained.network.settings.scale}; {last}")
         self.state = RunState(network, build_optimizers(network, settings.optimizer), StepMode(False, False))
         if checkpoint is None:
             self.state.started_from = pretrained.origin if pretrained else ""

@@ -143,7 +143,7 @@ class RunSettings:
     init: str = ""
     """Pretrained weights to start from, for this or another scale: a weights file (.safetensors, .pth, .pt, .ckpt), the
     folder of a run, or `x2`, `x3`, `x4`, `photo-x2`, `photo-x4`, `mafdn` or `photo` for the shipped weights; random
-    weights if empty."""
+    weights if empty. At another scale, the last convolution is fitted to patches first, by least squares."""
     device: str = "auto"
     """Device to train on: `auto` (a GPU if torch finds one, else the CPU), `cpu`, `cuda`, or one GPU such as
     `cuda:1`."""
