@@ -20,7 +20,7 @@ from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
 from mafdn.training.config import example_config
 from tools.sections import BENCHMARKS, SECTIONS
-from tools.shipped_configs import shipped_configs
+from tools.shipped_configs import FOLDER, shipped_configs
 from tools.weights_tables import RESULTS
 
 PROJECT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def store_loss(project: Path, int8: Path, scores: Sequence[SetScore]) -> None:
 
 
 def refresh(project: Path) -> list[Path]:
-    """Update README.md, every file in docs, and the example of a configuration; returns the files that changed."""
+    """Update README.md, every file in docs, and the generated configurations; returns the files that changed."""
     texts = {path: renewed(path, project) for path in (project / "README.md", *sorted((project / "docs").glob("*.md")))}
     if (project / "configs").is_dir():
         texts |= shipped_configs(project) | {project / "configs" / "example.toml": example_config()}
@@ -81,6 +81,10 @@ def refresh(project: Path) -> list[Path]:
             path.parent.mkdir(exist_ok=True)
             with replacing(path) as temporary:
                 temporary.write_text(new, "utf-8")
+            changed.append(path)
+    for path in sorted((project / FOLDER).glob("*.toml")):
+        if path not in texts:  # of a run that no longer belongs to shipped weights
+            path.unlink()
             changed.append(path)
     return changed
 
