@@ -21,9 +21,6 @@ from mafdn.training.workers import Workers, open_workers
 from mafdn.weights.shipped import VARIANTS, Variant, shipped, shipped_scales, shipped_stem
 from tools.documents import PROJECT
 
-HELD_OUT = "gb82__*"
-"""The pictures that no run was trained on."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,11 +44,9 @@ def validated(bank: Path, workers: Workers, *, variant: Variant, start: int, sca
         "data.bank": str(bank),
         "data.folders": [],
         "data.exclude": [],
-        "data.held_out": [HELD_OUT],
         "data.teacher": "",
         "data.teacher_description": "",
         "loss.teacher": 0.0,
-        "run.folder": str(bank / "none"),
     }
     run = open_run(config, workers, overrides=overrides, init=weights, resume=False)
     return {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
+from mafdn.weights.resolve import NAMES_OF_SCALES
 
 
 def other_scales_table(report: dict[str, Any]) -> str:
@@ -12,14 +13,14 @@ def other_scales_table(report: dict[str, Any]) -> str:
     psnr = {(row["variant"], row["scale"], row["start"]): row["psnr"] for row in rows}
     cells = [
         [
-            f"x{scale}" if variant == "classic" else f"{variant}-x{scale}",
+            name,
             f"{psnr[variant, scale, scale]:.3f}",
             *(
                 f"{psnr[variant, scale, start]:.3f}" if start != scale and (variant, scale, start) in psnr else "-"
                 for start in starts
             ),
         ]
-        for variant, scale in dict.fromkeys((row["variant"], row["scale"]) for row in rows)
+        for name, (variant, scale) in NAMES_OF_SCALES.items()
     ]
     return markdown_table(
         ["held-out PSNR, dB", "its own weights", *(f"fitted from x{start}" for start in starts)], cells

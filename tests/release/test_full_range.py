@@ -23,7 +23,7 @@ from mafdn.evaluation.methods import open_method
 from mafdn.inference import ENGINES, EngineOptions, open_engine
 from mafdn.inference.engines import registry
 from mafdn.inference.engines.choice import Choice, Trial
-from mafdn.inference.engines.model_files import int8_file
+from mafdn.inference.engines.model_files import has_int8
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels import psnr
@@ -224,8 +224,8 @@ def test_full_range_is_wrong_without_vnni(tmp_path: Path) -> None:
     """The reason for half range. How often sums saturate depends on the weights, so that one network is enough."""
     path = tmp_path / "full-int8.onnx"
     nearest = [
-        nearness_in_avx2(shipped_fp32(name), with_full_range(int8, path), tmp_path)
+        nearness_in_avx2(shipped_fp32(name), with_full_range(shipped_int8(name), path), tmp_path)
         for name in NAMES_OF_SCALES
-        if (int8 := int8_file(shipped_fp32(name))).is_file()
+        if has_int8(shipped_fp32(name))
     ]
     assert min(nearest) < 40
