@@ -83,6 +83,8 @@ def test_other_times_are_refused(upscale: Run, film: Path, text: str) -> None:
         (("--format", "png"), ("--format is for pictures", "--container")),
         (("--lossless",), ("--lossless is for pictures", "--codec ffv1")),
         (("--frame", "2"), ("--frame is for pictures", "--from and --to")),
+        (("--strip-metadata",), ("--strip-metadata is for pictures",)),
+        (("--rate", "25"), ("--rate is for films of numbered pictures",)),
         (("--verify",), ("--verify is for pictures",)),
         (("--codec", "h264"), ("unknown codec 'h264'", "x264")),
         (("--crf", "99"), ("crf must be between 0 and",)),
@@ -103,6 +105,38 @@ def test_options_for_films_are_none_for_a_picture(cli: Run, tmp_path: Path) -> N
     picture = draw(tmp_path / "a.png")
     for option, more in (("--codec", ["x264"]), ("--crf", ["0"]), ("--from", ["0"]), ("--deinterlace", [])):
         failed(cli("upscale", picture, option, *more), 2, f"{option} is for films", picture)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--verify",), "--verify is for pictures"),
+        (("--keep-print-size",), "--keep-print-size is for pictures"),
+        (("--frame", "2"), "--frame is for pictures"),
+        (("--codec", "x264"), "--codec is for films, and"),
+        (("--thumbnails",), "--thumbnails is for films, and"),
+        (("--format", "jpeg"), "%d.png does not end in .jpg"),
+    ],
+)
+def test_impossible_options_of_numbered_pictures_are_refused(
+    cli: Run, film: Path, options: tuple[str, ...], words: str
+) -> None:
+    failed(cli("upscale", film, film.with_name("%d.png"), *options), 2, words)
+    assert [path.name for path in film.parent.iterdir()] == ["film.mp4"]
+
+
+def test_numbered_pictures_of_numbered_pictures_are_not_films(cli: Run, tmp_path: Path) -> None:
+    draw(tmp_path / "1.png")
+    for option, value in (("--preview", "2s"), ("--rate", "25"), ("--codec", "x264")):
+        failed(
+            cli("upscale", tmp_path / "%d.png", tmp_path / "out" / "%d.png", option, value), 2, f"{option} is for films"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["1.png"]
+
+
+def test_the_rate_of_films_in_a_folder_is_their_own(upscale: Run, film: Path) -> None:
+    failed(upscale(film.parent, "-o", film.parent / "out", "--rate", "25"), 2, "--rate is for films of numbered")
+    assert [path.name for path in film.parent.iterdir()] == ["film.mp4"]
 
 
 def test_films_in_a_folder(upscale: Run, film: Path) -> None:
@@ -135,7 +169,10 @@ def test_what_claims_to_be_a_film_fails_in_one_line(upscale: Run, tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
 
 
-def test_numbered_pictures(upscale: Run, film: Path, tmp_path: Path) -> None:
+def test_numbered_pictures(cli: Run, exported: Path, film: Path, tmp_path: Path) -> None:
+    def upscale(*arguments: object) -> tuple[int, str, str]:
+        return cli("upscale", *arguments, "--network", exported, "--engine", "onnxruntime")
+
     code, out, err = upscale(film, tmp_path / "out" / "%04d.webp", "--lossless", "--to", "0.2")
     assert (code, err) == (0, "")
     assert out.startswith(f"{tmp_path}/out/%04d.webp: 64x48 to 128x96, 5 frames, WebP in WebP, in ")

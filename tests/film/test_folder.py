@@ -16,6 +16,7 @@ from mafdn.film.options import FilmOptions
 from mafdn.upscaling.folder.report import FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.output import Output
 from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.film import films
 from tests.film.support import Fixed
@@ -50,6 +51,46 @@ def upscale(
         films=FolderFilms(film),
         **callbacks,
     )
+
+
+def test_options_for_pictures_only_are_not_ignored(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stripped = upscale_all(
+        [album],
+        Fixed(Repeat()),
+        UpscaleOptions(size=2, output=Output(strip_metadata=True)),
+        FolderOptions(folder=out),
+        films=FolderFilms(FILM),
+    )
+    assert status(stripped) == {"a.png": "done", "film.png": "done", "film.mp4": "failed"}
+    assert "film.mp4 is a film, whose metadata is not removed" in next(
+        item.reason or "" for item in stripped.items if item.status == "failed"
+    )
+    for expected in ("done", "kept"):
+        verified = upscale_all(
+            [album / "film.mp4"],
+            Fixed(Repeat()),
+            UpscaleOptions(size=2, verify=True),
+            FolderOptions(folder=out),
+            films=FolderFilms(FILM),
+        )
+        (item,) = verified.items
+        assert (item.status, item.notes[-1]) == (expected, "films are not verified")
+
+
+def test_the_rate_of_numbered_pictures_changes_nothing(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    upscale(album, out)
+    again = upscale(album, out, film=FilmOptions(preset="ultrafast", segment_frames=5, rate="30000/1001"))
+    assert status(again) == dict.fromkeys(status(again), "kept")
+    json.dumps(again.settings)
+
+
+def test_thumbnails_are_not_pictures_to_upscale(album: Path) -> None:
+    report = upscale(album, None, film=FilmOptions(preset="ultrafast", thumbnails=True))
+    assert (album / "film_x2.mp4.before.png").is_file()
+    again = upscale(album, None, film=FilmOptions(preset="ultrafast", thumbnails=True))
+    assert status(again) == dict.fromkeys(status(report), "kept")
 
 
 def status(report: FolderReport) -> dict[str, str]:

@@ -122,6 +122,8 @@ NAMES = {
     "rate": "--rate",
 }
 """The options by the names of their parameters."""
+ENCODING = ("codec", "crf", "preset", "container", "thumbnails", "segment_frames")
+"""Parameters that concern the encoding of a film."""
 
 
 def given_options(**values: Any) -> dict[str, Any]:
@@ -174,17 +176,38 @@ def refuse_film_options(source: str, given: Mapping[str, Any]) -> None:
         raise UsageError(f"{NAMES[name]} is for films, and {printable(source)} is not one")
 
 
-def refuse_picture_options(options: "UpscaleOptions") -> None:
-    """Raise `UsageError` if options that only pictures have are given for a film."""
-    output = options.output
-    for name, given, advice in (
-        ("--format", output.format is not None, "use --container and --codec"),
-        ("--quality", output.quality is not None, "use --crf"),
-        ("--lossless", output.lossless, "use --codec ffv1"),
-        ("--strip-metadata", output.strip_metadata, "omit it"),
+def refuse_rate(given: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if `--rate` is given for anything but a film of numbered pictures."""
+    if "rate" in given:
+        raise UsageError("--rate is for films of numbered pictures such as 'in/%06d.png'; omit it")
+
+
+def refuse_unused_options(film: OnePicture, options: "UpscaleOptions", given: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if options are given that have no effect on a film or on the pictures that are made of it.
+
+    Args:
+        film: The film or numbered pictures, and the place of the result.
+        options: The options that films share with pictures.
+        given: What `given_options` returns.
+    """
+    from mafdn.film.numbered.names import Numbering
+
+    output, results = options.output, Numbering.parse(film.target or "")
+    encoded = results is None
+    if Numbering.parse(film.source) is None:
+        refuse_rate(given)
+    if results is not None:
+        for name in ENCODING:
+            if name in given:
+                raise UsageError(f"{NAMES[name]} is for films, and {printable(results.path)} names pictures")
+    for name, unused, advice in (
+        ("--format", output.format is not None and encoded, "use --container and --codec"),
+        ("--quality", output.quality is not None and encoded, "use --crf"),
+        ("--lossless", output.lossless and encoded, "use --codec ffv1"),
+        ("--strip-metadata", output.strip_metadata and encoded, "omit it"),
         ("--keep-print-size", output.keep_print_size, "omit it"),
         ("--frame", options.frame is not None, "use --from and --to"),
         ("--verify", options.verify, "omit it"),
     ):
-        if given:
+        if unused:
             raise UsageError(f"{name} is for pictures, not for films; {advice}")

@@ -47,7 +47,8 @@ from mafdn.cli.film_options import (
     film_options,
     given_options,
     refuse_film_options,
-    refuse_picture_options,
+    refuse_rate,
+    refuse_unused_options,
 )
 from mafdn.cli.frame_option import Frame
 from mafdn.cli.limit_options import DEFAULT, MaxFileMb, MaxPixels, MaxSeconds
@@ -196,10 +197,10 @@ def upscale_command(
     )
     films = film_options(options, film_given)
     if single and (numbered := as_folder_run(single)):
+        refuse_film_options(single.source, film_given)
         single, (inputs, result, pattern) = None, numbered
     if single and single.source != STANDARD and (is_film(Path(single.source)) or Numbering.parse(single.source)):
-        if Numbering.parse(single.target or "") is None:
-            refuse_picture_options(options)
+        refuse_unused_options(single, options, film_given)
         from mafdn.cli.film import upscale_one_film
 
         upscale_one_film(single, network=network, engine=engine_options, options=films, quiet=quiet, as_json=as_json)
@@ -209,6 +210,7 @@ def upscale_command(
     else:
         from mafdn.cli.folders import FolderOutput
 
+        refuse_rate(film_given)
         run = partial(
             upscale_folder,
             inputs,

@@ -1,21 +1,24 @@
 """Films in folders: what `mafdn.upscaling.folder` needs to know about them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mafdn.film.libav import require_av
+from mafdn.film.libav import FILM_SUFFIXES, require_av
 from mafdn.film.names import film_format, is_film
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress
+from mafdn.film.thumbnails import thumbnail_paths
 from mafdn.upscaling.folder.films import FilmHeader, FilmOutcome
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 
 RESULT_VERSION = 1
 """Raised whenever the same film, settings and weights give another result than before: all are then re-created."""
+WITHOUT_EFFECT = ("upscale", "thumbnails", "segment_frames", "rate")
+"""Options that are not for films only, or do not affect the result of a film in a folder."""
 
 
 class FolderFilms:
@@ -38,6 +41,7 @@ class FolderFilms:
         from mafdn.film.run import describe_film
 
         info, plan, shown = describe_film(path, networks, replace(self._options, upscale=options))
+        settings = {**self.for_programs(), "rate": None}  # which the records of earlier versions contain
         new_size = plan.size if shown == info.size else (plan.size[1], plan.size[0])
         return FilmHeader(
             size=shown,
@@ -45,7 +49,7 @@ class FolderFilms:
             frames=max(1, info.frame_count or 1),
             bits=info.color.bits,
             kind=film_format(plan.container),
-            settings=json.dumps([RESULT_VERSION, self.for_programs()], sort_keys=True),
+            settings=json.dumps([RESULT_VERSION, settings], sort_keys=True),
         )
 
     def upscale(
@@ -75,7 +79,11 @@ class FolderFilms:
         )
         return FilmOutcome(frames=report.frames, seconds=report.seconds, notes=report.notes, weights=report.weights)
 
+    def thumbnails_of(self, target: Path) -> Sequence[Path]:
+        """Return where pictures of the progress are written beside the result of a film; empty for another result."""
+        return thumbnail_paths(target) if target.suffix.lower() in FILM_SUFFIXES else ()
+
     def for_programs(self) -> dict[str, Any]:
-        """Return the settings that are for films only."""
+        """Return the settings that are for films only and affect their results."""
         settings = asdict(self._options)
-        return {name: settings[name] for name in settings if name not in ("upscale", "thumbnails", "segment_frames")}
+        return {name: settings[name] for name in settings if name not in WITHOUT_EFFECT}

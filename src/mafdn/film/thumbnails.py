@@ -18,6 +18,11 @@ NAMES = ("{}.before.png", "{}.after.png")
 """Names of the pictures, made from that of the result."""
 
 
+def thumbnail_paths(target: Path) -> tuple[Path, ...]:
+    """Return the paths of the two pictures beside the result of a film."""
+    return tuple(target.with_name(name.format(target.name)) for name in NAMES)
+
+
 def write_thumbnails(target: Path, frame: Pixels, result: Pixels) -> tuple[Path, ...]:
     """Write the middle of a result, and the same part of the frame, enlarged by Lanczos to the same size.
 
@@ -44,7 +49,7 @@ def write_thumbnails(target: Path, frame: Pixels, result: Pixels) -> tuple[Path,
         shape=(rows.stop - rows.start, columns.stop - columns.start),
         kernel="lanczos3",
     )
-    paths = tuple(target.with_name(name.format(target.name)) for name in NAMES)
+    paths = thumbnail_paths(target)
     kind = FORMATS["PNG"]
     for path, pixels in zip(paths, (before, np.ascontiguousarray(result[rows, columns])), strict=True):
         try:

@@ -92,6 +92,20 @@ def check_output(output: Output, kind: Format) -> None:
         raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP, AVIF or JPEG XL")
 
 
+def named_format(target: Path, output: Output) -> Format:
+    """Return the format of a result by its name.
+
+    Raises:
+        UsageError: If the name has an unknown ending, or that of another format than was requested.
+    """
+    if output.format is None:
+        return format_of_name(target)
+    kind = format_called(output.format)
+    if target.suffix.lower() not in kind.suffixes:
+        raise UsageError(f"{printable(target)} does not end in {' or '.join(kind.suffixes)}, as {kind.name} files do")
+    return kind
+
+
 def choose_format(header: PictureHeader, target: Path | None, output: Output) -> Format:
     """Return the format of a result: the requested one, else that of `target`'s name, else that of the picture.
 
@@ -100,14 +114,10 @@ def choose_format(header: PictureHeader, target: Path | None, output: Output) ->
     Raises:
         UsageError: If `target` has an unknown ending, or that of another format than was requested.
     """
-    if output.format is not None:
+    if target is not None:
+        kind = named_format(target, output)
+    elif output.format is not None:
         kind = format_called(output.format)
-        if target is not None and target.suffix.lower() not in kind.suffixes:
-            raise UsageError(
-                f"{printable(target)} does not end in {' or '.join(kind.suffixes)}, as {kind.name} files do"
-            )
-    elif target is not None:
-        kind = format_of_name(target)
     else:
         kind = header.format if header.format.written_as is None else FORMATS[header.format.written_as]
     check_output(output, kind)

@@ -95,6 +95,26 @@ def test_files_of_others_are_not_replaced(film: Path, tmp_path: Path) -> None:
     assert pictures.file(3).read_bytes()[:4] == b"\x89PNG"
 
 
+def test_pictures_of_a_longer_run_are_noted(film: Path, tmp_path: Path) -> None:
+    pictures = numbering(tmp_path / "out", "%d.png")
+    others = "not of this run, but named like its pictures: "
+    assert others not in "".join(written(film, pictures).notes)
+    report = written(film, pictures, end=0.1)  # 25 frames/s
+    assert 1 < report.frames < 5
+    assert f"{others}{report.frames + 1}.png to 6.png ({6 - report.frames} pictures)" in report.notes
+    for number in range(report.frames + 1, 6):
+        pictures.file(number).unlink()
+    assert f"{others}6.png" in written(film, pictures, end=0.1).notes
+
+
+def test_the_format_is_that_of_the_names(film: Path, tmp_path: Path) -> None:
+    pictures = numbering(tmp_path / "out", "%d.png")
+    with pytest.raises(UsageError, match=r"%d\.png does not end in \.jpg or "):
+        written(film, pictures, output=Output(format="jpeg"))
+    assert not (tmp_path / "out").exists()
+    assert written(film, pictures, output=Output(format="png")).encoder == "PNG"
+
+
 def test_pictures_are_upright_and_deep(tmp_path: Path) -> None:
     film = films.make(
         tmp_path / "film.mp4", films.Film(frames=3, rotation=90, colors=films.BT2020_PQ, **films.TEN_BITS)
@@ -209,6 +229,31 @@ def test_unfit_pictures_are_named(tmp_path: Path) -> None:
     for rate in ("fast", "0", "1/0", "-1", "1e9"):
         with pytest.raises(UsageError, match="rate must be"):
             FilmOptions(rate=rate)
+
+
+def test_colors_that_the_film_would_not_keep_are_refused(tmp_path: Path) -> None:
+    film = films.make(tmp_path / "hdr.mp4", films.Film(frames=2, colors=films.BT2020_PQ, **films.TEN_BITS))
+    pictures = numbering(tmp_path, "%d.png")
+    written(film, pictures)
+    with pytest.raises(PictureError, match=r"1\.png has HDR \(PQ\) colors"):
+        joined(pictures, tmp_path / "film.mkv")
+    assert not list(tmp_path.glob("*film.mkv*"))
+
+
+def test_one_run_at_a_time_puts_a_film_together(tmp_path: Path) -> None:
+    draw(tmp_path / "1.png", 0, (24, 32))
+    pictures, target = numbering(tmp_path, "%d.png"), tmp_path / "film.mp4"
+    refused: list[str] = []
+
+    def again(at: FilmProgress) -> None:
+        if at.phase == "reading" and not refused:
+            with pytest.raises(MafdnError, match=r"another run is working on .*film\.mp4") as error:
+                joined(pictures, target)
+            refused.append(str(error.value))
+
+    joined(pictures, target, on_progress=again, preset="ultrafast")
+    assert refused
+    assert {path.name for path in tmp_path.iterdir()} == {"1.png", "film.mp4"}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import filelock
 import numpy as np
 from av import VideoFrame
 from av.error import FFmpegError
@@ -29,6 +30,8 @@ from mafdn.pictures.reading import open_picture
 
 SOURCE = ".{}.source.mkv"
 """Name of the film that is put together, made from that of the result."""
+LOCK = "{}.lock"
+"""Name of the lock beside that film."""
 DIGEST = "comment"
 """Name of the metadata with the identity of the pictures."""
 FORMATS = {False: "bgr0", True: "gbrp16le"}
@@ -55,7 +58,7 @@ def upscale_pictures(
         on_progress: As for `upscale_film_file`.
 
     Raises:
-        MafdnError: As `upscale_film_file` and `assemble`.
+        MafdnError: As `upscale_film_file` and `assemble`, or another run is working on the same film.
     """
     check_target(pictures.files()[0], target, overwrite=options.upscale.overwrite)
     film = target.with_name(SOURCE.format(target.name))
@@ -64,15 +67,35 @@ def upscale_pictures(
         on_progress(FilmProgress(phase="reading", name=pictures.name, done=done, total=total))
 
     _check_first(pictures.files()[0], target, networks=networks, options=options)
-    notes = assemble(pictures, film, rate=options.frame_rate, limits=options.upscale.limits, on_progress=tick)
-    try:
-        report = upscale_film_file(film, target, networks=networks, options=options, on_progress=on_progress)
-    except MafdnError as error:
-        error.args = (str(error).replace(printable(film), printable(pictures.path)),)
-        raise
-    film.unlink(missing_ok=True)
+    with _locked(film, target):
+        notes = assemble(pictures, film, rate=options.frame_rate, limits=options.upscale.limits, on_progress=tick)
+        try:
+            report = upscale_film_file(film, target, networks=networks, options=options, on_progress=on_progress)
+        except MafdnError as error:
+            error.args = (str(error).replace(printable(film), printable(pictures.path)),)
+            raise
+        film.unlink(missing_ok=True)
     told = (note.replace(printable(film), printable(pictures.path)) for note in report.notes)
     return replace(report, source=pictures.path, notes=(*notes, *told))
+
+
+@contextmanager
+def _locked(film: Path, target: Path) -> Generator[None]:
+    """Keep other runs from putting the same film together; raises `MafdnError` if one does."""
+    path = film.with_name(LOCK.format(film.name))
+    lock = filelock.FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise MafdnError(f"another run is working on {printable(target)}; wait for it or stop it") from None
+    except OSError as error:
+        raise EncodeError.from_os_error(f"cannot write {printable(path)}", error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not remove an open file
+            path.unlink()
+        lock.release()
 
 
 def _check_first(path: Path, target: Path, *, networks: Networks, options: FilmOptions) -> None:
@@ -158,7 +181,7 @@ def _write(
                     f"{printable(path)} has {picture.width}x{picture.height} pixels, and {printable(files[0].name)} "
                     f"{first.width}x{first.height}; the pictures of a film have one size"
                 )
-            frame = _frame(_rgb(picture, deep=deep), deep=deep)
+            frame = _frame(_rgb(picture, path, deep=deep), deep=deep)
             frame.pts, frame.time_base = number, 1 / rate
             for packet in stream.encode(frame):
                 container.mux(packet)
@@ -183,11 +206,20 @@ def _frame(pixels: Pixels, *, deep: bool) -> VideoFrame:
     return frame
 
 
-def _rgb(picture: Picture, *, deep: bool) -> Pixels:
-    """Return the colors of a picture as (H, W, 3), uint8 or uint16; gray is repeated, alpha dropped."""
-    color = picture.color
+def _rgb(picture: Picture, path: Path, *, deep: bool) -> Pixels:
+    """Return the colors of a picture as (H, W, 3), uint8 or uint16; gray is repeated, alpha dropped.
+
+    Raises:
+        PictureError: If the film would show other colors.
+    """
+    color, points = picture.color, picture.code_points
+    if points is not None and (points.hdr or not points.full_range):
+        kind = f"HDR ({points.hdr})" if points.hdr else "narrow-range"
+        raise PictureError(f"{printable(path)} has {kind} colors, which a film of numbered pictures does not keep")
     if color.dtype.kind == "f":
-        raise PictureError("a picture has floating-point numbers, which no film holds; convert it to 16 bits first")
+        raise PictureError(
+            f"{printable(path)} has floating-point numbers, which no film holds; convert it to 16 bits first"
+        )
     if deep and color.dtype == np.uint8:
         color = color.astype(np.uint16) * np.uint16(257)
     elif not deep and color.dtype != np.uint8:

@@ -26,12 +26,12 @@ from mafdn.film.source.info import FilmInfo, Light
 from mafdn.film.source.reader import FilmSource, open_film
 from mafdn.inference.engines import describe
 from mafdn.pictures.encoding import check_colors, save_picture
-from mafdn.pictures.formats import Format, format_of_name
+from mafdn.pictures.formats import Format
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, HDR_TRANSFERS, CodePoints, Picture
 from mafdn.pictures.writing import publish, temporary_name
 from mafdn.upscaling.folder.bookkeeping import InFlight, undo
 from mafdn.upscaling.folder.manifest import Entry, Manifest
-from mafdn.upscaling.output import check_output, encode_options
+from mafdn.upscaling.output import check_output, encode_options, named_format
 
 USUAL_PRIMARIES = (1, 2, 5, 6, 7)
 """Primaries that differ little from those of sRGB, and unspecified ones."""
@@ -62,7 +62,7 @@ def write_pictures(
         UsageError: The options contradict each other.
         MafdnError: Another run is working in the folder.
     """
-    began, kind = time.perf_counter(), format_of_name(pictures.path)
+    began, kind = time.perf_counter(), named_format(pictures.path, options.upscale.output)
     check_output(options.upscale.output, kind)
     limits = replace(options.upscale.limits, began=time.monotonic())
     options = replace(options, upscale=replace(options.upscale, limits=limits))
@@ -155,6 +155,7 @@ class _Run:
             pump(self._missing(), upscale, self._write)
         except KeyboardInterrupt:
             raise FilmStopped(self.kept + self.made, self._film.info.frame_count) from None
+        self.notes = (*self.notes, *self._note_on_others())
 
     def tick(self, _done: int = 0, _total: int = 0) -> None:
         """Check the time limit and report the progress."""
@@ -185,6 +186,15 @@ class _Run:
                 raise PictureError(
                     f"{printable(path)} exists and was not made by this command; use --overwrite or another folder"
                 )
+
+    def _note_on_others(self) -> tuple[str, ...]:
+        """Name the pictures that belong to the sequence by their names but are not frames of this film."""
+        frames = {self._pictures.file(number) for number in range(1, self.kept + self.made + 1)}
+        others = [printable(path.name) for path in self._pictures.files() if path not in frames] if frames else []
+        if not others:
+            return ()
+        which = others[0] if len(others) == 1 else f"{others[0]} to {others[-1]} ({len(others):,} pictures)"
+        return (f"not of this run, but named like its pictures: {which}",)
 
     def _missing(self) -> Iterator[FilmFrame]:
         """Yield the frames whose pictures are not there."""

@@ -19,6 +19,8 @@ from mafdn.upscaling.folder.report import FolderItem, FolderProgress
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 
+FILMS_NOT_VERIFIED = "films are not verified"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilmHeader:
@@ -85,6 +87,10 @@ class Films(Protocol):
         Raises:
             MafdnError: If that is not possible.
         """
+        ...
+
+    def thumbnails_of(self, target: Path) -> Sequence[Path]:
+        """Return where pictures of the progress are written beside the result of a film; empty for another result."""
         ...
 
     def for_programs(self) -> dict[str, Any]:
@@ -194,7 +200,7 @@ class FilmRun:
             status="done",
             reason=job.reason,
             seconds=outcome.seconds,
-            notes=outcome.notes,
+            notes=(*outcome.notes, FILMS_NOT_VERIFIED) if self._options.verify else outcome.notes,
             weights=outcome.weights,
             frames=outcome.frames,
         )

@@ -13,7 +13,7 @@ from mafdn.pictures.formats import SUFFIXES, Format, sniff
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.upscaling.folder.decide import decide
 from mafdn.upscaling.folder.discover import Found, Source
-from mafdn.upscaling.folder.films import FilmHeader, Films
+from mafdn.upscaling.folder.films import FILMS_NOT_VERIFIED, FilmHeader, Films
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
@@ -113,7 +113,7 @@ def make_plan(
             reason = old or str(error)
             finished.append(FolderItem(source=source.path, status="skipped" if old else "failed", reason=reason))
     requests = {one.source.path: _name_request(one, size, pattern, manifests.folder) for one in inspected}
-    results = _earlier_results(found, requests, manifests)
+    results = _earlier_results(found, requests, manifests, films)
     pictures = [one for one in inspected if place(one.source.path) not in results]
     finished = [item for item in finished if place(item.source) not in results]
     targets = _assign_targets(pictures, requests, found, results, manifests)
@@ -145,8 +145,8 @@ def make_plan(
             jobs.append(decision)
         else:
             unverified = options.verify and decision.status == "kept" and decision.verification is None
-            notes = (*decision.notes, NOT_VERIFIED) if unverified else decision.notes
-            finished.append(replace(decision, notes=notes))
+            reason = NOT_VERIFIED if one.film is None else FILMS_NOT_VERIFIED
+            finished.append(replace(decision, notes=(*decision.notes, reason)) if unverified else decision)
     return Plan(
         jobs=tuple(ordered(jobs, selection.order)),
         finished=tuple(finished),
@@ -223,6 +223,10 @@ def _inspect_film(
         raise UsageError(
             f"{printable(source.path)} is a film, and {printable(pattern.text)!r} names pictures: end it in {{ext}}"
         )
+    if options.output.strip_metadata:
+        raise UsageError(
+            f"{printable(source.path)} is a film, whose metadata is not removed; upscale films without --strip-metadata"
+        )
     film = films.read(source.path, networks, options)
     largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)
     if largest is not None and max(film.size) > largest:
@@ -258,10 +262,15 @@ def _name_request(one: _Inspected, size: Size, pattern: Pattern, folder: Path | 
     return NameRequest(source=path, relative=relative, folder=target_folder, name=name)
 
 
-def _earlier_results(found: Found, requests: dict[Path, NameRequest], manifests: Manifests) -> set[str]:
-    """Return the places of sources that are results: by a manifest, or by their name beside their source."""
+def _earlier_results(
+    found: Found, requests: dict[Path, NameRequest], manifests: Manifests, films: Films | None
+) -> set[str]:
+    """Return the places of sources that are results: by a manifest, or by their name beside their source.
+
+    Pictures of a film's progress belong to its result.
+    """
     here = {place(source.path) for source in found.sources}
-    results: set[str] = set()
+    results: set[Path] = set()
     homes = {manifests.home_of(s) for s in found.sources}
     for home in homes | {nearest for s in found.sources if (nearest := manifests.nearest(s))}:
         own = manifests.folder is None or home == manifests.folder
@@ -269,12 +278,14 @@ def _earlier_results(found: Found, requests: dict[Path, NameRequest], manifests:
         for target, source in manifest.results().items():
             # a result of a run with another output folder is only skipped if its source is here too
             if own or place(source) in here:
-                results.add(place(target))
+                results.add(target)
     for path, request in requests.items():
         default = next(request.candidates)
         if default.stem != path.stem:
-            results.add(place(default))
-    return results & here
+            results.add(default)
+    if films is not None:
+        results |= {picture for target in results for picture in films.thumbnails_of(target)}
+    return {place(path) for path in results} & here
 
 
 def _assign_targets(
