@@ -10,6 +10,7 @@ import pyvips
 from PIL import Image
 
 from mafdn.errors import PictureError, UsageError
+from mafdn.pictures.codecs.tiff.entries import Entry, build_exif, parse_exif
 from mafdn.pictures.metadata import resized
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.output import Output
@@ -98,6 +99,46 @@ def test_thumbnails_are_left_out(shared: Path, tmp_path: Path) -> None:
             assert not image.getexif().get_ifd(1)
 
 
+PANORAMA = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" GPano:FullPanoWidthPixels="%d" '
+    b'GPano:FullPanoHeightPixels="%d" GPano:CroppedAreaLeftPixels="%d" GPano:PoseHeadingDegrees="90">'
+    b"<GPano:CroppedAreaTopPixels>%d</GPano:CroppedAreaTopPixels></rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "tif", "png", "webp", "avif", "jxl"])
+def test_positions_in_pixels_are_corrected_or_left_out(tmp_path: Path, ending: str) -> None:
+    exif = {
+        0x9214: Entry(kind=3, data=struct.pack("<4H", 10, 5, 4, 3)),
+        0xA214: Entry(kind=3, data=struct.pack("<2H", 10, 5)),
+        0xA20E: Entry(kind=5, data=struct.pack("<2I", 5_000, 1)),
+        0xA20F: Entry(kind=5, data=struct.pack("<2I", 3_000_000, 1)),
+    }
+    fields = {
+        "exif-data": build_exif({0x8769: Entry(kind=4, children=exif)}),
+        "xmp-data": PANORAMA % (96, 24, 7, 5),
+    }
+    source = camera(tmp_path / "in.jpg", **fields)
+    with Image.open(source) as image:
+        assert image.getexif().get_ifd(0x8769)[0x9214] == (10, 5, 4, 3)
+    report = upscale_file(source, tmp_path / f"out.{ending}", size=Size(scale=4), engine=Repeat())
+    picture = open_picture(report.target)
+    written = parse_exif(picture.fields["exif-data"][1])[0][0x8769].children or {}
+    focal = [struct.unpack("<II", written[tag].data) for tag in (0xA20E, 0xA20F)]
+    assert [above / below for above, below in focal] == [20_000, 12_000_000]
+    assert not {0x9214, 0xA214} & set(written)
+    assert picture.fields["xmp-data"][1].strip(b"\0 \n") == PANORAMA % (384, 96, 28, 20)
+
+
+def test_numbers_of_any_length_in_a_packet_do_no_harm() -> None:
+    long = b"9" * 5_000
+    packet = (PANORAMA % (96, 24, 7, 5)).replace(b'"96"', b'"%s"' % long) + b'<a tiff:XResolution="%s/1">' % long
+    changed = resized({"xmp-data": (0, packet)}, width=8, height=8, larger=(2.0, 2.0), finer=(2.0, 2.0))
+    right = (PANORAMA % (96, 48, 14, 10)).replace(b'"96"', b'"%s"' % long) + b'<a tiff:XResolution="%s/1">' % long
+    assert changed["xmp-data"][1] == right
+
+
 def photoshop(*resources: tuple[int, bytes]) -> bytes:
     """A block as Photoshop writes it; names of resources are of odd and even lengths."""
     parts = [b"Photoshop 3.0\0"]
@@ -117,13 +158,13 @@ def test_resolution_and_thumbnails_in_photoshop_blocks_are_corrected(finer: floa
         b"<tiff:YResolution>1500/10</tiff:YResolution>"
     )
     fields = {"iptc-data": (0, block), "xmp-data": (0, packet)}
-    changed = resized(fields, width=8, height=8, finer=(finer, finer))
+    changed = resized(fields, width=8, height=8, larger=(2.0, 2.0), finer=(finer, finer))
     better = struct.pack(">IHHIHH", round(300 * finer) << 16, 1, 1, round(150 * finer) << 16, 1, 1)
     assert changed["iptc-data"][1] == photoshop((0x03ED, better), iptc)
     stated = (b"300/1", b"1500/10") if finer == 1 else (b"600000/1000", b"300000/1000")
     assert changed["xmp-data"][1] == b'<a tiff:XResolution="%s"><tiff:YResolution>%s</tiff:YResolution>' % stated
     for end in range(20, len(block) - 1):  # what is damaged stays as it is, or loses whole resources only
-        torn = resized({"iptc-data": (0, block[:end])}, width=8, height=8)["iptc-data"][1]
+        torn = resized({"iptc-data": (0, block[:end])}, width=8, height=8, larger=(2.0, 2.0))["iptc-data"][1]
         assert torn == block[:end] or block.startswith(torn[:14])
 
 

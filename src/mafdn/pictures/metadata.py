@@ -15,7 +15,8 @@ from typing import Any
 import pyvips
 
 from mafdn.pictures import photoshop
-from mafdn.pictures.codecs.tiff.entries import EXIF_MARK, read_layout, read_pointer, read_table, read_values
+from mafdn.pictures.codecs.tiff.entries import EXIF as EXIF_DIRECTORY
+from mafdn.pictures.codecs.tiff.entries import EXIF_MARK, Layout, read_layout, read_pointer, read_table, read_values
 from mafdn.pictures.picture import PNG_SIGNATURE, Picture, PngChunk
 
 ICC, EXIF, XMP, IPTC = "icc-profile-data", "exif-data", "xmp-data", "iptc-data"
@@ -26,8 +27,8 @@ Fields = Mapping[str, tuple[Any, Any]]
 TEXTS = ("exif-ifd", "image-description")
 """How the names of fields with single texts begin."""
 
-XMP_NUMBER = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))[0-9]+"""
-XMP_RATIONAL = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]+)/([0-9]+)"""
+XMP_NUMBER = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]{1,10})(?![0-9])"""
+XMP_RATIONAL = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]{1,10})/([0-9]{1,10})(?![0-9])"""
 XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOTALL)
 COMPANION_SPACES = {
     b"http://ns.adobe.com/hdr-gain-map/1.0/": rb"\w+",
@@ -38,9 +39,31 @@ COMPANION_SPACES = {
 """Namespaces of XMP, and their properties, that describe gain maps and videos stored behind the picture."""
 XMP_WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
 XMP_HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
+PANORAMA_SPACE = b"http://ns.google.com/photos/1.0/panorama/"
+"""Namespace of XMP about panoramas, which viewers place on a sphere by these properties, in pixels."""
+PANORAMA_WIDTHS = (
+    b"FullPanoWidthPixels",
+    b"CroppedAreaImageWidthPixels",
+    b"CroppedAreaLeftPixels",
+    b"LargestValidInteriorRectWidth",
+    b"LargestValidInteriorRectLeft",
+)
+PANORAMA_HEIGHTS = (
+    b"FullPanoHeightPixels",
+    b"CroppedAreaImageHeightPixels",
+    b"CroppedAreaTopPixels",
+    b"LargestValidInteriorRectHeight",
+    b"LargestValidInteriorRectTop",
+)
 
 RESOLUTION_TAGS = (0x011A, 0x011B)
 """EXIF tags of the horizontal and vertical print resolution."""
+FOCAL_PLANE_TAGS = (0xA20E, 0xA20F)
+"""EXIF tags of the pixels per unit of length on the sensor, across and down."""
+FOCAL_PLANE_FIELDS = ("exif-ifd2-FocalPlaneXResolution", "exif-ifd2-FocalPlaneYResolution")
+SUBJECT_TAGS = (0x9214, 0xA214)
+"""EXIF tags of the place of the subject, in pixels of the picture as it was stored."""
+SUBJECT_FIELDS = ("exif-ifd2-SubjectArea", "exif-ifd2-SubjectLocation")
 RATIONAL = 5
 """EXIF type of a fraction."""
 
@@ -88,33 +111,36 @@ def with_new_size(picture: Picture, *, width: int, height: int, keep_print_size:
     Returns:
         The picture with its pixels unchanged.
     """
-    factors = (width / picture.width, height / picture.height) if keep_print_size else (1.0, 1.0)
+    larger = (width / picture.width, height / picture.height)
+    finer = larger if keep_print_size else (1.0, 1.0)
     across, down = picture.pixels_per_mm
     return replace(
         picture,
-        fields=resized(picture.fields, width=width, height=height, finer=factors),
-        pixels_per_mm=(across * factors[0], down * factors[1]),
+        fields=resized(picture.fields, width=width, height=height, larger=larger, finer=finer),
+        pixels_per_mm=(across * finer[0], down * finer[1]),
     )
 
 
 def resized(
-    fields: Fields, *, width: int, height: int, finer: tuple[float, float] = (1.0, 1.0)
+    fields: Fields, *, width: int, height: int, larger: tuple[float, float], finer: tuple[float, float] = (1.0, 1.0)
 ) -> dict[str, tuple[Any, Any]]:
     """Correct metadata for a picture that has been resized.
 
-    EXIF's own PixelXDimension and PixelYDimension are set by libvips when it writes.
+    EXIF's own PixelXDimension and PixelYDimension are set by libvips when it writes, and it leaves out the entries
+    whose fields are missing.
 
     Args:
         fields: The metadata of the original.
         width: Columns of the result.
         height: Rows of the result.
-        finer: Factors by which the print resolution is raised, horizontally and vertically.
+        larger: Factors by which the picture was enlarged, horizontally and vertically.
+        finer: Factors by which the print resolution is raised, likewise.
 
     Returns:
-        The fields with sizes and resolutions corrected, and without thumbnails and what describes gain maps; others
-        are unchanged.
+        The fields with sizes and resolutions corrected, and without thumbnails, what describes gain maps, and the place
+        of the subject; others are unchanged.
     """
-    changed = dict(fields)
+    changed = {name: value for name, value in fields.items() if name not in SUBJECT_FIELDS}
     if IPTC in changed:
         kind, block = changed[IPTC]
         changed[IPTC] = (kind, photoshop.corrected(block, finer))
@@ -122,9 +148,15 @@ def resized(
         field = f"exif-ifd0-{name}"
         if field in changed:
             changed[field] = (pyvips.GValue.gstr_type, f"{number} ({number}, Long, 1 components, 4 bytes)")
-    if EXIF in changed and finer != (1.0, 1.0):
+    for field, factor in zip(FOCAL_PLANE_FIELDS, larger, strict=True):
+        if found := re.match(r"([0-9]{1,10})/([1-9][0-9]{0,9}) ", str(changed.get(field, ("", ""))[1])):
+            above, below = _multiplied(int(found[1]), int(found[2]), factor)
+            text = f"{above}/{below} ({above / below:g}, Rational, 1 components, 8 bytes)"
+            changed[field] = (pyvips.GValue.gstr_type, text)
+    if EXIF in changed:
         kind, block = changed[EXIF]
-        changed[EXIF] = (kind, _with_finer_resolution(block, finer))
+        changed[EXIF] = (kind, _corrected(block, larger=larger, finer=finer))
+    if EXIF in changed and finer != (1.0, 1.0):
         for axis in "XY":
             changed.pop(f"exif-ifd0-{axis}Resolution", None)  # so that libvips takes the value in the block
     if XMP in changed:
@@ -134,6 +166,7 @@ def resized(
         packet = _with_number(packet, XMP_HEIGHTS, height)
         for name, factor in zip((b"tiff:XResolution", b"tiff:YResolution"), finer, strict=True):
             packet = _with_multiplied(packet, name, factor)
+        packet = _with_larger_panorama(packet, larger)
         changed[XMP] = (kind, packet)
     return changed
 
@@ -160,25 +193,64 @@ def _with_multiplied(packet: bytes, name: bytes, factor: float) -> bytes:
 
     def multiply(found: re.Match[bytes]) -> bytes:
         above, below = int(found[2]), int(found[3])
-        return found[0] if factor == 1 or not below else b"%s%d/1000" % (found[1], round(above / below * factor * 1000))
+        return b"%s%d/%d" % (found[1], *_multiplied(above, below, factor)) if below else found[0]
 
-    return re.sub(XMP_RATIONAL % name, multiply, packet)
+    return packet if factor == 1 else re.sub(XMP_RATIONAL % name, multiply, packet)
 
 
-def _with_finer_resolution(block: bytes, factors: tuple[float, float]) -> bytes:
-    """Multiply the resolution tags of an EXIF block; an unparsable block is returned unchanged.
+def _with_larger_panorama(packet: bytes, larger: tuple[float, float]) -> bytes:
+    """The XMP packet with the sizes and places of a panorama in pixels of the result."""
+    for prefix in set(re.findall(rb"""xmlns:(\w+)\s*=\s*["']%s["']""" % re.escape(PANORAMA_SPACE), packet)):
+        for names, factor in zip((PANORAMA_WIDTHS, PANORAMA_HEIGHTS), larger, strict=True):
+            for name in names:
+                packet = re.sub(
+                    XMP_NUMBER % (prefix + b":" + name),
+                    lambda found, factor=factor: b"%s%d" % (found[1], round(int(found[2]) * factor)),
+                    packet,
+                )
+    return packet
 
-    libvips never changes a resolution that the block already states.
+
+def _corrected(block: bytes, *, larger: tuple[float, float], finer: tuple[float, float]) -> bytes:
+    """Multiply the resolutions of print and sensor in an EXIF block, and remove the place of the subject.
+
+    libvips never changes a print resolution that the block already states. No values move, as maker notes may refer to
+    places in the block. An unparsable block is returned unchanged.
     """
+    factors: dict[int, float] = dict(zip((*RESOLUTION_TAGS, *FOCAL_PLANE_TAGS), (*finer, *larger), strict=True))
     start, changed = len(EXIF_MARK) if block.startswith(EXIF_MARK) else 0, bytearray(block)
     file = io.BytesIO(block[start:])
     try:
         layout = read_layout(file)
-        for raw in read_table(file, layout, read_pointer(file, layout, layout.pointer_place)):
-            if raw.tag in RESOLUTION_TAGS and (raw.kind, raw.count) == (RATIONAL, 1):
-                above, below = struct.unpack(f"{layout.order}II", read_values(file, layout, raw))
-                finer = round(above / below * factors[RESOLUTION_TAGS.index(raw.tag)] * 1000)
-                struct.pack_into(f"{layout.order}II", changed, start + raw.values_at(layout), finer, 1000)
+        places = [read_pointer(file, layout, layout.pointer_place)]
+        for place in places:
+            table = read_table(file, layout, place)
+            for raw in table:
+                if raw.tag == EXIF_DIRECTORY and len(places) == 1:
+                    places.append(struct.unpack(layout.pointer, raw.held)[0])
+                elif factors.get(raw.tag, 1.0) != 1.0 and (raw.kind, raw.count) == (RATIONAL, 1):
+                    above, below = struct.unpack(f"{layout.order}II", read_values(file, layout, raw))
+                    value = _multiplied(above, below, factors[raw.tag])
+                    struct.pack_into(f"{layout.order}II", changed, start + raw.values_at(layout), *value)
+            if place != places[0]:
+                _remove_entries(changed, start + place, [raw.tag in SUBJECT_TAGS for raw in table], layout)
     except (ValueError, struct.error, ZeroDivisionError):
         return block
     return bytes(changed)
+
+
+def _remove_entries(block: bytearray, place: int, removed: Sequence[bool], layout: Layout) -> None:
+    """Remove entries from the directory at `place` of an EXIF block; zeros follow it instead."""
+    first, size = place + struct.calcsize(layout.counter), 4 + 2 * layout.inline
+    end = first + size * len(removed)
+    kept = [block[first + size * i : first + size * (i + 1)] for i, gone in enumerate(removed) if not gone]
+    after = end + layout.inline  # the place of the next directory
+    block[first:after] = b"".join(kept) + block[end:after] + bytes(size * sum(removed))
+    struct.pack_into(layout.counter, block, place, len(kept))
+
+
+def _multiplied(above: int, below: int, factor: float) -> tuple[int, int]:
+    """A fraction multiplied by `factor`, in thousandths if that fits into 32 bits; raises `ZeroDivisionError`."""
+    value = above / below * factor
+    parts = 1000 if value * 1000 < 2**32 else 1
+    return round(value * parts), parts
