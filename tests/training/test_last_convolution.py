@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from mafdn.errors import OutOfMemoryError
 from mafdn.networks import (
     MAFDN,
     AFANSettings,
@@ -122,3 +123,16 @@ def test_a_run_from_another_scale_begins_with_a_fitted_convolution(workplace: Pa
         losses[name] = next(report.loss for report in reports if report.loss is not None)
     assert losses["fitted"] < losses["random"] / 2
     assert sum("weights for x3; fitted the last convolution to" in note for note in notes) == 1
+
+
+def test_running_out_of_memory_names_the_settings_to_lower(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("mafdn.training.run.fit_last_convolution", full)
+    parent = MAFDN(MAFDNSettings(scale=3, width=16, blocks=1))
+    save_network(parent.fold(), workplace / "parent.safetensors", card={})
+    path = config(workplace, "full")
+    path.write_text(path.read_text() + 'init = "parent.safetensors"')
+    with pytest.raises(OutOfMemoryError, match=r"run\.batch = 4 and data\.patch = 12; lower run\.batch"):
+        train(path)

@@ -88,7 +88,8 @@ class Run:
             on_note(f"run.init: {pretrained.note}" if pretrained.note else "")
         network = _placed(network, workers.device)
         if pretrained and pretrained.network.settings.scale != network.settings.scale:
-            patches = fit_last_convolution(network, lambda step: self.batches.get(step, 0), workers, settings.loss)
+            with training_memory(settings, workers.device):
+                patches = fit_last_convolution(network, lambda step: self.batches.get(step, 0), workers, settings.loss)
             last = f"fitted the last convolution to {patches:,} patches" if patches else "the last layers are random"
             on_note(f"run.init: weights for x{pretrained.network.settings.scale}; {last}")
         self.state = RunState(network, build_optimizers(network, settings.optimizer), StepMode(False, False))
