@@ -78,7 +78,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         return fork.path
     fork.path.mkdir(parents=True, exist_ok=True)
     source.copy_log(fork)
-    fork.save_settings(settings, saved.base, saved.overrides)
+    fork.save_settings(settings, saved.base, saved.overrides, banks=saved.banks)
     if source.parent is not None:
         fork.save_parent(source.parent)
     fork.save(checkpoint)

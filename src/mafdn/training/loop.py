@@ -126,7 +126,7 @@ def fit(
     steps = run.settings.schedule.steps
     journal = Journal(run.folder, step=state.step, on_progress=on_progress) if workers.leads else None
     if journal:
-        run.folder.save_settings(run.settings, run.base, run.overrides)
+        run.folder.save_settings(run.settings, run.base, run.overrides, banks=run.banks)
         if run.parent is not None:
             run.folder.save_parent(run.parent)
         if state.step == 0:
