@@ -141,7 +141,8 @@ def fit(
                 pace.start(state.samples)
                 done = state.step == steps
                 if workers.device.type == "cpu" or workers.world == 1 or state.step % GPU_CHECK == 0:
-                    stopping = workers.any(stop.is_set() or should_stop())
+                    due = should_stop()  # in every process, as it may communicate with the others
+                    stopping = workers.any(due or stop.is_set())
                 saving = state.step % settings.save_every == 0 or done or stopping
                 if saving or state.step % settings.log_every == 0:
                     loss = _mean(run, losses)
