@@ -15,9 +15,11 @@ from mafdn.export.gates import choose_gates
 from mafdn.export.plain import export_plain
 from mafdn.networks import MAFDN, IMDNSettings, build, load_mafdn, save_network
 from mafdn.networks.held import held, typical_gates
+from mafdn.weights.header import read_header
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
+from tests.runs import saved_run
 from tests.support import failed, soft_batch
 from tools.host_tiles import tiled
 
@@ -138,6 +140,9 @@ def test_the_command(cli: Run, network: MAFDN, photos: Path, tmp_path: Path) -> 
     with torch.inference_mode():
         expected = load_mafdn(weights)(torch.from_numpy(x)).numpy()
     assert np.abs(_runner(target, "onnxruntime")(x) - expected).max() < 1e-5
+    checkpoint = saved_run(tmp_path / "run", network) / "step-00000010.safetensors"
+    assert cli("export", checkpoint, "--plain", "--gates", photos, "-o", weights, "--overwrite")[0] == 0
+    assert read_header(weights)[1]["steps"] == 10
 
 
 def test_a_network_whose_attention_cannot_be_held_computes_its_own(tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_quantize_writes_only_what_passes(
     assert cli(*arguments, "--overwrite", "--bench", tmp_path / "no")[0] == 2
 
 
+def test_datasets_of_the_same_name_are_refused_before_any_work(exported: Path, tmp_path: Path, cli: Run) -> None:
+    for folder in ("good", "bad"):
+        (tmp_path / folder / "Set").mkdir(parents=True)
+        pyvips.Image.black(48, 48).pngsave(str(tmp_path / folder / "Set" / "a.png"))
+    benches = ("--bench", tmp_path / "bad" / "Set", "--bench", tmp_path / "good" / "Set")
+    code, _, err = cli("quantize", exported, "--calibration", tmp_path / "no", *benches, "-o", tmp_path / "n-int8.onnx")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "two benchmark datasets have the same name, Set" in err
+
+
 def test_quantizing_shipped_weights_updates_the_documents(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from mafdn.release.prune import prune
 from mafdn.training.data.bank import Bank
 from mafdn.weights.header import read_header
 from tests.conftest import Run
+from tests.runs import saved_run
 
 SETTINGS = MAFDNSettings(scale=2, width=18, blocks=2)
 """Pruned to 16, the stream and the fusion lose two channels, each branch one, and the squeezed layers none."""
@@ -89,6 +90,20 @@ def test_the_command_writes_a_file_with_the_card_of_the_source(
     code, _, err = cli("prune", source, "--width", 16, "--bank", bank.folder, "-o", target)
     assert (code, err.count("\n")) == (1, 1)
     assert "exists" in err
+
+
+def test_the_card_of_a_checkpoint_is_that_of_its_run(
+    bank: Bank, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mafdn.release.prune.SIDE", 16)  # the pictures of the bank are small
+    run, target = tmp_path / "run", tmp_path / "narrow.safetensors"
+    for step in (10, 20):
+        saved_run(run, MAFDN(SETTINGS), step=step)
+    for source, steps in ((run, 20), (run / "step-00000010.safetensors", 10)):
+        assert cli("prune", source, "--width", 16, "--bank", bank.folder, "-o", target, "--overwrite")[0] == 0
+        card = read_header(target)[1]
+        assert (card["steps"], card["settings"]["network"]["width"]) == (steps, 18)
+        assert card["pruned"]["width"] == 16
 
 
 def test_other_files_are_rejected_in_one_line(bank: Bank, tmp_path: Path, cli: Run) -> None:

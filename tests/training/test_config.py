@@ -45,6 +45,16 @@ WRONG = {
     "[optimizer]\nlearning_rate = 1": "did you mean optimizer.lr? (valid keys of [optimizer]: name, lr, small_lr,",
     "[optimizer]\nlr = 0.0": "optimizer.lr must be above 0",
     "[optimizer]\nsmall_lr = -0.1": "optimizer.small_lr must be above 0",
+    "[optimizer]\nlr = inf": "optimizer.lr must be above 0 and finite",
+    "[optimizer]\nsmall_lr = nan": "optimizer.small_lr must be above 0 and finite",
+    "[optimizer]\nmomentum = 1.0": "optimizer.momentum must be in [0, 1)",
+    "[optimizer]\nbetas = [0.9, 1.0]": "optimizer.betas must be in [0, 1)",
+    "[optimizer]\nbetas = [-0.1, 0.9]": "optimizer.betas must be in [0, 1)",
+    "[optimizer]\nclip = nan": "optimizer.clip must be at least 0",
+    "[optimizer]\nname = 'adamw'\nweight_decay = inf": "optimizer.weight_decay must be at least 0 and finite",
+    "[loss]\nfourier = nan": "loss.fourier must be at least 0 and finite",
+    "[data]\nmin_gradient = nan": "data.min_gradient must be finite",
+    "[data]\nmin_gradient = inf": "data.min_gradient must be finite",
     "[network]\nn_feats = 64": "did you mean network.width? (valid keys of [network]: architecture, scale, width,",
     "[network]\nbatch = 64": "did you mean run.batch?",
     "[data]\ngt_size = 192": "data.patch (the side of an LR patch: gt_size / network.scale)?",
@@ -180,6 +190,41 @@ def test_invalid_overrides_give_a_one_line_error(tmp_path: Path, cli: Cli, text:
     path = tmp_path / "c.toml"
     path.write_text("")
     failed(cli("train", path, text, "--print-config"), 2, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    {
+        "--print-config --data x": "--print-config without CONFIG",
+        "--print-config --device cpu": "--print-config without CONFIG",
+        "--print-config --init-body x4": "--print-config without CONFIG",
+        "--print-config --json": "--print-config without CONFIG",
+        "CONFIG --print-config --for 9m": "--print-config",
+        "CONFIG --print-config --profile": "--print-config",
+        "CONFIG --print-config --json": "--print-config",
+        "CONFIG --profile --init-body x4": "--profile",
+        "CONFIG --profile --json --for 9m": "--profile",
+    }.items(),
+)
+def test_options_without_an_effect_are_refused(tmp_path: Path, cli: Cli, options: str, refused: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("")
+    words = [path if word == "CONFIG" else word for word in options.split()]
+    name = next(word for word in reversed(options.split()) if word.startswith("--"))
+    failed(cli("train", *words), 2, f"{refused} takes no {name}")
+
+
+def test_printed_settings_include_the_initial_weights(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    path = tmp_path / "configs" / "c.toml"
+    path.write_text("")
+    monkeypatch.chdir(tmp_path)
+    for given, init in (("x4", "x4"), ("mine.safetensors", "mine.safetensors")):
+        code, out, _ = cli("train", path, "--init-body", given, "run.init=x2", "--print-config")
+        assert code == 0
+        assert f'\ninit = "{init}"\n' in out
 
 
 def test_data_names_pictures_or_a_bank(tmp_path: Path) -> None:

@@ -1,22 +1,28 @@
 """Stable phases, forks that decay, time budgets, and loss schedules."""
 
 import json
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch import Tensor
 
 from mafdn.cli.train import parse_time
 from mafdn.errors import ConfigError, UsageError
 from mafdn.training.data.teach import teach
 from mafdn.training.data.zoom import zoom
-from mafdn.training.fork import fork_run, train_for, train_fork
-from mafdn.training.loop import train
+from mafdn.training.fork import TRIAL, DeadlineWatch, fork_run, train_for, train_fork
+from mafdn.training.loop import fit, train
 from mafdn.training.record.averaged import averaged_network, run_card
 from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config
+from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
+from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
 from tests.runs import config, final, same, tiny, torchrun, train_and_kill
 from tests.support import failed
@@ -29,7 +35,7 @@ def stopped(workplace: Path, *, steps: int = 10) -> Path:
     folder = train(path)
     path.write_text(path.read_text().replace("decay = 0", "decay = 5").replace(f"steps = {steps}", "steps = 1000"))
     loaded = load_config(path)
-    RunFolder(folder).save_settings(loaded.settings, loaded.base)
+    RunFolder(folder).save_settings(loaded.settings, loaded.base, banks=RunFolder(folder).saved().banks)
     return folder
 
 
@@ -58,6 +64,8 @@ def test_an_interrupted_fork_is_resumed(workplace: Path) -> None:
     whole = final(train_fork(run, workplace / "whole", decay=9))
     folder = fork_run(run, workplace / "parts", decay=9)
     assert final(folder).step == 10
+    assert RunFolder(folder).saved().banks == RunFolder(run).saved().banks
+    assert RunFolder(folder).saved().banks.keys() == {"data.bank"}
     resumed = final(train(folder))
     for part in ("network", "ema", "optimizer"):
         assert same(getattr(resumed, part), getattr(whole, part)), part
@@ -120,11 +128,62 @@ def test_a_budget_too_short_for_the_decay_is_refused_before_it_starts(workplace:
     assert code == 2
     assert "mafdn: the time budget is too short" in err.splitlines()[-1]
     assert "lower schedule.decay" in err
-    assert final(workplace / "run").step == 0
+    assert not (workplace / "run").exists()
     path.write_text(path.read_text().replace("[schedule]", '[schedule]\nkind = "cosine"'))
     code, _, err = cli("train", path, "--for", "5s")
     assert code == 2
     assert '--for needs schedule.kind = "wsd"' in err.splitlines()[-1]
+
+
+def test_a_refused_budget_leaves_an_existing_run_as_it_was(workplace: Path, cli: Cli) -> None:
+    run = stopped(workplace)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    arguments = ("schedule.steps=2000000", "schedule.decay=1000000", "run.save_every=2", "run.log_every=2")
+    code, _, err = cli("train", run, "--for", "5s", *arguments)
+    assert (code, err.splitlines()[-1][:37]) == (2, "mafdn: the time budget is too short: ")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_the_speed_is_measured_anew_after_a_spike(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def take_step(run: Run) -> Tensor:
+        run.state.step += 1
+        clock[0] += 1
+        return torch.zeros(())
+
+    monkeypatch.setattr("mafdn.training.fork.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Run, "take_step", take_step)
+    with open_workers("cpu") as workers:
+        run = open_run(config(workplace, steps=1000), workers)
+        watch = DeadlineWatch(run, 200, decay=5)
+        assert (run.state.step, clock) == (0, [1 + TRIAL])
+        for _ in range(20):
+            run.take_step()
+            assert not watch.is_due()
+        for step in (1, 10):  # the first mark, and one between two
+            run.state.step = step
+            assert not watch.is_due()
+        while not watch.is_due():
+            run.take_step()
+    assert clock == [185], "5 steps with a margin and a reserve are left"
+
+
+def test_every_process_is_asked_after_every_step(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that reaches one process first does not keep it from a message that the others wait for."""
+    asked: list[int] = []
+    take_step = Run.take_step
+
+    def interrupted(run: Run) -> Tensor:
+        if run.state.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return take_step(run)
+
+    monkeypatch.setattr(Run, "take_step", interrupted)
+    with open_workers("cpu") as workers:
+        run = open_run(config(workplace), workers)
+        assert fit(run, should_stop=lambda: bool(asked.append(run.state.step)))
+    assert asked == [1, 2, 3]
 
 
 def test_a_decaying_run_is_neither_forked_nor_extended(workplace: Path, cli: Cli) -> None:

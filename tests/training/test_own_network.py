@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import mafdn
+from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks import build, find_architecture, load_network
 from mafdn.networks.own import settings_of
@@ -133,6 +134,43 @@ def test_an_own_network_is_trained_evaluated_and_exported(
     code, out, err = cli("evaluate", "--bench", workplace / "Bench", "--scale", 2, "--network", weights, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["scores"][1]["mean"] == score["mean"]
+
+
+def test_a_change_of_the_code_invalidates_scores_and_costs(module: str, workplace: Path, cli: Run) -> None:
+    train(own_config(workplace, f"{module}:Tiny"))
+    (workplace / "Bench").mkdir()
+    draw(workplace / "Bench" / "a.png", size=(32, 40))
+    target = workplace / "table.json"
+    line = ("evaluate", "--bench", workplace / "Bench", "-s", 2, "--network", workplace / "run", "-o", target)
+
+    def measured() -> tuple[float, int]:
+        sys.modules.pop(module, None)  # as in a new process
+        own_architectures.first_digest.cache_clear()
+        code, _, err = cli(*line, "--overwrite")
+        assert (code, err) == (0, "")
+        row = next(row for row in json.loads(target.read_text())["rows"] if row["network"] == "run")
+        return row["scores"]["Bench"]["psnr"], row["conv_macs"]
+
+    psnr, macs = measured()
+    assert measured() == (psnr, macs)
+    (workplace / f"{module}.py").write_text(MODULE.replace("y + self.branch(y)", "y - self.branch(self.branch(y))"))
+    changed = measured()
+    assert changed[0] != psnr
+    assert changed[1] > macs
+
+
+def test_the_code_is_found_without_importing_it(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = workplace / "unimported" / "parts"
+    package.mkdir(parents=True)
+    for file in (package.parent / "__init__.py", package / "__init__.py", package / "nets.py"):
+        file.write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(workplace)
+    digest = own_architectures.source_digest
+    assert digest("unimported.parts.nets:Net") == sha256(package / "nets.py")
+    assert digest("unimported.parts:Net") == sha256(package / "__init__.py")
+    assert "unimported" not in sys.modules
+    for unknown in ("unimported.none:Net", "no_such_module.nets:Net", "sys:Net"):
+        assert digest(unknown) != digest(unknown), "any code"
 
 
 def test_a_run_starts_from_own_weights(module: str, workplace: Path) -> None:

@@ -95,6 +95,35 @@ def test_a_bank_must_exclude_the_benchmark_datasets(workplace: Path) -> None:
         shutil.rmtree(bench, ignore_errors=True)
 
 
+def test_a_run_keeps_its_training_pictures(workplace: Path, cli: Cli) -> None:
+    path, run = config(workplace, steps=7), workplace / "run"
+    train(path)
+    other = workplace / "elsewhere" / "photos"
+    shutil.copytree(workplace / "photos", other)
+    shutil.copy(other / "a.png", other / "c.png")
+    refused = f"data.bank would change the run in {run}, which was started with other pictures"
+    failed(cli("train", path, "--data", other, f"data.bank={workplace / 'other'}", "schedule.steps=8"), 2, refused)
+    (workplace / "bank").rename(workplace / "moved")
+    shutil.move(workplace / "other", workplace / "bank")
+    path.write_text(path.read_text().replace('"photos"', '"elsewhere/photos"'))
+    failed(cli("train", path, "schedule.steps=8"), 2, refused)
+    assert final(run).step == 7
+    code, _, err = cli("train", run, f"data.bank={workplace / 'moved'}", "schedule.steps=8")
+    assert (code, final(run).step) == (0, 8), err
+    assert RunFolder(run).saved().banks == {"data.bank": open_bank(workplace / "moved").fingerprint}
+
+
+def test_a_run_of_an_earlier_version_resumes_without_fingerprints(workplace: Path) -> None:
+    path, file = config(workplace, steps=7), workplace / "run" / "settings.json"
+    train(path)
+    saved = json.loads(file.read_text())
+    banks = saved.pop("banks")
+    file.write_text(json.dumps(saved))
+    path.write_text(path.read_text().replace("steps = 7", "steps = 8"))
+    train(path)
+    assert (final(workplace / "run").step, json.loads(file.read_text())["banks"]) == (8, banks)
+
+
 def test_a_bank_of_an_earlier_version_is_compared(workplace: Path) -> None:
     train(config(workplace, steps=7))
     manifest = json.loads((workplace / "bank" / "bank.json").read_text())

@@ -121,6 +121,8 @@ def test_a_run_rejects_pairs_of_other_pictures_and_scales(workplace: Path, a: Pa
     zoom(own, [x2], tmp_path / "pairs")
     path.write_text(text.format(tmp_path / "pairs"))
     train(path)
+    zoom(own, [x2], tmp_path / "more", per_picture=2)
+    refused(tmp_path / "more", "data.zoomed would change the run in .*, which was started with other pictures")
 
 
 def test_zoom_from_the_command_line(bank: Bank, a: Path, tmp_path: Path, cli: Run) -> None:

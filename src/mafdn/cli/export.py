@@ -83,8 +83,8 @@ def export_command(
         from mafdn.export.gates import TYPICAL, choose_gates
         from mafdn.export.onnx import export_onnx
         from mafdn.export.plain import export_plain, save_plain
-        from mafdn.networks.checkpoints import open_network
-        from mafdn.training.record.averaged import averaged_network, export_run
+        from mafdn.networks.checkpoints import has_header, open_network
+        from mafdn.training.record.averaged import averaged_network, export_run, weights_card
     from mafdn.weights.resolve import named_file
 
     if not plain and (size is not None or gates is not None):
@@ -114,7 +114,8 @@ def export_command(
         network = averaged_network(source)[0] if is_run else open_network(source)
         constant = choose_gates(network, source, gates or TYPICAL) if plain else None
         if weights_wanted:
-            save_plain(network, target, gates=constant, source=source)
+            card = weights_card(source) if has_header(source) else {}
+            save_plain(network, target, gates=constant, card=card)
         else:
             with stages(quiet=as_json) as on_stage:
                 if plain:
@@ -128,11 +129,12 @@ def _export_package(source: str, target: Path | None, gates: str | None, *, over
     with training_extra("exporting"):
         from mafdn.export.darktable import default_package, export_darktable
         from mafdn.export.gates import TYPICAL
+        from mafdn.training.record.averaged import weights_card
 
     target = output_file(target, default_package(source))
     _keep_existing(target, overwrite=overwrite)
     with stages(quiet=as_json) as on_stage:
-        worst = export_darktable(source, target, gates=gates or TYPICAL, on_progress=on_stage)
+        worst = export_darktable(source, target, gates=gates or TYPICAL, card_of=weights_card, on_progress=on_stage)
     _report(target, worst, is_run=False, as_json=as_json)
 
 

@@ -1,6 +1,7 @@
 """`mafdn train`, `mafdn train fork` and `mafdn train plot`."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,19 +98,33 @@ def train_command(
         from mafdn.training.config import example_config
         from mafdn.training.fork import train_for
         from mafdn.training.loop import train
+    options = {
+        "--data": data,
+        "--device": device,
+        "--init-body": init_body,
+        "--for": budget,
+        "--profile": profile,
+        "--json": as_json,
+    }
+    given = [name for name, value in options.items() if value not in (None, False)]
     if config is None and print_config:
+        _refuse(given, "--print-config without CONFIG", options)
         typer.echo(example_config(), nl=False)
         return
     if config is None:
         raise UsageError("choose a CONFIG, or print an example with 'mafdn train --print-config'")
     if "=" in str(config) and not config.exists():
         raise UsageError(f"choose a CONFIG before {config}")
+    if print_config:
+        _refuse(given, "--print-config", ("--for", "--profile", "--json"))
+    elif profile:
+        _refuse(given, "--profile", ("--init-body", "--for"))
+    elif as_json:
+        raise UsageError("--json needs --profile; the progress of a run is in its log.jsonl")
     overrides = _overrides(config, settings or [], data=data, device=device)
     if print_config:
-        _print_config(config, overrides)
+        _print_config(config, overrides | ({} if init_body is None else {"run.init": str(init_body)}))
         return
-    if as_json and not profile:
-        raise UsageError("--json needs --profile; the progress of a run is in its log.jsonl")
     seconds = None if budget is None else parse_time(budget)
     if profile:
         _profile(config, overrides, as_json=as_json)
@@ -202,6 +217,13 @@ def parse_time(text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"--for must be a time such as 90s, 9m or 2h30m, not {text!r}")
     return seconds
+
+
+def _refuse(given: list[str], mode: str, others: Iterable[str]) -> None:
+    """Raise `UsageError` if an option was given that has no effect in a mode of the command."""
+    for name in others:
+        if name in given:
+            raise UsageError(f"{mode} takes no {name}")
 
 
 def _overrides(config: Path, settings: list[str], *, data: Path | None, device: str | None) -> dict[str, Any]:

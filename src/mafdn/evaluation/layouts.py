@@ -83,6 +83,22 @@ def bench_name(folder: Path) -> str:
     return name.removesuffix("_HR") or name
 
 
+def check_benches(folders: Sequence[Path]) -> None:
+    """Check sets that are measured, and recorded by their names, before any work.
+
+    Raises:
+        UsageError: A set is missing, as in `bench_files`, or two have the same name.
+    """
+    for folder in folders:
+        bench_files(folder)
+    names = [bench_name(folder) for folder in folders]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(
+            f"two benchmark datasets have the same name, {twice[0]}, and scores are recorded by name; rename one"
+        )
+
+
 def find_bench(folder: Path, scale: int, *, lr: LrChoice = None) -> BenchFiles:
     """Find the files of a set.
 

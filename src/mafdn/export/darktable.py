@@ -92,6 +92,7 @@ def export_darktable(
     path: Path,
     *,
     gates: str = TYPICAL,
+    card_of: Callable[[Path], Card] = lambda path: read_header(path)[1],
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> float:
     """Write the package of two networks, after a check of each in every engine.
@@ -100,6 +101,7 @@ def export_darktable(
         source: As for `package_networks`.
         path: The `.dtmodel` file, which is replaced on success only.
         gates: `typical` or a folder of pictures, as for `mafdn.export.gates.choose_gates`.
+        card_of: Reads the card of a file with a header; by default that of a weights file.
         on_progress: As in `mafdn.export.onnx.export_onnx`.
 
     Returns:
@@ -117,7 +119,7 @@ def export_darktable(
     weights = package_networks(source)
     networks = {scale: _opened(file, scale) for scale, file in weights.items()}
     held = {scale: choose_gates(network, weights[scale], gates) for scale, network in networks.items()}
-    cards = [read_header(file)[1] if has_header(file) else {} for file in weights.values()]
+    cards = [card_of(file) if has_header(file) else {} for file in weights.values()]
     content = {"config.json": _config(name, SHIPPED_NAMES.get(source), cards)}
     worst: list[float] = []
     try:

@@ -27,11 +27,10 @@ from mafdn.export.onnx import MEMORY_ADVICE, TOLERANCE, checked_pictures, differ
 from mafdn.inference import ENGINES
 from mafdn.inference.engines import HEADER
 from mafdn.networks import MAFDN, Network, architecture, save_network
-from mafdn.networks.checkpoints import has_header
 from mafdn.networks.exported import exported_form
 from mafdn.networks.gated import is_gated
 from mafdn.networks.held import held
-from mafdn.weights.header import read_header
+from mafdn.weights.header import Card
 
 INPUT, OUTPUT = "input", "output"
 HEIGHT, WIDTH = "height", "width"
@@ -92,20 +91,19 @@ def export_plain(
     return worst
 
 
-def save_plain(network: Network, path: Path, *, gates: torch.Tensor | None, source: Path) -> None:
+def save_plain(network: Network, path: Path, *, gates: torch.Tensor | None, card: Card) -> None:
     """Write the network of a plain file as a weights file, for programs that load weights with spandrel.
 
     Args:
         network: In training or folded form.
         path: The `.safetensors` file to write.
         gates: As for `export_plain`.
-        source: The weights file of `network`, whose card is copied.
+        card: What is known about the weights.
 
     Raises:
         WeightsError: The file cannot be written.
     """
     folded = network.fold()
-    card = read_header(source)[1] if has_header(source) else {}
     if gates is not None:
         assert isinstance(folded, MAFDN)
         folded = held(folded, gates)

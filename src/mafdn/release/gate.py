@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mafdn.degradation.chain import parse_degradations
-from mafdn.errors import ConfigError, UsageError
+from mafdn.errors import ConfigError
 from mafdn.evaluation.benchset import Protocol, SetScore, bicubic, measure
 from mafdn.evaluation.colors import ColorScore, color_score
-from mafdn.evaluation.layouts import bench_files, bench_name
+from mafdn.evaluation.layouts import check_benches
 from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
 from mafdn.networks import MAFDN, load_mafdn, save_network
@@ -86,12 +86,7 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     benches = list(benches) or saved.bench_sets
     if not benches:
         raise ConfigError(f"{run} has no benchmark datasets in data.exclude; pass them with --bench")
-    for folder in benches:
-        bench_files(folder)  # report a missing set before any work
-    if len({bench_name(folder) for folder in benches}) < len(benches):
-        raise UsageError(
-            "two benchmark datasets have the same name, and a card can record only one of them; rename one"
-        )
+    check_benches(benches)
     if not isinstance(network, MAFDN):
         raise ConfigError(f"{run} does not train MAFDN; only MAFDN ships ('mafdn export' writes any run's weights)")
     if scale not in (None, network.settings.scale):

@@ -9,7 +9,7 @@ import numpy as np
 
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Protocol, SetScore, measure
-from mafdn.evaluation.layouts import bench_files
+from mafdn.evaluation.layouts import check_benches
 from mafdn.evaluation.methods import open_method
 from mafdn.release.quantize import calibration_crops, quantize_onnx, read_source_header
 from mafdn.training.data.bank import open_bank
@@ -59,15 +59,15 @@ def quantize(
         network: An ONNX file from `mafdn export`.
         target: The int8 file.
         calibration: The folder of a training bank.
-        benches: Folders of benchmark datasets; a missing one is reported before any work.
+        benches: Folders of benchmark datasets with different names; they are checked before any work.
         on_candidate: Called with the measured file and its scores, before the file is renamed to `target` or removed.
         on_progress: Called with the number of results scored and their total.
 
     Raises:
+        UsageError: Two benchmark datasets have the same name.
         MafdnError: A benchmark dataset, the bank or the network is missing or unusable, or nncf is not installed.
     """
-    for folder in benches:
-        bench_files(folder)
+    check_benches(benches)
     scale = int(read_source_header(network)["settings"]["scale"])
     crops = calibration_crops(open_bank(calibration), scale=scale)
     with tempfile.TemporaryDirectory(prefix=".quantize-", dir=target.resolve().parent) as folder:

@@ -25,7 +25,7 @@ from mafdn.pixels import psnr
 from mafdn.training.data.bank import open_bank
 from mafdn.training.data.batches import to_tensor
 from mafdn.training.data.patches import PatchSampler
-from mafdn.weights.header import read_header
+from mafdn.training.record.averaged import weights_card
 
 Axis = tuple[str, ...]
 """The groups of channels along an axis of a tensor, one after another; empty for an axis that is never shortened."""
@@ -73,8 +73,7 @@ def prune_file(
     pruned = prune(network, width, chosen, on_progress=on_progress)
     with torch.inference_mode():
         agreement = psnr(pruned(others).numpy(), network(others).numpy(), peak=1.0)
-    _, card = read_header(source)
-    card = {key: value for key, value in card.items() if key not in MEASURED}
+    card = {key: value for key, value in weights_card(source).items() if key not in MEASURED}
     card["pruned"] = {
         "from": f"{source.name}, SHA-256 {sha256(source)}",
         "width": width,

@@ -4,6 +4,7 @@ mafdn train CONFIG --for 150m   extend the stable phase, then fork it so that th
 mafdn train fork RUN            fork the newest checkpoint at any time
 """
 
+import copy
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,16 +17,17 @@ from mafdn.training.loop import finish, fit, stopped
 from mafdn.training.record.progress import TrainingProgress
 from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.run import Run, open_run
+from mafdn.training.step_mode import training_memory
 from mafdn.training.workers import Workers, open_workers
 
 TRIAL = 10
-"""Steps after which the speed is known well enough to reject a time budget."""
+"""Steps over which the speed is measured at least, such as those that are tried before a run with a time budget."""
 MARGIN = 1.08
 """Factor by which the decay may be slower than measured."""
 RESERVE = 10.0
 """Seconds reserved for the last validation and for saving."""
 RECENT = 200
-"""Number of recent steps over which the speed is measured."""
+"""Number of recent steps over which the speed is measured at most."""
 
 
 def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None) -> Path:
@@ -78,7 +80,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         return fork.path
     fork.path.mkdir(parents=True, exist_ok=True)
     source.copy_log(fork)
-    fork.save_settings(settings, saved.base, saved.overrides)
+    fork.save_settings(settings, saved.base, saved.overrides, banks=saved.banks)
     if source.parent is not None:
         fork.save_parent(source.parent)
     fork.save(checkpoint)
@@ -155,7 +157,7 @@ def train_for(
         if planned.kind != "wsd" or planned.decay < 1:
             raise ConfigError(f'{config}: --for needs schedule.kind = "wsd" and schedule.decay above 0')
         run.set_schedule(_stable(planned, run))
-        deadline_watch = _DeadlineWatch(run, deadline, decay=planned.decay)
+        deadline_watch = DeadlineWatch(run, deadline, decay=planned.decay)
         if fit(run, on_progress, should_stop=deadline_watch.is_due):
             raise stopped(run)
         folder = _fork_once(workers, run.folder.path, None, decay=planned.decay)
@@ -191,36 +193,58 @@ def _fork_once(workers: Workers, run: Path, target: Path | None, *, decay: int |
     return target or RunFolder(run.resolve()).fork(newest.step if newest else 0).path
 
 
-class _DeadlineWatch:
-    """Measures the speed of a run to determine when its decay has to begin."""
+class DeadlineWatch:
+    """Measures the speed of a run to determine when its decay has to begin.
+
+    A few steps are taken at the start and undone.
+
+    Raises:
+        ConfigError: The decay would have to begin immediately: the time budget is too short.
+    """
 
     def __init__(self, run: Run, deadline: float, *, decay: int) -> None:
         self._run, self._deadline, self._decay = run, deadline, decay
-        self._first = run.state.step + 1  # the step before allocates memory and chooses kernels
         self._marks: deque[tuple[int, float]] = deque(maxlen=RECENT)
-        self._tried = False
-
-    def is_due(self) -> bool:
-        """Whether the decay has to begin now.
-
-        Raises:
-            ConfigError: It would have to begin immediately: the time budget is too short.
-        """
-        step, now = self._run.state.step, time.monotonic()
-        if step >= self._first:
-            self._marks.append((step, now))
-        if step < self._first + TRIAL:
-            return False
-        first, then = self._marks[0]
-        warmup = max(0, self._run.settings.schedule.warmup - step)
-        steps = warmup + self._decay
-        needed = steps * (now - then) / (step - first) * MARGIN + RESERVE
-        due = self._run.workers.any(now + needed > self._deadline)
-        tried, self._tried = self._tried, True
-        if due and (warmup or not tried):
+        self._pace = _measured_pace(run)
+        """Seconds per step."""
+        left, needed, warmup = deadline - time.monotonic(), self._needed, self._warmup
+        if run.workers.any(needed > left):
             phases = f"{warmup:,} steps of warmup and the decay of" if warmup else "the decay of"
             raise ConfigError(
-                f"the time budget is too short: {phases} {self._decay:,} steps take about {needed:.0f} s on this "
-                f"machine and {max(0.0, self._deadline - now):.0f} s are left; allow more time or lower schedule.decay"
+                f"the time budget is too short: {phases} {decay:,} steps take about {needed:.0f} s on this machine and "
+                f"{max(0.0, left):.0f} s are left; allow more time or lower schedule.decay"
             )
-        return due
+
+    def is_due(self) -> bool:
+        """Whether the decay has to begin now, which it can only after the warmup."""
+        step, now = self._run.state.step, time.monotonic()
+        if self._marks and step <= self._marks[-1][0]:  # the run went back to a checkpoint
+            self._marks.clear()
+        self._marks.append((step, now))
+        first, then = self._marks[0]
+        if step >= first + TRIAL:
+            self._pace = (now - then) / (step - first)
+        return self._run.workers.any(not self._warmup and now + self._needed > self._deadline)
+
+    @property
+    def _warmup(self) -> int:
+        """Steps of the warmup that are left."""
+        return max(0, self._run.settings.schedule.warmup - self._run.state.step)
+
+    @property
+    def _needed(self) -> float:
+        """Seconds from now until the end of the decay."""
+        return (self._warmup + self._decay) * self._pace * MARGIN + RESERVE
+
+
+def _measured_pace(run: Run) -> float:
+    """Measure the seconds per step by steps that are undone."""
+    before = copy.deepcopy(run.state.checkpoint())
+    with training_memory(run.settings, run.workers.device):
+        float(run.take_step())  # allocates memory and chooses kernels
+        start = time.monotonic()
+        for _ in range(TRIAL):
+            float(run.take_step())  # waits for the device
+        pace = (time.monotonic() - start) / TRIAL
+    run.state.restore(before)
+    return pace

@@ -126,7 +126,7 @@ def fit(
     steps = run.settings.schedule.steps
     journal = Journal(run.folder, step=state.step, on_progress=on_progress) if workers.leads else None
     if journal:
-        run.folder.save_settings(run.settings, run.base, run.overrides)
+        run.folder.save_settings(run.settings, run.base, run.overrides, banks=run.banks)
         if run.parent is not None:
             run.folder.save_parent(run.parent)
         if state.step == 0:
@@ -141,7 +141,8 @@ def fit(
                 pace.start(state.samples)
                 done = state.step == steps
                 if workers.device.type == "cpu" or workers.world == 1 or state.step % GPU_CHECK == 0:
-                    stopping = workers.any(stop.is_set() or should_stop())
+                    due = should_stop()  # in every process, as it may communicate with the others
+                    stopping = workers.any(due or stop.is_set())
                 saving = state.step % settings.save_every == 0 or done or stopping
                 if saving or state.step % settings.log_every == 0:
                     loss = _mean(run, losses)

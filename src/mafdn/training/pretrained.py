@@ -7,8 +7,8 @@ from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError, MafdnError, WeightsError
 from mafdn.networks import Network, title, transfer
 from mafdn.networks.checkpoints import checkpoint_note, has_header, open_network
-from mafdn.training.record.averaged import averaged_network, run_card
-from mafdn.weights.header import Card, read_header
+from mafdn.training.record.averaged import weights_card
+from mafdn.weights.header import Card
 from mafdn.weights.resolve import DESCRIPTIONS, NAMES_OF_SCALES, SCALE_NAMES, is_name, resolve
 
 
@@ -101,8 +101,7 @@ def origin(weights: Path) -> str:
 def _card(path: Path, network: Network) -> Card:
     """The card of a weights file or of a run's checkpoint; otherwise what is known."""
     if has_header(path):
-        header, card = read_header(path)
-        return run_card(path.parent, *averaged_network(path.parent)) if "folder" in header else card
+        return weights_card(path)
     return {
         "network": title(network.settings),
         "origin": "weights without a card",

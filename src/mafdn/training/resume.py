@@ -1,5 +1,6 @@
 """What may change when a run is resumed."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from mafdn.errors import ConfigError
@@ -59,6 +60,25 @@ def check_resumed(folder: RunFolder, before: SavedRun, now: SavedRun) -> str:
         if not named and key not in now.overrides and old.get(key) != OPEN_END:
             edited.append(f"{key} {was} -> {is_now}")
     return f"changed since the last start: {', '.join(edited)}" if edited else ""
+
+
+def check_banks(folder: RunFolder, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Check that a run is resumed on the training pictures that it was started with.
+
+    Args:
+        folder: The folder of the run.
+        before: The fingerprints of its banks at the last start (`SavedRun.banks`); without any, nothing is checked.
+        now: Those of the banks to resume with.
+
+    Raises:
+        ConfigError: A bank differs.
+    """
+    different = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if before and different:
+        raise ConfigError(
+            f"{' and '.join(different)} would change the run in {folder.path}, which was started with other pictures; "
+            "use those, or choose another run.folder"
+        )
 
 
 def _flat(saved: SavedRun) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
 from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
-from mafdn.training.resume import check_resumed
+from mafdn.training.resume import check_banks, check_resumed
 from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
 from mafdn.training.step_mode import StepMode, choose_step_mode, training_memory
@@ -70,13 +70,18 @@ class Run:
         self.folder = RunFolder((config.base / settings.run.folder).resolve())
         if settings.run.batch % workers.world:
             raise ConfigError(f"run.batch = {settings.run.batch} is not a multiple of the {workers.world} processes")
+        zoomed = self._zoomed()
+        self.banks = {"data.bank": bank.fingerprint} | ({"data.zoomed": zoomed[0].fingerprint} if zoomed else {})
+        """The fingerprints of the training pictures, as in `SavedRun.banks`."""
         checkpoint = self.folder.newest() if resume else None
         if checkpoint:
-            on_note(check_resumed(self.folder, self.folder.saved(), config))
+            before = self.folder.saved()
+            on_note(check_resumed(self.folder, before, config))
+            check_banks(self.folder, before.banks, self.banks)
             if checkpoint.step:
                 on_note(f"resuming from step {checkpoint.step}")
         self.held_out, training = check_split(bank, settings.data.held_out, on_note=on_note)
-        self.batches = batches or self._batches(training)
+        self.batches = batches or self._batches(training, zoomed)
         self.parent: Card | None = None
         """The card of the pretrained weights of a new run."""
         torch.manual_seed(settings.run.seed)
@@ -173,7 +178,7 @@ class Run:
         self.workers.average([mean])
         return float(mean) * self.workers.world / len(self.held_out)
 
-    def _batches(self, training: list[int]) -> Batches:
+    def _batches(self, training: list[int], zoomed: tuple[Bank, list[int]] | None) -> Batches:
         data, run, device = self.settings.data, self.settings.run, self.workers.device
         sampler = PatchSampler(
             self.bank,
@@ -184,7 +189,7 @@ class Run:
             min_gradient=data.min_gradient,
             candidates=data.candidates,
             teacher=data.teacher,
-            zoomed=self._zoomed(),
+            zoomed=zoomed,
             zoomed_share=data.zoomed_share,
             recolored=data.recolored,
             degrade=self.settings.degrade,

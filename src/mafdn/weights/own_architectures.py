@@ -7,16 +7,22 @@ listed in the environment variable `MAFDN_ARCHITECTURES`, or if the module has b
 """
 
 import importlib
+import importlib.util
 import os
 import re
+import secrets
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from mafdn.errors import ConfigError
+from mafdn._support.atomic import sha256
+from mafdn.errors import ConfigError, WeightsError
+from mafdn.weights.header import read_header
 
 GROUP = "mafdn.architectures"
 ALLOWED = "MAFDN_ARCHITECTURES"
@@ -50,8 +56,8 @@ def import_architecture(name: str, *, folder: Path | None = None) -> Any:
     Raises:
         ConfigError: The module or the class does not exist, or importing it failed.
     """
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
-    entry = found[0] if found else EntryPoint(name, name, GROUP)
+    entry = _entry(name)
+    source_digest(name, folder=folder)  # of the code as it is imported
     with _importable_from(folder, Path.cwd()):
         try:
             return entry.load()
@@ -71,6 +77,54 @@ def import_architecture(name: str, *, folder: Path | None = None) -> Any:
                 f"architecture {name} cannot be imported: {type(error).__name__}: {reason} "
                 "(set MAFDN_DEBUG=1 to see the traceback)"
             ) from error
+
+
+def source_digest(name: str, *, folder: Path | None = None) -> str:
+    """The SHA-256 of the source file of an architecture, which is found without importing anything.
+
+    Args:
+        name: As for `import_architecture`.
+        folder: As for `import_architecture`.
+
+    Returns:
+        64 hexadecimal digits: those of the first call in this process, as code that was imported does not change
+        either. Random ones if there is no such file, as the code may be any.
+    """
+    top, *rest = _entry(name).module.split(".")
+    try:
+        with _importable_from(folder, Path.cwd()):
+            spec = importlib.util.find_spec(top)
+            for number in range(len(rest)):  # `find_spec` would import the packages around a module
+                places = spec.submodule_search_locations if spec else None
+                spec = PathFinder.find_spec(".".join((top, *rest[: number + 1])), places)
+        if spec and spec.origin:
+            return first_digest(Path(spec.origin))
+    except (ImportError, ValueError, OSError):
+        pass
+    return secrets.token_hex(32)
+
+
+@cache
+def first_digest(file: Path) -> str:
+    """The SHA-256 that a file has when it is first read by this process."""
+    return sha256(file)
+
+
+def code_digest(weights: Path) -> str:
+    """The `source_digest` of the network in a weights file or checkpoint; empty if its code is in this package."""
+    if weights.suffix != ".safetensors":
+        return ""
+    try:
+        header, _ = read_header(weights)
+    except WeightsError:
+        return ""
+    name, folder = str(header.get("architecture")), header.get("folder")
+    return source_digest(name, folder=Path(str(folder)) if folder else None) if is_own_architecture(name) else ""
+
+
+def _entry(name: str) -> EntryPoint:
+    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
+    return found[0] if found else EntryPoint(name, name, GROUP)
 
 
 @contextmanager

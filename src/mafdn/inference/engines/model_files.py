@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from mafdn._support.atomic import sha256
+from mafdn.weights.own_architectures import code_digest
 
 LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 """The protobuf key `location` of an external data file, up to the length of the file name that follows."""
@@ -22,8 +23,12 @@ def network_files(path: Path) -> list[Path]:
 
 
 def network_digest(path: Path) -> str:
-    """Return a SHA-256 over all files of the network `path`, as 64 hexadecimal digits."""
-    return hashlib.sha256("".join(sha256(file) for file in network_files(path)).encode()).hexdigest()
+    """Return a SHA-256 over all files of the network `path`, as 64 hexadecimal digits.
+
+    The code of an architecture from outside is included.
+    """
+    parts = [*(sha256(file) for file in network_files(path)), code_digest(path)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def int8_file(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Checks of settings: values out of range, or that contradict each other."""
 
+import math
 import re
 from pathlib import Path
 
@@ -12,14 +13,15 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 def check(settings: TrainSettings, path: Path) -> None:
     """Raise `ConfigError` for values out of range or that contradict each other."""
-    data, schedule, run = settings.data, settings.schedule, settings.run
+    data, optimizer, schedule, run = settings.data, settings.optimizer, settings.schedule, settings.run
     rules = {
         "data.scales must be among 2, 3, 4": bool(data.scales) and set(data.scales) <= {2, 3, 4},
         "network.scale must be one of data.scales": settings.network.scale in data.scales,
         "data.patch must be at least 8": data.patch >= 8,
+        "data.min_gradient must be finite": math.isfinite(data.min_gradient),
         "data.candidates must be at least 1": data.candidates >= 1,
-        "loss.epsilon must be above 0": settings.loss.epsilon > 0,
-        "loss.fourier must be at least 0": settings.loss.fourier >= 0,
+        "loss.epsilon must be above 0 and finite": 0 < settings.loss.epsilon < math.inf,
+        "loss.fourier must be at least 0 and finite": 0 <= settings.loss.fourier < math.inf,
         "loss.teacher must be in [0, 1]": all(0 <= share <= 1 for share in settings.loss.teacher_shares),
         "loss.teacher_until must be in (0, 1]": 0 < settings.loss.teacher_until <= 1,
         "loss.mse must be in [0, 1]": 0 <= settings.loss.mse <= 1,
@@ -29,13 +31,14 @@ def check(settings: TrainSettings, path: Path) -> None:
         "data.zoomed needs data.teacher": not data.zoomed or bool(data.teacher),
         "data.zoomed_share must be in [0, 1]": 0 <= data.zoomed_share <= 1,
         "data.recolored must be in [0, 1]": 0 <= data.recolored <= 1,
-        "optimizer.weight_decay and optimizer.clip must be at least 0": (
-            min(settings.optimizer.weight_decay, settings.optimizer.clip) >= 0
-        ),
-        'optimizer.weight_decay needs optimizer.name = "adamw"': settings.optimizer.weight_decay == 0
-        or settings.optimizer.name == "adamw",
-        "optimizer.lr must be above 0": settings.optimizer.lr > 0,
-        "optimizer.small_lr must be above 0": settings.optimizer.small_lr > 0,
+        "optimizer.weight_decay must be at least 0 and finite": 0 <= optimizer.weight_decay < math.inf,
+        'optimizer.weight_decay needs optimizer.name = "adamw"': optimizer.weight_decay == 0
+        or optimizer.name == "adamw",
+        "optimizer.clip must be at least 0": optimizer.clip >= 0,
+        "optimizer.lr must be above 0 and finite": 0 < optimizer.lr < math.inf,
+        "optimizer.small_lr must be above 0 and finite": 0 < optimizer.small_lr < math.inf,
+        "optimizer.momentum must be in [0, 1)": 0 <= optimizer.momentum < 1,
+        "optimizer.betas must be in [0, 1)": all(0 <= beta < 1 for beta in optimizer.betas),
         f"schedule.warmup ({schedule.warmup}) and schedule.decay ({schedule.decay}) must fit into schedule.steps "
         f"({schedule.steps})": (
             min(schedule.warmup, schedule.decay) >= 0

@@ -6,9 +6,9 @@ from typing import Any
 from mafdn._version import __version__
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks import TITLES, Network, architecture, build, save_network, stored_form, title
-from mafdn.training.record.checkpoint import Checkpoint
+from mafdn.training.record.checkpoint import Checkpoint, read_checkpoint
 from mafdn.training.record.run_folder import RunFolder, SavedRun, to_json
-from mafdn.weights.header import Card
+from mafdn.weights.header import Card, read_header
 from mafdn.weights.history import complete_chain, shipped_cards
 
 DESCRIPTIONS = TITLES | {"mafdn": "MAFDN, reconstructed from the abstract of doi 10.1155/2024/3255233"}
@@ -100,6 +100,20 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
     if data.zoomed:
         card["zoomed_pairs"] = data.zoomed_share
     return complete_chain(card | {"chain": chain}, shipped_cards())
+
+
+def weights_card(path: Path) -> Card:
+    """The card of a weights file, or of the averaged weights in a checkpoint of a run.
+
+    Raises:
+        WeightsError: The file cannot be read, or is not one of this program.
+        ConfigError: As `run_card`.
+    """
+    header, card = read_header(path)
+    if "folder" not in header:
+        return card
+    network, saved, _ = averaged_network(path.parent)
+    return run_card(path.parent, network, saved, read_checkpoint(path))
 
 
 def _public(settings: dict[str, Any]) -> dict[str, Any]:

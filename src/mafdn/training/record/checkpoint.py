@@ -78,7 +78,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
     for path in paths:
         try:
-            return _read(path)
+            return read_checkpoint(path)
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             continue  # damaged; try the one before
     if paths:
@@ -86,7 +86,8 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _read(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint that is not damaged."""
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     with safe_open(path, "pt") as file:
         header = cast(dict[str, Any], json.loads(file.metadata()["checkpoint"]))

@@ -1,7 +1,7 @@
 """The folder of a run.
 
-- `settings.json` - the settings of the last start; `base`, the folder that their paths are relative to; and
-  `overrides`, the settings that were given on the command line
+- `settings.json` - the settings of the last start; `base`, the folder that their paths are relative to; `overrides`,
+  the settings that were given on the command line; and `banks`, the fingerprints of the training pictures
 - `parent.json` - the card of the weights that the run started from, if any
 - `step-NNNNNNNN.safetensors` - the last two checkpoints (`mafdn.training.record.checkpoint`)
 - `log.jsonl`, `tensorboard/` - curves (`mafdn.training.record.journal`)
@@ -36,6 +36,9 @@ class SavedRun:
     """The folder that the paths in the settings are relative to."""
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The settings that were given on the command line, by table and key; `settings` includes them."""
+    banks: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The fingerprints of the banks by setting (`data.bank`, `data.zoomed`); empty before the first start, and for runs
+    of earlier versions."""
 
     @property
     def bank(self) -> Path:
@@ -72,6 +75,7 @@ class RunFolder:
             table = cast(dict[str, Any], json.loads(file.read_text("utf-8")))
             base = Path(table.pop("base", ""))
             overrides = dict(table.pop("overrides", {}))
+            banks = dict(table.pop("banks", {}))
         except OSError as error:
             raise ConfigError(f"{self.path} is not the folder of a run: cannot read {file}: {error.strerror}") from None
         except (ValueError, AttributeError, TypeError) as error:
@@ -79,11 +83,19 @@ class RunFolder:
         network = table.get("network")
         if isinstance(network, dict) and "architecture" in network:  # imports its module, which is beside the TOML file
             find_architecture(str(cast(dict[str, Any], network)["architecture"]), folder=base)
-        return SavedRun(settings=build_settings(table, path=file), base=base, overrides=overrides)
+        return SavedRun(settings=build_settings(table, path=file), base=base, overrides=overrides, banks=banks)
 
-    def save_settings(self, settings: TrainSettings, base: Path, overrides: Overrides | None = None) -> None:
+    def save_settings(
+        self,
+        settings: TrainSettings,
+        base: Path,
+        overrides: Overrides | None = None,
+        *,
+        banks: Mapping[str, str] | None = None,
+    ) -> None:
         """Write `settings.json`."""
-        table = to_json(settings) | {"base": str(base)} | ({"overrides": dict(overrides)} if overrides else {})
+        table = to_json(settings) | {"base": str(base)}
+        table |= {key: dict(value) for key, value in (("overrides", overrides), ("banks", banks)) if value}
         with replacing(self.path / SETTINGS) as temporary:
             temporary.write_text(json.dumps(table, indent=1, default=str), "utf-8")
 
