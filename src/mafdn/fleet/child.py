@@ -23,7 +23,7 @@ from mafdn._support.atomic import DISK_ERRORS, printable, sha256
 from mafdn._version import __version__
 from mafdn.errors import MafdnError, MissingPackageError, OutOfMemoryError, PictureError
 from mafdn.fleet.options import Setup
-from mafdn.fleet.storage import STATE, Entry, StorageError, Store, is_running
+from mafdn.fleet.storage import STATE, Entry, StorageError, Store, is_running, store_of
 from mafdn.pictures.formats import Format
 from mafdn.pictures.reading import block_other_loaders, read_header
 from mafdn.upscaling.arguments import network_set
@@ -154,22 +154,6 @@ def _remove_remains(parent: Path) -> None:
         number = folder.name.rpartition("-")[2]
         if number.isdecimal() and (int(number) == os.getpid() or not is_running(int(number))):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-_stores: dict[str, Store] = {}
-
-
-def store_of(uri: str) -> tuple[Store, str]:
-    """Return the store of a single file, opened once for each bucket or disk, and the file's name in it."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        base, name = "/", os.path.abspath(uri).lstrip("/")  # noqa: PTH100 - links stay links
-    else:
-        bucket, _, name = rest.partition("/")
-        base = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
-    if base not in _stores:
-        _stores[base] = Store(base)
-    return _stores[base], name
 
 
 def _target_for(task: dict[str, Any], kind: Format) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mafdn.errors import MafdnError
 from mafdn.fleet.options import FleetOptions
-from mafdn.fleet.sources import Picture, Source
+from mafdn.fleet.sources import LOOK_UPS, Picture, Source
 from mafdn.fleet.state import Known, done_key
 from mafdn.fleet.storage import STATE, Entry, Store
 from mafdn.fleet.table import Row, contains, key_of
@@ -22,8 +22,6 @@ from mafdn.upscaling.size import Size
 
 LISTED_FROM = 8
 """Results in a folder of the target from which on it is listed: a list brings a thousand names in one request."""
-LOOK_UPS = 32
-"""Results that are looked up at the same time."""
 UNNAMABLE = "its name is no valid Unicode, or leads out of its folder; rename it, or use mafdn upscale"
 DOUBLE = "has the same result as another picture of the list; add a column name, or use --pattern"
 EXISTS = "exists and is not a result of an earlier run; use --overwrite to replace it, or another target or --pattern"
