@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -11,12 +12,17 @@ import pytest
 
 from mafdn._support.atomic import sha256
 from mafdn.errors import MafdnError, UsageError
+from mafdn.fleet.cluster import Cluster
 from mafdn.fleet.merge import merge
+from mafdn.fleet.options import Setup
+from mafdn.fleet.run import run_fleet
 from mafdn.fleet.state import RESULTS, files_in, run_name
 from mafdn.fleet.storage import Store
+from mafdn.fleet.table import RESULT, Row, Table, as_table
+from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.shards import MANIFEST, Shard, lock_name, manifests_in
 from tests.conftest import Run
-from tests.fleet.conftest import run
+from tests.fleet.conftest import ENGINE, run
 from tests.support import draw
 from tests.upscaling.conftest import Networks, upscale
 
@@ -79,6 +85,29 @@ def test_the_last_row_of_a_picture_counts(pictures: Path, tmp_path: Path) -> Non
     assert [row["name"] for row in table] == ["a.png", "b.jpg", "broken.png", "deep/d.png", "deep/er/c.webp"]
     assert len(files_in(store, RESULTS)) == 1
     assert run(pictures, out).counts["kept"] == 5
+
+
+def test_the_next_run_knows_all_results(tmp_path: Path) -> None:
+    source, out = draw(tmp_path / "in" / "a.png").parent, tmp_path / "out"
+
+    def run_at(scale: int, status: str = "done", strength: float = 1.0) -> dict[str, int]:
+        def record(_cluster: Cluster, tasks: list[Row], setup: Setup) -> Iterator[Table]:
+            for task in tasks:
+                (out / task["target"]).write_text(setup.run)
+                found = Store(setup.target).info(task["target"])
+                assert found is not None
+                row = task | {"status": status, "fault": False, "target_size": found.size, "target_mark": found.mark}
+                yield as_table([row], RESULT)
+
+        options = UpscaleOptions(size=scale, strength=strength)
+        return run_fleet(str(source), str(out), engine=ENGINE, options=options, upscale=record).counts
+
+    assert run_at(2)["done"] == run_at(4)["done"] == run_at(2, "failed", 0.5)["failed"] == 1
+    assert merge(str(out), tmp_path / "table.parquet") == {"records": 3, "counts": {"failed": 1, "done": 1}}
+    table = pq.read_table(tmp_path / "table.parquet").to_pylist()
+    assert [(row["target"], row["status"]) for row in table] == [("a_x4.png", "done"), ("a_x2.png", "failed")]
+    assert run_at(4)["kept"] == 1
+    assert run_at(2, strength=0.7)["done"] == 1
 
 
 def test_later_runs_have_later_names() -> None:

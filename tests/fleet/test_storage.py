@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mafdn.errors import UsageError
-from mafdn.fleet.sources import name_of
+from mafdn.fleet.sources import Picture, Source, name_of
 from mafdn.fleet.storage import Entry, StorageError, Store, is_inside
 from mafdn.fleet.table import contains, key_of, sorted_keys
 
@@ -76,6 +76,24 @@ def test_a_link_does_not_hide_that_a_target_is_inside(tmp_path: Path) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "in" / "deep")
     assert is_inside(Store(str(tmp_path / "link")), Store(str(tmp_path / "in")))
+
+
+def test_versions_of_listed_files_are_looked_up(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_text("1")
+    missing = str(tmp_path / "missing.png")
+    (tmp_path / "list.txt").write_text(f"{file}\nnonsense://x/y.png\n{missing}\n")
+
+    def listed() -> list[Picture]:
+        return [picture for _, part in Source(str(tmp_path / "list.txt")).folders() for picture in part]
+
+    first, *others = listed()
+    assert first.size == 1
+    assert first.mark
+    assert [(p.uri, p.size, p.mark) for p in others] == [("nonsense://x/y.png", 0, ""), (missing, 0, "")]
+    file.write_text("23")
+    assert listed()[0].size == 2
+    assert listed()[0].mark != first.mark
 
 
 def test_unknown_schemes_are_refused() -> None:

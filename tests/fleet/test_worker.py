@@ -42,7 +42,7 @@ def task(source: Path, name: str) -> Row:
     path = source / name
     size = path.stat().st_size
     values: Row = {"uri": str(path), "name": name, "target": f"{path.stem}_x2{path.suffix}", "source_size": size}
-    return values | {"source_mark": "1", "replaces": False, "reason": "new", "key": 5}
+    return values | {"stem": f"{path.stem}_x2", "replaces": None, "source_mark": "1", "reason": "new", "key": 5}
 
 
 @pytest.mark.usefixtures("traps")

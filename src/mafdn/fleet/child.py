@@ -4,6 +4,7 @@ It reads one line of setup and then one line of JSON for each picture, and answe
 when its standard input does, whatever it is doing: its worker has ended.
 """
 
+import filecmp
 import glob
 import json
 import os
@@ -22,7 +23,7 @@ from mafdn._support.atomic import DISK_ERRORS, printable, sha256
 from mafdn._version import __version__
 from mafdn.errors import MafdnError, MissingPackageError, OutOfMemoryError, PictureError
 from mafdn.fleet.options import Setup
-from mafdn.fleet.storage import STATE, Entry, StorageError, Store, is_running
+from mafdn.fleet.storage import STATE, Entry, StorageError, Store, is_running, store_of
 from mafdn.pictures.formats import Format
 from mafdn.pictures.reading import block_other_loaders, read_header
 from mafdn.upscaling.arguments import network_set
@@ -88,10 +89,7 @@ class PictureWork:
         header = read_header(source, limits=options.limits, number=options.frame)
         name = None if self._setup.name is None else Path(self._setup.name)
         kind, output = output_for(header, options.output, name)
-        target = _with_ending(task["target"], kind)
-        if target != task["target"] and self._target.info(target) is not None and not options.overwrite:
-            url = printable(self._target.url_of(target))
-            raise PictureError(f"{url} exists, and is the name of this result by its content; use --overwrite")
+        target = _target_for(task, kind)
         local = folder / Path(target).name
         options = replace(options, output=output, size=self._setup.size, overwrite=False)
         try:
@@ -99,9 +97,28 @@ class PictureWork:
         except MafdnError as error:
             text = str(error).replace(printable(local), printable(self._target.url_of(target)))
             raise type(error)(self._named(text, source, task), errno=error.errno) from None
+        if self._is_taken(target, task, local):
+            url = printable(self._target.url_of(target))
+            raise PictureError(f"{url} exists, and is the name of this result by its content; use --overwrite")
         digest = sha256(local)
         written = self._target.put(local, target)
         return _row(report, target, digest, written) | ({"planned": task["target"]} if target != task["target"] else {})
+
+    def _is_taken(self, target: str, task: dict[str, Any], local: Path) -> bool:
+        """Whether another file has the name of a result, `local`, for which the plan does not vouch.
+
+        The same file is there if a run was killed before it recorded the result.
+        """
+        if target == task["replaces"] or self._setup.options.overwrite:
+            return False
+        if target == task["target"] and task["replaces"] is None and self._source is not None:
+            return False  # the plan has looked; the names of a list are planned in parts, and need another look
+        found = self._target.info(target)
+        if found is None or found.size != local.stat().st_size:
+            return found is not None
+        other = local.with_name("other")
+        self._target.get(target, other)
+        return not filecmp.cmp(local, other, shallow=False)
 
     def _fetch(self, task: dict[str, Any], folder: Path) -> Path:
         """Return a local file with the picture; raises `MafdnError`."""
@@ -139,26 +156,11 @@ def _remove_remains(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-_stores: dict[str, Store] = {}
-
-
-def store_of(uri: str) -> tuple[Store, str]:
-    """Return the store of a single file, opened once for each bucket or disk, and the file's name in it."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        base, name = "/", os.path.abspath(uri).lstrip("/")  # noqa: PTH100 - links stay links
-    else:
-        bucket, _, name = rest.partition("/")
-        base = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
-    if base not in _stores:
-        _stores[base] = Store(base)
-    return _stores[base], name
-
-
-def _with_ending(target: str, kind: Format) -> str:
-    """Return the name of a result with an ending that is true of its format."""
-    path = Path(target)
-    return target if path.suffix.lower() in kind.suffixes else str(path.with_suffix(kind.suffixes[0]))
+def _target_for(task: dict[str, Any], kind: Format) -> str:
+    """Return the name of a result with an ending that is true of its format, that of an earlier one if possible."""
+    names = [name for name in (task["target"], task["replaces"]) if name is not None]
+    fitting = (name for name in names if Path(name).suffix.lower() in kind.suffixes)
+    return next(fitting, f"{task['stem']}{kind.suffixes[0]}")
 
 
 def _is_fault(error: Exception) -> bool:

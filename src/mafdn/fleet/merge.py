@@ -1,8 +1,9 @@
 """One record and one table of what shards of a folder or runs of a fleet recorded."""
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -81,26 +82,40 @@ def _merge_manifests(folder: Path, paths: list[Path], output: Path | None) -> di
 
 
 def _merge_results(store: Store, names: list[str], output: Path | None) -> dict[str, Any]:
-    """Join the parts of a fleet's table, of which later rows of a picture replace earlier ones."""
+    """Join the parts of a fleet's table; the table to write has the last row of each result."""
     run = run_name()
     with FleetLock(store, run):
-        table = as_table(_latest(read_table(store, name) for name in names), RESULT)
+        kept, latest = _kept(read_table(store, name) for name in names)
         if len(names) > 1:
-            write_table(store, f"{RESULTS}/{run}-000001.parquet", table)
+            write_table(store, f"{RESULTS}/{run}-000001.parquet", as_table(kept, RESULT))
             for name in names:
                 store.remove(name)
+    table = as_table(latest, RESULT)
     if output is not None:
         _write(table, output)
     return {"records": len(names), "counts": dict(Counter(table["status"].to_pylist()))}
 
 
-def _latest(tables: Iterable[Table]) -> Iterator[Row]:
-    """Yield the last row of every picture, by its name."""
-    rows: dict[str, Row] = {}
+def _kept(tables: Iterable[Table]) -> tuple[list[Row], list[Row]]:
+    """Return the rows that later runs need, in their order, and the last row of each result, by picture.
+
+    Runs need the last row of each file, too: what became of a later attempt does not make it a file of others.
+    """
+    latest: dict[tuple[str, str | None], tuple[int, Row]] = {}
+    made: dict[str, tuple[int, Row]] = {}
+    number = itertools.count()
     for table in tables:
         for row in table.to_pylist():
-            rows[row["name"]] = row
-    yield from (rows[name] for name in sorted(rows))
+            numbered = next(number), row
+            latest[row["name"], row["planned"] or row["target"]] = numbered
+            if row["status"] == "done":
+                made[row["target"]] = numbered
+    kept = dict([*latest.values(), *made.values()])
+    return [kept[n] for n in sorted(kept)], [row for _, row in sorted(latest.values(), key=_by_picture)]
+
+
+def _by_picture(numbered: tuple[int, Row]) -> tuple[str, int]:
+    return numbered[1]["name"], numbered[0]
 
 
 def _write(table: Table, output: Path) -> None:

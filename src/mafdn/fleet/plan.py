@@ -1,29 +1,27 @@
 """What is to be done with each picture of a source: decided by lists alone, without reading a picture."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mafdn.errors import MafdnError
 from mafdn.fleet.options import FleetOptions
-from mafdn.fleet.sources import Picture, Source
+from mafdn.fleet.sources import LOOK_UPS, Picture, Source
 from mafdn.fleet.state import Known, done_key
 from mafdn.fleet.storage import STATE, Entry, Store
 from mafdn.fleet.table import Row, contains, key_of
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.formats import Format, format_called, format_of_name
-from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign
+from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.size import Size
 
 LISTED_FROM = 8
 """Results in a folder of the target from which on it is listed: a list brings a thousand names in one request."""
-LOOK_UPS = 32
-"""Results that are looked up at the same time."""
 UNNAMABLE = "its name is no valid Unicode, or leads out of its folder; rename it, or use mafdn upscale"
 DOUBLE = "has the same result as another picture of the list; add a column name, or use --pattern"
 EXISTS = "exists and is not a result of an earlier run; use --overwrite to replace it, or another target or --pattern"
@@ -88,7 +86,7 @@ class Planner:
                     name = picture.name.encode("utf-8", "backslashreplace").decode()
                     row = {"uri": uri, "name": name, "status": "failed", "reason": f"{uri}: {UNNAMABLE}"}
                     yield Decision(task=row, status="failed")
-            targets = self._targets(named)
+            targets, stems = self._names(named)
             existing = self._existing([self._known.renamed.get(targets[p.name], targets[p.name]) for p in named])
             for picture in named:
                 if self._fleet.shard and not self._fleet.shard.has(Path(picture.name)):
@@ -100,13 +98,26 @@ class Planner:
                     row = {"uri": picture.uri, "name": picture.name, "status": "failed", "reason": reason}
                     yield Decision(task=row, status="failed")
                     continue
-                yield self._decide(picture, target, existing)
+                yield self._decide(picture, target, stems[picture.name], existing)
 
-    def _targets(self, pictures: list[Picture]) -> Mapping[str, str]:
-        """Return the names of results, unique within a folder."""
+    def _names(self, pictures: list[Picture]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return the names of results, unique within a folder, and those without endings for another true ending.
+
+        With whatever ending, the latter are not the names of other results.
+        """
         requests = [self._request(picture) for picture in pictures]
-        assigned = assign(requests)
-        return {picture.name: assigned[Path(picture.name)].as_posix() for picture in pictures}
+        targets = assign(requests, allowed=self._is_free)
+        stems = {source: target.with_suffix("") for source, target in targets.items()}
+        uses = Counter(map(place, stems.values()))
+        shared = [_without_ending(request) for request in requests if uses[place(stems[request.source])] > 1]
+        stems |= assign(shared, allowed=lambda _, stem: place(stem) not in uses)
+        names = [(picture.name, Path(picture.name)) for picture in pictures]
+        return {n: targets[path].as_posix() for n, path in names}, {n: stems[path].as_posix() for n, path in names}
+
+    def _is_free(self, request: NameRequest, target: Path) -> bool:
+        """Whether a name is not that of the result of another picture, whose content decided for its ending."""
+        name = request.source.as_posix()
+        return self._known.owners.get(target.as_posix(), name) == name
 
     def _request(self, picture: Picture) -> NameRequest:
         path = Path(picture.name)
@@ -129,7 +140,7 @@ class Planner:
                 kind = next(iter(FORMATS.values()))
         return kind if kind.written_as is None else FORMATS[kind.written_as]
 
-    def _decide(self, picture: Picture, target: str, existing: Mapping[str, Entry]) -> Decision:
+    def _decide(self, picture: Picture, target: str, stem: str, existing: Mapping[str, Entry]) -> Decision:
         known = self._known
         actual = known.renamed.get(target, target)
         key = key_of(picture.name, picture.size, picture.mark, self._settings, self._size, target)
@@ -138,9 +149,10 @@ class Planner:
             "uri": picture.uri,
             "name": picture.name,
             "target": target,
+            "stem": stem,
+            "replaces": None if found is None else actual,
             "source_size": picture.size,
             "source_mark": picture.mark,
-            "replaces": found is not None,
             "reason": "new",
             "key": key,
         }
@@ -205,6 +217,13 @@ class _Keys:
 def default_pattern(size: Size) -> Pattern:
     """Return the pattern for the names of results: as for folders, or that of the picture for a size in pixels."""
     return Pattern("{stem}_x{scale}{ext}" if size.scale is not None else "{stem}{ext}")
+
+
+def _without_ending(request: NameRequest) -> NameRequest:
+    def name(extra: str) -> str:
+        return Path(request.name(extra)).stem
+
+    return replace(request, name=name)
 
 
 def _is_namable(name: str) -> bool:

@@ -2,12 +2,13 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from mafdn._support.atomic import printable
 from mafdn._support.validate import URL
-from mafdn.errors import UsageError
-from mafdn.fleet.storage import Entry, Store
+from mafdn.errors import MafdnError, UsageError
+from mafdn.fleet.storage import Entry, Store, store_of
 from mafdn.pictures.formats import SUFFIXES
 
 LISTS = (".parquet", ".txt", ".lst")
@@ -15,6 +16,8 @@ LISTS = (".parquet", ".txt", ".lst")
 URI in each line."""
 ROWS = 10_000
 """Rows of a list that are read at a time."""
+LOOK_UPS = 32
+"""Listed files, or results, that are looked up at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +88,9 @@ class Source:
             MafdnError: The source cannot be read, or a list lacks a column.
         """
         if self.store is None:
-            for part in self._listed():
-                yield None, part
+            with ThreadPoolExecutor(LOOK_UPS) as pool:
+                for part in self._listed():
+                    yield None, list(pool.map(_looked_up, part))
             return
         store = self.store
         for entries in store.walk():
@@ -125,6 +129,18 @@ class Source:
 
 def _picture(store: Store, entry: Entry) -> Picture:
     return Picture(uri=store.url_of(entry.name), name=entry.name, size=entry.size, mark=entry.mark)
+
+
+def _looked_up(picture: Picture) -> Picture:
+    """Return a picture with size and mark; as it is if the list has them, or if the file cannot be found now."""
+    if picture.size or picture.mark:
+        return picture
+    try:
+        store, name = store_of(picture.uri)
+        entry = store.info(name)
+    except MafdnError:  # whoever reads the picture will say so
+        return picture
+    return picture if entry is None else replace(picture, size=entry.size, mark=entry.mark)
 
 
 def name_of(uri: str) -> str:

@@ -171,11 +171,13 @@ class Known:
         failed: `key_of` name, version and settings of pictures that failed.
         targets: `key_of` the names of all results, made or planned.
         renamed: The result of each picture whose content decided for another ending than was planned, by its target.
+        owners: The names of these pictures, by their results.
     """
 
     def __init__(self) -> None:
         self.done = self.failed = self.targets = np.empty(0, np.uint64)
         self.renamed: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
 
     @classmethod
     def read(cls, target: Store) -> "Known":
@@ -184,7 +186,7 @@ class Known:
         done: list[NDArray[np.uint64]] = []
         failed: list[NDArray[np.uint64]] = []
         targets: list[NDArray[np.uint64]] = []
-        columns = ["target", "planned", "status", "key", "target_size", "target_mark", "fault"]
+        columns = ["name", "target", "planned", "status", "key", "target_size", "target_mark", "fault"]
         for name in files_in(target, RESULTS):
             table = read_table(target, name, columns)
             for batch in table.to_batches():
@@ -193,7 +195,12 @@ class Known:
                 done.append(_keys(done_key(row["key"], row["target_size"], row["target_mark"]) for row in made))
                 failed.append(_keys(row["key"] for row in rows if row["status"] == "failed" and not row["fault"]))
                 targets.append(_keys(key_of(row["target"]) for row in made))
-                known.renamed |= {row["planned"]: row["target"] for row in made if row["planned"]}
+                for row in made:
+                    if row["planned"]:
+                        known.renamed[row["planned"]] = row["target"]
+                        known.owners[row["target"]] = row["name"]
+                    else:
+                        known.renamed.pop(row["target"], None)
         for name in files_in(target, PLANS):
             names = read_table(target, name, ["target"])["target"].to_pylist()
             targets.append(_keys(key_of(name) for name in names))

@@ -255,6 +255,22 @@ class Store:
         return None
 
 
+_stores: dict[str, Store] = {}
+
+
+def store_of(uri: str) -> tuple[Store, str]:
+    """Return the store of a single file, opened once for each bucket or disk, and the file's name in it."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        base, name = "/", os.path.abspath(uri).lstrip("/")  # noqa: PTH100 - links stay links
+    else:
+        bucket, _, name = rest.partition("/")
+        base = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
+    if base not in _stores:
+        _stores[base] = Store(base)
+    return _stores[base], name
+
+
 def mark_of(info: dict[str, Any]) -> str:
     """Return the text that tells this version of a file from others, from what the file system knows about it."""
     found = next((info[name] for name in MARKS if info.get(name) not in (None, "")), "")

@@ -16,15 +16,17 @@ TASK = pa.schema(
         ("uri", pa.string()),
         ("name", pa.string()),
         ("target", pa.string()),
+        ("stem", pa.string()),
+        ("replaces", pa.string()),
         ("source_size", pa.int64()),
         ("source_mark", pa.string()),
-        ("replaces", pa.bool_()),
         ("reason", pa.string()),
         ("key", pa.uint64()),
     ]
 )
-"""One row for each picture to upscale: where it is, its name in the source, that of its result, its size and version,
-whether there is a result that may be replaced, why it is upscaled, and the `key_of` of it and the settings."""
+"""One row for each picture to upscale: where it is, its name in the source, that of its result, the latter without the
+ending for a content that decides for another ending, the name of an existing result that may be replaced, size and
+version of the picture, why it is upscaled, and the `key_of` of it and the settings."""
 RESULT = pa.schema(
     [
         ("uri", pa.string()),
