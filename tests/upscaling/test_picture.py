@@ -1,5 +1,6 @@
 """Upscaling single files: names, checks before work, and clean failures."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +135,17 @@ def test_the_size_of_a_file_is_shown_with_enough_digits(tmp_path: Path, size: in
         file.truncate(size)
     with pytest.raises(PictureError, match=f"has {shown}"):
         Limits(file_mb=allowed).check_file(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"file_mb": math.nan}, "file_mb must be between 0 and inf, not nan"),
+        ({"seconds": math.nan}, "seconds must be between 0 and 1e[+]09, not nan"),
+        ({"seconds": math.inf}, "seconds must be between 0 and 1e[+]09, not inf"),
+        ({"seconds": -1}, "seconds must be between 0 and 1e[+]09, not -1"),
+    ],
+)
+def test_limits_that_limit_nothing_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Limits(**values)  # type: ignore[arg-type]

@@ -124,20 +124,6 @@ def test_records_that_name_other_files_are_not_believed(tmp_path: Path) -> None:
         (folder / "source").write_bytes(b"x")
 
 
-def test_delivered_results_make_room(tmp_path: Path) -> None:
-    store = JobStore(tmp_path, 100)
-    store.load()
-    for number in range(2):
-        name, folder = store.new_folder()
-        (folder / "source").write_bytes(b"x")
-        store.add(Job(id=name, name=str(number), bytes=40, state="done", delivered=float(number + 1)))
-    assert store.reserve(50)
-    assert [job.name for job in store.listed()] == ["1"]
-    store.release(50)
-    assert store.used_bytes == 40
-    assert not store.reserve(101)
-
-
 def test_old_jobs_are_removed(serve: Serve, tmp_path: Path) -> None:
     client = serve(keep_seconds=1_000, keep_delivered_seconds=100)
     ids = [queue_one(client, draw(tmp_path / f"{n}.png", n))["id"] for n in range(3)]

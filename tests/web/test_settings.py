@@ -1,11 +1,13 @@
 """Settings of servers: what they refuse, and which networks they offer."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mafdn.errors import UsageError, WeightsError
+from mafdn.pictures.limits import Limits
 from mafdn.web.settings import ServerSettings, is_loopback
 
 TOKEN = "0123456789abcdef"
@@ -33,6 +35,11 @@ def test_loopback_needs_none(host: str, tmp_path: Path) -> None:
         ({"token": "é" * 20}, "ASCII"),
         ({"port": 70_000}, "port must be between"),
         ({"queue": 0}, "queue must be between"),
+        ({"limits": Limits(file_mb=math.inf)}, "file_mb must be between 0 and .*, not inf"),
+        ({"disk_mb": math.nan}, "disk_mb must be between"),
+        ({"keep_seconds": math.inf}, "keep_seconds must be between"),
+        ({"keep_delivered_seconds": math.inf}, "keep_delivered_seconds must be between"),
+        ({"keep_delivered_seconds": math.nan}, "keep_delivered_seconds must be between"),
         ({"allowed_origins": ("example.org",)}, "an origin is"),
         ({"allowed_origins": ("https://example.org/",)}, "an origin is"),
         ({"network": "nothing"}, "unknown network"),

@@ -178,6 +178,13 @@ def test_invalid_forms_are_refused(
     assert not left_over(client)
 
 
+def test_previews_take_no_body(client: Client, picture_bytes: bytes) -> None:
+    path = f"/api/v1/jobs/{send(client, picture_bytes).json()['id']}/thumbnail"
+    answer = client.request("GET", path, content=b"x")
+    assert (answer.status_code, answer.json()) == (413, {"error": "the request must have no body"})
+    assert client.get(path).status_code == 200
+
+
 def test_a_full_queue_says_when_to_try_again(serve: Serve, picture_bytes: bytes) -> None:
     client = serve(queue=2)
     statuses = [send(client, picture_bytes).status_code for _ in range(3)]

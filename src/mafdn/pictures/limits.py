@@ -1,11 +1,16 @@
 """Limits on the size of pictures and the time they take."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mafdn._support.atomic import printable
+from mafdn._support.validate import as_number
 from mafdn.errors import PictureError
+
+MOST_SECONDS = 1e9
+"""Longest time limit, of about 30 years: systems do not wait for any number of seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +23,20 @@ class Limits:
         seconds: Time limit, reading and writing included (default: none).
         began: Start of the time limit, by `time.monotonic` (default: the creation of this object). It is set anew for
             each picture that is upscaled.
+
+    Raises:
+        UsageError: If a limit is negative or not a number, or the time limit is infinite.
     """
 
     pixels: int = 1_000_000_000
     file_mb: float = 4_000
     seconds: float | None = None
     began: float = field(default_factory=time.monotonic, repr=False)
+
+    def __post_init__(self) -> None:
+        as_number("file_mb", self.file_mb, least=0, most=math.inf)
+        if self.seconds is not None:
+            as_number("seconds", self.seconds, least=0, most=MOST_SECONDS)
 
     def check_file(self, path: Path) -> None:
         """Raise `PictureError` if the file is too large."""

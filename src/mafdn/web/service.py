@@ -14,10 +14,11 @@ from mafdn._support.atomic import printable
 from mafdn.errors import MafdnError
 from mafdn.web.faults import ClosingError, RefusedError, storing
 from mafdn.web.http.sessions import Sessions
-from mafdn.web.http.uploads import Upload
+from mafdn.web.http.uploads import Upload, body_chunks
 from mafdn.web.metrics import Metrics
 from mafdn.web.options import build_options, choose_network, parse_options
 from mafdn.web.settings import ServerSettings
+from mafdn.web.work.describe import no_room
 from mafdn.web.work.jobs import Job
 from mafdn.web.work.queue import Queue
 from mafdn.web.work.store import JobStore
@@ -149,12 +150,9 @@ class Service:
 
     def reserve(self, count: int) -> None:
         """Reserve disk space; raises `RefusedError` with status 429 if there is none."""
-        if not self.store.reserve(count):
-            raise RefusedError(
-                429,
-                f"the {self.settings.disk_mb:,g} MB for uploads and results are full; remove some or try again later",
-                retry_after=60,
-            )
+        if not self.queue.make_room(count):
+            raise RefusedError(429, no_room(self.settings), retry_after=60)
+        self.store.reserve(count)
 
     async def make_job(self, upload: Upload, *, ephemeral: bool) -> Job:
         """Make a job of an upload: check its options, and read the header of its picture.
@@ -203,7 +201,8 @@ class Service:
 
     async def draw(self, request: Request, job: Job, do: str, **message: Any) -> bytes:
         """Draw a preview, if the client still wants it when its turn comes; raises `MafdnError` and `RefusedError`."""
-        await request.body()  # there is none, but only then can be seen whether the client has gone
+        async for _ in body_chunks(request):  # only at its end can be seen whether the client has gone
+            raise RefusedError(413, "the request must have no body")
         try:
             _, payload = await self.viewer.ask(do, is_unwanted=request.is_disconnected, **message)
         except MafdnError as error:
@@ -243,5 +242,5 @@ class Service:
             await asyncio.sleep(CHECK_SECONDS)
             try:
                 self.queue.check()
-            except OSError:
+            except Exception:
                 logger.exception("cannot look after the jobs")

@@ -65,8 +65,9 @@ class ServerSettings:
         as_whole("port", self.port, least=0, most=65_535)
         as_whole("the number of engine processes", self.processes, least=0, most=MOST_PROCESSES)
         as_whole("the length of the queue", self.queue, least=1, most=100_000)
-        for name, value in (("disk_mb", self.disk_mb), ("keep_seconds", self.keep_seconds)):
-            as_number(name, value, least=0, most=1e12)
+        for name in ("disk_mb", "keep_seconds", "keep_delivered_seconds"):
+            as_number(name, getattr(self, name), least=0, most=1e12)
+        as_number("file_mb", self.limits.file_mb, least=0, most=1e12)
         if self.token is not None and (len(self.token) < LEAST_TOKEN or not _is_token(self.token)):
             raise UsageError(f"the token must have at least {LEAST_TOKEN} printable ASCII characters without spaces")
         if self.token is None and not self.insecure and not is_loopback(self.host):

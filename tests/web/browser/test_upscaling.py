@@ -2,8 +2,10 @@
 
 import io
 import re
+import shutil
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +14,10 @@ import pyvips
 import mafdn
 from tests.web.browser.conftest import PICTURES, Visit, ask
 from tests.web.browser.steps import choose, files_event, row, rows_in, set_factor, sizes, start, wait_for_rows
+from tools.browser import served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.slow
 WATCH = """() => {
@@ -175,3 +181,29 @@ def test_options_are_remembered_and_obeyed(visit: Visit) -> None:
     assert {name: job["options"][name] for name in wanted} == wanted
     assert job["new_size"] == [480, 480]
     assert job["result_name"].endswith(".webp")
+
+
+def test_the_network_of_the_server_is_chosen_at_first(browser: "Browser", tmp_path: Path, exported: Path) -> None:
+    name = "<u>width of a network with a long name"
+    file = Path(shutil.copyfile(exported, tmp_path / f"{name}.onnx"))
+    with served(tmp_path / "server", "--network", str(file)) as address:
+        visit = Visit(browser, address)
+        page = visit.open(window=(360, 800))
+        choose(page, PICTURES[1])
+        page.locator("#options-toggle").click()
+        assert page.get_by_label(name, exact=True).is_checked()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        set_factor(page, "2")
+        start(page)
+        wait_for_rows(page, "done", 1)
+        assert ask(address, "jobs")["jobs"][0]["network"] == name
+        summary = page.locator("#options-summary")
+        page.reload()
+        summary.filter(has_text=f"2\u00d7 · {name}").wait_for()
+        page.locator("#options-toggle").click()
+        page.get_by_label("Auto").check()
+        page.reload()
+        summary.filter(has_text="2\u00d7 · Auto").wait_for()
+        page.locator("#about").filter(has_text="mafdn").wait_for()
+        assert page.get_by_label("Auto").is_checked()
+        visit.close()

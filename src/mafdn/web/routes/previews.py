@@ -30,7 +30,7 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/api/v1/jobs/{job_id}/preview/{which}",
         summary="Look at a part of a picture",
-        responses={**pictures(200, "The part.", *TYPES.values()), **errors(404, 409, 422, 429)},
+        responses={**pictures(200, "The part.", *TYPES.values()), **errors(404, 408, 409, 413, 422, 429)},
         response_class=Response,
     )
     async def preview(
@@ -59,7 +59,7 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/api/v1/jobs/{job_id}/thumbnail",
         summary="Look at a whole picture",
-        responses={**pictures(200, "The thumbnail.", *TYPES.values()), **errors(404, 409, 422, 429)},
+        responses={**pictures(200, "The thumbnail.", *TYPES.values()), **errors(404, 408, 409, 413, 422, 429)},
         response_class=Response,
     )
     async def thumbnail(

@@ -12,7 +12,6 @@ from starlette.responses import StreamingResponse
 
 from mafdn.web.faults import RefusedError
 from mafdn.web.labels import content_disposition
-from mafdn.web.routes.common import find_job
 from mafdn.web.routes.schemas import errors, pictures
 from mafdn.web.service import Service
 from mafdn.web.work.jobs import Job
@@ -33,9 +32,15 @@ def routes(service: Service) -> APIRouter:
         response_class=Response,
     )
     async def archive(ids: str = "") -> Response:
-        """Download the results of some jobs (identifiers with commas between them), or of all that are done."""
+        """Download the results of some jobs (identifiers with commas between them), or of all that are done.
+
+        Jobs that were removed, are not done or have failed are left out.
+        """
         names = [name for name in ids.split(",") if name]
-        jobs = [find_job(service, name) for name in names] if ids else service.store.listed()
+        listed = {job.id: job for job in service.store.listed()}
+        jobs = [listed[name] for name in names if name in listed] if ids else list(listed.values())
+        if names and not jobs:
+            raise RefusedError(404, "there are no such jobs; they may have been removed")
         jobs = [job for job in jobs if job.state == "done"]
         if not jobs:
             raise RefusedError(409, "none of these jobs has a result")

@@ -20,7 +20,7 @@ ERRORS = {
     404: "There is no such job.",
     408: "The upload is too slow.",
     409: "The job is not in the state for this.",
-    413: "The picture is too large.",
+    413: "The picture or the request is too large.",
     415: "The content type is not understood.",
     416: "The range is not in the file.",
     422: "An option is invalid, or the picture cannot be upscaled.",

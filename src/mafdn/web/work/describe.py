@@ -48,6 +48,34 @@ def expires_at(job: Job, settings: ServerSettings) -> float | None:
     return until if job.delivered is None else min(until, job.delivered + settings.keep_delivered_seconds)
 
 
+def take_result(job: Job, report: dict[str, Any], folder: Path, settings: ServerSettings) -> int:
+    """Take over what an engine process reports of a result.
+
+    Args:
+        job: The job, which gets the file, its sizes, its name and the report.
+        report: The report of the engine process; what clients must not see is removed from it.
+        folder: The folder of the job.
+        settings: The settings of the server.
+
+    Returns:
+        Pixels of the result, all frames together.
+    """
+    target = Path(report.pop("target"))
+    del report["source"], report["peak_mib"]
+    job.result_file, job.result_bytes = target.name, report.pop("bytes")
+    job.size, job.new_size = tuple(report.pop("size")), tuple(report.pop("new_size"))
+    job.frames = report.pop("frames")
+    job.result_name = result_name(job, report["scale"], target, settings.limits)
+    notes = [worded(job, folder, settings.folder, note) for note in report["notes"]]
+    job.report, job.progress = finite({**report, "notes": notes}), 1.0
+    return job.new_size[0] * job.new_size[1] * job.frames
+
+
+def no_room(settings: ServerSettings) -> str:
+    """Return the message that the disk space of the server is used up."""
+    return f"the {settings.disk_mb:,g} MB for uploads and results are full; remove some or try again later"
+
+
 def result_name(job: Job, scale: int, target: Path, limits: Limits) -> str:
     """Return the name of a result for downloads, as `mafdn upscale` would give it.
 

@@ -87,8 +87,8 @@ class EngineProcess:
         assert self._child is not None
         if not self.jobs:
             self._heard = time.monotonic()
-        self.jobs[job.id] = job
         network = self._settings.networks[job.network]
+        self.jobs[job.id] = job
         self._child.send({"do": "run", "id": job.id, "source": source, "network": network, "options": job.options})
 
     def cancel(self, job: Job) -> None:
@@ -157,6 +157,11 @@ class EngineProcess:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+
+
+def ending(code: int) -> str:
+    """Return how a process with this exit code ended, in words."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def core_group(number: int, groups: int) -> list[int]:

@@ -102,6 +102,11 @@ class Job:
         return self.state in FINISHED
 
     @property
+    def work_left(self) -> float:
+        """Work that is still to be done."""
+        return self.work * (1 - self.progress)
+
+    @property
     def result_type(self) -> str | None:
         """Media type of the result."""
         if self.result_file is None:

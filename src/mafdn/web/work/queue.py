@@ -10,16 +10,17 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from mafdn._support.machine import available_mib
+from mafdn.errors import UsageError
 from mafdn.upscaling.folder.pipeline import BYTES_PER_PIXEL
 from mafdn.web.metrics import Metrics
+from mafdn.web.options import choose_network
 from mafdn.web.processes.child import Message
 from mafdn.web.settings import ServerSettings
-from mafdn.web.work.describe import describe, expires_at, finite, result_name, worded
-from mafdn.web.work.engines import EngineProcess
+from mafdn.web.work.describe import describe, expires_at, no_room, take_result, worded
+from mafdn.web.work.engines import EngineProcess, ending
 from mafdn.web.work.events import Events
 from mafdn.web.work.jobs import Job, State
 from mafdn.web.work.speed import Speed
@@ -55,8 +56,15 @@ class Queue:
         ]
 
     async def start(self, unfinished: Iterable[Job]) -> None:
-        """Start the engine processes, and queue the jobs of an earlier run."""
-        self._waiting.extend(unfinished)
+        """Start the engine processes, and queue the jobs of an earlier run, which may have had another network."""
+        settings = self._settings
+        for job in unfinished:
+            try:
+                choose_network({"network": job.network}, settings.networks, settings.default_network)
+            except UsageError as error:
+                self._fail(job, str(error), "UsageError")
+            else:
+                self._waiting.append(job)
         for process in self.processes:
             await process.start()
 
@@ -86,8 +94,7 @@ class Queue:
 
     def seconds(self) -> float | None:
         """Return the estimated time until the queue is empty; `None` if the speed is not known."""
-        works = [job.work * (1 - job.progress) for job in self.running] + [job.work for job in self._waiting]
-        seconds = self.speed.seconds(works)
+        seconds = self.speed.seconds(job.work_left for job in (*self.running, *self._waiting))
         return None if seconds is None else round(seconds / max(1, len(self.processes)), 2)
 
     def retry_after(self) -> float:
@@ -108,6 +115,10 @@ class Queue:
         if eta is None and not job.is_finished:
             eta = self._etas().get(job.id)
         return describe(job, self._settings, eta=eta)
+
+    def _etas(self) -> dict[str, float]:
+        """Estimate the seconds until each unfinished job is done; empty if the speed is not known."""
+        return self.speed.etas((*self.running, *self._waiting), len(self.processes))
 
     def submit(self, job: Job) -> None:
         """Queue a job of the store."""
@@ -145,6 +156,15 @@ class Queue:
         if listed:
             self.events.publish("removed", {"id": job.id})
 
+    def make_room(self, count: int) -> bool:
+        """Return whether there is disk space for so many bytes, if need be without delivered results."""
+        while not self._store.has_room(count):
+            delivered = [job for job in self._store if job.is_finished and job.delivered]
+            if not delivered:
+                return False
+            self.forget(min(delivered, key=lambda job: job.delivered or 0))
+        return True
+
     def deliver(self, job: Job) -> None:
         """Record that a result was downloaded; it is removed some time after that."""
         if self._store.get(job.id) is not job or job.state != "done":
@@ -161,7 +181,7 @@ class Queue:
         return worded(job, self._store.folder_of(job), self._settings.folder, text)
 
     def dispatch(self) -> None:
-        """Hand waiting pictures to engine processes, as far as these and memory allow."""
+        """Hand waiting pictures to engine processes, as far as these, memory and disk space allow."""
         while self._waiting and not self.closing:
             job = self._waiting[0]
             process = min(
@@ -171,6 +191,11 @@ class Queue:
             )
             if process is None or (self.running and self.pixels_in_flight + job.pixels > self._pixel_budget()):
                 return
+            if not self.make_room(1):
+                if self.running or self._store.is_receiving:  # there may be room when these have ended
+                    return
+                self._fail(self._waiting.popleft(), no_room(self._settings), "MafdnError")
+                continue
             self._waiting.popleft()
             job.state, job.started = "running", time.time()
             process.run(job, str(self._store.source(job)))
@@ -244,40 +269,26 @@ class Queue:
                     self.events.publish("progress", progress)
             return
         elif event in ("done", "failed", "canceled"):
-            self._ended(process, process.jobs.pop(message["id"]), message)
+            self._ended(process.jobs.pop(message["id"]), message)
         self.dispatch()
 
-    def _ended(self, process: EngineProcess, job: Job, message: Message) -> None:
+    def _ended(self, job: Job, message: Message) -> None:
         """Handle the end of a picture."""
-        del process
         if job.is_finished:  # canceled in the meantime
             self._clean(job)
         elif message["event"] == "done":
-            self._take_result(job, message["report"])
+            report = message["report"]
+            pixels = take_result(job, report, self._store.folder_of(job), self._settings)
+            self.speed.done(job.work, report["network_seconds"] + report["waited_seconds"])
+            self._metrics.picture_done(pixels=pixels, seconds=report["seconds"])
             self._finish(job, "done")
         else:
-            failure = message["failure"]
-            job.error, job.fault = self.worded(job, failure["error"]), failure["fault"]
-            self._finish(job, "failed")
-
-    def _take_result(self, job: Job, report: dict[str, Any]) -> None:
-        """Take over what an engine process reports of a result."""
-        target = Path(report.pop("target"))
-        del report["source"], report["peak_mib"]
-        job.result_file, job.result_bytes = target.name, report.pop("bytes")
-        job.size, job.new_size = tuple(report.pop("size")), tuple(report.pop("new_size"))
-        job.frames = report.pop("frames")
-        job.result_name = result_name(job, report["scale"], target, self._settings.limits)
-        job.report = finite({**report, "notes": [self.worded(job, note) for note in report["notes"]]})
-        job.progress = 1.0
-        seconds = report["network_seconds"] + report["waited_seconds"]
-        self.speed.done(job.work, seconds)
-        self._metrics.picture_done(pixels=job.new_size[0] * job.new_size[1] * job.frames, seconds=report["seconds"])
+            self._fail(job, self.worded(job, message["failure"]["error"]), message["failure"]["fault"])
 
     def _lost(self, process: EngineProcess, jobs: list[Job], code: int, deliberate: bool) -> None:
         """Handle the end of an engine process: a picture that was alone in it is taken for the reason."""
         if not deliberate:
-            logger.error("an engine process ended (%s) with %d pictures in it", _ending(code), len(jobs))
+            logger.error("an engine process ended (%s) with %d pictures in it", ending(code), len(jobs))
             self._metrics.engine_lost()
         open_jobs = [job for job in jobs if not job.is_finished]
         for job in jobs:
@@ -287,9 +298,8 @@ class Queue:
         for job in open_jobs:
             job.attempts += not deliberate
             if job.attempts and (len(open_jobs) == 1 or job.attempts >= MOST_ATTEMPTS):
-                job.error = f"{job.name}: the engine process ended ({_ending(code)}), perhaps for lack of memory"
-                job.fault = "PictureError"
-                self._finish(job, "failed")
+                error = f"{job.name}: the engine process ended ({ending(code)}), perhaps for lack of memory"
+                self._fail(job, error, "PictureError")
             else:
                 self._store.remove_results(job)
                 job.reset()
@@ -304,9 +314,12 @@ class Queue:
         """Fail what waits if no engine process is left that could do it."""
         if all(process.broken is not None for process in self.processes):
             while self._waiting:
-                job = self._waiting.popleft()
-                job.error, job.fault = failure["error"], failure["fault"]
-                self._finish(job, "failed")
+                self._fail(self._waiting.popleft(), failure["error"], failure["fault"])
+
+    def _fail(self, job: Job, error: str, fault: str) -> None:
+        """Record that a job failed, with the message and the class of the error."""
+        job.error, job.fault = error, fault
+        self._finish(job, "failed")
 
     def _finish(self, job: Job, state: State) -> None:
         """Record the end of a job and tell everyone."""
@@ -334,18 +347,3 @@ class Queue:
         if not job.ephemeral:
             self.events.publish("job", self.describe(job))
             self.events.publish("queue", self.summary())
-
-    def _etas(self) -> dict[str, float]:
-        """Estimate the seconds until each unfinished job is done; empty if the speed is not known."""
-        etas: dict[str, float] = {}
-        work = 0.0
-        for job in (*self.running, *self._waiting):
-            work += job.work * (1 - job.progress)
-            seconds = self.speed.seconds([work])
-            if seconds is not None:
-                etas[job.id] = round(seconds / max(1, len(self.processes)), 2)
-        return etas
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,6 +1,9 @@
 """How long pictures take, from those that were done."""
 
 from collections.abc import Iterable
+from itertools import accumulate
+
+from mafdn.web.work.jobs import Job
 
 DECAY = 0.9
 """Weight of what was known before another picture."""
@@ -31,6 +34,18 @@ class Speed:
     def seconds(self, works: Iterable[float]) -> float | None:
         """Return the time for pictures of this work, one after the other; `None` if nothing is known."""
         return sum(works) * self._seconds / self._work if self._work else None
+
+    def etas(self, jobs: Iterable[Job], processes: int) -> dict[str, float]:
+        """Return the seconds until each of these jobs is done, by its identifier; empty if nothing is known.
+
+        Args:
+            jobs: Unfinished jobs, in their order.
+            processes: Number of engine processes that share them.
+        """
+        jobs = list(jobs)
+        seconds = [self.seconds([work]) for work in accumulate(job.work_left for job in jobs)]
+        pairs = zip(jobs, seconds, strict=True)
+        return {job.id: round(left / max(1, processes), 2) for job, left in pairs if left is not None}
 
     @property
     def basis(self) -> str:

@@ -116,15 +116,18 @@ class JobStore:
         """Bytes of all uploads and results, and of what is being uploaded."""
         return self._reserved + sum(job.bytes + (job.result_bytes or 0) for job in self._jobs.values())
 
-    def reserve(self, count: int) -> bool:
-        """Reserve disk space for an upload; returns whether there is room, if need be without delivered results."""
-        while self.used_bytes + count > self._disk_bytes:
-            delivered = [job for job in self._jobs.values() if job.is_finished and job.delivered]
-            if not delivered:
-                return False
-            self.forget(min(delivered, key=lambda job: job.delivered or 0))
+    @property
+    def is_receiving(self) -> bool:
+        """Whether disk space is reserved for uploads."""
+        return self._reserved > 0
+
+    def has_room(self, count: int) -> bool:
+        """Return whether there is disk space for so many more bytes."""
+        return self.used_bytes + count <= self._disk_bytes
+
+    def reserve(self, count: int) -> None:
+        """Reserve disk space for an upload."""
         self._reserved += count
-        return True
 
     def release(self, count: int) -> None:
         """Return reserved disk space."""

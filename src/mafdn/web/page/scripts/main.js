@@ -38,7 +38,11 @@ takeIn((files) => {
 document.body.classList.remove("starting");
 
 const info = await enter();
-options.limitTo({ formats: info.formats, networks: info.networks.map((network) => network.name) });
+options.limitTo({
+  formats: info.formats,
+  networks: info.networks.map((network) => network.name),
+  defaultNetwork: info.default_network,
+});
 expectEndings(info.read_suffixes);
 const privacy = LOCAL.test(location.hostname) ? say("page.local") : say("page.remote", { host: location.host });
 find("about").textContent = say("page.about", { privacy, version: info.version });

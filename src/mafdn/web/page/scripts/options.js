@@ -1,5 +1,5 @@
 // The line of options: read, checked, remembered.
-import { find, show } from "./dom.js";
+import { build, find, show } from "./dom.js";
 import { percent } from "./numbers.js";
 import { say } from "./say.js";
 import { recall, remember } from "./storage.js";
@@ -9,7 +9,7 @@ const DEFAULTS = {
   sizeKind: "longest",
   sizeValue: "3840",
   sizeHeight: "2160",
-  network: "auto",
+  network: "", // that of the server
   strength: 100,
   format: "",
   quality: 95,
@@ -24,6 +24,7 @@ const PLACEHOLDERS = { scale: "2.5", longest: "3840", width: "1920", height: "10
 export class Options extends EventTarget {
   #form = find("options");
   #formats = [];
+  #defaultNetwork = "auto";
   #values;
 
   constructor() {
@@ -40,13 +41,14 @@ export class Options extends EventTarget {
   }
 
   /** Take over what the server can do: `formats` as /info lists them, and the names of its networks. */
-  limitTo({ formats, networks }) {
+  limitTo({ formats, networks, defaultNetwork }) {
     this.#formats = formats;
     const select = this.#form.elements.format;
     select.append(...formats.map((format) => new Option(format.title, format.name)));
     for (const label of find("networks").children) label.hidden = !networks.includes(label.firstElementChild.value);
+    this.#offer(defaultNetwork);
     if (!formats.some((format) => format.name === this.#values.format)) this.#values.format = "";
-    if (!networks.includes(this.#values.network)) this.#values.network = "auto";
+    if (!networks.includes(this.#values.network)) this.#values.network = DEFAULTS.network;
     this.#write();
     this.dispatchEvent(new Event("change"));
   }
@@ -55,7 +57,8 @@ export class Options extends EventTarget {
   get fields() {
     const { factor, sizeKind, sizeValue, sizeHeight, network, strength, format, quality, lossless, metadata, verify } =
       this.#values;
-    const fields = { network, strength: strength / 100, strip_metadata: !metadata, verify };
+    const fields = { strength: strength / 100, strip_metadata: !metadata, verify };
+    if (network) fields.network = network;
     if (factor !== "other") fields.scale = factor;
     else
       fields[sizeKind] =
@@ -82,15 +85,24 @@ export class Options extends EventTarget {
     return Boolean(format?.quality && format.lossless);
   }
 
+  /** Offer the network that the server uses unless it is told otherwise. */
+  #offer(name) {
+    this.#defaultNetwork = name;
+    if ([...this.#form.elements.network].some((input) => input.value === name)) return;
+    const input = build("input", { type: "radio", name: "network", value: name });
+    find("networks").append(build("label", { title: name }, input, build("span", {}, build("bdi", {}, name))));
+  }
+
   #read() {
     const { elements } = this.#form;
+    const network = elements.network.value;
     const quality = Math.round(Number(elements.quality.value));
     this.#values = {
       factor: elements.factor.value,
       sizeKind: elements.sizeKind.value,
       sizeValue: elements.sizeValue.value,
       sizeHeight: elements.sizeHeight.value,
-      network: elements.network.value,
+      network: network === this.#defaultNetwork ? DEFAULTS.network : network,
       strength: Number(elements.strength.value),
       format: elements.format.value,
       quality: quality >= 1 && quality <= 100 ? quality : this.#values.quality,
@@ -105,9 +117,10 @@ export class Options extends EventTarget {
 
   #write() {
     const { elements } = this.#form;
-    for (const name of ["factor", "sizeKind", "sizeValue", "sizeHeight", "network", "strength", "format", "quality"]) {
+    for (const name of ["factor", "sizeKind", "sizeValue", "sizeHeight", "strength", "format", "quality"]) {
       elements[name].value = this.#values[name];
     }
+    elements.network.value = this.#values.network || this.#defaultNetwork;
     for (const name of ["lossless", "metadata", "verify"]) elements[name].checked = this.#values[name];
     this.#show();
   }
@@ -126,11 +139,12 @@ export class Options extends EventTarget {
 
   /** The most important options in a few words. */
   get #summary() {
-    const { factor, sizeKind, sizeValue, sizeHeight, network, format } = this.#values;
+    const { factor, sizeKind, sizeValue, sizeHeight, format } = this.#values;
     const other = sizeKind === "fit" ? say("unit.size", { width: sizeValue, height: sizeHeight }) : sizeValue;
     const size = factor === "other" ? `${say(`options.${sizeKind}`)} ${other}` : `${factor}×`;
     const title = this.#formats.find((one) => one.name === format)?.title;
-    return [size, say(`options.${network}`), title].filter(Boolean).join(" · ");
+    const network = this.#form.querySelector("[name=network]:checked")?.parentElement.textContent.trim();
+    return [size, network, title].filter(Boolean).join(" · ");
   }
 
   #exampleValue() {
