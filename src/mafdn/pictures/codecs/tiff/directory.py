@@ -48,7 +48,7 @@ NO_UNIT, RGB = 1, 2
 """Of ResolutionUnit, where the resolution only states the shape of a pixel, and of PhotometricInterpretation."""
 OLD_REDUCED = 2
 """A smaller copy of another picture (SubfileType)."""
-YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
+SEPARATED, YCBCR, CIELAB, ICCLAB, ITULAB = 5, 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
 JPEG_COMPRESSIONS = (7, 34_892)
 """Compressions whose strips and tiles are JPEG files."""
@@ -159,8 +159,10 @@ class Directory:
         if space == YCBCR and self.first(COMPRESSION) not in DECODED_TO_RGB:
             full = self.numbers.get(SUBSAMPLING, NONE).tolist() == [1, 1]
             return "YCbCr" if full else None  # libtiff converts subsampled pixels; subsampling is the default
-        if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
+        if space == CIELAB and self.first(BITS) == 8:
             return "8-bit CIELab"
+        if space in (SEPARATED, CIELAB) and self.first(BITS) > 8 and self.first(EXTRA_SAMPLES) == PREMULTIPLIED:
+            return f"premultiplied {'CMYK' if space == SEPARATED else 'CIELab'} of more than 8 bits"
         return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
 
     @property

@@ -40,7 +40,7 @@ from mafdn.pictures.codecs.tiff.entries import BIG
 from mafdn.pictures.codecs.tiff.metadata import is_stale, read_metadata, write_metadata
 from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, page_alone, read_pages
 from mafdn.pictures.codecs.tiff.tifffile import open_header, with_pixels
-from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
+from mafdn.pictures.codecs.vips import CONVERTED, GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import IPTC
@@ -52,8 +52,6 @@ DESCRIPTION = "image-description"
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
 MOST_HEAD = 1 << 16
 """Bytes of a strip or tile in which the header of its JPEG file is searched for."""
-CMYK = 4
-"""Number of color channels of CMYK."""
 FLOAT32 = 32
 """Bits of the floating-point numbers that pixels are held as."""
 
@@ -165,13 +163,13 @@ class TiffFile(VipsFile):
             notes.append("its fourth channel, of unstated meaning, was taken as transparency")
         if image.bands == 2 and not self.extra_is_alpha():
             notes.append("its second channel, of unstated meaning, was taken as transparency")
-        if self._has_only_inks(image):
-            notes.append(f"of {image.bands} channels only the first {CMYK} were read")
+        if self._has_only_colors(image):
+            notes.append(f"of {image.bands} channels only the first {CONVERTED[image.interpretation]} were read")
         return notes
 
-    def _has_only_inks(self, image: pyvips.Image) -> bool:
-        """Whether the channels of a CMYK picture after its own are further inks or masks, none of them transparency."""
-        return image.interpretation == "cmyk" and image.bands > CMYK and not self.extra_is_alpha()
+    def _has_only_colors(self, image: pyvips.Image) -> bool:
+        """Whether the channels of a CMYK or Lab picture after its own are others, none of them transparency."""
+        return image.bands > CONVERTED.get(image.interpretation, image.bands) and not self.extra_is_alpha()
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
@@ -181,8 +179,8 @@ class TiffFile(VipsFile):
             self._oblong = image.xres != image.yres
             image = image.copy(xres=1, yres=1)  # 1: nothing is stated
             image.remove("resolution-unit")
-        if self._has_only_inks(image):
-            image = image.extract_band(0, n=CMYK)
+        if self._has_only_colors(image):
+            image = image.extract_band(0, n=CONVERTED[image.interpretation])
         bits = self.directory.first(BITS)
         if image.format != "float":
             return image, bits if 8 < bits < 16 else None
