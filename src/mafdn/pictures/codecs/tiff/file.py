@@ -74,13 +74,18 @@ class TiffFile(VipsFile):
         self.path = path
         self.directory = read_directory(path)
         if is_copy(self.directory):
-            self.page, self.directory = self._pages.directories[0]
+            self._turn_to(0)
         self._open()
 
     def _open(self) -> None:
         check_directory(self.path, self.directory)
         self.which = MappingProxyType({"page": self.page} if self.page else {})
         super()._open()
+
+    def _turn_to(self, number: int) -> None:
+        """Make page `number`, from 0, the one that is read."""
+        self.page, found = self._pages.directories[number]
+        self.directory = read_directory(self.path, place=found.place)
 
     @cached_property
     def _pages(self) -> Pages:
@@ -106,7 +111,7 @@ class TiffFile(VipsFile):
 
     def choose(self, number: int) -> None:
         check_number(self.path, number, len(self._pages.directories))
-        self.page, self.directory = self._pages.directories[number - 1]
+        self._turn_to(number - 1)
         self._chosen = True
         vars(self).pop("_metadata", None)  # which is that of another page
         self._open()
