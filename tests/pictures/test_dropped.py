@@ -10,9 +10,11 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
+from mafdn.errors import EncodeError
 from mafdn.pictures.picture import PngChunk
 from mafdn.pictures.profiles import check_profile, grey_profile
 from mafdn.pictures.reading import open_picture
+from mafdn.pictures.sequences.gif_timing import read_gif_comments
 from mafdn.upscaling.output import Output
 from tests.support import Repeat, upscale_file
 from tests.upscaling.conftest import upscale
@@ -165,6 +167,43 @@ def test_a_comment_of_a_gif_is_kept(tmp_path: Path) -> None:
         with Image.open(report.target) as image:
             text = image.info.get("comment", str(image.info.get("Comment", "")).encode())
         assert text == b"made by hand " * 40
+
+
+def test_a_comment_that_is_too_long_for_a_jpeg_is_noted(tmp_path: Path) -> None:
+    source = tmp_path / "in.gif"
+    for length, note in ((65_533, ()), (65_534, ("JPEG files are written without these texts: Comment",))):
+        Image.fromarray(NOISE).convert("P").save(source, comment=b"x" * length)
+        report = upscale_file(source, tmp_path / "out.jpg", engine=Repeat(), overwrite=True)
+        assert (report.notes, comments(report.target)) == (note, [] if note else [b"x" * length])
+
+
+def test_comments_of_a_gif_are_read_up_to_their_limits(tmp_path: Path) -> None:
+    source = tmp_path / "in.gif"
+    Image.fromarray(NOISE).convert("P").save(source)
+    content = source.read_bytes()
+    pixels_at = 13 + 3 * 2 ** ((content[10] & 7) + 1)
+
+    def read(added: bytes) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+        source.write_bytes(content[:pixels_at] + added + content[pixels_at:])
+        return read_gif_comments(source)
+
+    assert read(b"\x21\xfe\3one\0\x21\xfe\0\x21\xfe\3two\0") == ((b"one", b"", b"two"), ())
+    many = read(b"\x21\xfe\0" * 30_000)
+    assert many == ((b"",) * 10_000, ("comments that are too long or too many were left out (20000)",))
+    long = b"\x21\xfe" + (b"\xff" + b"x" * 255) * 4_200 + b"\0"  # beyond 1 MiB
+    found = read(long + b"\x21\xfe\3end\0")
+    assert found == ((b"end",), ("comments that are too long or too many were left out (1)",))
+    assert open_picture(source).lost_metadata == found[1]
+
+
+def test_a_failure_to_insert_comments_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(head: bytearray, _: object) -> bytes:
+        return len(head).to_bytes(0)
+
+    monkeypatch.setattr("mafdn.pictures.codecs.jpeg._with_comments", fail)
+    source = jpeg(tmp_path / "in.jpg", (0xFE, b"comment"))
+    with pytest.raises(EncodeError, match=r"out\.jpg cannot be written \(int too big to convert\)"):
+        upscale_file(source, tmp_path / "out.jpg", engine=Repeat())
 
 
 def test_segments_that_are_not_read_are_noted(tmp_path: Path) -> None:

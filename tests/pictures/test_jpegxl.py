@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import ExifTags, Image
 
 from mafdn.errors import DamagedError, MissingPackageError, PictureError
 from mafdn.pictures.codecs.boxes import box
-from mafdn.pictures.codecs.jxl.bits import BitReader
+from mafdn.pictures.codecs.jxl.bits import BitReader, BitWriter
 from mafdn.pictures.codecs.jxl.color import converted, wide_profile
 from mafdn.pictures.codecs.jxl.container import FILE_TYPE, SIGNATURE, read_codestream
 from mafdn.pictures.codecs.jxl.header import read_header as read_codestream_header
@@ -266,6 +267,24 @@ def test_exif_and_xmp_are_kept(tmp_path: Path, compressed: bool) -> None:
     assert (tmp_path / "bare.jxl").read_bytes().startswith(b"\xff\x0a")
 
 
+def test_of_several_boxes_of_a_kind_the_first_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, count = imagecodecs.brotli_decode, list[int]()
+
+    def counted(data: bytes, out: int) -> bytes:
+        count.append(len(data))
+        return decode(data, out=out)
+
+    monkeypatch.setattr(imagecodecs, "brotli_decode", counted)
+    first, other = (box(b"brob", b"xml " + bytes(imagecodecs.brotli_encode(text))) for text in (XMP, bytes(99_999)))
+    damaged = box(b"brob", b"Exif" + b"\xff" * 20)
+    stream = box(b"jxlc", bytes(imagecodecs.jpegxl_encode(ramps(), lossless=True)))
+    (tmp_path / "a.jxl").write_bytes(SIGNATURE + FILE_TYPE + first + (other + damaged) * 20 + stream)
+    back = open_picture(tmp_path / "a.jxl")
+    assert back.fields["xmp-data"][1] == XMP
+    assert back.notes == ("its EXIF is damaged: it was left out",)
+    assert len(count) == 2
+
+
 def test_codestreams_in_parts_are_joined(tmp_path: Path) -> None:
     stream = bytes(imagecodecs.jpegxl_encode(ramps(), lossless=True))
     parts = box(b"jxlp", struct.pack(">I", 0) + stream[:40]) + box(
@@ -302,6 +321,28 @@ def test_truncated_files_are_one_line(tmp_path: Path) -> None:
             open_picture(path)
         assert "\n" not in str(caught.value)
     assert str(caught.value) == f"{path} seems damaged or incomplete (it ends too early)"  # by one byte
+
+
+def test_a_length_beyond_the_end_needs_no_memory(tmp_path: Path) -> None:
+    length = 1 << 31  # bits, as a number 256 MiB
+    writer = BitWriter()
+    writer.write(1 | 0 << 1 | 1 << 6, 9)  # 8 x 8 pixels
+    writer.write(0, 2)  # not all-default, no details
+    writer.write(0, 3 + 1 + 2 + 1)  # 8 bits, 32 while decoding, no further channels, not in the codec's own space
+    writer.write(1, 1)  # sRGB
+    writer.write(1 | 0 << 2, 6)  # the first extension only
+    writer.write(3 | (length & 0xFFF) << 2, 14)
+    for shift in (12, 20, 28):
+        writer.write(1 | (length >> shift & 0xFF) << 1, 9)
+    writer.write(0, 1)
+    (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + writer.to_bytes() + bytes(9))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedError, match="it ends too early"):
+            open_picture(tmp_path / "a.jxl")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_without_imagecodecs_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from PIL import Image, ImageCms
 
 from mafdn.errors import DamagedError, PictureError
 from mafdn.pictures.codecs.patched import PatchedFile
+from mafdn.pictures.codecs.tiff.directory import NUMBER_TAGS
+from mafdn.pictures.codecs.tiff.pages import read_pages
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture, read_header
 from mafdn.upscaling.output import Output
@@ -352,6 +354,29 @@ def test_metadata_is_removed_from_every_page(tmp_path: Path) -> None:
     with tifffile.TiffFile(report.target) as file:
         assert not [page for page in file.pages if "PageName" in page.tags]  # pyright: ignore
     same(pages_of(report.target), [larger(page) for page in MIXED[:2]])
+
+
+def test_lists_of_tiles_that_directories_share_are_kept_for_none(tmp_path: Path) -> None:
+    count, shared = 50, 1 << 15
+    size = 2 + 12 * len(NUMBER_TAGS) + 4
+    data = bytearray(b"II*\0" + struct.pack("<I", 8 + shared) + bytes(shared))
+    for number in range(count):
+        data += struct.pack("<H", len(NUMBER_TAGS))
+        for tag in sorted(NUMBER_TAGS):
+            data += (
+                struct.pack("<HHII", tag, 4, 1, 9 + number) if tag == 256 else struct.pack("<HHII", tag, 1, shared, 8)
+            )
+        data += struct.pack("<I", 8 + shared + (number + 1) * size if number < count - 1 else 0)
+    (tmp_path / "a.tif").write_bytes(data)
+    tracemalloc.start()
+    try:
+        pages = read_pages(tmp_path / "a.tif")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [page.upright_size for _, page in pages.directories] == [(9 + number, 0) for number in range(count)]
+    assert (pages.copies, pages.broken) == (0, False)
+    assert most < 1 << 20
 
 
 def test_memory_is_that_of_one_page(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from mafdn.errors import PictureError
 from mafdn.pictures.codecs.png_chunks import read_metadata
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.fitting import fit_metadata
-from mafdn.pictures.formats import FORMATS
+from mafdn.pictures.formats import FORMATS, format_of_name
 from mafdn.pictures.picture import Picture, PngChunk
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.output import Output
@@ -263,6 +263,24 @@ def test_a_note_on_odd_texts_is_short(tmp_path: Path) -> None:
     many = [(b"tEXt", b"key %d\0text" % number) for number in range(9)]
     _, notes = upscaled(make(tmp_path / "many.png", *many), "webp")
     assert notes == ("WebP files are written without these texts: key 0, key 1, key 2, key 3, key 4 and 4 more",)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "gif", "webp"])
+@pytest.mark.parametrize("keyword", [b"Comment", b"Title"])
+def test_texts_are_not_decompressed_all_at_once(tmp_path: Path, ending: str, keyword: bytes) -> None:
+    text = zlib.compress(bytes(60_000).replace(b"\0", b"x"), 9)
+    chunks = tuple(PngChunk(kind=b"zTXt", data=keyword + b"\0\0" + text) for _ in range(1_000))
+    kind = format_of_name(tmp_path / f"a.{ending}")
+    tracemalloc.start()
+    try:
+        fitted = fit_metadata(Picture(planes=NOISE, format=PNG, chunks=chunks), kind)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    as_comments = keyword == b"Comment" and ending != "webp"
+    assert fitted.comments == ((b"x" * 60_000,) * 64 if as_comments else ())
+    assert ("exif-data" in fitted.fields) == (keyword == b"Comment" and not as_comments)
+    assert fitted.lost_metadata == (f"{kind.name} files are written without these texts: {keyword.decode()}",)
 
 
 def exif_of(path: Path) -> dict[int, Any]:

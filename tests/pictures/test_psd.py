@@ -131,6 +131,27 @@ def test_cmyk_is_converted(tmp_path: Path) -> None:
     assert back.notes == ("CMYK was converted to sRGB",)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_alpha_of_cmyk_is_read(tmp_path: Path, depth: int) -> None:
+    planes = noise(5, depth)
+    (tmp_path / "opaque.psd").write_bytes(document(planes[:4], CMYK, depth=depth))
+    (tmp_path / "a.psd").write_bytes(document(planes, CMYK, depth=depth, layers=-1))
+    opaque, back = open_picture(tmp_path / "opaque.psd"), open_picture(tmp_path / "a.psd")
+    assert np.array_equal(back.color, opaque.color)
+    assert back.alpha is not None
+    assert np.array_equal(back.alpha, planes[4])
+    assert back.notes == ("CMYK was converted to sRGB",)
+
+
+@pytest.mark.parametrize("mode", [GREY, RGB])
+def test_colors_are_never_taken_for_alpha(tmp_path: Path, mode: int) -> None:
+    planes = noise(COLORS[mode], 8)
+    (tmp_path / "a.psd").write_bytes(document(planes, mode, layers=-1))
+    back = open_picture(tmp_path / "a.psd")
+    assert np.array_equal(back.planes[:], np.stack(planes, -1))
+    assert back.notes == ()
+
+
 def test_profile_and_metadata_are_kept(tmp_path: Path) -> None:
     profile = profile_of_primaries(PRIMARIES[12], SRGB_CURVE, name="P3")
     exif = Image.Exif()

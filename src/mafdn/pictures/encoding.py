@@ -177,7 +177,7 @@ class Encoder:
             try:
                 half = floats is not None and floats.half
                 codec_of(kind).save(image, self._path, _save_options(picture, kind, options, half=half))
-            except (ValueError, struct.error) as error:
+            except (ValueError, OverflowError, struct.error) as error:
                 raise EncodeError(f"{printable(self._report_as)} cannot be written ({error})") from None
             finally:
                 self._image = None

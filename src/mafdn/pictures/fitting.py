@@ -2,8 +2,10 @@
 
 import contextlib
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mafdn._support.atomic import printable
@@ -31,6 +33,8 @@ LONGEST_KEYWORD = 79
 """Characters of a keyword in a note, which is what PNG allows."""
 LONGEST_TEXT = 1 << 20
 """Bytes in a decompressed text that is carried into EXIF."""
+MOST_TEXTS = 64
+"""Texts of one keyword that are decompressed."""
 LONGEST_IN_JPEG = {XMP: 65_502, IPTC: 65_533}
 """Most bytes in a block of metadata in JPEG, from which libvips leaves out longer ones without a word."""
 LONGEST_EXIF = 64_500
@@ -55,19 +59,22 @@ def fit_metadata(picture: Picture, kind: Format) -> Picture:
 
 def _with_texts(picture: Picture, kind: Format, chunks: Sequence[PngChunk], comments: Sequence[bytes]) -> Picture:
     """The picture with the texts of these chunks and comments, in a format other than PNG."""
-    lost, kept = list[str](), list[bytes]()
+    commented, longest = kind.name in COMMENTED, COMMENTED.get(kind.name, 0)
+    kept = [comment for comment in comments if commented and len(comment) <= longest]
+    lost = [COMMENT] * (len(comments) - len(kept)) if commented else []
     exif: dict[int, tuple[str, str]] = {}
-    texts = [(chunk, *_text_of(chunk)) for chunk in chunks]
-    texts += [(None, COMMENT, _decoded(comment)) for comment in comments if kind.name not in COMMENTED]
-    others = sorted({chunk.kind.decode() for chunk, keyword, _ in texts if chunk and keyword is None})
-    kept += comments if kind.name in COMMENTED else ()
-    for _, keyword, text in texts:
-        if keyword is None:
-            continue
-        tag = EXIF_OF_KEYWORD.get(keyword)
-        if keyword == COMMENT and text is not None and len(text.encode()) <= COMMENTED.get(kind.name, -1):
+    texts = [(_keyword_of(chunk), partial(_text_of, chunk)) for chunk in chunks if chunk.kind in TEXT_KINDS]
+    texts += [(COMMENT, partial(_decoded, comment)) for comment in comments if not commented]
+    others = sorted({chunk.kind.decode() for chunk in chunks if chunk.kind not in TEXT_KINDS})
+    tries = Counter[str]()
+    for keyword, read in texts:
+        tag = EXIF_OF_KEYWORD.get(keyword) if "EXIF" in kind.metadata else None
+        as_comment, as_exif = commented and keyword == COMMENT, tag is not None and tag not in exif
+        tries[keyword] += as_comment or as_exif
+        text = read() if (as_comment or as_exif) and tries[keyword] <= MOST_TEXTS else None
+        if text is not None and as_comment and len(text.encode()) <= longest:
             kept.append(text.encode())
-        elif tag and tag not in exif and text is not None and "EXIF" in kind.metadata:
+        elif text is not None and tag is not None and as_exif:
             exif[tag] = keyword, text
         else:
             lost.append(keyword)
@@ -141,23 +148,24 @@ def _chunk_of_text(keyword: str, text: str) -> PngChunk:
         return PngChunk(kind=b"iTXt", data=keyword.encode() + b"\0\0\0\0\0" + text.encode())
 
 
-def _text_of(chunk: PngChunk) -> tuple[str | None, str | None]:
-    """Keyword and text of a chunk; no keyword if it is not a text, no text if that is damaged or too long."""
-    keyword, zero, rest = chunk.data.partition(b"\0")
-    if chunk.kind not in TEXT_KINDS:
-        return None, None
-    name = keyword.decode("latin-1")
+def _keyword_of(chunk: PngChunk) -> str:
+    return chunk.data.partition(b"\0")[0].decode("latin-1")
+
+
+def _text_of(chunk: PngChunk) -> str | None:
+    """The text in a chunk of one of `TEXT_KINDS`; `None` if it is damaged or too long."""
+    _, zero, rest = chunk.data.partition(b"\0")
     try:
         if not zero:
-            return name, None
+            return None
         if chunk.kind == b"tEXt":
-            return name, rest.decode("latin-1").replace("\0", " ")
+            return rest.decode("latin-1").replace("\0", " ")
         if chunk.kind == b"zTXt":
-            return name, _inflated(rest[1:]).decode("latin-1").replace("\0", " ")
+            return _inflated(rest[1:]).decode("latin-1").replace("\0", " ")
         _, _, text = rest[2:].split(b"\0", 2)  # after two flags: language, keyword in that language, text
-        return name, (_inflated(text) if rest[:1] == b"\1" else text).decode().replace("\0", " ")
+        return (_inflated(text) if rest[:1] == b"\1" else text).decode().replace("\0", " ")
     except (ValueError, zlib.error):
-        return name, None
+        return None
 
 
 def _inflated(data: bytes) -> bytes:

@@ -32,7 +32,8 @@ class GifFile(AnimatedFile):
         return super().decode(limits, spill_folder=spill_folder)
 
     def complete(self, picture: Picture) -> Picture:
-        return replace(picture, comments=read_gif_comments(self.path))
+        comments, lost = read_gif_comments(self.path)
+        return replace(picture, comments=comments, lost_metadata=lost)
 
     @staticmethod
     def save(image: pyvips.Image, path: Path, options: SaveOptions) -> None:

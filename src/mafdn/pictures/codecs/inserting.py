@@ -19,6 +19,7 @@ def save_edited(save: Callable[[pyvips.Target], None], path: Path, edit: Callabl
     Raises:
         pyvips.Error: From libvips.
         OSError: The file cannot be written.
+        Exception: From `edit`.
     """
     with path.open("wb") as file:
         writer = _Writer(file, edit)
@@ -39,13 +40,13 @@ class _Writer:
 
     Attributes:
         head: The first bytes until they have been written, and nothing from then on.
-        error: What the system reported, after `write` has returned -1.
+        error: What the system or `edit` reported, after `write` has returned -1.
     """
 
     def __init__(self, file: BinaryIO, edit: Callable[[bytearray], bytes | None]) -> None:
         self._file, self._edit = file, edit
         self.head: bytearray | None = bytearray()
-        self.error: OSError | None = None
+        self.error: Exception | None = None
 
     def write(self, part: Any) -> int:
         """Take the next bytes of the file; returns their number, or -1 on failure."""
@@ -59,7 +60,7 @@ class _Writer:
             if edited is not None:
                 self.head = None
                 self._file.write(edited)
-        except OSError as error:  # must not reach libvips, which called this
+        except Exception as error:  # must not reach libvips, which called this
             self.error = error
             return -1
         return len(part)

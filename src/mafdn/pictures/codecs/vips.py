@@ -34,6 +34,8 @@ UNREAD_TYPES: Mapping[str, str] = {
     "dpcomplex": "complex numbers",
 }
 """Types of pixels that are refused, by libvips band format."""
+CONVERTED: Mapping[object, int] = {"cmyk": 4, "lab": 3, "labs": 3}
+"""Color channels of the libvips color spaces that are converted to sRGB."""
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -187,15 +189,20 @@ def _as_grey_or_rgb(image: pyvips.Image) -> tuple[pyvips.Image, list[str]]:
         return image, []
     if space == "multiband" and image.bands in (1, 2):
         return image.copy(interpretation="b-w"), []
+    own = CONVERTED.get(space, image.bands)
+    colors, deep = image.extract_band(0, n=own), image.format not in ("uchar", "char")
     if space == "cmyk":
-        depth = 8 if image.format == "uchar" else 16
-        converted = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
-        return converted, ["CMYK was converted to sRGB"]
-    deep = image.format not in ("uchar", "char")
-    converted = image.colourspace(space_of(grey=False, deep=deep)).copy()
-    if converted.get_typeof(ICC):
-        converted.remove(ICC)
-    return converted, [f"{space} was converted to sRGB"]
+        converted = colors.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=16 if deep else 8)
+    else:
+        converted = colors.colourspace(space_of(grey=False, deep=deep)).copy()
+        if converted.get_typeof(ICC):
+            converted.remove(ICC)
+    if image.bands > own:  # libvips would take alpha to be signed in Lab, and to end at 255 in both
+        others = image.extract_band(own, n=image.bands - own)
+        others = others.copy(format="ushort") if others.format == "short" else others
+        others = (65_535 * others).rint() if others.format == "float" else others
+        converted = converted.bandjoin(others.cast(converted.format))
+    return converted, [f"{'CMYK' if space == 'cmyk' else space} was converted to sRGB"]
 
 
 def has_damaged_exif(image: pyvips.Image) -> bool:

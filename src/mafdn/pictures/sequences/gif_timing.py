@@ -16,26 +16,40 @@ CONTROL, APPLICATION, COMMENT = b"\xf9", b"\xff", b"\xfe"
 LOOPERS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 """Application extensions with the number of repetitions."""
 
-LONGEST_COMMENTS = 1 << 20
-"""Bytes of comments that are read."""
+MOST_COMMENTS, LONGEST_COMMENTS = 10_000, 1 << 20
+"""Comments that are read, and their bytes."""
 
 
-def read_gif_comments(path: Path) -> tuple[bytes, ...]:
-    """The comments of a GIF file, as far as its blocks are intact; raises `OSError`."""
+def read_gif_comments(path: Path) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """Read the comments of a GIF file, as far as its blocks are intact.
+
+    Returns:
+        The comments, and notes on what is left out.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     comments: list[bytes] = []
+    left, lost = LONGEST_COMMENTS, 0
     with path.open("rb") as file, suppress(DamagedError):
         _skip_table(file, _exactly(file, 13, path)[10])
         while (kind := file.read(1)) not in (b"", TRAILER):
             if kind == EXTENSION:
                 if _exactly(file, 1, path) == COMMENT:
-                    comments.append(_content(file, path, most=LONGEST_COMMENTS - sum(map(len, comments))))
+                    comment = _content(file, path, most=left + 1)
+                    if len(comment) > left or len(comments) == MOST_COMMENTS:
+                        lost += 1
+                    else:
+                        comments.append(comment)
+                        left -= len(comment)
                 else:
                     _skip_blocks(file, path)
             elif kind == IMAGE:
                 _skip_table(file, _exactly(file, 9, path)[8])
                 _exactly(file, 1, path)
                 _skip_blocks(file, path)
-    return tuple(comments)
+    notes = (f"comments that are too long or too many were left out ({lost})",) if lost else ()
+    return tuple(comments), notes
 
 
 def read_gif_timing(path: Path) -> Timing:

@@ -101,7 +101,8 @@ class PsdFile(VipsFile):
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         if self._document.mode == CMYK:  # 0 is full ink here
-            image = image.invert()
+            inks = image.extract_band(0, n=COLORS[CMYK]).invert()
+            image = inks.bandjoin(image.extract_band(COLORS[CMYK])) if self._document.transparent else inks
         if self._document.transparent and self._document.mode in (GREY, RGB):
             image = _without_white(image)
         return image, None
@@ -123,7 +124,8 @@ def _read_document(file: BinaryIO, path: Path) -> _Document:
     end = file.tell() + length
     if end > path.stat().st_size:
         raise ValueError("it ends too early")
-    document.transparent = bool(length) and _has_merged_alpha(file, end, large=document.large)
+    beyond_colors = channels > COLORS.get(mode, channels)
+    document.transparent = bool(length) and beyond_colors and _has_merged_alpha(file, end, large=document.large)
     file.seek(end)
     (document.compression,) = _unpack(file, ">H")
     document.pixels_at = file.tell()

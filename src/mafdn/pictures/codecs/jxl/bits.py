@@ -20,10 +20,10 @@ class BitReader:
 
     def read(self, count: int) -> int:
         """The next `count` bits as a number; raises `ValueError` beyond the end."""
+        if self.position + count > 8 * len(self.data):  # a damaged file may state any count
+            raise ValueError("it ends too early")
         value = self.peek(count)
         self.position += count
-        if self.position > 8 * len(self.data):
-            raise ValueError("it ends too early")
         return value
 
     def peek(self, count: int) -> int:

@@ -52,23 +52,19 @@ def read_metadata(path: Path) -> Metadata:
         if file.read(len(START)) == START:
             return Metadata()
         for part in _boxes(file):
-            kind, content = part.kind, b""
-            if kind == b"brob":  # compressed by Brotli
-                content = part.read(file, LONGEST_METADATA)
-                kind, content = content[:4], content[4:]
-                if kind in (EXIF, XMP):
-                    content = _decompressed(path, content)
-                    notes += [] if content else [f"its {_name(kind)} is damaged: it was left out"]
-            elif kind in (EXIF, XMP):
-                content = part.read(file, LONGEST_METADATA)
+            compressed = part.kind == b"brob"  # by Brotli
+            kind = part.read(file, 4) if compressed else part.kind
+            if kind in (EXIF, XMP) and kind not in found:  # of several, the first counts
+                found[kind] = part.read(file, LONGEST_METADATA)
+                if compressed:
+                    found[kind] = _decompressed(path, found[kind][4:])
+                    notes += [] if found[kind] else [f"its {_name(kind)} is damaged: it was left out"]
             elif kind == b"jhgm":
                 notes.append("its HDR gain map was left out")
-            if content:
-                found.setdefault(kind, content)
     exif = found.get(EXIF, b"")
     if len(exif) > 4:  # its offset in the box comes first
         exif = exif[4 + int.from_bytes(exif[:4]) :]
-    return Metadata(exif=exif or None, xmp=found.get(XMP), notes=tuple(notes))
+    return Metadata(exif=exif or None, xmp=found.get(XMP) or None, notes=tuple(notes))
 
 
 def contained(codestream: bytes, *, exif: bytes | None, xmp: bytes | None, high_level: bool) -> bytes:

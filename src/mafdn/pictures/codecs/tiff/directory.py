@@ -7,7 +7,7 @@ does not know for RGB.
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,7 +38,9 @@ MP_ENTRIES = 0xB002
 """The list of pictures, in the directory that a JPEG file of several pictures has."""
 PIXEL_TAGS = frozenset({BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES, SUBSAMPLING, PLANAR, SAMPLE_FORMAT})
 PAGE_TAGS = frozenset({SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, ORIENTATION, RESOLUTION_UNIT, PAGE_NUMBER})
-NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | {STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES}
+LIST_TAGS = frozenset({STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES})
+"""Entries with a number for each strip or tile."""
+NUMBER_TAGS = PIXEL_TAGS | PAGE_TAGS | LIST_TAGS | {TILE_WIDTH}
 BYTE_TAGS = frozenset({MP_ENTRIES, JPEG_TABLES})
 
 # Values.
@@ -48,7 +50,7 @@ NO_UNIT, RGB = 1, 2
 """Of ResolutionUnit, where the resolution only states the shape of a pixel, and of PhotometricInterpretation."""
 OLD_REDUCED = 2
 """A smaller copy of another picture (SubfileType)."""
-YCBCR, CIELAB, ICCLAB, ITULAB = 6, 8, 9, 10
+SEPARATED, YCBCR, CIELAB, ICCLAB, ITULAB = 5, 6, 8, 9, 10
 """Color spaces (PhotometricInterpretation)."""
 JPEG_COMPRESSIONS = (7, 34_892)
 """Compressions whose strips and tiles are JPEG files."""
@@ -80,6 +82,8 @@ INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 # Limits.
 MOST_NUMBERS = 1 << 24
 """Numbers in an entry; the largest picture has 4 million tiles of 16x16 pixels."""
+MOST_FEW = 16
+"""Numbers that are kept of an entry other than `LIST_TAGS`."""
 LONGEST_TEXT = 1 << 13
 """Bytes in an entry."""
 NONE = np.zeros(0, np.uint64)
@@ -159,8 +163,10 @@ class Directory:
         if space == YCBCR and self.first(COMPRESSION) not in DECODED_TO_RGB:
             full = self.numbers.get(SUBSAMPLING, NONE).tolist() == [1, 1]
             return "YCbCr" if full else None  # libtiff converts subsampled pixels; subsampling is the default
-        if space == CIELAB and (self.first(BITS), self.first(SAMPLES)) == (8, 3):
+        if space == CIELAB and self.first(BITS) == 8:
             return "8-bit CIELab"
+        if space in (SEPARATED, CIELAB) and self.first(BITS) > 8 and self.first(EXTRA_SAMPLES) == PREMULTIPLIED:
+            return f"premultiplied {'CMYK' if space == SEPARATED else 'CIELab'} of more than 8 bits"
         return {ICCLAB: "ICC Lab", ITULAB: "ITU Lab"}.get(space)
 
     @property
@@ -195,17 +201,19 @@ class Directory:
         return offsets[:both], lengths[:both]
 
 
-def read_directory(path: Path) -> Directory:
-    """Parse the first directory of a TIFF or BigTIFF file; raises `DamagedError` if it is invalid."""
+def read_directory(path: Path, *, place: int | None = None) -> Directory:
+    """Parse a directory of a TIFF or BigTIFF file, by default the first; raises `DamagedError` if it is invalid."""
     with path.open("rb") as file:
         try:
-            return parse_directory(file)
+            return parse_directory(file, place=place)
         except ValueError as error:
             raise damaged(path, str(error)) from None
 
 
-def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
-    """Parse the directory at byte `place` of `file`, by default the first one.
+def parse_directory(
+    file: BinaryIO, *, place: int | None = None, tags: frozenset[int] = NUMBER_TAGS | BYTE_TAGS
+) -> Directory:
+    """Parse the directory at byte `place` of `file`, by default the first one, for the entries `tags`.
 
     Raises:
         ValueError: With the reason if it is invalid.
@@ -216,15 +224,18 @@ def parse_directory(file: BinaryIO, *, place: int | None = None) -> Directory:
     texts: dict[int, bytes] = {}
     places: dict[int, int] = {}
     for raw in read_table(file, layout, place):
-        if raw.tag in NUMBER_TAGS and raw.tag not in numbers and raw.kind in INTEGERS:
+        if raw.tag not in tags or raw.tag in numbers or raw.tag in texts:
+            continue
+        if raw.tag in NUMBER_TAGS and raw.kind in INTEGERS:
             if raw.count > MOST_NUMBERS:
                 raise ValueError("one of its directories is invalid")
+            used = raw if raw.tag in LIST_TAGS else replace(raw, count=min(raw.count, MOST_FEW))
             dtype = np.dtype(layout.order + INTEGERS[raw.kind])
             with suppress(ValueError):  # its values reach beyond the file
-                data = read_values(file, layout, raw)
+                data = read_values(file, layout, used)
                 numbers[raw.tag] = np.frombuffer(data, dtype).astype(np.uint64)
                 places[raw.tag] = raw.values_at(layout)
-        elif raw.tag in BYTE_TAGS.difference(texts) and raw.kind in (ASCII, UNDEFINED) and raw.count <= LONGEST_TEXT:
+        elif raw.tag in BYTE_TAGS and raw.kind in (ASCII, UNDEFINED) and raw.count <= LONGEST_TEXT:
             with suppress(ValueError):
                 texts[raw.tag] = read_values(file, layout, raw)
     file.seek(next_pointer_place(file, layout, place))

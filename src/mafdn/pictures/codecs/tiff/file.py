@@ -40,7 +40,7 @@ from mafdn.pictures.codecs.tiff.entries import BIG
 from mafdn.pictures.codecs.tiff.metadata import is_stale, read_metadata, write_metadata
 from mafdn.pictures.codecs.tiff.pages import Pages, is_copy, page_alone, read_pages
 from mafdn.pictures.codecs.tiff.tifffile import open_header, with_pixels
-from mafdn.pictures.codecs.vips import GREY_SPACES, VipsFile
+from mafdn.pictures.codecs.vips import CONVERTED, GREY_SPACES, VipsFile
 from mafdn.pictures.libvips import codec_errors, damaged, field_of, file_name
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import IPTC
@@ -52,8 +52,6 @@ DESCRIPTION = "image-description"
 SAMPLE_BYTES: Mapping[object, int] = {"uchar": 1, "ushort": 2, "float": 4}
 MOST_HEAD = 1 << 16
 """Bytes of a strip or tile in which the header of its JPEG file is searched for."""
-CMYK = 4
-"""Number of color channels of CMYK."""
 FLOAT32 = 32
 """Bits of the floating-point numbers that pixels are held as."""
 
@@ -76,13 +74,18 @@ class TiffFile(VipsFile):
         self.path = path
         self.directory = read_directory(path)
         if is_copy(self.directory):
-            self.page, self.directory = self._pages.directories[0]
+            self._turn_to(0)
         self._open()
 
     def _open(self) -> None:
         check_directory(self.path, self.directory)
         self.which = MappingProxyType({"page": self.page} if self.page else {})
         super()._open()
+
+    def _turn_to(self, number: int) -> None:
+        """Make page `number`, from 0, the one that is read."""
+        self.page, found = self._pages.directories[number]
+        self.directory = read_directory(self.path, place=found.place)
 
     @cached_property
     def _pages(self) -> Pages:
@@ -108,7 +111,7 @@ class TiffFile(VipsFile):
 
     def choose(self, number: int) -> None:
         check_number(self.path, number, len(self._pages.directories))
-        self.page, self.directory = self._pages.directories[number - 1]
+        self._turn_to(number - 1)
         self._chosen = True
         vars(self).pop("_metadata", None)  # which is that of another page
         self._open()
@@ -165,13 +168,13 @@ class TiffFile(VipsFile):
             notes.append("its fourth channel, of unstated meaning, was taken as transparency")
         if image.bands == 2 and not self.extra_is_alpha():
             notes.append("its second channel, of unstated meaning, was taken as transparency")
-        if self._has_only_inks(image):
-            notes.append(f"of {image.bands} channels only the first {CMYK} were read")
+        if self._has_only_colors(image):
+            notes.append(f"of {image.bands} channels only the first {CONVERTED[image.interpretation]} were read")
         return notes
 
-    def _has_only_inks(self, image: pyvips.Image) -> bool:
-        """Whether the channels of a CMYK picture after its own are further inks or masks, none of them transparency."""
-        return image.interpretation == "cmyk" and image.bands > CMYK and not self.extra_is_alpha()
+    def _has_only_colors(self, image: pyvips.Image) -> bool:
+        """Whether the channels of a CMYK or Lab picture after its own are others, none of them transparency."""
+        return image.bands > CONVERTED.get(image.interpretation, image.bands) and not self.extra_is_alpha()
 
     def prepare_pixels(self, image: pyvips.Image) -> tuple[pyvips.Image, int | None]:
         reason = self.directory.needs_tifffile
@@ -181,8 +184,8 @@ class TiffFile(VipsFile):
             self._oblong = image.xres != image.yres
             image = image.copy(xres=1, yres=1)  # 1: nothing is stated
             image.remove("resolution-unit")
-        if self._has_only_inks(image):
-            image = image.extract_band(0, n=CMYK)
+        if self._has_only_colors(image):
+            image = image.extract_band(0, n=CONVERTED[image.interpretation])
         bits = self.directory.first(BITS)
         if image.format != "float":
             return image, bits if 8 < bits < 16 else None

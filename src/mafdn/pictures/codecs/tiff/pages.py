@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn.pictures.codecs.tiff.directory import Directory, parse_directory
+from mafdn.pictures.codecs.tiff.directory import PAGE_TAGS, Directory, parse_directory
 from mafdn.pictures.codecs.tiff.entries import next_pointer_place, read_layout, read_part
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 
@@ -20,7 +20,7 @@ class Pages:
     """The pages of a file."""
 
     directories: tuple[tuple[int, Directory], ...]
-    """Position of each page in the chain of directories, from 0, and its directory."""
+    """Position of each page in the chain of directories, from 0, and its directory, of which `PAGE_TAGS` were read."""
     copies: int
     """Number of reduced copies and masks, which are no pages."""
     broken: bool
@@ -48,7 +48,7 @@ def read_pages(path: Path) -> Pages:
                 broken = True
                 break
             try:
-                directory = parse_directory(file, place=place)
+                directory = parse_directory(file, place=place, tags=PAGE_TAGS)
             except ValueError:
                 broken = True
                 break
