@@ -90,10 +90,13 @@ class FilmSource:
                     pixels = to_rgb(frame)
                     yield FilmFrame(number, frame.pts or 0, frame.duration or None, pixels)
             self.notes += decoder.notes(interlaced=info.interlaced)
-            if number < 0 and options.start is None:
+            if number < 0 and options.start is options.end is None:
                 raise DamagedError(f"{printable(self.path)} is damaged: no frame of its video can be decoded")
             if number < 0:
-                raise UsageError(f"{printable(self.path)} has no frame in the selected part; choose an earlier start")
+                other = (
+                    "an earlier start" if options.end is None else "another part" if options.start else "a later end"
+                )
+                raise UsageError(f"{printable(self.path)} has no frame in the selected part; choose {other}")
             if options.end is None and info.ends is not None and decoder.end is not None:
                 missing = (info.ends - decoder.end) * info.time_base
                 if missing > max(LEAST_MISSING, (info.ends - info.start_pts) * info.time_base / 20):
