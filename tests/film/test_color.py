@@ -172,6 +172,24 @@ def test_rgb_stays_as_it_is(form: str, stored: str) -> None:
     assert np.array_equal(back, got)
 
 
+@pytest.mark.parametrize("size", [SIZE, (64, 48), (63, 37)])
+@pytest.mark.parametrize("form", ["gbrap", "gbrap10le", "gbrap12le", "gbrap14le", "gbrap16le", "gbrap16be", "rgba64le"])
+def test_rgb_stays_as_it_is_without_its_alpha(form: str, size: tuple[int, int]) -> None:
+    color = color_of(form, full_range=True, matrix=0)
+    top = 2**color.bits - 1
+    values = np.random.default_rng(0).integers(0, top + 1, (size[1], size[0], 4))
+    packed = form == "rgba64le"
+    planes = [values.reshape(size[1], -1)] if packed else [values[..., n] for n in (1, 2, 0, 3)]
+    frame = VideoFrame(*size, form)
+    for plane, part in zip(frame.planes, planes, strict=True):
+        dtype = np.dtype("u1" if color.bits == 8 else ">u2" if form.endswith("be") else "<u2")
+        rows = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
+        rows[:, : part.shape[1]] = part
+        plane.update(rows.tobytes())
+    got = ToRgb(color, size)(frame)
+    assert np.abs(got - values[..., :3] * ((255 if top == 255 else 65_535) / top)).max() < 0.51  # float32
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (63, 37), (641, 3), (16, 1)])
 @pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le", "yuv410p", "gray", "gbrp", "gbrp12le", "nv12", "p010le"])
 def test_odd_and_tiny_sizes(form: str, size: tuple[int, int]) -> None:

@@ -116,7 +116,8 @@ class ToRgb:
         if samples.kind == "yuv":
             target = _yuv444(samples.bits, full) if wide else "rgb24"
         elif samples.kind == "rgb":
-            target = f"gbrp{_depth(samples.bits)}le" if wide else "rgb24"
+            planes = "gbrap" if samples.alpha else "gbrp"  # dropping alpha, the scaler copies half of each row
+            target = f"{planes}{_depth(samples.bits)}le" if wide else "rgb24"
         else:
             target = f"gray{_depth(samples.bits)}le" if samples.bits > 8 else "gray"
         matrix = MATRICES.get(self.color.matrix, "bt709")

@@ -2,16 +2,18 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
 
+from mafdn.film.options import FilmOptions
 from mafdn.film.output import matroska
 from mafdn.film.source import probe as module
 from mafdn.film.source.info import Light
-from mafdn.film.source.metadata import chroma_location_in, cropping_in
+from mafdn.film.source.metadata import chroma_location_in, cropping_in, lost_features
 from mafdn.film.source.reader import open_film
 from tests.film.films import BT709, Film, make
 
@@ -82,6 +84,73 @@ TEXT = """Input #0, matroska,webm, from 'x':
 def test_descriptions_of_several_streams(index: int, place: str | None, crop: tuple[int, int, int, int]) -> None:
     assert chroma_location_in(TEXT, index) == place
     assert cropping_in(TEXT, index) == crop
+
+
+WORDS = """Input #0, matroska,webm, from 'x':
+  Metadata:
+    title           : a
+                    : Stream #0:0: Video: none, x(bottom)
+    comment         : Stream #0:0 Side data: cropping: 1/1/1/1
+  Stream #0:0(top): Video: h264 (High) (avc1 / 0x31637661), 1 reference frame, yuv420p(tv, left), 64x48 (default)
+    Metadata:
+      title           : Frame Cropping: 8/0/4/0
+                      : Side data:
+      spherical       : spherical: DOVI configuration record
+  Stream #0:1(bottom): Video: vp9 (Profile 0), yuv420p, 64x48, 25 fps (default)
+    Side data:
+      Display Matrix: rotation of 90.00 degrees
+      Frame Cropping: 0/2/0/4
+"""
+
+
+def test_the_words_of_a_film_are_not_taken_for_what_ffmpeg_says() -> None:
+    assert [chroma_location_in(WORDS, index) for index in (0, 1)] == ["left", None]
+    assert [cropping_in(WORDS, index) for index in (0, 1)] == [(0, 0, 0, 0), (0, 0, 2, 4)]
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    assert lost_features(frame, WORDS) == []
+    assert lost_features(frame, WORDS + "      spherical: equirectangular\n") == ["a spherical projection"]
+
+
+@pytest.mark.parametrize("title", ["cropping: 8/0/4/0", "Side data:\n  cropping: 8/0/4/0", "spherical: no"])
+def test_titles_do_not_crop(title: str, tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    with (
+        av.open(str(make(tmp_path / "source.mkv", Film(frames=3, colors=BT709)))) as read,
+        av.open(str(path), "w") as written,
+    ):
+        video = written.add_stream_from_template(read.streams.video[0], opaque=True)
+        video.metadata.update({"title": title, "language": "top"})
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                written.mux(packet)
+    with open_film(path) as film:
+        assert (film.info.crop, film.info.size, film.info.notes) == ((0, 0, 0, 0), (64, 48), ())
+        assert film.info.color.chroma_location == "left"
+        assert film.info.streams[0].language == "top"
+
+
+@pytest.mark.parametrize(
+    ("tags", "count", "ends"),
+    [
+        ({"NUMBER_OF_FRAMES": "9" * 5000}, 3, 120),
+        ({"NUMBER_OF_FRAMES": "9" * 400}, 3, 120),
+        ({"DURATION": "9" * 5000 + ":00:00"}, 3, None),
+        ({"DURATION": "00:00:00." + "9" * 5000}, 3, None),
+        ({"DURATION": "00:00:01.500000000", "NUMBER_OF_FRAMES": "40"}, 40, 1500),
+    ],
+)
+def test_tags_state_numbers_only_within_reason(
+    tags: dict[str, str], count: int, ends: int | None, tmp_path: Path
+) -> None:
+    path = make(tmp_path / "film.mkv", Film(frames=3, colors=BT709))
+    with av.open(str(path)) as container:
+        stream = SimpleNamespace(duration=None, start_time=0, frames=0, average_rate=Fraction(25), metadata=tags)
+        if "DURATION" not in tags:
+            stream.metadata["DURATION"] = "00:00:00.120000000"
+        unit = Fraction(1, 1000)
+        assert module._ends(cast(Any, stream), unit) == ends
+        assert module._selected(container, cast(Any, stream), unit, FilmOptions())[1] == count
 
 
 def test_closed_captions_are_said_to_be_lost(tmp_path: Path) -> None:

@@ -243,3 +243,17 @@ def test_a_part_after_the_end_is_refused(tmp_path: Path) -> None:
         frames = film.frames()
         with pytest.raises(UsageError, match=r"film\.mp4 has no frame in the selected part; choose an earlier start"):
             next(frames)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "other"), [(None, 3, "a later end"), (1, 3, "another part"), (7, None, "an earlier start")]
+)
+def test_a_part_without_a_frame_is_refused_though_the_film_is_intact(
+    start: float | None, end: float | None, other: str, tmp_path: Path
+) -> None:
+    """The sound begins at 0 s, the video at 5 s."""
+    path = make(tmp_path / "film.mkv", Film(moments=tuple(range(125, 149)), sounds=(Sound(),)))
+    with open_film(path, FilmOptions(start=start, end=end)) as film:
+        frames = film.frames()
+        with pytest.raises(UsageError, match=rf"film\.mkv has no frame in the selected part; choose {other}$"):
+            next(frames)

@@ -15,6 +15,7 @@ from mafdn.film.output.sounds import SoundConverter
 from mafdn.film.output.subtitles import Converter
 from mafdn.film.source.info import FilmInfo
 from mafdn.film.source.opening import packets_of
+from mafdn.film.source.timeline import Timeline
 
 if TYPE_CHECKING:  # which these types only exist for
     from av.container.core import Chapter
@@ -91,6 +92,7 @@ def copied_packets(
     copies: "dict[int, Stream | Converter | SoundConverter]",
     window: Window,
     *,
+    timeline: Timeline | None,
     priming: bool,
     on_damaged: Callable[[int], None],
 ) -> "Iterator[AnyPacket]":
@@ -100,14 +102,21 @@ def copied_packets(
         source: The film.
         copies: Streams of the result by the indices of those of the film.
         window: The part that is written.
+        timeline: What moves the packets of all streams, if the time stamps of the film restart.
         priming: Whether the result says what is before its beginning, and all of it may be copied.
         on_damaged: Called with the index of a stream of the film for each of its packets that cannot be converted.
     """
     streams = [stream for stream in source.streams if stream.index in copies]
+    if streams and timeline:
+        streams.append(source.streams[timeline.video])
     last: dict[int, int] = {}
     for packet in _readable(source, streams):
         index = packet.stream.index
-        copy = copies[index]
+        if timeline:
+            timeline.move(packet)
+        copy = copies.get(index)
+        if copy is None:
+            continue
         if packet.pts is None and packet.dts is None and packet.size == 0:  # it only ends the decoding
             if isinstance(copy, SoundConverter):
                 yield from _converted(copy, packet, on_damaged)

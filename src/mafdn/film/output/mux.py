@@ -27,6 +27,7 @@ from mafdn.film.output.subtitles import Converter
 from mafdn.film.output.timing import Timed, timed
 from mafdn.film.source.info import FilmInfo
 from mafdn.film.source.opening import open_container, packets_of, video_stream
+from mafdn.film.source.timeline import timeline_of
 from mafdn.pictures.limits import Limits
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class _Joining:
                 source,
                 copies,
                 self.window,
+                timeline=timeline_of(info),
                 priming=plan.container in ("mp4", "mov"),
                 on_damaged=lambda index: self.damaged.update([index]),
             )

@@ -23,7 +23,9 @@ LOST_OF_FRAMES = {
 """Types of side data of frames that are not carried over."""
 LOST_OF_STREAMS = {"DOVI configuration record": "Dolby Vision", "spherical:": "a spherical projection"}
 """Words in FFmpeg's description of a stream for what is not carried over."""
-_VIDEO = r"Stream #0:{index}\b.*?(?=Stream #0:|\Z)"
+_STREAM = r"^ +Stream #0:{index}\b.*?(?=^ +Stream #0:|\Z)"
+_PIXEL_FORMAT = re.compile(r": Video: .*?, \w+\(([^()]*)\)")
+_SIDE_DATA = re.compile(r"^( *)Side data:\n((?:\1  .*\n?)*)", re.MULTILINE)
 _CROP = re.compile(r"[Cc]ropping: (\d+)/(\d+)/(\d+)/(\d+)")
 
 
@@ -51,17 +53,15 @@ def display_matrix_of(frame: VideoFrame) -> tuple[int, ...] | None:
 
 
 def chroma_location_in(text: str, index: int) -> str | None:
-    """Find the chroma position of a stream in FFmpeg's description of a file."""
-    found = re.search(_VIDEO.format(index=index), text, re.DOTALL)
-    line = found[0].split("\n", 1)[0] if found else ""
-    words = re.findall(r"[(,] ?([a-z]+)(?=[),])", line)
+    """Find the chroma position of a stream in FFmpeg's description of a file: `yuv420p(tv, bt709, left)`."""
+    found = _PIXEL_FORMAT.search(_stream_in(text, index).split("\n", 1)[0])
+    words = found[1].split(", ") if found else []
     return next((word for word in words if word in PLACES), None)
 
 
 def cropping_in(text: str, index: int) -> tuple[int, int, int, int]:
     """Find how many pixels the container hides at the left, top, right and bottom of a stream."""
-    found = re.search(_VIDEO.format(index=index), text, re.DOTALL)
-    crop = _CROP.search(found[0]) if found else None
+    crop = _CROP.search(_side_data_in(_stream_in(text, index)))
     if crop is None:
         return 0, 0, 0, 0
     left, right, top, bottom = (int(number) for number in crop.groups())
@@ -72,7 +72,19 @@ def lost_features(frame: VideoFrame, text: str) -> list[str]:
     """Name what a film has that results do not: side data of frames, and of streams in FFmpeg's description."""
     kinds = {data.type.name for data in _all_side_data(frame)}
     in_frames = [name for kind, name in LOST_OF_FRAMES.items() if kind in kinds]
-    return in_frames + [name for word, name in LOST_OF_STREAMS.items() if word in text and name not in in_frames]
+    lines = _side_data_in(text)
+    return in_frames + [name for word, name in LOST_OF_STREAMS.items() if word in lines and name not in in_frames]
+
+
+def _stream_in(text: str, index: int) -> str:
+    """Return what FFmpeg's description says about a stream."""
+    found = re.search(_STREAM.format(index=index), text, re.DOTALL | re.MULTILINE)
+    return found[0] if found else ""
+
+
+def _side_data_in(text: str) -> str:
+    """Return the lines about side data in FFmpeg's description, without those of metadata, which may say anything."""
+    return "".join(lines for _, lines in _SIDE_DATA.findall(text))
 
 
 def _side_data(frame: VideoFrame, kind: str) -> bytes | None:

@@ -171,7 +171,7 @@ def _ends(stream: VideoStream, time_base: Fraction) -> int | None:
     """Return the time stamp at which a stream ends: by its duration, or in Matroska by its tag."""
     if stream.duration:
         return (stream.start_time or 0) + stream.duration
-    found = re.fullmatch(r"(\d+):(\d\d):(\d\d)(\.\d+)?", stream.metadata.get("DURATION", ""))
+    found = re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d)(\.\d{1,9})?", stream.metadata.get("DURATION", ""))
     if found is None:
         return None
     hours, minutes, seconds, rest = found.groups()
@@ -180,7 +180,8 @@ def _ends(stream: VideoStream, time_base: Fraction) -> int | None:
 
 
 def _whole_number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    """Return a number of frames in a tag, and 0 for what cannot be one."""
+    return int(text) if re.fullmatch(r"\d{1,12}", text, re.ASCII) else 0
 
 
 def _described(stream: Stream) -> StreamInfo:

@@ -1,8 +1,9 @@
 """Open films and decode their frames."""
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,7 @@ from mafdn.film.source.deinterlace import deinterlaced
 from mafdn.film.source.info import FilmInfo
 from mafdn.film.source.opening import decoding, open_container, packets_of, video_stream
 from mafdn.film.source.probe import INTERLACED_ORDERS, probe
+from mafdn.film.source.timeline import RESTARTING, Timeline
 
 PROBED_FRAMES = 48
 """First frames that are looked at for signs of interlacing."""
@@ -90,11 +92,14 @@ class FilmSource:
                     pixels = to_rgb(frame)
                     yield FilmFrame(number, frame.pts or 0, frame.duration or None, pixels)
             self.notes += decoder.notes(interlaced=info.interlaced)
-            if number < 0 and options.start is None:
+            if number < 0 and options.start is options.end is None:
                 raise DamagedError(f"{printable(self.path)} is damaged: no frame of its video can be decoded")
             if number < 0:
-                raise UsageError(f"{printable(self.path)} has no frame in the selected part; choose an earlier start")
-            if options.end is None and info.ends is not None and decoder.end is not None:
+                other = (
+                    "an earlier start" if options.end is None else "another part" if options.start else "a later end"
+                )
+                raise UsageError(f"{printable(self.path)} has no frame in the selected part; choose {other}")
+            if options.end is None and info.ends is not None and decoder.end is not None and not decoder.restarts:
                 missing = (info.ends - decoder.end) * info.time_base
                 if missing > max(LEAST_MISSING, (info.ends - info.start_pts) * info.time_base / 20):
                     seconds = f"{float(missing):.1f}"
@@ -111,6 +116,7 @@ class _Decoder:
         self.begin = None if options.start is None else _pts(info, options.start)
         self.container = open_container(path, self.limits)
         self.stream = video_stream(self.container, path)
+        self.timeline = Timeline(info) if info.format in RESTARTING else None
         self.only_container_interlaced = self.stream.codec_context.field_order in INTERLACED_ORDERS
         self.damaged = self.moved = self.late = 0
         self.cut = ""
@@ -118,6 +124,11 @@ class _Decoder:
 
     def close(self) -> None:
         self.container.close()
+
+    @property
+    def restarts(self) -> int:
+        """How often the time stamps have restarted."""
+        return len(self.timeline.offsets) - 1 if self.timeline else 0
 
     def notes(self, *, interlaced: bool) -> list[str]:
         """Return what turned out."""
@@ -127,6 +138,8 @@ class _Decoder:
             notes.append(f"{name} is damaged: {self.damaged:,} packets or frames could not be decoded correctly")
         if self.cut:
             notes.append(f"{name} is damaged: it ends early ({self.cut})")
+        if self.restarts:
+            notes.append(f"{name} has time stamps that restart ({self.restarts:,}x); its parts follow one another")
         if self.moved:
             notes.append(f"{name} has time stamps that do not increase; {self.moved:,} were moved")
         if self.late and not interlaced:
@@ -137,7 +150,7 @@ class _Decoder:
         """Yield frames with strictly increasing time stamps in the unit of the stream."""
         last: int | None = None
         step = max(1, round(1 / (self.info.average_rate or 25) / self.info.time_base))
-        for frame in self._sought() if self.begin else self._decoded():
+        for frame in self._from_begin() if self.begin else self._decoded():
             pts = frame.pts if frame.pts is not None else frame.dts
             if pts is None:
                 pts = 0 if last is None else last + step
@@ -148,6 +161,22 @@ class _Decoder:
             self.damaged += frame.is_corrupt
             self.late += frame.interlaced_frame
             yield frame
+
+    def _from_begin(self) -> Iterator[VideoFrame]:
+        return self._decoded(self._skippable()) if self.timeline else self._sought()
+
+    def _skippable(self) -> int:
+        """Count the packets before the last key frame before the selection; no seeking finds it if stamps restart."""
+        assert self.begin is not None
+        timeline, found = Timeline(self.info), 0
+        with open_container(self.path, self.limits) as container, suppress(FFmpegError):
+            for number, packet in enumerate(packets_of(container, video_stream(container, self.path))):
+                timeline.move(packet)
+                if packet.dts is not None and packet.dts > self.begin:
+                    break
+                if packet.is_keyframe and packet.pts is not None and packet.pts <= self.begin:
+                    found = number
+        return found
 
     def _sought(self) -> Iterator[VideoFrame]:
         """Begin at a key frame before the selection; some containers seek only roughly."""
@@ -172,10 +201,10 @@ class _Decoder:
         self.stream = video_stream(self.container, self.path)
         yield from self._decoded()
 
-    def _decoded(self) -> Iterator[VideoFrame]:
+    def _decoded(self, skipped: int = 0) -> Iterator[VideoFrame]:
         self.stream.thread_count = 1
         packets = packets_of(self.container, self.stream)
-        while True:
+        for number in count():
             try:
                 packet = next(packets, None)
             except FFmpegError as error:
@@ -183,7 +212,10 @@ class _Decoder:
                 packet = None
             if packet is None:
                 break
-            yield from self._of_packet(packet)
+            if self.timeline:
+                self.timeline.move(packet)
+            if number >= skipped:
+                yield from self._of_packet(packet)
         if self.cut:
             yield from self._of_packet(None)
 
