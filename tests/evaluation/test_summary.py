@@ -16,6 +16,7 @@ from mafdn.evaluation.paired import differences
 from mafdn.evaluation.summary.costs import count_onnx, network_costs
 from mafdn.evaluation.summary.formats import FORMATS, csv_text, json_text, latex, markdown
 from mafdn.evaluation.summary.rows import NetworkRow, Summary
+from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.networks import count
 from mafdn.networks.checkpoints import open_network
 from mafdn.weights.shipped import shipped
@@ -155,7 +156,7 @@ def test_onnx_files_are_counted_like_their_weights(scale: int) -> None:
     total = count(open_network(shipped(scale, ".safetensors")))[-1]
     expected = (total.parameters, total.conv_macs, total.thop_macs)
     path = shipped(scale, ".onnx")
-    for file in (path, path.with_name(f"{path.stem}-int8.onnx")):
+    for file in (path, int8_file(path)) if has_int8(path) else (path,):
         found = count_onnx(file, scale)
         assert (found.parameters, found.conv_macs, found.thop_macs) == expected
 
