@@ -30,9 +30,10 @@ def weights_table(project: Path) -> str:
         sets = list(card["scores"])
         bicubic = {r["bench"]: r["mean"] for r in results if r["network"] == "bicubic"}
         loss = _load(project, f"int8-x{scale}")
-        lost = f"-{loss['loss']['mean']:.2f}" if loss["ships"] else "-"
-        seconds = [_seconds(timed, scale, precision) for precision in ("fp32", "int8")]
-        rows.append([f"x{scale}", *(_score(card["scores"][name]) for name in sets), *seconds, lost])
+        seconds, int8 = (_seconds(timed, scale, precision) for precision in ("fp32", "int8"))
+        lost = f"-{loss['loss']['mean']:.2f}"
+        int8, lost = (int8, lost) if loss["ships"] else ("-", "-")
+        rows.append([f"x{scale}", *(_score(card["scores"][name]) for name in sets), seconds, int8, lost])
         rows.append([f"x{scale}, bicubic", *(_score(bicubic[name]) for name in sets), "", "", ""])
     columns = ["PSNR dB / SSIM", *sets, "seconds, fp32", "seconds, int8", "int8 against fp32, dB"]
     machine = timed["machine"]
