@@ -192,22 +192,23 @@ def refuse_unused_options(film: OnePicture, options: "UpscaleOptions", given: Ma
     """
     from mafdn.film.numbered.names import Numbering
 
-    output, results = options.output, Numbering.parse(film.target or "")
-    encoded = results is None
     if Numbering.parse(film.source) is None:
         refuse_rate(given)
-    if results is not None:
-        for name in ENCODING:
-            if name in given:
-                raise UsageError(f"{NAMES[name]} is for films, and {printable(results.path)} names pictures")
-    for name, unused, advice in (
-        ("--format", output.format is not None and encoded, "use --container and --codec"),
-        ("--quality", output.quality is not None and encoded, "use --crf"),
-        ("--lossless", output.lossless and encoded, "use --codec ffv1"),
-        ("--strip-metadata", output.strip_metadata and encoded, "omit it"),
+    output, results = options.output, Numbering.parse(film.target or "")
+    unused = [
         ("--keep-print-size", output.keep_print_size, "omit it"),
         ("--frame", options.frame is not None, "use --from and --to"),
         ("--verify", options.verify, "omit it"),
-    ):
-        if unused:
+    ]
+    if results is None:
+        unused += [
+            ("--format", output.format is not None, "use --container and --codec"),
+            ("--quality", output.quality is not None, "use --crf"),
+            ("--lossless", output.lossless, "use --codec ffv1"),
+            ("--strip-metadata", output.strip_metadata, "omit it"),
+        ]
+    elif encoding := [NAMES[name] for name in ENCODING if name in given]:
+        raise UsageError(f"{encoding[0]} is for films, and {printable(results.path)} names pictures")
+    for name, is_given, advice in unused:
+        if is_given:
             raise UsageError(f"{name} is for pictures, not for films; {advice}")
