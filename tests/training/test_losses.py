@@ -44,3 +44,11 @@ def test_the_loss_is_squared_at_the_end() -> None:
     settings = LossSettings(mse=0.1)
     assert training_loss(output, hr, None, settings, progress=0.89) == (output - hr).abs().mean()
     torch.testing.assert_close(training_loss(output, hr, None, settings, progress=0.9), (output - hr).square().mean())
+
+
+def test_the_squared_error_replaces_the_fourier_loss_too() -> None:
+    """Near the end of training both are about as large, although the Fourier loss is meant to have a share of 5 %."""
+    output, hr = torch.rand(2, 2, 3, 8, 8)
+    settings = LossSettings(mse=0.1, fourier=0.05)
+    assert training_loss(output, hr, None, settings, progress=0.89) > (output - hr).abs().mean()
+    torch.testing.assert_close(training_loss(output, hr, None, settings, progress=0.9), (output - hr).square().mean())

@@ -18,17 +18,17 @@ def training_loss(
     """Compute the loss of a batch.
 
     The loss is `(1 - t) D(output, hr) + t D(output, teacher)`, where `t` is the `teacher_share` and `D` the pixel
-    distance plus `settings.fourier` times the Fourier distance. Knowledge distillation on outputs: Hinton et al., arXiv
-    1503.02531. Charbonnier's function: Lai et al. (LapSRN), CVPR 2017, Eq. 3. L1 distance of Fourier transforms: Cho et
-    al. (MIMO-UNet), ICCV 2021, Eq. 6.
+    distance plus `settings.fourier` times the Fourier distance, or, at the end, the mean squared error alone. Knowledge
+    distillation on outputs: Hinton et al., arXiv 1503.02531. Charbonnier's function: Lai et al. (LapSRN), CVPR 2017,
+    Eq. 3. L1 distance of Fourier transforms: Cho et al. (MIMO-UNet), ICCV 2021, Eq. 6.
 
     Args:
         output: The network's output (B, 3, H, W), float32, white 1.
         hr: The ground truth, of the same shape.
         teacher: The teacher's output, of the same shape; `None` without a teacher.
         settings: Kinds and weights of the distances.
-        progress: Share of the run that is done, in [0, 1]; in the last `settings.mse` of it the pixel distance is the
-            mean squared error.
+        progress: Share of the run that is done, in [0, 1]; in the last `settings.mse` of it `D` is the mean squared
+            error.
 
     Returns:
         A scalar tensor.
@@ -46,8 +46,8 @@ def training_loss(
 def _distance(output: Tensor, target: Tensor, settings: LossSettings, *, squared: bool) -> Tensor:
     difference = output - target
     if squared:
-        distance = difference.square().mean()
-    elif settings.name == "charbonnier":
+        return difference.square().mean()
+    if settings.name == "charbonnier":
         distance = torch.sqrt(difference.square() + settings.epsilon**2).mean()
     else:
         distance = difference.abs().mean()

@@ -107,7 +107,7 @@ class LossSettings:
     teacher_until: float = 0.75
     """Share of the run, in (0, 1], after which `teacher` has its second value."""
     mse: float = 0.0
-    """Final share of the run, in [0, 1], in which the mean squared error replaces the pixel loss."""
+    """Final share of the run, in [0, 1], in which the loss is the mean squared error alone."""
 
     @property
     def teacher_shares(self) -> tuple[float, float]:
