@@ -33,7 +33,7 @@ def choice_text(project: Path) -> str:
     if gains:
         title = (
             f"Gain of the photo weights over the classic ones in dB (PSNR on luma, {gains[0]['pictures']} pictures of "
-            "B100, coded by Pillow):"
+            "B100, coded by Pillow; earlier weights):"
         )
         parts = [title, markdown_table(["dB", *columns], by_scale), *parts]
     return "\n\n".join(parts)

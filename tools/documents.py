@@ -21,6 +21,7 @@ from mafdn.release.quantize import read_onnx_header
 from mafdn.training.config import example_config
 from tools.sections import BENCHMARKS, SECTIONS
 from tools.shipped_configs import FOLDER, shipped_configs
+from tools.shipped_weights import earlier_note
 from tools.weights_tables import RESULTS
 
 PROJECT = Path(__file__).parents[1]
@@ -97,7 +98,10 @@ def renewed(path: Path, project: Path) -> str:
 def _rendered(project: Path) -> str:
     """docs/benchmarks.md from the stored comparison, before its sections are filled."""
     folder = (project / BENCHMARKS).with_suffix("")
-    return render(json.loads((folder / DATA).read_text("utf-8")), folder=folder.name) + SCRATCH
+    comparison = json.loads((folder / DATA).read_text("utf-8"))
+    title, rest = render(comparison, folder=folder.name).split("\n", 1)
+    note = earlier_note(project, comparison["rows"])
+    return (f"{title}\n\n**{note}**\n{rest}" if note else f"{title}\n{rest}") + SCRATCH
 
 
 def filled(text: str, project: Path) -> str:

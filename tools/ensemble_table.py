@@ -3,6 +3,7 @@
 from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
+from tools.machines import machine_text
 
 
 def ensemble_table(report: dict[str, Any]) -> str:
@@ -21,6 +22,6 @@ def ensemble_table(report: dict[str, Any]) -> str:
                 ["weights", "dataset", "PSNR dB / SSIM", "`--ensemble 8`", "gain", "pictures improved"], rows
             ),
             f"It took {report['time']['ratio']:.1f} times the processor time on a picture of {width}x{height} "
-            f"({report['time']['network']}).",
+            f"({report['time']['network']}), on {machine_text(report['machine'])}.",
         ]
     )

@@ -4,6 +4,10 @@ import statistics
 from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
+from mafdn.inference.engines.model_files import has_int8
+from mafdn.inference.options import INT8
+from mafdn.weights.shipped import shipped
+from tools.machines import machine_text
 
 CHOICE = "film-choice"
 """Stem of the measurement by `tools.film_choice`."""
@@ -43,10 +47,9 @@ def speed_table(stored: dict[str, Any]) -> str:
         minutes = 60 * 25 / whole / 60
         speeds = [f"{bare:.2f}", f"{whole:.2f}", f"{100 * row['share']:.0f} %", f"{row['static']:.1f}"]
         rows.append([f"x{row['scale']}", *speeds, f"{row['static'] / whole:.0f}", f"{minutes:.0f} minutes"])
-    about = stored["machine"]
     return (
         f"{markdown_table(columns, rows)}\n\n"
-        f"Films of 640x360 with the photo weights in fp32, on {about['cores']} cores of {about['processor']}."
+        f"Films of 640x360 with the photo weights in fp32, on {machine_text(stored['machine'])}."
     )
 
 
@@ -62,10 +65,11 @@ def time_text(stored: dict[str, Any]) -> str:
         if (row["name"], row["scale"], row["device"]) == ("mafdn", 2, "cpu")
         and "openvino" in (row["latency"]["engine"] or "")
     }
-    about = stored["machine"]
+    if not has_int8(shipped(2, ".onnx")):
+        seconds.pop(INT8, None)
     rows = [[precision, f"{each:.2f}", f"{1 / each:.1f}", f"{25 * each:.0f}"] for precision, each in seconds.items()]
     return (
         f"{markdown_table(['x2', 'seconds per frame', 'frames/s', 'minutes per minute of film'], rows)}\n\n"
-        f"The network alone, for frames of 640x360 at 25 frames/s, on {about['cores']} cores of {about['processor']} "
-        "(classic weights)."
+        f"The network alone with the classic weights, for frames of 640x360 at 25 frames/s, on "
+        f"{machine_text(stored['machine'])}."
     )

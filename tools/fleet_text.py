@@ -4,17 +4,17 @@ from itertools import pairwise
 from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
+from tools.machines import machine_text
 
 
 def pair_text(stored: dict[str, Any]) -> str:
     """Throughput of `mafdn fleet` on one machine, relative to `mafdn upscale`."""
-    about = stored["machine"]
     same = "all" if stored["equal"] == stored["pictures"] else f"{stored['equal']:,}"
     without = stored.get("throughput_without_start")
     steady = "" if without is None else f", {100 * without:.0f} % without that"
     return (
         f"{stored['pictures']:,} pictures of {stored['megapixels']:.3f} megapixels at x{stored['scale']:g}, on "
-        f"{about['cores']} cores of {about['processor']}: {same} results are those of `mafdn upscale`, byte for byte. "
+        f"{machine_text(stored['machine'])}: {same} results are those of `mafdn upscale`, byte for byte. "
         f"The throughput was {100 * stored['throughput_of_fleet']:.0f} % of its own with the start of Ray and the "
         f"workers{steady}."
     )
@@ -22,7 +22,7 @@ def pair_text(stored: dict[str, Any]) -> str:
 
 def rows_text(stored: dict[str, Any]) -> str:
     """Time and memory of the driver in a run over many rows, and those of a second run."""
-    about, points = stored["machine"], stored["points"]
+    points = stored["points"]
     rows = [
         [
             f"{point['rows']:,}",
@@ -35,8 +35,8 @@ def rows_text(stored: dict[str, Any]) -> str:
     ]
     columns = ["rows", "seconds", "ms per row since the line before", "of it the driver's CPU", "MiB of the driver"]
     text = (
-        f"{stored['rows']:,} rows, planned {stored['window']:,} at a time, on {about['cores']} cores of "
-        f"{about['processor']}; {stored['what']}:"
+        f"{stored['rows']:,} rows, planned {stored['window']:,} at a time, on {machine_text(stored['machine'])}; "
+        f"{stored['what']}:"
     )
     first, last = points[1], points[-1]
     growth = 2**20 * (last["driver_mib"] - first["driver_mib"]) / (last["rows"] - first["rows"])

@@ -28,8 +28,10 @@ from tools.film_tables import CHOICE, SPEED, choice_table, speed_table, time_tex
 from tools.fleet_text import pair_text, rows_text
 from tools.goals import goal_table
 from tools.host_tables import gates_tables
+from tools.machines import machine_text
 from tools.other_scales_table import other_scales_table
 from tools.precision_table import precision_table
+from tools.shipped_weights import earlier_note
 from tools.sides import side_table
 from tools.start import start_tables
 from tools.verification_tables import faithfulness_tables, recovered_table
@@ -60,11 +62,11 @@ def _peers(project: Path) -> str:
     """The networks at x4 side by side: costs, quality, time and memory in one measurement."""
     stored = (project / BENCHMARKS).with_suffix("") / DATA
     comparison = json.loads(stored.read_text("utf-8"))
-    machine = comparison["machine"]
+    rows = [row for row in comparison["rows"] if row["scale"] == 4]
     return (
-        f"{measured_table([row for row in comparison['rows'] if row['scale'] == 4]).markdown(titled=False)}\n\n"
-        f"For a 1280x720 result, on {machine['cores']} cores of {machine['processor']} "
-        f"({', '.join(machine['features'])}) in fp32."
+        f"{measured_table(rows).markdown(titled=False)}\n\n"
+        f"For a 1280x720 result, on {machine_text(comparison['machine'])} in fp32. "
+        f"{earlier_note(project, rows)}".rstrip()
     )
 
 
@@ -140,7 +142,7 @@ def _throughput(project: Path) -> str:
     return (
         f"{report['pictures']} pictures of {width}x{height} at x{scale}, from files to files of the same format, "
         f"compared with the network alone on the decoded pictures ({report['bare_seconds']:.1f} s with "
-        f"{report['engine'][0]} on {report['machine']['cores']} cores) in the runs before and after it; medians of "
+        f"{report['engine'][0]}) in the runs before and after it, on {machine_text(report['machine'])}; medians of "
         f"{len(report['rounds'])}:\n\n" + markdown_table(titles, rows)
     )
 
@@ -156,7 +158,8 @@ def _server(project: Path) -> str:
         f"{burst['longest_seconds']:.1f} s at most. The server did {100 * rates['share']:.0f} % of the pictures per "
         f"second of `mafdn upscale` on the same folder (median of {len(rates['rates'])} runs in turns, same bytes). "
         f"Over {memory['pictures']:,} pictures, the memory of all its processes was {memory['first_mib']:.0f} MiB in "
-        f"the first quarter and {memory['last_mib']:.0f} MiB in the last, {memory['peak_mib']:.0f} MiB at most."
+        f"the first quarter and {memory['last_mib']:.0f} MiB in the last, {memory['peak_mib']:.0f} MiB at most. "
+        f"Measured on {machine_text(report['machine'])}."
     )
 
 
@@ -167,7 +170,8 @@ def _small_pictures(project: Path) -> str:
     return (
         f"A folder of {report['pictures']} JPEG files of about {report['side']}x{report['side']} pixels, with an empty "
         f"cache, took {many:.1f} s of processor time if they all differed in size, and {one:.1f} s if they did not "
-        f"(ratio {report['ratio']:.2f}, median of {len(report['seconds']['one size'])} runs in turns)."
+        f"(ratio {report['ratio']:.2f}, median of {len(report['seconds']['one size'])} runs in turns), on "
+        f"{machine_text(report['machine'])}."
     )
 
 
@@ -276,7 +280,8 @@ def _growth(project: Path) -> str:
     return (
         f"{markdown_table(['megapixels', 'size', 'peak memory, MiB', 'seconds per megapixel'], rows)}\n\n"
         f"All times are within {100 * (max(times) / middle - 1):.0f} % of {middle:.3f} s per megapixel. A process "
-        f"that has loaded the network but no picture uses {report['network_alone_mib']:,.0f} MiB."
+        f"that has loaded the network but no picture uses {report['network_alone_mib']:,.0f} MiB. Measured on "
+        f"{machine_text(report['machine'])}."
     )
 
 

@@ -20,6 +20,7 @@ from mafdn.bench.timing import soft_picture
 from mafdn.evaluation.tables import markdown_table
 from mafdn.inference import EngineOptions, open_engine, upscale
 from mafdn.weights.shipped import shipped
+from tools.machines import machine_text
 
 SIDES = (64, 96, 128, 192, 256, 384, 512)
 """Sides of square pictures in pixels."""
@@ -63,7 +64,7 @@ def side_table(report: dict[str, Any]) -> str:
         for name in dict.fromkeys(one["precision"] for one in report["microseconds"])
     ]
     sides = dict.fromkeys(one["side"] for one in report["microseconds"])
-    note = f"Medians of {report['rounds']} turns, {report['machine']['processor']}.{load_note(report)}"
+    note = f"Medians of {report['rounds']} turns, on {machine_text(report['machine'])}.{load_note(report)}"
     return f"{note}\n\n" + markdown_table(["microseconds per LR pixel", *(f"{side}x{side}" for side in sides)], rows)
 
 

@@ -27,6 +27,7 @@ from mafdn._support.machine import installed_version, machine
 from mafdn.bench.tables import load_note
 from mafdn.bench.timing import soft_picture
 from mafdn.evaluation.tables import Table
+from tools.machines import machine_text
 
 SIDE = 128
 """Side of the picture in pixels."""
@@ -122,7 +123,10 @@ def start_tables(measured: dict[str, Any]) -> str:
         Table("steps with everything cached", ["", "ms"], steps),
         Table("imports, including their dependencies", ["", "ms"], imports),
     ]
-    note = f"Medians of {measured['starts'][0]['runs']} starts of each kind, in turns.{load_note(measured)}"
+    note = (
+        f"Medians of {measured['starts'][0]['runs']} starts of each kind, in turns, on "
+        f"{machine_text(measured['machine'])}.{load_note(measured)}"
+    )
     return "\n\n".join([note, *(table.markdown() for table in tables)])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
+from tools.machines import machine_text
 from tools.shipped_configs import shipped_stages
 from tools.shipped_weights import shipped_weights
 
@@ -36,11 +37,9 @@ def weights_table(project: Path) -> str:
         rows.append([f"x{scale}", *(_score(card["scores"][name]) for name in sets), seconds, int8, lost])
         rows.append([f"x{scale}, bicubic", *(_score(bicubic[name]) for name in sets), "", "", ""])
     columns = ["PSNR dB / SSIM", *sets, "seconds, fp32", "seconds, int8", "int8 against fp32, dB"]
-    machine = timed["machine"]
     return (
         f"{markdown_table(columns, rows)}\n\n"
-        f"Seconds are for a 1280x720 result on {machine['cores']} cores of {machine['processor']} "
-        f"({', '.join(machine['features'])}), medians of {timed['rounds']} runs."
+        f"Seconds are for a 1280x720 result on {machine_text(timed['machine'])}, medians of {timed['rounds']} runs."
     )
 
 

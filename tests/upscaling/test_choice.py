@@ -21,6 +21,7 @@ from mafdn.upscaling.choice.weights import WeightsChoice, choose_by_pixels, choo
 from mafdn.upscaling.networks import AutomaticNetworks
 from mafdn.upscaling.shards import MANIFEST
 from mafdn.upscaling.size import Size
+from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.pixels.test_blocks import coded, scene
 from tests.support import Repeat
@@ -157,14 +158,27 @@ def test_the_networks_of_the_variant_fit_the_size(opened: list[Opened]) -> None:
 
 def test_a_variant_without_int8_runs_in_fp32_with_a_note(opened: list[Opened], tmp_path: Path) -> None:
     options = EngineOptions(precision="int8", engine="openvino", device="cpu")
-    source = saved(tmp_path / "a.jpg", quality=70)
-    report = mafdn.upscale_file(source, tmp_path / "b.png", engine=options)
-    assert opened[0].precision == ("int8" if opened[0].path.with_name("mafdn-photo-x4-int8.onnx").is_file() else "fp32")
-    assert any("the photo weights have no int8 version" in note for note in report.notes) == (
-        opened[0].precision == "fp32"
-    )
-    mafdn.upscale_file(saved(tmp_path / "a.png"), tmp_path / "c.png", engine=options)
-    assert opened[1].precision == "int8"
+    for variant, source in (
+        ("photo", saved(tmp_path / "a.jpg", quality=70)),
+        ("classic", saved(tmp_path / "a.png")),
+    ):
+        for scale in (2, 4):
+            report = mafdn.upscale_file(source, tmp_path / f"{variant}{scale}.png", size=scale, engine=options)
+            file = opened[-1].path
+            assert file.stem == f"mafdn-{'photo-' if variant == 'photo' else ''}x{scale}"
+            assert opened[-1].precision == ("int8" if file.with_name(f"{file.stem}-int8.onnx").is_file() else "fp32")
+            noted = f"the {variant} weights at x{scale} have no int8 version: they ran in fp32" in report.notes
+            assert noted == (opened[-1].precision == "fp32")
+
+
+def test_a_named_network_without_int8_is_refused(opened: list[Opened], cli: Run, tmp_path: Path) -> None:
+    """Who names the network, and a precision that it does not have, gets neither another one nor silence."""
+    x2 = shipped(2, ".onnx")
+    if x2.with_name("mafdn-x2-int8.onnx").is_file():
+        pytest.skip("all classic networks ship in int8")
+    code, _, err = cli("upscale", saved(tmp_path / "a.png"), "-s", 2, "--network", "classic", "--precision", "int8")
+    assert (code, opened) == (1, [])
+    assert "has no int8 version" in err
 
 
 # --- reports

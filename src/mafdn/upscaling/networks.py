@@ -66,7 +66,8 @@ class Selection:
         """Return what is not as requested, one sentence each."""
         if self.weights is None or self.precision != INT8 or engine.precision == INT8:
             return ()
-        return (f"the {self.weights.variant} weights have no int8 version: they ran in {engine.precision}",)
+        weights = f"the {self.weights.variant} weights at x{engine.scale}"
+        return (f"{weights} have no int8 version: they ran in {engine.precision}",)
 
 
 class SingleNetwork:
@@ -217,7 +218,7 @@ class AutomaticNetworks:
     def __init__(self, options: EngineOptions | None = None) -> None:
         self._options = options or EngineOptions()
         self._sets: dict[Variant, NetworkSet] = {
-            "classic": NetworkSet(options=options),
+            "classic": NetworkSet(options=options, int8_optional=True),
             "photo": NetworkSet(options=options, variant="photo", int8_optional=True),
         }
 
