@@ -89,7 +89,7 @@ def test_invalid_inputs_print_one_line_and_leave_no_files(cli: Run, tmp_path: Pa
     failed(cli("upscale", png, tmp_path / "no" / "out.png"), 1, "cannot write")
     failed(cli("upscale", png, folder / "out"), 2, "format")
     failed(cli("upscale", png, png), 2, "itself")
-    failed(cli("upscale", png, text), 1, text, "--overwrite")
+    failed(cli("upscale", png, text), 2, text, "--overwrite")
     assert sorted(tmp_path.iterdir()) == before
     assert text.read_text() == "just words"
 

@@ -173,6 +173,17 @@ def test_invalid_choices_are_told_in_plain_words(cli: Run, png: Path) -> None:
     failed(cli("upscale", png, "-o", "out", "--order", "foo"), 2, "'--order': 'foo' is not one of 'name', 'size'")
 
 
+def test_two_pictures_are_not_taken_for_an_input_and_its_result(cli: Run, tmp_path: Path) -> None:
+    """A shell makes two names of *.png: the advice must not lead to the loss of the second picture."""
+    first, second = draw(tmp_path / "a.png"), draw(tmp_path / "b.png")
+    before = second.read_bytes()
+    failed(cli("upscale", first, second), 2, "b.png exists; -o FOLDER upscales both files, and --overwrite replaces")
+    assert second.read_bytes() == before
+    assert cli("upscale", first, second, "-o", tmp_path / "out", "--scale", 1, "-q") == (0, "", "")
+    assert names(tmp_path / "out") == ["a_x1.png", "b_x1.png"]
+    assert cli("upscale", first, second, "--overwrite", "--scale", 1, "-q") == (0, "", "")
+
+
 def test_output_is_a_file_for_one_picture_and_a_folder_otherwise(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

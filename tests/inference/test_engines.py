@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mafdn._support.atomic import sha256
 from mafdn._support.cache import cache_folder, keep, load_kept
 from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, MissingPackageError, UsageError, WeightsError
-from mafdn.inference import EngineOptions, open_engine
+from mafdn.inference import EngineOptions, open_engine, upscale
 from mafdn.inference.engines import ENGINE_NAMES, ENGINES, PRECISIONS, chosen_engine, registry
 from mafdn.inference.engines import choice as choice_module
 from mafdn.inference.engines.choice import Choice, Trial, has_other_device, remember, remembered
@@ -49,6 +50,19 @@ def with_header(source: Path, target: Path, **entries: object) -> Path:
 
 
 # --- the interface
+
+
+@pytest.mark.parametrize("name", ENGINE_NAMES)
+def test_threads_that_share_an_engine_get_their_own_results(name: str, small: Path) -> None:
+    engine = open_engine(small, EngineOptions(engine=name, threads=1))
+    pictures = [noise(70 + 8 * (k % 3), 64, 3, seed=k) for k in range(6)]
+    expected = [upscale(engine, picture, tile=64) for picture in pictures]
+
+    def again(k: int) -> float:
+        return float(np.abs(upscale(engine, pictures[k % 6], tile=64) - expected[k % 6]).max())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(again, range(36))) == 0
 
 
 @pytest.mark.parametrize("name", ENGINE_NAMES)

@@ -58,17 +58,20 @@ def _unwrapped(text: str) -> str:
     return _path_of_uri(text[found.end() :]) if found else text
 
 
-def one_picture(inputs: Sequence[str], output: str | None, batch_options: Sequence[str]) -> OnePicture | None:
+def one_picture(
+    inputs: Sequence[str], output: str | None, batch_options: Sequence[str], *, overwrite: bool
+) -> OnePicture | None:
     """Return the picture if the arguments name a single one, `None` for several.
 
     Args:
         inputs: The inputs, one of which may be the name of the result.
         output: What `--output` gives.
         batch_options: The given options that only batches have.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        UsageError: For `-` beside other inputs or options of batches, for a picture and a folder, which could be two
-            inputs or an input and an output, and for an empty name.
+        UsageError: For `-` beside other inputs or options of batches, for a picture and a folder or an existing file,
+            which could be two inputs or an input and an output, and for an empty name.
     """
     for text in inputs:
         as_path("INPUT", text)
@@ -90,6 +93,11 @@ def one_picture(inputs: Sequence[str], output: str | None, batch_options: Sequen
         raise UsageError(f"{name} is a folder: use -o {name} to write there, or -o with another folder to upscale both")
     if len(inputs) == 2 and _is_glob(inputs[1]):
         return None
+    if len(set(inputs)) == 2 and not overwrite and _exists(inputs[1]):  # perhaps what a shell made of *.jpg
+        source, name = (printable(text) for text in inputs)
+        raise UsageError(
+            f"{name} exists; -o FOLDER upscales both files, and --overwrite replaces {name} by the result of {source}"
+        )
     return OnePicture(inputs[0], inputs[1] if len(inputs) == 2 else None)
 
 

@@ -181,7 +181,7 @@ def upscale_command(
         "--jsonl": json_lines,
     }
     inputs, result = [as_typed(text) for text in inputs], None if output is None else as_typed(output)
-    single = one_picture(inputs, result, [name for name, given in batch_options.items() if given])
+    single = one_picture(inputs, result, [name for name, given in batch_options.items() if given], overwrite=overwrite)
     film_given = given_options(
         codec=codec,
         crf=crf,

@@ -36,12 +36,11 @@ def enlarge(
     strength: float = 1.0,
     tone: Tone | None = None,
 ) -> Iterator[Array]:
-    """Enlarge a picture, whose even number of channels means that the last one is alpha.
-
-    Colors are extended below transparent parts, and clear and opaque parts stay exactly that.
+    """Enlarge a picture as files are: with its transparency, and floats beyond [0, 1].
 
     Args:
-        planes: As for `enlarge_rows`; float32 may leave [0, 1], except for alpha, and must be finite.
+        planes: As for `enlarge_rows`, or with alpha (`with_transparency`); float32 may leave [0, 1], except for alpha,
+            and must be finite.
         size: As for `enlarge_rows`.
         network: As for `enlarge_rows`.
         scale: As for `enlarge_rows`.
@@ -51,11 +50,28 @@ def enlarge(
     Returns:
         As `enlarge_rows`; float32 is neither rounded nor clipped.
     """
-    transparent = planes.shape[2] in (2, 4)
-    source = bleed_colors(planes) if transparent else planes
     way = _enlarge_floats if planes.dtype.kind == "f" else enlarge_rows
-    bands = way(source, size, network=network, scale=scale, strength=strength, tone=tone)
-    return _snapped(bands, planes, size) if transparent else bands
+    return with_transparency(
+        planes, size, partial(way, size=size, network=network, scale=scale, strength=strength, tone=tone)
+    )
+
+
+def with_transparency(planes: Rows, size: tuple[int, int], way: Callable[[Rows], Iterator[Array]]) -> Iterator[Array]:
+    """Enlarge a picture in some way; with an even number of channels, the last one is alpha.
+
+    Colors are extended below transparent parts, and clear and opaque parts stay exactly that.
+
+    Args:
+        planes: As for `enlarge`.
+        size: As for `enlarge`.
+        way: Enlarges planes to `size`.
+
+    Returns:
+        The bands of `way`.
+    """
+    if planes.shape[2] not in (2, 4):
+        return way(planes)
+    return _snapped(way(bleed_colors(planes)), planes, size)
 
 
 def enlarge_rows(

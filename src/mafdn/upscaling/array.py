@@ -1,14 +1,15 @@
 """Upscaling an array to any size."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mafdn.inference import Engine, upscale, upscale_rows
+from mafdn.inference import Engine, upscale_rows
 from mafdn.inference.upscale import check_array, native
-from mafdn.pixels.enlarge import enlarge_rows
+from mafdn.pixels.enlarge import enlarge_rows, with_transparency
 from mafdn.upscaling.size import Size, result_size
 
 Array = NDArray[Any]
@@ -24,7 +25,7 @@ def upscale_array(
     exact: bool = False,
     on_progress: Progress | None = None,
 ) -> Array:
-    """Upscale an array to any size, by Lanczos as far as the network's scale differs.
+    """Upscale an array to any size, by Lanczos as far as the network's scale differs, and alpha as files do.
 
     Args:
         engine: The network.
@@ -43,17 +44,12 @@ def upscale_array(
     check_array(array)
     rows = native(array if array.ndim == 3 else array[..., None])
     height, width, channels = rows.shape
-    new_width, new_height = result_size(size, width, height)
-    if (new_width, new_height) == (width * engine.scale, height * engine.scale):
-        return upscale(engine, array, tile=tile, exact=exact, mirror=True, on_progress=on_progress)
+    new_size = new_width, new_height = result_size(size, width, height)
+    network = partial(upscale_rows, engine, tile=tile, exact=exact, mirror=True, on_progress=on_progress)
+    way = partial(enlarge_rows, size=new_size, network=network, scale=engine.scale)
     result = np.empty((new_height, new_width, channels), array.dtype)
     top = 0
-    for band in enlarge_rows(
-        rows,
-        (new_width, new_height),
-        network=lambda deep: upscale_rows(engine, deep, tile=tile, exact=exact, mirror=True, on_progress=on_progress),
-        scale=engine.scale,
-    ):
+    for band in with_transparency(rows, new_size, way):
         result[top : top + len(band)] = band
         top += len(band)
     return result if array.ndim == 3 else result[..., 0]

@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 
 class Upscaler:
-    """A loaded network, for upscaling several arrays or files; created by `load`.
+    """A loaded network, for upscaling several arrays or files, also from several threads; created by `load`.
 
     Attributes:
         engine: The engine that runs the network; pictures of more than 8 bits run in fp32 if the precision is `auto`.

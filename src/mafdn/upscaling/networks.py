@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from mafdn.errors import WeightsError
@@ -128,6 +129,8 @@ class NetworkSet:
         """The file that runs and its precision, by scale and whether a picture has more than 8 bits."""
         self._digests: dict[Path, str] = {}
         self._file_scale: int | None = None
+        self._opening = Lock()
+        """Held while an engine is opened, so that several threads share one."""
 
     @property
     def default_scale(self) -> int:
@@ -154,13 +157,14 @@ class NetworkSet:
     def engine(self, scale: int, *, bits: int) -> Engine:
         """Return the engine of the network of this scale for pictures of so many bits, opened the first time.
 
-        This is not thread-safe. Raises what `open_engine` raises.
+        Raises what `open_engine` raises.
         """
-        key = scale, self._model(scale, bits=bits)[1]
-        if key not in self._engines:
-            path = self._file(scale)
-            self._engines[key] = open_engine(path, self._options_for(path, bits))
-        return self._engines[key]
+        with self._opening:
+            key = scale, self._model(scale, bits=bits)[1]
+            if key not in self._engines:
+                path = self._file(scale)
+                self._engines[key] = open_engine(path, self._options_for(path, bits))
+            return self._engines[key]
 
     def select(self, choose: Callable[[], WeightsChoice], *, bits: int) -> Selection:
         """Return these networks for any picture."""

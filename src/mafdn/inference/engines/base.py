@@ -52,7 +52,7 @@ class Stencil:
 
 
 class Engine(Protocol):
-    """An engine with one network loaded.
+    """An engine with one network loaded. Several threads may call it.
 
     Attributes:
         name: Name of the engine, such as `openvino`.

@@ -128,6 +128,8 @@ class OpenVINOEngine:
             )
         self.stencil = header.stencil(self._gates, self._run_with_gates)
         self.compiled = functools.lru_cache(maxsize=GRAPHS_IN_MEMORY)(self._compile)
+        self._running = Lock()
+        """Held while a graph runs: all calls of a compiled graph share its inputs and outputs."""
 
     @staticmethod
     def devices() -> dict[str, frozenset[str]]:
@@ -148,13 +150,14 @@ class OpenVINOEngine:
         """Run the graph for `x` and return one output; an input that is too small raises `UsageError`."""
         inputs = (x, *more)
         use: dict[str, Any] = {"output": output, "with_gates": bool(more)}
-        if self._takes_any_size:
-            try:
-                return self.compiled(ANY_SHAPE, **use)(inputs)[0]
-            except RuntimeError:
-                self._graph(x.shape, **use)  # raises `UsageError` if the input is too small
-                raise
-        return self.compiled(x.shape, **use)(inputs)[0]
+        with self._running:
+            if self._takes_any_size:
+                try:
+                    return self.compiled(ANY_SHAPE, **use)(inputs)[0]
+                except RuntimeError:
+                    self._graph(x.shape, **use)  # raises `UsageError` if the input is too small
+                    raise
+            return self.compiled(x.shape, **use)(inputs)[0]
 
     @property
     def _takes_any_size(self) -> bool:

@@ -4,6 +4,7 @@ torch is only imported when a network is opened.
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class TorchEngine:
         self._dtype = {FP32: torch.float32, BF16: torch.bfloat16, FP16: torch.float16}[precision]
         radius = receptive_radius(network) if is_gated(network) else 0
         self._network: Any = network.to(device, self._dtype)
+        self._running = Lock()
+        """Held while the network runs: gates are held by hooks that all calls share."""
         self.stencil: Stencil | None = None
         if radius:  # only the ONNX file has the measured halo; the radius is always safe
             self._gated = Gated(network)
@@ -74,7 +77,7 @@ class TorchEngine:
 
     def run(self, x: Batch) -> Batch:
         try:
-            with self._torch.inference_mode():
+            with self._running, self._torch.inference_mode():
                 return self._to_array(self._network(self._to_tensor(x)))
         except RuntimeError as error:
             if is_out_of_memory(error):
@@ -84,11 +87,11 @@ class TorchEngine:
 
     def _gates(self, windows: Batch) -> Gates:
         own = np.full(self._gated.shape, np.nan, np.float32)
-        with self._torch.inference_mode():
+        with self._running, self._torch.inference_mode():
             return self._to_array(self._gated(self._to_tensor(windows), self._to_tensor(own))[1])
 
     def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
-        with self._torch.inference_mode():
+        with self._running, self._torch.inference_mode():
             return self._to_array(self._gated(self._to_tensor(x), self._to_tensor(gates))[0])
 
     def _to_tensor(self, array: Batch) -> Any:
