@@ -152,6 +152,19 @@ def film_options(upscale: "UpscaleOptions", given: Mapping[str, Any]) -> "FilmOp
     return FilmOptions(upscale=upscale, **fields)
 
 
+def is_film_job(single: OnePicture) -> bool:
+    """Whether a film is read, or made of pictures."""
+    from mafdn.film.names import is_animation_for, is_film
+    from mafdn.film.numbered.names import Numbering
+
+    source = Path(single.source)
+    return (
+        is_film(source)
+        or Numbering.parse(single.source) is not None
+        or is_animation_for(source, Path(single.target or ""))
+    )
+
+
 def as_folder_run(single: OnePicture) -> tuple[list[str], str, str] | None:
     """Return inputs, folder and pattern of the run that makes numbered pictures of numbered pictures, else `None`.
 

@@ -1,7 +1,6 @@
 """`mafdn upscale`: its options; `mafdn.cli.single` runs it for one picture, `mafdn.cli.folders` for several."""
 
 from functools import partial
-from pathlib import Path
 
 from mafdn.cli.batch_options import Jobs, JsonLines, PictureOrder, ShardOf, Since, SkipLargerThan
 from mafdn.cli.engine_options import (
@@ -46,6 +45,7 @@ from mafdn.cli.film_options import (
     as_folder_run,
     film_options,
     given_options,
+    is_film_job,
     refuse_film_options,
     refuse_rate,
     refuse_unused_options,
@@ -137,8 +137,6 @@ def upscale_command(
     from mafdn.api import upscale_folder
     from mafdn.cli.inputs import STANDARD, as_typed, one_picture
     from mafdn.cli.single import upscale_one
-    from mafdn.film.names import is_film
-    from mafdn.film.numbered.names import Numbering
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits
     from mafdn.pictures.reading import block_other_loaders
@@ -199,7 +197,7 @@ def upscale_command(
     if single and (numbered := as_folder_run(single)):
         refuse_film_options(single.source, film_given)
         single, (inputs, result, pattern) = None, numbered
-    if single and single.source != STANDARD and (is_film(Path(single.source)) or Numbering.parse(single.source)):
+    if single and single.source != STANDARD and is_film_job(single):
         refuse_unused_options(single, options, film_given)
         from mafdn.cli.film import upscale_one_film
 

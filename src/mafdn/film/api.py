@@ -39,7 +39,8 @@ def upscale_film(
         report = mafdn.upscale_film("film.mp4", size=2, options=mafdn.FilmOptions(codec="x265", crf=18))
 
     Args:
-        source: The film, in any container and codec that FFmpeg reads; or numbered pictures, such as `in/%06d.png`.
+        source: The film, in any container and codec that FFmpeg reads; numbered pictures, such as `in/%06d.png`; or an
+            animated GIF, WebP, PNG or AVIF, if `target` is a film.
         target: Path of the result, whose ending decides the container (default: `NAME_x4.EXT` beside the film); or
             numbered pictures, such as `out/%06d.png`, for every frame.
         size: Size of the result as a `Size`, or a scale factor (default: the network's scale; 4 for `auto`).
@@ -69,14 +70,22 @@ def upscale_film(
             f"give the name of a film for {printable(film)}; mafdn.upscale_folder makes pictures of pictures"
         )
     require_av(film)
-    from mafdn.film.numbered.reading import upscale_pictures
+    from mafdn.film.animation import animated_shots
+    from mafdn.film.assembly import upscale_shots
+    from mafdn.film.names import is_animation_for
+    from mafdn.film.numbered.reading import numbered_shots
     from mafdn.film.numbered.writing import write_pictures
     from mafdn.film.run import upscale_film_file
 
     if results is not None:
         return write_pictures(film, results, networks=networks, options=options, on_progress=tick)
-    if pictures is not None and result is not None:
-        return upscale_pictures(pictures, result, networks=networks, options=options, on_progress=tick)
+    shots, limits = None, options.upscale.limits
+    if pictures is not None:
+        shots = numbered_shots(pictures, rate=options.frame_rate, limits=limits)
+    elif result is not None and is_animation_for(film, result):
+        shots = animated_shots(film, limits=limits)
+    if shots is not None and result is not None:
+        return upscale_shots(shots, result, networks=networks, options=options, on_progress=tick)
     return upscale_film_file(film, result, networks=networks, options=options, on_progress=tick)
 
 

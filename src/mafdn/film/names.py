@@ -44,6 +44,17 @@ def is_film(path: Path) -> bool:
     return False
 
 
+def is_animation_for(path: Path, target: Path) -> bool:
+    """Whether `path` is a picture, not a film, and `target` the name of a film."""
+    if target.suffix.lower() not in FILM_SUFFIXES or is_film(path):
+        return False
+    try:
+        sniff(path)
+    except MafdnError:
+        return False
+    return True
+
+
 def film_format(container: str) -> Format:
     """Return how files of a container are named, as `Pattern.name` takes it."""
     return Format(

@@ -10,8 +10,9 @@ import pytest
 import pyvips
 
 from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.film.assembly import SOURCE, upscale_shots
 from mafdn.film.numbered.names import Numbering
-from mafdn.film.numbered.reading import SOURCE, upscale_pictures
+from mafdn.film.numbered.reading import numbered_shots
 from mafdn.film.numbered.writing import write_pictures
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
@@ -40,7 +41,8 @@ def written(film: Path, pictures: Numbering, *, on_progress: Any = lambda _: Non
 
 def joined(pictures: Numbering, target: Path, *, on_progress: Any = lambda _: None, **options: Any) -> FilmReport:
     chosen = FilmOptions(**options)
-    return upscale_pictures(pictures, target, networks=Fixed(Repeat()), options=chosen, on_progress=on_progress)
+    shots = numbered_shots(pictures, rate=chosen.frame_rate, limits=chosen.upscale.limits)
+    return upscale_shots(shots, target, networks=Fixed(Repeat()), options=chosen, on_progress=on_progress)
 
 
 # --- films as pictures
