@@ -64,6 +64,8 @@ def test_what_an_encoder_cannot_store_is_said(tmp_path: Path) -> None:
     notes = planned(case(tmp_path, "rgb"), FilmOptions(codec="av1")).notes
     assert any("RGB colors, which are stored as YCbCr" in note for note in notes)
     assert any("half the resolution" in note for note in notes)
+    notes = planned(case(tmp_path, "rgb"), FilmOptions(codec="x264")).notes
+    assert any(note.startswith("not all players show colors at full resolution") for note in notes)
     notes = planned(case(tmp_path, "4:2:2"), FilmOptions(codec="av1")).notes
     assert any("half the resolution" in note for note in notes)
 

@@ -164,6 +164,8 @@ def _result_color(name: str, info: FilmInfo) -> tuple[Color, list[str]]:
     subsampling = _subsampling(name, color)
     if color.kind == "rgb":
         notes.append(f"{path} has RGB colors, which are stored as YCbCr (BT.709); ffv1 stores RGB")
+        if subsampling == (0, 0):
+            notes.append("not all players show colors at full resolution (4:4:4); av1 stores half of it")
         color = replace(color, matrix=1, matrix_tag=1, full_range=False, chroma_location=None)
         if name == "av1":
             notes.append(f"{name} stores colors at half the resolution (4:2:0); x264, x265 and ffv1 do not")
