@@ -38,10 +38,43 @@ SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of benchmark datasets and training crops, which are not in the repository."""
+    """The folder of the data that are not in the repository; any part of it may be absent."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data in {SHARED} (or MAFDN_SHARED)")
     return SHARED
+
+
+def _data(shared: Path, name: str, what: str) -> Path:
+    folder = shared / name
+    if not folder.is_dir():
+        pytest.skip(f"needs {what} in {folder} (docs/data.md)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def datasets(shared: Path) -> Path:
+    """The folder of the benchmark datasets."""
+    for name in ("Set5", "Set14", "B100"):
+        _data(shared, f"data/bench/{name}", f"the dataset {name}")
+    return shared / "data" / "bench"
+
+
+@pytest.fixture(scope="session")
+def icc(shared: Path) -> Path:
+    """The folder of small color profiles."""
+    return _data(shared, "data/icc", "the color profiles")
+
+
+@pytest.fixture(scope="session")
+def corpora(shared: Path) -> Path:
+    """The folder of unusual, damaged and hostile picture files."""
+    return _data(shared, "corpora", "the unusual and damaged picture files")
+
+
+@pytest.fixture(scope="session")
+def peers(shared: Path) -> Path:
+    """The folder of weights released by other authors."""
+    return _data(shared, "peers", "the released weights")
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +107,6 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
         return None
     first = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
     return [f"{len(left):,} bytes == {len(right):,} bytes", f"first difference at byte {first:,}"]
-
-
-@pytest.fixture(scope="session")
-def peers(shared: Path) -> Path:
-    """The folder of weights released by other authors."""
-    folder = shared / "peers"
-    if not folder.is_dir():
-        pytest.skip(f"needs the released weights in {folder}")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -69,8 +69,7 @@ def answers(paths: list[Path], folder: Path) -> list[dict[str, object]]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.timeout(900)
-def test_every_picture_of_the_corpora(shared: Path, tmp_path: Path) -> None:
-    corpora = shared / "corpora"
+def test_every_picture_of_the_corpora(corpora: Path, tmp_path: Path) -> None:
     entries = json.loads((corpora / "manifest.json").read_text())
     paths = [corpora / entry["file"] for entry in entries]
     assert len(paths) == 750

@@ -144,6 +144,7 @@ def test_every_stored_measurement_belongs_to_a_part(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("datasets")
 @pytest.mark.parametrize("scale", [4])
 def test_the_stored_scores_are_reproduced(shared: Path, scale: int) -> None:
     assert scores(Data(shared=shared), scale) == []
