@@ -1,6 +1,7 @@
 """Fixtures: shared data, small pictures, and the command line run in this process."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ import pyvips
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from mafdn._support.machine import usable_cores
 from mafdn.cli import run
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
-from tests.support import use_cache
+from tests.support import draw_photos, use_cache
 from tools.browser import chromium, find_chromium
 
 if TYPE_CHECKING:
@@ -34,6 +36,11 @@ settings.load_profile("busy")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the processes of `-n auto`; xdist, where psutil is installed, counts all physical cores of the machine."""
+    return usable_cores()
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +94,21 @@ def browser() -> Iterator["Browser"]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def _new_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder in which OpenVINO is recorded as the fastest engine; recording takes longer than copying."""
+    folder = tmp_path_factory.mktemp("new-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        use_cache(folder, patch)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(_new_cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test its own cache folder, in which OpenVINO is recorded as the fastest engine."""
-    use_cache(tmp_path_factory.mktemp("cache"), monkeypatch)
+    folder = tmp_path_factory.mktemp("cache")
+    shutil.copytree(_new_cache, folder, dirs_exist_ok=True)
+    monkeypatch.setenv("MAFDN_CACHE", str(folder))
 
 
 @pytest.fixture(autouse=True)
@@ -158,12 +176,7 @@ def png(tmp_path: Path, picture: NDArray[np.uint8]) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of three pictures, one in a subfolder; resizing them clips no values."""
-    folder = tmp_path / "photos"
-    (folder / "deeper").mkdir(parents=True)
-    for i, (name, size) in enumerate({"0.png": (50, 61), "1.png": (48, 48), "deeper/2.png": (75, 40)}.items()):
-        noise = np.random.default_rng(i).integers(64, 192, (*size, 3), np.uint8)
-        pyvips.Image.new_from_array(noise).pngsave(str(folder / name))
-    return folder
+    return draw_photos(tmp_path / "photos")
 
 
 @pytest.fixture

@@ -108,6 +108,15 @@ def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
     return path
 
 
+def draw_photos(folder: Path) -> Path:
+    """Draw three pictures, one in a subfolder; resizing them clips no values."""
+    (folder / "deeper").mkdir(parents=True)
+    for i, (name, size) in enumerate({"0.png": (50, 61), "1.png": (48, 48), "deeper/2.png": (75, 40)}.items()):
+        noise = np.random.default_rng(i).integers(64, 192, (*size, 3), np.uint8)
+        pyvips.Image.new_from_array(noise).pngsave(str(folder / name))
+    return folder
+
+
 def shaken(network: Module) -> Module:
     """Perturb every parameter of a network, so that D is no longer zero."""
     import torch
