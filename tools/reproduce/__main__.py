@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     default = os.environ.get("MAFDN_SHARED", PROJECT.parent / "shared")
     parser.add_argument("--list", action="store_true", help="list the parts and how long they take")
-    parser.add_argument("--only", action="append", metavar="NAME", help="make this part only; repeatable")
+    parser.add_argument("--only", action="extend", nargs="+", metavar="NAME", help="make these parts only")
     parser.add_argument("--timings", action="store_true", help="also measure timings")
     parser.add_argument("--shared", type=Path, default=Path(default), help="benchmark datasets, photographs and peers")
     parser.add_argument("--store", action="store_true", help=f"store the outcome in {STORED}")
