@@ -5,7 +5,7 @@ BIN := .venv-dev/bin
 .PHONY: help setup lint format types test slow browser fuzz coverage figures screenshots reproduce manual packages sbom audit
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):  *## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z]*\):[a-z ]*  *## /\1\t/p' Makefile | expand -t 12
 
 setup:  ## Create .venv-dev with the pinned versions of every dependency
 	$(PYTHON) -m venv .venv-dev

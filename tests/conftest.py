@@ -1,6 +1,7 @@
 """Fixtures: shared data, small pictures, and the command line run in this process."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ import pyvips
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from mafdn._support.machine import usable_cores
 from mafdn.cli import run
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
-from tests.support import use_cache
+from tests.support import draw_photos, use_cache
 from tools.browser import chromium, find_chromium
 
 if TYPE_CHECKING:
@@ -36,12 +38,50 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the processes of `-n auto`; xdist, where psutil is installed, counts all physical cores of the machine."""
+    return usable_cores()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of benchmark datasets and training crops, which are not in the repository."""
+    """The folder of the data that are not in the repository; any part of it may be absent."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data in {SHARED} (or MAFDN_SHARED)")
     return SHARED
+
+
+def _data(shared: Path, name: str, what: str) -> Path:
+    folder = shared / name
+    if not folder.is_dir():
+        pytest.skip(f"needs {what} in {folder} (docs/data.md)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def datasets(shared: Path) -> Path:
+    """The folder of the benchmark datasets."""
+    for name in ("Set5", "Set14", "B100"):
+        _data(shared, f"data/bench/{name}", f"the dataset {name}")
+    return shared / "data" / "bench"
+
+
+@pytest.fixture(scope="session")
+def icc(shared: Path) -> Path:
+    """The folder of small color profiles."""
+    return _data(shared, "data/icc", "the color profiles")
+
+
+@pytest.fixture(scope="session")
+def corpora(shared: Path) -> Path:
+    """The folder of unusual, damaged and hostile picture files."""
+    return _data(shared, "corpora", "the unusual and damaged picture files")
+
+
+@pytest.fixture(scope="session")
+def peers(shared: Path) -> Path:
+    """The folder of weights released by other authors."""
+    return _data(shared, "peers", "the released weights")
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +94,21 @@ def browser() -> Iterator["Browser"]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def _new_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder in which OpenVINO is recorded as the fastest engine; recording takes longer than copying."""
+    folder = tmp_path_factory.mktemp("new-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        use_cache(folder, patch)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(_new_cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test its own cache folder, in which OpenVINO is recorded as the fastest engine."""
-    use_cache(tmp_path_factory.mktemp("cache"), monkeypatch)
+    folder = tmp_path_factory.mktemp("cache")
+    shutil.copytree(_new_cache, folder, dirs_exist_ok=True)
+    monkeypatch.setenv("MAFDN_CACHE", str(folder))
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +125,6 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
         return None
     first = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
     return [f"{len(left):,} bytes == {len(right):,} bytes", f"first difference at byte {first:,}"]
-
-
-@pytest.fixture(scope="session")
-def peers(shared: Path) -> Path:
-    """The folder of weights released by other authors."""
-    folder = shared / "peers"
-    if not folder.is_dir():
-        pytest.skip(f"needs the released weights in {folder}")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -134,12 +176,7 @@ def png(tmp_path: Path, picture: NDArray[np.uint8]) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of three pictures, one in a subfolder; resizing them clips no values."""
-    folder = tmp_path / "photos"
-    (folder / "deeper").mkdir(parents=True)
-    for i, (name, size) in enumerate({"0.png": (50, 61), "1.png": (48, 48), "deeper/2.png": (75, 40)}.items()):
-        noise = np.random.default_rng(i).integers(64, 192, (*size, 3), np.uint8)
-        pyvips.Image.new_from_array(noise).pngsave(str(folder / name))
-    return folder
+    return draw_photos(tmp_path / "photos")
 
 
 @pytest.fixture

@@ -48,6 +48,17 @@ code = run(sys.argv[1:])
 print(*sorted(sys.modules), sep="\\n")
 sys.exit(code)
 """
+LOADERS = """
+import sys
+import pyvips
+pyvips.Image.new_from_file(sys.argv[1])
+{code}
+try:
+    pyvips.Image.new_from_file(sys.argv[2])
+except pyvips.error.Error as error:
+    sys.exit(0 if "blocked" in str(error) else str(error))
+sys.exit("libvips opened an SVG file")
+"""
 UNSET = {"CI", "PYTEST_CURRENT_TEST", "ORT_DISABLE_TELEMETRY"}
 """Variables that turn telemetry off; `import mafdn` sets one of them in this process."""
 
@@ -97,6 +108,15 @@ def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
     return path
 
 
+def draw_photos(folder: Path) -> Path:
+    """Draw three pictures, one in a subfolder; resizing them clips no values."""
+    (folder / "deeper").mkdir(parents=True)
+    for i, (name, size) in enumerate({"0.png": (50, 61), "1.png": (48, 48), "deeper/2.png": (75, 40)}.items()):
+        noise = np.random.default_rng(i).integers(64, 192, (*size, 3), np.uint8)
+        pyvips.Image.new_from_array(noise).pngsave(str(folder / name))
+    return folder
+
+
 def shaken(network: Module) -> Module:
     """Perturb every parameter of a network, so that D is no longer zero."""
     import torch
@@ -143,6 +163,16 @@ def watched(*arguments: object, program: str = WATCHED, home: Path | None = None
         environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
     line = [sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, timeout=200, check=False, env=environment)
+
+
+def check_loaders_are_blocked(code: str, folder: Path, *arguments: object) -> None:
+    """Check that libvips opens SVG files before a process runs `code` (with `sys.argv[3:]`), and none afterwards."""
+    files = [folder / name for name in ("before.svg", "after.svg")]
+    for path in files:
+        path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    words = [sys.executable, "-c", LOADERS.format(code=code), *map(str, (*files, *arguments))]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def soft_batch(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -25,6 +25,7 @@ from tests.conftest import Run
 from tests.support import Repeat
 
 ONE_THREAD = EngineOptions(threads=1)
+FLOAT32 = EngineOptions(threads=1, precision="fp32")
 
 
 # --- exports
@@ -191,7 +192,7 @@ def test_arrays_and_paths_give_equal_results(png: Path, picture: np.ndarray) -> 
 
 
 def test_depths_agree(picture: np.ndarray) -> None:
-    upscaler = mafdn.load("x4", engine=ONE_THREAD)
+    upscaler = mafdn.load("x4", engine=FLOAT32)
     eight = upscaler.upscale(picture).astype(float)
     sixteen = upscaler.upscale(picture.astype(np.uint16) * 257).astype(float) / 257
     unit = upscaler.upscale(picture.astype(np.float32) / 255) * 255.0
@@ -200,7 +201,7 @@ def test_depths_agree(picture: np.ndarray) -> None:
 
 
 def test_gray_equals_the_same_picture_in_rgb(picture: np.ndarray) -> None:
-    upscaler = mafdn.load("x4", engine=ONE_THREAD)
+    upscaler = mafdn.load("x4", engine=FLOAT32)
     grey = picture[..., 0]
     twin = upscaler.upscale(np.stack([grey] * 3, 2)).astype(float).mean(2)
     assert np.abs(upscaler.upscale(grey) - twin).max() <= 1

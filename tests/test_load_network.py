@@ -25,8 +25,8 @@ def test_the_module_computes_what_engines_do(picture: np.ndarray) -> None:
     assert (network.settings.scale, network.training) == (4, False)
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     result = network(x).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
-    options = EngineOptions(engine="torch", threads=1)
-    for upscaler in (mafdn.load("x4"), mafdn.load("x4", engine=options)):
+    for engine in ("auto", "torch"):
+        upscaler = mafdn.load("x4", engine=EngineOptions(engine=engine, threads=1, precision="fp32"))
         assert np.abs(result - upscale(upscaler.engine, picture)).max() < 0.6
 
 

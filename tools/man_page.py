@@ -20,9 +20,12 @@ EXIT_CODES = {
     "130": "Stopped by Ctrl-C.",
 }
 VARIABLES = {
+    "MAFDN_ARCHITECTURES": "Networks of other modules that weights files may name, as module:Class, separated by "
+    "commas. The modules are imported: name only those that you trust.",
     "MAFDN_CACHE": "Folder of compiled graphs, timings of engines and scores, instead of that in the user's cache "
     "folder.",
     "MAFDN_DEBUG": "If set, internal errors show a traceback.",
+    "MAFDN_TOKEN": "Token that clients of mafdn serve must present, unless an option gives it.",
 }
 SHORT = 60
 """Most characters of an option's description in completions."""

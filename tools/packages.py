@@ -22,6 +22,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from mafdn._support.atomic import replacing, sha256
@@ -86,8 +87,16 @@ def build_checked(folder: Path) -> list[Path]:
         refuse_others(wheel.name, zipfile.ZipFile(wheel).namelist(), IN_WHEEL)
         refuse_others(sources.name, [n.removeprefix(f"{root}/") for n in unpacked], IN_SOURCES)
         _run([sys.executable, "-m", "twine", "check", "--strict", str(sources), str(wheel)])
-        folder.mkdir(parents=True, exist_ok=True)
-        return [Path(shutil.copy(path, folder)) for path in (sources, wheel)]
+        return put((sources, wheel), folder)
+
+
+def put(packages: Iterable[Path], folder: Path) -> list[Path]:
+    """Copy packages to `folder`, in place of those of other versions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pattern in ("mafdn-*.whl", "mafdn-*.tar.gz"):
+        for old in folder.glob(pattern):
+            old.unlink()
+    return [Path(shutil.copy(path, folder)) for path in packages]
 
 
 def build(project: Path, target: Path, *what: str) -> None:

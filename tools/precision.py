@@ -52,7 +52,7 @@ def main() -> None:
     """Measure, store and document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench", type=Path)
-    parser.add_argument("--network", action="append", choices=NAMES_OF_SCALES)
+    parser.add_argument("--network", action="extend", nargs="+", choices=NAMES_OF_SCALES)
     arguments = parser.parse_args()
     files = shipped_weights(PROJECT, ".onnx")
     for name in arguments.network or files:

@@ -38,8 +38,8 @@ def quantize_and_document(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("calibration", metavar="BANK", type=Path)
-    parser.add_argument("--bench", type=Path, action="append", required=True)
-    parser.add_argument("--network", action="append", choices=NAMES_OF_SCALES)
+    parser.add_argument("--bench", type=Path, action="extend", nargs="+", required=True)
+    parser.add_argument("--network", action="extend", nargs="+", choices=NAMES_OF_SCALES)
     arguments = parser.parse_args()
     for chosen in arguments.network or NAMES_OF_SCALES:
         loss = quantize_and_document(chosen, calibration=arguments.calibration, benches=arguments.bench).loss

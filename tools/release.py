@@ -51,7 +51,7 @@ def _store(run: Path, project: Path, outcome: Outcome) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--bench", type=Path, action="append", default=[])
+    parser.add_argument("--bench", type=Path, action="extend", nargs="+", default=[])
     arguments = parser.parse_args()
     done = release_and_document(arguments.run, benches=arguments.bench)
     print("released" if done.outcome.released else "kept the shipped weights", done.outcome.reason, sep=": ")

@@ -192,18 +192,18 @@ def test_info(cli: Run) -> None:
 
 
 @pytest.fixture
-def pair(shared: Path, tmp_path: Path) -> Path:
+def pair(datasets: Path, tmp_path: Path) -> Path:
     """A benchmark dataset of the two smallest pictures of Set5."""
     for folder in ("HR", "LRbicx4"):
         (tmp_path / "Pair" / folder).mkdir(parents=True)
         for name in ("butterfly", "woman"):
             name = f"{name}{'' if folder == 'HR' else 'x4'}.png"
-            (tmp_path / "Pair" / folder / name).symlink_to(shared / "data" / "bench" / "Set5" / folder / name)
+            (tmp_path / "Pair" / folder / name).symlink_to(datasets / "Set5" / folder / name)
     return tmp_path / "Pair"
 
 
-def test_evaluate_the_shipped_weights(cli: Run, shared: Path) -> None:
-    bench = shared / "data" / "bench" / "Set5"
+def test_evaluate_the_shipped_weights(cli: Run, datasets: Path) -> None:
+    bench = datasets / "Set5"
     code, out, err = cli("evaluate", "--bench", bench, "--scale", 4, "--json")
     assert (code, err) == (0, "")
     report = json.loads(out)
@@ -254,15 +254,15 @@ def test_evaluate_creates_missing_lr_pictures(cli: Run, pair: Path) -> None:
     assert sources == [("made", sources[0][1]), ("own", sources[0][1])]
 
 
-def test_evaluate_shows_a_table(cli: Run, shared: Path) -> None:
-    code, out, _ = cli("evaluate", "--bench", shared / "data" / "bench" / "Set5")
+def test_evaluate_shows_a_table(cli: Run, datasets: Path) -> None:
+    code, out, _ = cli("evaluate", "--bench", datasets / "Set5")
     assert code == 0
     for word in ("butterfly", "bicubic dB", "mafdn-x4 dB", "mean", "28.43"):
         assert word in out
 
 
-def test_evaluate_refuses_a_network_of_another_scale(cli: Run, shared: Path) -> None:
-    bench = shared / "data" / "bench" / "Set5"
+def test_evaluate_refuses_a_network_of_another_scale(cli: Run, datasets: Path) -> None:
+    bench = datasets / "Set5"
     for suffix in (".onnx", ".safetensors"):
         result = cli("evaluate", "--bench", bench, "--scale", 2, "--network", shipped(4, suffix))
         failed(result, 2, "--scale 4")

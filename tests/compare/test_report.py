@@ -200,7 +200,7 @@ def test_what_cannot_be_compared_gives_a_one_line_error(weights: Path, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # from the exporter
-def test_a_file_from_another_exporter_measures_the_same(peers: Path, tmp_path: Path) -> None:
+def test_a_file_from_another_exporter_measures_the_same(peers: Path, datasets: Path, tmp_path: Path) -> None:
     """Static batch, other names, another opset, no simplification, constants left unfolded."""
     network = load_pth(peers / "IMDN_x4.pth").fold()
     other = tmp_path / "elsewhere.onnx"
@@ -218,7 +218,7 @@ def test_a_file_from_another_exporter_measures_the_same(peers: Path, tmp_path: P
     )
     assert program is not None
     program.save(other)
-    bench = peers.parent / "data" / "bench" / "Set5"
+    bench = datasets / "Set5"
     ours, theirs = evaluate([str(peers / "IMDN_x4.pth"), str(other)], [bench], Protocol(scale=4))
     assert theirs.psnr == pytest.approx(ours.psnr, abs=1e-3)
     assert theirs.ssim == pytest.approx(ours.ssim, abs=1e-5)

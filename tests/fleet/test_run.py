@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,8 +199,15 @@ def test_limits_hold(pictures: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_places_are_refused_in_one_line(
-    pictures: Path, tmp_path: Path, source: str, target: str, error: type[MafdnError], words: str
+    pictures: Path,
+    tmp_path: Path,
+    source: str,
+    target: str,
+    error: type[MafdnError],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     places = {"pictures": pictures, "out": tmp_path / "out"}
     with pytest.raises(error, match=words) as caught:
         run(source.format(**places), target.format(**places))

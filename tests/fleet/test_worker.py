@@ -17,7 +17,7 @@ from mafdn.fleet.worker import MOST_TRIES, Ledger, Worker
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.size import Size
 from tests.fleet.conftest import ENGINE, contents
-from tests.support import draw
+from tests.support import check_loaders_are_blocked, draw
 
 
 def setup_of(source: Path, target: Path, *, hard_seconds: float = 200.0, version: str | None = None) -> Setup:
@@ -152,3 +152,8 @@ def test_a_picture_that_ends_its_worker_is_given_up() -> None:
     row = worker.upscale(values)
     assert row["reason"].startswith("/in/a.png was given up after 3 tries: its worker ended each time")
     assert row["fault"] is False
+
+
+def test_other_loaders_are_blocked_where_pictures_are_upscaled(tmp_path: Path) -> None:
+    code = "from mafdn.fleet.child import PictureWork, Setup; PictureWork(Setup.from_text(sys.argv[3])).close()"
+    check_loaders_are_blocked(code, tmp_path, setup_of(tmp_path / "in", tmp_path / "out").as_text())

@@ -1,14 +1,25 @@
 """Networks of tests, and programs that use them."""
 
 import importlib.util
+import re
 import sys
 import types
+from typing import Any
 
 import pytest
 import torch
 
 from mafdn.networks import MAFDN, MAFDNSettings
+from tests.conftest import ROOT
 from tests.support import shaken
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run_documented(word: str, names: dict[str, Any]) -> None:
+    """Run the one block of Python code in docs/hosts.md that contains `word`, with these names at hand."""
+    (code,) = (found for found in BLOCK.findall((ROOT / "docs" / "hosts.md").read_text("utf-8")) if word in found)
+    exec(compile(code, "docs/hosts.md", "exec"), names)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 import mafdn
 from mafdn import UsageError
 from mafdn.networks import MAFDN, IMDNSettings, build, save_network
+from tests.hosts.conftest import run_documented
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (extra hub)")
 
@@ -34,6 +36,13 @@ def test_a_folder_gives_the_network_back(network: MAFDN, tmp_path: Path) -> None
     assert not loaded.training
     with torch.inference_mode():  # mafdn itself reads the file too
         torch.testing.assert_close(HubMAFDN.of("x2")(x), mafdn.load_network("x2")(x))
+
+
+def test_the_documented_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    run_documented("HubMAFDN", names)
+    assert names["network"].settings.scale == 4
 
 
 def test_the_card_has_the_metadata_of_the_hub(network: MAFDN, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """MAFDN in spandrel: recognized by its tensors alone, and unchanged by a round trip, as spandrel tests its own."""
 
+import shutil
 import types
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from mafdn.networks import MAFDN, MAFDNSettings
 from mafdn.networks.held import held
 from mafdn.weights.shipped import shipped
+from tests.hosts.conftest import run_documented
 from tests.support import shaken
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=1)
@@ -38,6 +40,15 @@ def installed(spandrel: types.ModuleType) -> Any:
     assert len(mafdn.spandrel.install(registry)) == 1
     assert mafdn.spandrel.install(registry) == []
     return spandrel.ModelLoader(registry=registry)
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_the_documented_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(shipped(4, ".safetensors"), "mafdn-x4.safetensors")
+    names: dict[str, Any] = {"image": torch.rand(1, 3, 9, 11)}
+    run_documented("mafdn.spandrel", names)
+    assert names["larger"].shape == (1, 3, 36, 44)
 
 
 @pytest.mark.parametrize("settings", VARIANTS, ids=str)

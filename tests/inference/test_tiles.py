@@ -208,8 +208,8 @@ def test_saturated_colors_stay_at_the_borders_of_mirrored_pictures(network: tupl
 
 
 @pytest.mark.parametrize("scale", [2, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (3, 4))])
-def test_the_default_halo_is_exact_on_photographs(shared: Path, scale: int) -> None:
-    picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:200, :200] / np.float32(255)
+def test_the_default_halo_is_exact_on_photographs(datasets: Path, scale: int) -> None:
+    picture = read_rgb8(datasets / "Set14" / "HR" / "comic.png")[:200, :200] / np.float32(255)
     engine = open_engine(shipped(scale, ".onnx"))
     stencil = stencil_of(engine)
     assert stencil.radius == 39

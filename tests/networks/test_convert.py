@@ -32,26 +32,26 @@ KINDS = {"IMDN_x2": ("imdn", 2), "IMDN_x3": ("imdn", 3), "IMDN_x4": ("imdn", 4)}
 State = dict[str, torch.Tensor]
 
 
-def check_figures(peers: Path, name: str, benches: tuple[str, ...]) -> None:
+def check_figures(peers: Path, datasets: Path, name: str, benches: tuple[str, ...]) -> None:
     scale = KINDS[name][1]
     method = dict([open_method(str(peers / f"{name}.pth"), scale=scale)])
     for bench in benches:
-        score = measure(method, [peers.parent / "data" / "bench" / bench], Protocol(scale=scale))[0]
+        score = measure(method, [datasets / bench], Protocol(scale=scale))[0]
         psnr, ssim = PUBLISHED[name][bench]
         assert score.psnr == pytest.approx(psnr, abs=0.01), bench
         assert score.ssim == pytest.approx(ssim, abs=0.0002), bench
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_released_weights_reach_the_published_scores_on_set5(peers: Path, name: str) -> None:
-    check_figures(peers, name, ("Set5",))
+def test_released_weights_reach_the_published_scores_on_set5(peers: Path, datasets: Path, name: str) -> None:
+    check_figures(peers, datasets, name, ("Set5",))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_released_weights_reach_the_published_scores(peers: Path, name: str) -> None:
-    check_figures(peers, name, ("Set14", "B100"))
+def test_released_weights_reach_the_published_scores(peers: Path, datasets: Path, name: str) -> None:
+    check_figures(peers, datasets, name, ("Set14", "B100"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -73,10 +73,10 @@ def test_released_weights_convert(peers: Path, name: str, cli: Run, tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_an_exported_peer_measures_the_same(peers: Path, name: str, cli: Run, tmp_path: Path) -> None:
+def test_an_exported_peer_measures_the_same(peers: Path, datasets: Path, name: str, cli: Run, tmp_path: Path) -> None:
     exported = tmp_path / "peer.onnx"
     assert cli("export", peers / f"{name}.pth", "-o", exported)[0] == 0
-    bench, scale = peers.parent / "data" / "bench" / "Set5", KINDS[name][1]
+    bench, scale = datasets / "Set5", KINDS[name][1]
     methods = {str(path): open_method(str(path), scale=scale)[1] for path in (exported, peers / f"{name}.pth")}
     scores = measure(methods, [bench], Protocol(scale=scale))
     assert scores[0].psnr == pytest.approx(scores[1].psnr, abs=1e-3)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from mafdn.networks import MAFDN, MAFDNSettings, count, folded_state, over_parameterize
-from mafdn.networks.counting import input_size
 from mafdn.networks.fast import CONTRAST_EPSILON, activated, contrast, mean_and_maximum
 from mafdn.networks.layers import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.reference import PlainMAFDN, plain_channel, plain_pixel, plain_spatial
+from mafdn.weights.sizes import input_size
 from tests.support import shaken
 
 SMALL = MAFDNSettings(scale=2, width=8, blocks=2)

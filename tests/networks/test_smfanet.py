@@ -29,9 +29,9 @@ def small(scale: int = 2) -> SMFANet:
 
 
 @pytest.mark.parametrize("scale", MEASURED)
-def test_released_weights_reach_their_scores_on_set5(peers: Path, scale: int) -> None:
+def test_released_weights_reach_their_scores_on_set5(peers: Path, datasets: Path, scale: int) -> None:
     label, method = open_method(str(peers / f"SMFANet_plus_DF2K_x{scale}.pth"), scale=scale)
-    score = measure({label: method}, [peers.parent / "data" / "bench" / "Set5"], Protocol(scale=scale))[0]
+    score = measure({label: method}, [datasets / "Set5"], Protocol(scale=scale))[0]
     assert score.psnr == pytest.approx(MEASURED[scale], abs=0.01)
 
 

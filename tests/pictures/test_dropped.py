@@ -37,8 +37,8 @@ def stored(profile: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", ["sRGB-v4.icc", "AdobeCompat-v4.icc", "DisplayP3-v4.icc"])
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
-def test_a_grey_picture_keeps_the_tones_of_an_rgb_profile(shared: Path, tmp_path: Path, name: str, ending: str) -> None:
-    profile = (shared / "data" / "icc" / name).read_bytes()
+def test_a_grey_picture_keeps_the_tones_of_an_rgb_profile(icc: Path, tmp_path: Path, name: str, ending: str) -> None:
+    profile = (icc / name).read_bytes()
     source = tmp_path / f"in.{ending}"
     if ending == "png":
         png(source, "L", stored(profile))
@@ -59,13 +59,15 @@ def test_a_grey_picture_keeps_the_tones_of_an_rgb_profile(shared: Path, tmp_path
     assert np.abs(tones[0].astype(int) - tones[1]).max() <= 1
 
 
-def test_only_rgb_profiles_with_one_curve_are_made_grey(shared: Path) -> None:
-    for path in sorted((shared / "data" / "icc").glob("*.icc")):
+def test_only_rgb_profiles_with_one_curve_are_made_grey(icc: Path) -> None:
+    files = sorted(icc.glob("*.icc"))
+    assert files
+    for path in files:
         profile = path.read_bytes()
         made = grey_profile(profile)
         assert (made is not None) == (profile[16:20] == b"RGB ")
         assert made is None or check_profile(made, 1) is None
-    profile = bytearray((shared / "data" / "icc" / "sRGB-v4.icc").read_bytes())
+    profile = bytearray((icc / "sRGB-v4.icc").read_bytes())
     count = struct.unpack_from(">I", profile, 128)[0]
     entry = next(at for at in range(132, 132 + 12 * count, 12) if profile.startswith(b"rTRC", at))
     start = len(profile)
@@ -77,9 +79,9 @@ def test_only_rgb_profiles_with_one_curve_are_made_grey(shared: Path) -> None:
     assert grey_profile(b"damaged") is None
 
 
-def test_profiles_of_a_png_that_do_not_fit_are_noted(shared: Path, tmp_path: Path) -> None:
-    grey = (shared / "data" / "icc" / "sGrey-v4.icc").read_bytes()
-    rgb = (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes()
+def test_profiles_of_a_png_that_do_not_fit_are_noted(icc: Path, tmp_path: Path) -> None:
+    grey = (icc / "sGrey-v4.icc").read_bytes()
+    rgb = (icc / "DisplayP3-v4.icc").read_bytes()
     for iccp, why in (
         (stored(grey), "its color profile is for GRAY, which the picture is not"),
         (stored(rgb[:200]), "its color profile is damaged"),

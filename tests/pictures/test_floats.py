@@ -54,10 +54,6 @@ def encoded(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
 
 
-def icc(shared: Path, name: str) -> bytes:
-    return (shared / "data" / "icc" / name).read_bytes()
-
-
 # --- reading
 
 
@@ -193,10 +189,10 @@ def test_what_is_no_number_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["DisplayP3-v4.icc", "scRGB-v2.icc", None])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_values_outside_of_0_to_1_are_kept(shared: Path, tmp_path: Path, profile: str | None, dtype: str) -> None:
+def test_values_outside_of_0_to_1_are_kept(icc: Path, tmp_path: Path, profile: str | None, dtype: str) -> None:
     pixels = (SOFT[..., :3] * 0.8).astype(dtype)
     pixels[4:8, 4:8], pixels[12, 12], pixels[16:20, 8:12] = 7.5, 60, -0.25
-    block = icc(shared, profile) if profile else None
+    block = (icc / profile).read_bytes() if profile else None
     report = upscale_file(write(tmp_path / "in.tif", pixels, profile=block), tmp_path / "out.tif", engine=Repeat())
     result = read(report).astype(np.float32)
     inside = result[::2, ::2][9:11, 13:31]
@@ -239,11 +235,11 @@ def test_tiles_leave_no_seams(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("profile", ["DisplayP3-v4.icc", "scRGB-v2.icc", None])
 def test_float_in_formats_of_integers(
-    shared: Path, tmp_path: Path, dtype: str, name: str, bits: int, tolerance: float, profile: str | None
+    icc: Path, tmp_path: Path, dtype: str, name: str, bits: int, tolerance: float, profile: str | None
 ) -> None:
     """Displayed, the result looks like the picture: within half a level of 255 on average."""
     pixels = imresize(SOFT[..., :3], shape=(48, 64)).astype(dtype)
-    block = icc(shared, profile) if profile else None
+    block = (icc / profile).read_bytes() if profile else None
     source = write(tmp_path / "in.tif", pixels, profile=block)
     report = upscale_file(source, tmp_path / name, engine=Repeat())
     assert report.bits == bits

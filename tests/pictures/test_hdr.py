@@ -225,9 +225,9 @@ def test_formats_that_cannot_state_hdr_are_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 
 
-def test_hdr_heic_becomes_hdr_avif(shared: Path, tmp_path: Path) -> None:
+def test_hdr_heic_becomes_hdr_avif(corpora: Path, tmp_path: Path) -> None:
     pi_heif = pytest.importorskip("pi_heif")
-    files = sorted((shared / "corpora" / "pillow-tests-images").glob("*.heif"))
+    files = sorted((corpora / "pillow-tests-images").glob("*.heif"))
     heic = next(p for p in files if b"colrnclx" in p.read_bytes())
     points = CodePoints(primaries=9, transfer=16, mastering=MASTERING, light_levels=LEVELS)
     source = tmp_path / "in.heic"

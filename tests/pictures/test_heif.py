@@ -27,9 +27,9 @@ def test_avif_keeps_12_of_16_bits(tmp_path: Path) -> None:
     assert (back.bits, back.notes) == (16, ())
 
 
-def test_colors_that_avif_states_by_number(shared: Path, tmp_path: Path) -> None:
+def test_colors_that_avif_states_by_number(corpora: Path, tmp_path: Path) -> None:
     source = tmp_path / "in.avif"
-    files = sorted((shared / "corpora" / "pillow-tests-images").glob("*.avif"))
+    files = sorted((corpora / "pillow-tests-images").glob("*.avif"))
     content = next(c for c in (f.read_bytes() for f in files) if b"colrnclx\0\1\0\r" in c)
     place = content.index(b"colrnclx") + 8
     for primaries, transfer, profile, hdr in ((1, 13, False, None), (12, 13, True, None), (9, 16, False, "PQ")):
@@ -42,16 +42,16 @@ def test_colors_that_avif_states_by_number(shared: Path, tmp_path: Path) -> None
         assert picture.code_points is None or picture.code_points.hdr == hdr
 
 
-def test_heic_without_its_decoder_names_the_extra(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_its_decoder_names_the_extra(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif", None)
-    path = next(p for p in sorted((shared / "corpora").rglob("*.*")) if p.read_bytes()[4:12] == b"ftypheic")
+    path = next(p for p in sorted(corpora.rglob("*.*")) if p.read_bytes()[4:12] == b"ftypheic")
     with pytest.raises(MissingPackageError, match=r"mafdn\[heic\]"):
         read_header(path)
 
 
-def test_heic_is_read_with_its_decoder(shared: Path) -> None:
+def test_heic_is_read_with_its_decoder(corpora: Path) -> None:
     pytest.importorskip("pi_heif")
-    path = next(p for p in sorted((shared / "corpora").rglob("*.*")) if p.read_bytes()[4:12] == b"ftypheic")
+    path = next(p for p in sorted(corpora.rglob("*.*")) if p.read_bytes()[4:12] == b"ftypheic")
     header, picture = read_header(path), open_picture(path)
     assert (picture.width, picture.height) == (header.width, header.height)
     assert 0 < picture.color.mean() < 255

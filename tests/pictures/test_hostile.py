@@ -20,7 +20,7 @@ from mafdn.pictures.reading import read_header
 from mafdn.upscaling.preflight import check_room
 from mafdn.upscaling.several import Sizes
 from tests.conftest import ROOT
-from tests.support import Repeat, upscale_file
+from tests.support import Repeat, check_loaders_are_blocked, upscale_file
 
 HANG = 60.0
 """Seconds without an answer after which the child is taken to hang."""
@@ -69,8 +69,7 @@ def answers(paths: list[Path], folder: Path) -> list[dict[str, object]]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.timeout(900)
-def test_every_picture_of_the_corpora(shared: Path, tmp_path: Path) -> None:
-    corpora = shared / "corpora"
+def test_every_picture_of_the_corpora(corpora: Path, tmp_path: Path) -> None:
     entries = json.loads((corpora / "manifest.json").read_text())
     paths = [corpora / entry["file"] for entry in entries]
     assert len(paths) == 750
@@ -194,18 +193,24 @@ def test_unsupported_formats_are_refused(tmp_path: Path, start: bytes, word: str
     refused(path, word)
 
 
-def test_other_loaders_are_blocked_in_a_process_of_the_command_line(tmp_path: Path) -> None:
-    svg = tmp_path / "a.svg"
-    svg.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
-    code = (
-        "import pyvips, sys\n"
-        "from mafdn.pictures.reading import block_other_loaders\n"
-        "block_other_loaders()\n"
-        "pyvips.Image.new_from_file(sys.argv[1])\n"
+COMMANDS = {
+    "upscale": ["upscale", "a.png", "--scale", "1", "--quiet"],
+    "verify": ["verify", "a.png", "a.png", "--quiet"],
+    "mcp": ["mcp"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_other_loaders_are_blocked_by_commands(command: str, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(png.parent)
+    png.rename("a.png")
+    check_loaders_are_blocked(
+        "from mafdn.cli import run; assert run(sys.argv[3:]) == 0", png.parent, *COMMANDS[command]
     )
-    done = subprocess.run([sys.executable, "-c", code, str(svg)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "pyvips.error.Error" in done.stderr
+
+
+def test_other_loaders_are_blocked_in_processes_of_the_server(tmp_path: Path) -> None:
+    check_loaders_are_blocked("from mafdn.web.processes.channel import become_child; become_child()", tmp_path)
 
 
 def test_lack_of_memory_and_disk_space_is_reported_before_any_work(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,12 +119,12 @@ def lab(color: np.ndarray, profile: bytes | None) -> np.ndarray:
 
 
 def check(
-    case: Case, profile_name: str, orientation: int, shared: Path, folder: Path, *, engine: Engine | None = None
+    case: Case, profile_name: str, orientation: int, icc: Path, folder: Path, *, engine: Engine | None = None
 ) -> None:
     wanted = PROFILES[profile_name]
     if case.channels == "grey" and wanted:
         wanted = GREY_PROFILE
-    profile = (shared / "data" / "icc" / wanted).read_bytes() if wanted else None
+    profile = (icc / wanted).read_bytes() if wanted else None
     # libvips keeps what it has opened by name, so every file has its own.
     source = folder / f"{profile_name}{orientation}{FORMATS[case.format].suffixes[0]}"
     write_source(source, case, profile, orientation)
@@ -162,19 +162,19 @@ def check(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_orientation_and_every_profile(case: Case, shared: Path, tmp_path: Path) -> None:
+def test_every_orientation_and_every_profile(case: Case, icc: Path, tmp_path: Path) -> None:
     for orientation, profile in zip(range(1, 9), itertools.cycle(PROFILES)):
-        check(case, profile, orientation, shared, tmp_path)
+        check(case, profile, orientation, icc, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_combination(case: Case, shared: Path, tmp_path: Path) -> None:
+def test_every_combination(case: Case, icc: Path, tmp_path: Path) -> None:
     for orientation, profile in itertools.product(range(1, 9), PROFILES):
-        check(case, profile, orientation, shared, tmp_path)
+        check(case, profile, orientation, icc, tmp_path)
 
 
 @pytest.mark.parametrize("case", [Case("PNG", "rgba", 16), Case("JPEG", "rgb", 8), Case("TIFF", "grey", 16)], ids=str)
-def test_the_network_keeps_colors_too(case: Case, shared: Path, tmp_path: Path) -> None:
+def test_the_network_keeps_colors_too(case: Case, icc: Path, tmp_path: Path) -> None:
     engine = mafdn.load("x2", engine=mafdn.EngineOptions(threads=1)).engine
-    check(case, "P3", 6, shared, tmp_path, engine=engine)
+    check(case, "P3", 6, icc, tmp_path, engine=engine)

@@ -74,8 +74,8 @@ def test_lossless_round_trip(tmp_path: Path, suffix: str, space: str, alpha: boo
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_profile_and_metadata_survive(shared: Path, tmp_path: Path, suffix: str) -> None:
-    profile = (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes()
+def test_profile_and_metadata_survive(icc: Path, tmp_path: Path, suffix: str) -> None:
+    profile = (icc / "DisplayP3-v4.icc").read_bytes()
     fields: dict[str, Any] = {
         "icc__profile__data": profile,
         "xmp__data": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r tiff:Orientation='6'/></x:xmpmeta>",
@@ -152,8 +152,10 @@ def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> N
     assert np.array_equal(out.numpy(), upright)
 
 
-def test_camera_orientation_and_thumbnail(shared: Path, tmp_path: Path) -> None:
-    for path in sorted((shared / "corpora" / "exif-orientation-examples").glob("*.jpg")):
+def test_camera_orientation_and_thumbnail(corpora: Path, tmp_path: Path) -> None:
+    files = sorted((corpora / "exif-orientation-examples").glob("*.jpg"))
+    assert files
+    for path in files:
         header, picture = read_header(path), open_picture(path)
         assert (picture.height, picture.width) == (header.height, header.width)
         target = tmp_path / path.name

@@ -89,14 +89,17 @@ def test_another_reader_finds_the_metadata_right(tmp_path: Path) -> None:
         assert image.info["dpi"] == (300, 300)
 
 
-def test_thumbnails_are_left_out(shared: Path, tmp_path: Path) -> None:
-    for path in sorted((shared / "corpora" / "exif-samples").glob("*.jpg"))[:12]:
+def test_thumbnails_are_left_out(corpora: Path, tmp_path: Path) -> None:
+    checked = 0
+    for path in sorted((corpora / "exif-samples").glob("*.jpg"))[:12]:
         try:
             report = upscale_file(path, tmp_path / path.name, engine=Repeat())
         except PictureError:
             continue
         with Image.open(report.target) as image:
             assert not image.getexif().get_ifd(1)
+        checked += 1
+    assert checked > 5
 
 
 PANORAMA = (
@@ -192,8 +195,8 @@ def test_what_gif_cannot_store_is_noted(tmp_path: Path) -> None:
     assert "no partial transparency" in notes
 
 
-def test_metadata_can_be_left_out_but_for_the_profile(shared: Path, tmp_path: Path) -> None:
-    profile = (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes()
+def test_metadata_can_be_left_out_but_for_the_profile(icc: Path, tmp_path: Path) -> None:
+    profile = (icc / "DisplayP3-v4.icc").read_bytes()
     source = camera(tmp_path / "in.jpg", **{"icc-profile-data": profile, "xmp-data": b"<x/>"})
     for ending in ("jpg", "png", "webp", "tif", "avif"):
         output = Output(strip_metadata=True)
@@ -233,10 +236,10 @@ def test_quality_changes_size(png: Path) -> None:
         assert sizes[0].st_size < sizes[1].st_size
 
 
-def test_color_is_right_where_a_format_has_no_profile(shared: Path, tmp_path: Path) -> None:
+def test_color_is_right_where_a_format_has_no_profile(icc: Path, tmp_path: Path) -> None:
     pixels = np.full((8, 8, 3), (200, 100, 50), np.uint8)
     image = pyvips.Image.new_from_array(pixels, interpretation="srgb").copy()
-    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "DisplayP3-v4.icc").read_bytes())  # pyright: ignore[reportArgumentType]
+    image.set_type(GVALUE.blob_type, "icc-profile-data", (icc / "DisplayP3-v4.icc").read_bytes())  # pyright: ignore[reportArgumentType]
     image.pngsave(str(tmp_path / "in.png"))
     expected = image.icc_transform("srgb", embedded=True).numpy()[0, 0]
     for ending, slack in (("ppm", 0), ("gif", 8)):
@@ -245,9 +248,9 @@ def test_color_is_right_where_a_format_has_no_profile(shared: Path, tmp_path: Pa
         assert "converted to sRGB" in report.notes[0]
 
 
-def test_grey_with_a_profile_is_converted_where_there_is_no_grey(shared: Path, tmp_path: Path) -> None:
+def test_grey_with_a_profile_is_converted_where_there_is_no_grey(icc: Path, tmp_path: Path) -> None:
     image = pyvips.Image.new_from_array(np.full((8, 8), 90, np.uint8), interpretation="b-w").copy()
-    image.set_type(GVALUE.blob_type, "icc-profile-data", (shared / "data" / "icc" / "sGrey-v4.icc").read_bytes())  # pyright: ignore[reportArgumentType]
+    image.set_type(GVALUE.blob_type, "icc-profile-data", (icc / "sGrey-v4.icc").read_bytes())  # pyright: ignore[reportArgumentType]
     image.pngsave(str(tmp_path / "in.png"))
     for ending in ("webp", "avif"):
         report = upscale_file(tmp_path / "in.png", tmp_path / f"out.{ending}", engine=Repeat())

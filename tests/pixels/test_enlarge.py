@@ -124,12 +124,10 @@ def test_opaque_pictures_stay_opaque_and_clear_ones_clear() -> None:
 # --- profiles
 
 
-def icc(shared: Path, name: str) -> bytes:
-    return (shared / "data" / "icc" / name).read_bytes()
-
-
-def test_profiles_of_displays_pass_through_and_linear_ones_do_not(shared: Path) -> None:
-    for path in sorted((shared / "data" / "icc").glob("*.icc")):
+def test_profiles_of_displays_pass_through_and_linear_ones_do_not(icc: Path) -> None:
+    files = sorted(icc.glob("*.icc"))
+    assert files
+    for path in files:
         if path.name.startswith("CGATS"):
             assert "CMYK" in str(check_profile(path.read_bytes(), 3))
             continue
@@ -138,12 +136,12 @@ def test_profiles_of_displays_pass_through_and_linear_ones_do_not(shared: Path) 
         assert (find_tone(profile, channels) is not None) == path.name.startswith("scRGB"), path.name
 
 
-def test_invalid_profiles_are_reported(shared: Path) -> None:
-    profile = icc(shared, "DisplayP3-v4.icc")
+def test_invalid_profiles_are_reported(icc: Path) -> None:
+    profile = (icc / "DisplayP3-v4.icc").read_bytes()
     assert "damaged" in str(check_profile(profile[:100], 3))
     assert "damaged" in str(check_profile(profile[:-40], 3))
     assert "RGB" in str(check_profile(profile, 1))
-    assert "GRAY" in str(check_profile(icc(shared, "sGrey-v4.icc"), 3))
+    assert "GRAY" in str(check_profile((icc / "sGrey-v4.icc").read_bytes(), 3))
     assert "not one of a picture" in str(check_profile(profile[:12] + b"link" + profile[16:], 3))
     for seed in range(200):  # whatever is in a file, it is an answer and no exception
         rng = np.random.default_rng(seed)
@@ -155,11 +153,11 @@ def test_invalid_profiles_are_reported(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_network_sees_linear_light_on_a_display_curve(shared: Path, dtype: type) -> None:
+def test_the_network_sees_linear_light_on_a_display_curve(icc: Path, dtype: type) -> None:
     top = np.iinfo(dtype).max
     ramp = np.linspace(0, 1, 64)[None, :, None].repeat(4, 0).repeat(3, 2)
     planes = np.rint(ramp * top).astype(dtype)
-    picture = Picture(planes=planes, format=FORMATS["PNG"], profile=icc(shared, "scRGB-v2.icc"))
+    picture = Picture(planes=planes, format=FORMATS["PNG"], profile=(icc / "scRGB-v2.icc").read_bytes())
     seen: list[np.ndarray] = []
 
     def repeat(rows: Rows) -> Iterator[np.ndarray]:

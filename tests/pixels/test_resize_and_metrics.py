@@ -19,8 +19,8 @@ SETS = ("Set5", "Set14", "B100")
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", SETS)
-def test_reductions_equal_the_published_files(shared: Path, name: str, scale: int) -> None:
-    folder = shared / "data" / "bench" / name
+def test_reductions_equal_the_published_files(datasets: Path, name: str, scale: int) -> None:
+    folder = datasets / name
     files = sorted((folder / "HR").iterdir())
     assert len(files) == {"Set5": 5, "Set14": 14, "B100": 100}[name]
     for path in files:
@@ -29,9 +29,9 @@ def test_reductions_equal_the_published_files(shared: Path, name: str, scale: in
         assert np.array_equal(made, low), path.name
 
 
-def test_bicubic_gives_the_published_figures(shared: Path) -> None:
+def test_bicubic_gives_the_published_figures(datasets: Path) -> None:
     for name, expected in zip(SETS, ("28.43", "26.09", "25.96"), strict=True):
-        (score,) = measure({"bicubic": bicubic(4)}, [shared / "data" / "bench" / name], Protocol(scale=4))
+        (score,) = measure({"bicubic": bicubic(4)}, [datasets / name], Protocol(scale=4))
         assert f"{score.psnr:.2f}" == expected
 
 

@@ -122,9 +122,9 @@ def test_any_tiling_equals_the_whole_bit_for_bit(engine: Engine, data: st.DataOb
 
 
 @pytest.mark.parametrize("name", NAMES_OF_SCALES)
-def test_engines_agree_on_shipped_int8_networks(name: str, shared: Path) -> None:
+def test_engines_agree_on_shipped_int8_networks(name: str, datasets: Path) -> None:
     """OpenVINO computes signed activations incorrectly; the result was 12 dB off."""
-    picture = read_rgb8(shared / "data" / "bench" / "Set14" / "HR" / "comic.png")[:96, :80]
+    picture = read_rgb8(datasets / "Set14" / "HR" / "comic.png")[:96, :80]
     results = [upscale(open_engine(shipped_int8(name), EngineOptions(engine=engine)), picture) for engine in ENGINES]
     assert psnr(results[0], results[1]) > 40
     float32 = upscale(open_engine(shipped_fp32(name)), picture)

@@ -15,7 +15,7 @@ import pytest
 import mafdn
 from tests.conftest import ROOT
 from tools.commands import Command, all_commands
-from tools.man_page import FOLDER, made
+from tools.man_page import FOLDER, VARIABLES, made
 from tools.manual.hooks import on_page_content, relinked
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -81,6 +81,12 @@ def test_the_python_code_of_documents_runs(path: Path, tmp_path: Path, monkeypat
 def test_man_page_and_completions_are_up_to_date() -> None:
     for name, text in made().items():
         assert (FOLDER / name).read_text("utf-8") == text, f"run python -m tools.man_page for {name}"
+
+
+def test_the_man_page_has_every_environment_variable() -> None:
+    sources = (ROOT / "src").rglob("*.py")
+    named = {name for path in sources for name in re.findall(r"\bMAFDN_[A-Z]+\b", path.read_text("utf-8"))}
+    assert named == set(VARIABLES)
 
 
 def test_the_man_page_has_no_warnings() -> None:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import pyvips
 
+from mafdn.errors import MafdnError, UsageError, WeightsError
 from tests.conftest import ROOT
+from tools.degraded.pictures import drawings
 from tools.reproduce.__main__ import NOT_MADE, Outcome, main, show_list, store
-from tools.reproduce.comparing import differences
-from tools.reproduce.parts import COSTS, PARTS, Data, UnavailableError, costs, documents, scores
-from tools.reproduce.pictures import PICTURES, compare_drawings, compare_pictures, comparison_plots, plots
+from tools.reproduce.comparing import Difference, differences
+from tools.reproduce.parts import COSTS, PARTS, Data, UnavailableError, costs, documents, int8, scores
+from tools.reproduce.pictures import PICTURES, compare_drawings, compare_pictures, comparison_plots, drawn_plots, plots
 from tools.reproduce.timings import TIMINGS, ratios
 from tools.weights_tables import RESULTS
 
@@ -113,6 +115,28 @@ def test_a_part_that_differs_gives_exit_code_1(
     assert out.rstrip().endswith("differ: costs")
 
 
+@pytest.mark.parametrize(("error", "code"), [(WeightsError("x4 is damaged"), 1), (UsageError("there is no engine"), 0)])
+def test_damaged_files_differ_and_missing_engines_are_skipped(
+    error: MafdnError, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Data) -> list[Difference]:
+        raise error
+
+    monkeypatch.setitem(PARTS, "costs", fail)
+    assert main(["--only", "costs", "--shared", str(tmp_path)]) == code
+    assert str(error) in capsys.readouterr().out
+
+
+def test_int8_files_that_are_lost_differ_and_those_that_never_shipped_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.reproduce.parts.int8_file", lambda path: tmp_path / path.name)
+    (lost,) = int8(Data(shared=tmp_path), "x4")
+    assert str(lost) == "file: stored mafdn-x4-int8.onnx, made no file"
+    with pytest.raises(UnavailableError, match="no int8 ships of x2"):
+        int8(Data(shared=tmp_path), "x2")
+
+
 def test_stored_outcomes_say_how_long_a_part_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = Data(shared=tmp_path, project=tmp_path)
     (tmp_path / RESULTS).mkdir(parents=True)
@@ -138,12 +162,20 @@ def test_every_stored_measurement_belongs_to_a_part(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     for name in (*PARTS, *PICTURES, *TIMINGS, *NOT_MADE):
         assert f"  {name}" in out
-    covered = out + " upscale-6mp-x4 reproduce"
-    for path in (ROOT / RESULTS).glob("*.json"):
-        assert path.stem in covered, path.name
+    not_made = {name for names in NOT_MADE for name in names.split(", ")}
+    covered = {*PARTS, *PICTURES, *TIMINGS, *not_made, "upscale-6mp-x4", "reproduce"}
+    assert {path.stem for path in (ROOT / RESULTS).glob("*.json")} <= covered
+
+
+def test_every_picture_of_the_documents_belongs_to_a_part(tmp_path: Path) -> None:
+    made = {*drawn_plots(Data(shared=tmp_path)), *drawings(tmp_path, tmp_path), "before_after.jpg"}
+    not_made = {name for names in NOT_MADE for name in names.split(", ")}
+    pictures = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".png", ".jpg", ".svg")}
+    assert pictures == made | {name for name in not_made if Path(name).parent == Path() and Path(name).suffix}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("datasets")
 @pytest.mark.parametrize("scale", [4])
 def test_the_stored_scores_are_reproduced(shared: Path, scale: int) -> None:
     assert scores(Data(shared=shared), scale) == []

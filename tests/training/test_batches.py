@@ -10,20 +10,35 @@ import torch
 from mafdn.errors import OutOfMemoryError
 from mafdn.training.data.bank import Bank, open_bank
 from mafdn.training.data.batches import HostBatches, ResidentBatches
+from mafdn.training.data.build import build_bank
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.data.teach import teach
 from mafdn.training.data.zoom import zoom
 from mafdn.training.loop import train
 from tests.runs import config, final, same, tiny
+from tests.support import draw_photos, use_cache
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def taught(bank: Bank, tmp_path: Path) -> Bank:
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     """A bank with a teacher, ``one``, at x2."""
-    teach(bank.folder, [tiny(tmp_path / "a.onnx", seed=1)], name="one")
+    folder = tmp_path_factory.mktemp("taught")
+    bank = build_bank([draw_photos(folder / "photos")], folder / "bank", scales=(2, 3), workers=1)
+    with pytest.MonkeyPatch.context() as patch:
+        use_cache(folder / "cache", patch)
+        teach(bank.folder, [tiny(folder / "a.onnx", seed=1)], name="one")
     return open_bank(bank.folder)
+
+
+@pytest.fixture(scope="module")
+def zoomed(taught: Bank) -> Bank:
+    """The bank of zoomed pairs of `taught`."""
+    folder = taught.folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        use_cache(folder / "cache", patch)
+        return zoom(taught.folder, [folder / "a.onnx"], folder / "zoomed", per_picture=2)
 
 
 @pytest.mark.parametrize("candidates", [1, 3])
@@ -33,14 +48,13 @@ def taught(bank: Bank, tmp_path: Path) -> Bank:
 @pytest.mark.parametrize("recolored", [0.0, 0.7])
 def test_the_device_draws_what_the_host_draws(
     taught: Bank,
-    tmp_path: Path,
+    zoomed: Bank,
     candidates: int,
     flattest: float,
     teacher: str,
     zoomed_share: float,
     recolored: float,
 ) -> None:
-    zoomed = zoom(taught.folder, [tmp_path / "a.onnx"], tmp_path / "zoomed", per_picture=2) if zoomed_share else None
     sampler = PatchSampler(
         taught,
         [0, 1, 2],
@@ -50,7 +64,7 @@ def test_the_device_draws_what_the_host_draws(
         min_gradient=flattest,
         candidates=candidates,
         teacher=teacher,
-        zoomed=zoomed and (zoomed, [0, 3, 4]),
+        zoomed=(zoomed, [0, 3, 4]) if zoomed_share else None,
         zoomed_share=zoomed_share,
         recolored=recolored,
     )

@@ -94,6 +94,7 @@ def test_a_run_in_its_warmup_cannot_be_forked(workplace: Path, cli: Cli) -> None
     assert not (run / "fork-00000010").exists()
 
 
+@pytest.mark.slow  # and dependent on what else runs
 def test_a_time_budget_is_kept_and_extended(workplace: Path) -> None:
     path = config(workplace, steps=20, save_every=1000)
     start = time.monotonic()

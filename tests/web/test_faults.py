@@ -17,7 +17,6 @@ from mafdn.cli import run
 from tests.web.pictures import write_picture
 from tests.web.servers import SECONDS, Running, running
 
-CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 CORPUS_FILES = 150
 """Files of the corpora that are sent, spread over all of them."""
 LARGEST_FILE = 300_000
@@ -151,10 +150,8 @@ def test_hostile_names_are_only_labels(server: Running, tmp_path: Path, name: st
     assert server.request("DELETE", f"/api/v1/jobs/{job['id']}").status == 204
 
 
-def test_files_of_the_corpora_are_upscaled_or_refused_in_one_line(server: Running) -> None:
-    if not CORPORA.is_dir():
-        pytest.skip(f"{CORPORA} is absent")
-    files = sorted(path for path in CORPORA.rglob("*") if path.is_file() and path.stat().st_size <= LARGEST_FILE)
+def test_files_of_the_corpora_are_upscaled_or_refused_in_one_line(server: Running, corpora: Path) -> None:
+    files = sorted(path for path in corpora.rglob("*") if path.is_file() and path.stat().st_size <= LARGEST_FILE)
     chosen = files[:: max(1, len(files) // CORPUS_FILES)]
     assert len(chosen) >= CORPUS_FILES // 2
     done = 0

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("tables", "pictures"))
     parser.add_argument("--photo", default="photo", help="other weights than the shipped: FILE-x{scale}.onnx")
-    parser.add_argument("--peer", action="append", default=[], metavar="FILE", help="IMDN_x{scale}.pth; repeatable")
+    parser.add_argument("--peer", action="extend", nargs="+", default=[], metavar="FILE", help="IMDN_x{scale}.pth")
     parser.add_argument("--fresh", action="store_true", help="ignore cached scores")
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("MAFDN_SHARED", PROJECT.parent / "shared")))
     parser.add_argument("--output", type=Path, default=PROJECT, help="the repository to update")

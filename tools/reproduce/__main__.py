@@ -20,7 +20,7 @@ from typing import Any
 
 from mafdn._support.atomic import replacing
 from mafdn._support.machine import machine
-from mafdn.errors import MafdnError
+from mafdn.errors import MafdnError, MissingPackageError, OutOfMemoryError, UsageError
 from tools.documents import PROJECT
 from tools.reproduce.parts import PARTS, Data, Part, UnavailableError
 from tools.reproduce.pictures import PICTURES
@@ -42,6 +42,7 @@ NOT_MADE = {
     "int8-layers": "needs the training pictures for calibration",
     "other-scales, profile": "needs the training pictures",
     "optimizer.png": "its logs are not stored",
+    "degradations.jpg, web-pictures.png, web-compare.jpg": "python -m tools.degradations and .screenshots",
     "benchmarks/crops-x*.png": "drawn by mafdn compare --report, with the weights of other networks",
 }
 """What is not reproduced, and why."""
@@ -65,14 +66,16 @@ Job = Callable[[Data], tuple[str, list[str]]]
 
 
 def attempt(name: str, job: Job, data: Data) -> Outcome:
-    """Run a part; what cannot be made here is skipped with its reason."""
+    """Run a part; what cannot be made here is skipped with its reason, and what is damaged differs."""
     began = time.perf_counter()
     try:
         result, lines = job(data)
     except UnavailableError as reason:
         result, lines = "skipped", [str(reason)]
-    except MafdnError as error:  # such as an engine that is not installed, or int8 on a processor without VNNI
+    except (UsageError, MissingPackageError, OutOfMemoryError) as error:  # such as an engine that is not installed
         result, lines = "skipped", [f"cannot be made here: {error}"]
+    except MafdnError as error:
+        result, lines = "differs", [str(error)]
     return Outcome(name=name, result=result, seconds=time.perf_counter() - began, lines=lines)
 
 
@@ -132,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     default = os.environ.get("MAFDN_SHARED", PROJECT.parent / "shared")
     parser.add_argument("--list", action="store_true", help="list the parts and how long they take")
-    parser.add_argument("--only", action="append", metavar="NAME", help="make this part only; repeatable")
+    parser.add_argument("--only", action="extend", nargs="+", metavar="NAME", help="make these parts only")
     parser.add_argument("--timings", action="store_true", help="also measure timings")
     parser.add_argument("--shared", type=Path, default=Path(default), help="benchmark datasets, photographs and peers")
     parser.add_argument("--store", action="store_true", help=f"store the outcome in {STORED}")

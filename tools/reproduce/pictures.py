@@ -11,7 +11,7 @@ import numpy as np
 from mafdn.compare.report import draw_plots
 from mafdn.pictures.reading import read_rgb8
 from mafdn.training.record.plot import plot_runs
-from mafdn.weights.header import SCALES
+from mafdn.weights.resolve import NAMES_OF_SCALES
 from tools import before_after
 from tools.degraded.pictures import drawings
 from tools.growth import draw as draw_growth
@@ -56,18 +56,23 @@ def compare_drawings(name: str, stored: Path, made: Path) -> Iterator[Difference
         yield Difference(name, "a drawing", f"one in which coordinates differ by up to {largest:.1f}")
 
 
-def plots(data: Data) -> list[Difference]:
-    """The training curves and the growth of memory and time, from the stored logs and measurements."""
+def drawn_plots(data: Data) -> dict[str, Callable[[Path], None]]:
+    """The functions that draw the plots of `plots`, by the names of their files in `docs`."""
     results = data.project / RESULTS
-    logs = {f"training-x{scale}.png": [results / f"train-x{scale}.jsonl"] for scale in SCALES}
+    logs = {f"training-{name}.png": [results / f"train-{name}.jsonl"] for name in NAMES_OF_SCALES}
     logs["from-scratch.png"] = sorted(results.glob("from-scratch-*.jsonl"))
     drawn: dict[str, Callable[[Path], None]] = {
         name: lambda path, files=files: plot_runs(files, path) for name, files in logs.items()
     }
     drawn["growth.png"] = lambda path: draw_growth(data.stored("growth"), path)
+    return drawn
+
+
+def plots(data: Data) -> list[Difference]:
+    """The training curves and the growth of memory and time, from the stored logs and measurements."""
     found: list[Difference] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, draw in drawn.items():
+        for name, draw in drawn_plots(data).items():
             made = Path(folder, name)
             draw(made)
             found += compare_pictures(f"docs/{name}", data.project / "docs" / name, made)

@@ -20,11 +20,10 @@ from mafdn.bench.timing import Job, Latency, measure_in_turns
 from mafdn.inference.engines import ENGINES
 from mafdn.inference.engines.base import INT8
 from mafdn.inference.engines.model_files import int8_file
+from mafdn.weights.sizes import OUTPUT
 
 Size = tuple[int, int]
 """Height and width."""
-OUTPUT_SIZE: Size = (720, 1280)
-"""Size of the result; that of the input is divided by the scale and rounded down."""
 CEILING_SIZES: tuple[Size, ...] = ((128, 256), (180, 320))
 """Input sizes of the convolutions whose best rate is the ceiling."""
 PLAIN_WIDTH = 64
@@ -93,7 +92,7 @@ def measure_throughput(
     rounds: int = 9,
     threads: int | None = None,
     profile: bool = False,
-    output_size: Size = OUTPUT_SIZE,
+    output_size: Size = OUTPUT,
     ceiling_sizes: Sequence[Size] = CEILING_SIZES,
     plain_width: int = PLAIN_WIDTH,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -107,7 +106,7 @@ def measure_throughput(
         rounds: Timed runs of each.
         threads: Cores to use; all if `None`.
         profile: Also measure the time of every kind of layer.
-        output_size: See `OUTPUT_SIZE`.
+        output_size: Height and width of the result; those of the input are divided by the scale and rounded down.
         ceiling_sizes: See `CEILING_SIZES`.
         plain_width: See `PLAIN_WIDTH`.
         on_progress: Called with a description of the stage, the number of steps done and their total.

@@ -50,12 +50,13 @@ def count_command(
       mafdn count other.onnx
     """
     from mafdn.errors import UsageError
+    from mafdn.weights.sizes import OUTPUT, input_size
 
     if file is not None and network is not None:
         raise UsageError("name one network, either as an argument or with --network")
     chosen = file or network or "mafdn"
     name, title, scale, rows = _count_onnx(chosen, scale) or _count(chosen, scale)
-    width, height = 1280 // scale, 720 // scale
+    height, width = input_size(scale)
     *parts, total = rows
     if as_json:
         sizes = {"network": name, "title": title, "scale": scale, "input": [width, height]}
@@ -63,7 +64,7 @@ def count_command(
         return
     columns = [c for c in COLUMNS if not c.startswith("training_") or total[c] != total[c.removeprefix("training_")]]
     show_table(
-        f"{title} x{scale}, {width}x{height} to 1280x720",
+        f"{title} x{scale}, {width}x{height} to {OUTPUT[1]}x{OUTPUT[0]}",
         ["part", *(COLUMNS[c] for c in columns)],
         [[row["part"], *(f"{row[c] / 1e9:.4f}G" if "macs" in c else f"{row[c]:,}" for c in columns)] for row in rows],
         total=True,

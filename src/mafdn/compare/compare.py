@@ -28,7 +28,7 @@ from mafdn.inference import EngineOptions
 from mafdn.inference.options import EXACT
 from mafdn.networks import Count, OwnSettings, build, count, title
 from mafdn.networks.architectures import TITLES, training_form
-from mafdn.networks.counting import input_size
+from mafdn.weights.sizes import input_size
 
 OnStage = Callable[[str, int, int], None]
 """Called with a description of the stage, the number of steps done and their total."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mafdn.bench.tables import load_note
 from mafdn.compare.plots import COSTS, Point, draw_costs
 from mafdn.compare.tables import Json, bench_names, difference_table, is_highlighted, measured_table, published_table
 from mafdn.networks import TITLES
@@ -128,15 +129,11 @@ def _timing(comparison: Json) -> str:
     latencies = [row["latency"] for row in comparison["rows"] if row["latency"]]
     if not latencies:
         return ""
-    load = comparison["load"]
-    busy = load is not None and load > comparison["machine"]["cores"] / 2
     return TIMING.format(
         runs=latencies[0]["runs"],
         engine=" and ".join(dict.fromkeys(latency["engine"] for latency in latencies)),
         threads=f"{comparison['threads']} thread(s)" if comparison["threads"] else "all cores",
-        load=f"Other work ran at the same time (load {load:.1f}): ratios are more reliable than absolute times."
-        if busy
-        else "",
+        load=load_note(comparison).strip(),
     )
 
 

@@ -20,9 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from mafdn.networks.architectures import Network
 from mafdn.networks.layers import ContrastChannelAttention, Mean
-
-OUTPUT = (720, 1280)
-"""Height and width of the output for which Multi-Adds are counted."""
+from mafdn.weights.sizes import input_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +38,6 @@ class Count:
     training_conv_macs: int
     thop_macs: int
     training_thop_macs: int
-
-
-def input_size(scale: int) -> tuple[int, int]:
-    """Height and width of the input: 1280x720 divided by the scale, rounded down."""
-    return OUTPUT[0] // scale, OUTPUT[1] // scale
 
 
 def count(network: Network) -> list[Count]:

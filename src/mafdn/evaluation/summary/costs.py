@@ -15,9 +15,8 @@ from mafdn._version import __version__
 from mafdn.errors import WeightsError
 from mafdn.evaluation.summary.onnx_costs import onnx_costs
 from mafdn.inference.engines.model_files import network_digest
+from mafdn.weights.sizes import input_size
 
-OUTPUT = (720, 1280)
-"""Height and width of the output for which Multi-Adds are counted."""
 OPTIONAL = ("torch", "openvino")
 """Packages without which costs are unknown."""
 CACHE_BYTES = 2**20
@@ -64,7 +63,7 @@ def count_onnx(path: Path, scale: int) -> Costs:
         WeightsError: The file cannot be read, or has a fixed input size.
         ImportError: OpenVINO is not installed.
     """
-    found = onnx_costs(path, (OUTPUT[0] // scale, OUTPUT[1] // scale))
+    found = onnx_costs(path, input_size(scale))
     return Costs(**asdict(found))
 
 

@@ -10,8 +10,9 @@ from mafdn._version import __version__
 from mafdn.evaluation.benchset import LrPictures, Protocol, SetScore, finite
 from mafdn.evaluation.methods import engine_label, find_network
 from mafdn.evaluation.paired import Difference
-from mafdn.evaluation.summary.costs import OUTPUT, network_costs
+from mafdn.evaluation.summary.costs import network_costs
 from mafdn.inference import EngineOptions
+from mafdn.weights.sizes import OUTPUT
 
 VERSIONED = ("openvino", "onnxruntime", "torch", "numpy")
 """Packages whose versions belong to a measurement."""
