@@ -23,8 +23,8 @@ from mafdn.fleet.worker import Ledger
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
-from tests.fleet.conftest import ENGINE, contents, in_this_process, rows, run, upscaled
-from tests.support import draw
+from tests.fleet.conftest import ENGINE, in_this_process, rows, run, upscaled
+from tests.support import contents, draw
 
 
 def test_results_are_those_of_upscale_and_the_table_says_what_happened(pictures: Path, tmp_path: Path) -> None:
