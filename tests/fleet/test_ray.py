@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mafdn.fleet.state import PLANS, files_in
-from mafdn.fleet.storage import STATE, Store
+from mafdn.fleet.state import PLANS, RESULTS, files_in
+from mafdn.fleet.storage import Store
 from tests.fleet.conftest import make_pictures, rows, upscaled
 from tests.support import contents, draw, files_below
 
@@ -125,7 +125,7 @@ def test_two_nodes_make_what_upscale_makes(nodes: Nodes, tmp_path: Path) -> None
     check(source, tmp_path / "out", tmp_path / "right")
     code, errors = nodes.run(source, tmp_path / "out")
     assert (code, errors) == (1, "mafdn: 1 of 5 pictures failed\n")
-    assert len(files_in(Store(str(tmp_path / "out")), f"{STATE}/results")) == 1, "the second run had nothing to do"
+    assert len(files_in(Store(str(tmp_path / "out")), RESULTS)) == 1, "the second run had nothing to do"
 
 
 def album(folder: Path, count: int) -> Path:
@@ -171,6 +171,8 @@ def test_a_node_and_the_driver_are_killed(nodes: Nodes, tmp_path: Path) -> None:
     assert wait_for(driver, out, 30)
     nodes.tell("add")
     assert wait_for(driver, out, 40)
+    while driver.poll() is None and not files_in(Store(str(out)), RESULTS):  # they are recorded every few seconds
+        time.sleep(0.05)
     driver.kill()
     driver.communicate()
     recorded = {row["target"] for row in rows(out).values() if row["status"] == "done"}
