@@ -1,5 +1,6 @@
 """Helpers shared by several test modules."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -98,6 +99,25 @@ def upscale_file(
         options=UpscaleOptions(**options),
         on_progress=on_progress,
     )
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files but those in hidden folders; what vanishes meanwhile is passed over."""
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names]
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files that are not hidden or in hidden folders, by their paths; what vanishes meanwhile is passed over."""
+    found: dict[str, bytes] = {}
+    for path in files_below(folder):
+        if not path.name.startswith("."):
+            with contextlib.suppress(FileNotFoundError):
+                found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
 
 
 def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:

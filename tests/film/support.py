@@ -1,5 +1,6 @@
 """Upscaling films in tests, and comparing them with their results."""
 
+import contextlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmReport
 from mafdn.film.run import upscale_film_file
+from mafdn.film.segments import SUFFIX
 from mafdn.inference.engines import Engine
 from mafdn.upscaling.networks import NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
@@ -53,6 +55,13 @@ def run(source: Path, target: Path | None = None, *, engine: Engine | None = Non
 def folder_of(target: Path) -> Path:
     """The folder in which the segments of a result are."""
     return target.with_name(f".{target.name}.mafdn")
+
+
+def segments_in(folder: Path) -> set[str]:
+    """The names of the segments in a folder, which a run may remove meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return {path.name for path in folder.iterdir() if path.suffix == SUFFIX}
+    return set()
 
 
 def same_but_larger(before: Path, after: Path, *, scale: int = 2, dropped: int = 0) -> None:

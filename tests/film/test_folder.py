@@ -19,7 +19,7 @@ from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.film import films
-from tests.film.support import Fixed
+from tests.film.support import Fixed, segments_in
 from tests.support import Repeat, draw
 
 FILM = FilmOptions(preset="ultrafast", segment_frames=5)
@@ -140,7 +140,7 @@ def test_a_stopped_film_goes_on_in_the_next_run(album: Path, tmp_path: Path) -> 
     upscale(album, right)
 
     def stop(at: FolderProgress) -> None:
-        segments = list((out / ".film_x2.mp4.mafdn").glob("*.nut"))
+        segments = segments_in(out / ".film_x2.mp4.mafdn")
         if at.name == "film.mp4" and segments:
             raise KeyboardInterrupt
 

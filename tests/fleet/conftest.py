@@ -21,7 +21,7 @@ from mafdn.fleet.table import RESULT, Row, Table, as_table
 from mafdn.fleet.worker import Ledger, Worker
 from mafdn.inference import EngineOptions
 from mafdn.upscaling.options import UpscaleOptions
-from tests.support import draw
+from tests.support import contents, draw
 
 ENGINE = EngineOptions(engine="onnxruntime", threads=1)
 TRAP = """
@@ -64,12 +64,6 @@ def traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(TRAP)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files that are not hidden or in hidden folders, by their paths."""
-    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    return {str(name): path.read_bytes() for name, path in found.items() if not any(p[0] == "." for p in name.parts)}
 
 
 def upscaled(folder: Path, out: Path, **options: Any) -> dict[str, bytes]:

@@ -13,8 +13,8 @@ from mafdn.fleet.run import run_fleet
 from mafdn.fleet.table import Row, Table
 from mafdn.fleet.worker import Ledger
 from mafdn.upscaling.options import UpscaleOptions
-from tests.fleet.conftest import ENGINE, contents, in_this_process, rows, run, upscaled
-from tests.support import draw
+from tests.fleet.conftest import ENGINE, in_this_process, rows, run, upscaled
+from tests.support import contents, draw
 
 
 def draw_as(path: Path, ending: str, seed: int = 0) -> Path:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,8 +24,8 @@ from mafdn.fleet.worker import Ledger
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
-from tests.fleet.conftest import ENGINE, contents, in_this_process, rows, run, upscaled
-from tests.support import draw
+from tests.fleet.conftest import ENGINE, in_this_process, rows, run, upscaled
+from tests.support import contents, draw
 
 
 def test_results_are_those_of_upscale_and_the_table_says_what_happened(pictures: Path, tmp_path: Path) -> None:
@@ -176,6 +177,64 @@ def test_lists_of_files(pictures: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": files}), tmp_path / "bad.parquet")
     with pytest.raises(UsageError, match="no column uri"):
         run(tmp_path / "bad.parquet", tmp_path / "named")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"uri": [1]}, "column uri must be text, not int64"),
+        ({"uri": ["a.png"], "name": [7]}, "column name must be text, not int64"),
+        ({"uri": ["a.png"], "size": [1.5]}, "column size must be whole numbers, not double"),
+    ],
+)
+def test_columns_of_lists_have_their_types(tmp_path: Path, columns: dict[str, list[Any]], message: str) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
+    with pytest.raises(UsageError, match=f"bad.parquet: {message}$"):
+        run(tmp_path / "bad.parquet", tmp_path / "out")
+
+
+def test_columns_of_lists_may_be_empty_or_categories(pictures: Path, tmp_path: Path) -> None:
+    uris = pa.array([str(pictures / "a.png")]).dictionary_encode()
+    pq.write_table(pa.table({"uri": uris, "name": ["n.png"], "size": pa.nulls(1)}), tmp_path / "list.parquet")
+    run(tmp_path / "list.parquet", tmp_path / "out")
+    assert list(contents(tmp_path / "out")) == ["n_x2.png"]
+
+
+@pytest.mark.parametrize("kind", ["txt", "parquet"])
+def test_paths_of_lists_are_relative_to_the_folder_of_the_driver(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "list.txt").write_text("deep/d.png\n")
+    pq.write_table(pa.table({"uri": ["deep/d.png"]}), tmp_path / "list.parquet")
+    monkeypatch.chdir(pictures)
+    upscale = in_this_process(Ledger())
+
+    def elsewhere(cluster: Cluster, tasks: list[Row], setup: Setup) -> Iterator[Table]:
+        monkeypatch.chdir(tmp_path)
+        return upscale(cluster, tasks, setup)
+
+    report = run_fleet(
+        str(tmp_path / f"list.{kind}"),
+        str(tmp_path / "out"),
+        engine=ENGINE,
+        options=UpscaleOptions(size=2),
+        upscale=elsewhere,
+    )
+    assert report.failures == ()
+    assert list(contents(tmp_path / "out")) == ["deep/d_x2.png"]
+    assert rows(tmp_path / "out")["deep/d.png"]["uri"] == str(pictures / "deep" / "d.png")
+
+
+def test_a_picture_that_was_upscaled_at_last_has_not_failed(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert run(pictures, out, limits=Limits(file_mb=0)).counts["failed"] == 5
+    run(pictures, out, fleet={"retry": True})
+    (out / "a_x2.png").unlink()
+    made: list[str] = []
+    report = run(pictures, out, made=made)
+    assert made == ["a.png"]
+    assert [Path(name).name for name, _ in report.failures] == ["broken.png"]
 
 
 def test_limits_hold(pictures: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from mafdn.fleet.table import Row
 from mafdn.fleet.worker import MOST_TRIES, Ledger, Worker
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.size import Size
-from tests.fleet.conftest import ENGINE, contents
-from tests.support import check_loaders_are_blocked, draw
+from tests.fleet.conftest import ENGINE
+from tests.support import check_loaders_are_blocked, contents, draw
 
 
 def setup_of(source: Path, target: Path, *, hard_seconds: float = 200.0, version: str | None = None) -> Setup:

@@ -18,6 +18,7 @@ from mafdn.errors import DamagedError, PictureError
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import PNG_SIGNATURE, PngChunk
 from mafdn.pictures.reading import open_picture, read_header
+from mafdn.pictures.sequences import join_webp
 from mafdn.pictures.sequences.sequence import Timing
 from mafdn.upscaling.output import Output
 from tests.support import Repeat, upscale_file
@@ -225,6 +226,20 @@ def test_a_gif_without_a_count_of_loops_is_played_once(tmp_path: Path) -> None:
     for kind in KINDS:
         upscale_file(path, tmp_path / f"b.{kind}", engine=Repeat())
         assert loops(tmp_path / f"b.{kind}") == 1
+
+
+def test_an_animation_too_large_for_webp_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = animate(tmp_path / "a.png", moving())
+    report = upscale_file(path, tmp_path / "b.webp", engine=Repeat())
+    size = report.target.stat().st_size
+    monkeypatch.setattr(join_webp, "LARGEST", size)
+    upscale_file(path, tmp_path / "c.webp", engine=Repeat())
+    monkeypatch.setattr(join_webp, "LARGEST", size - 1)
+    with pytest.raises(
+        PictureError, match=r"d\.webp: an animated WebP holds at most 4 GiB; choose --format png or avif"
+    ):
+        upscale_file(path, tmp_path / "d.webp", engine=Repeat())
+    assert not [file for file in tmp_path.iterdir() if file.name not in ("a.png", "b.webp", "c.webp")]
 
 
 def test_a_round_through_all_formats_changes_nothing(tmp_path: Path) -> None:

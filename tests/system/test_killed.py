@@ -17,7 +17,7 @@ import mafdn
 from mafdn._support.interrupts import stop_signals
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.shards import LOCK, MANIFEST
-from tests.support import draw
+from tests.support import contents, draw, files_below
 
 HIDDEN = {MANIFEST, LOCK}
 ENDINGS = ("png", "jpg", "webp", "tif")
@@ -26,14 +26,6 @@ ENDINGS = ("png", "jpg", "webp", "tif")
 def command(album: Path, out: Path, *more: str) -> list[str]:
     asked = ["upscale", str(album), "-o", str(out), "--recursive", "--scale", "2", "--threads", "1", "--quiet", *more]
     return [sys.executable, "-m", "mafdn", *asked]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files that are not hidden, by their path in `folder`."""
-    if not folder.is_dir():
-        return {}
-    files = [path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -68,7 +60,7 @@ def watched(out: Path, right: dict[str, bytes]) -> Generator[list[str]]:
 
 
 def count(out: Path) -> int:
-    return sum(len([name for name in names if not name.startswith(".")]) for _, _, names in os.walk(out))
+    return sum(not path.name.startswith(".") for path in files_below(out))
 
 
 def kill_and_resume(tmp_path: Path, *, pictures: int, kills: int, size: tuple[int, int], engine: str) -> None:

@@ -162,7 +162,7 @@ def test_a_dry_run_estimates_time_and_space(tmp_path: Path, monkeypatch: pytest.
         def run(self, x: np.ndarray) -> np.ndarray:
             import time
 
-            time.sleep(4e-6 * x.shape[2] * x.shape[3])
+            time.sleep(2e-5 * x.shape[2] * x.shape[3])
             return super().run(x)
 
     scratch = tmp_path / "scratch"

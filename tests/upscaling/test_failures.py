@@ -171,10 +171,10 @@ def test_only_one_run_at_a_time(album: Path, tmp_path: Path) -> None:
 def test_time_limits_are_for_each_picture(album: Path, tmp_path: Path) -> None:
     class Slow(Repeat):
         def run(self, x: np.ndarray) -> np.ndarray:
-            time.sleep(0.25)
+            time.sleep(0.5)
             return super().run(x)
 
-    report = upscale(album, tmp_path / "out", networks=Networks(engine=Slow), limits=Limits(seconds=0.6))
+    report = upscale(album, tmp_path / "out", networks=Networks(engine=Slow), limits=Limits(seconds=1.4))
     assert report.counts["done"] == 3
 
 

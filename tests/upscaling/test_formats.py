@@ -1,11 +1,13 @@
 """Folders of all formats: those that are read, and those that are not and fail by their names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 from PIL import Image
 
+from mafdn.upscaling.output import Output
 from tests.upscaling.conftest import upscale
 
 
@@ -28,6 +30,17 @@ def test_in_a_folder_they_fail_and_other_files_are_no_pictures(tmp_path: Path) -
     assert failed == {"exr.bin", "document", "film.mp4", "drawing.svg"}
     assert report.counts["done"] == 1
     assert report.not_pictures == 5
+
+
+def test_lossless_in_a_folder_names_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.fromarray(ramps()).save(tmp_path / "in" / name)
+    output = Output(lossless=True)
+    report = upscale(tmp_path / "in", tmp_path / "out", output=output)
+    reason = "JPEG is never lossless; add --format png, webp, tiff, avif or jxl"
+    assert [(item.source.name, item.reason) for item in report.with_status("failed")] == [("b.jpg", reason)]
+    assert upscale(tmp_path / "in", tmp_path / "out", output=replace(output, format="png")).counts["failed"] == 0
 
 
 def test_a_folder_of_all_formats(tmp_path: Path) -> None:

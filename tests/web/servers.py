@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
-from tests.support import use_cache
+from tests.support import files_below, use_cache
 
 SECONDS = 120
 """Longest time for an answer, or for a server to start or end."""
@@ -77,7 +78,14 @@ class Running:
 
     def files(self) -> list[Path]:
         """All files of jobs on disk."""
-        return [path for path in (self.folder / "jobs").rglob("*") if path.is_file()]
+        return files_below(self.folder / "jobs")
+
+    def peak_mib(self) -> float:
+        """The highest peak memory of any of its processes so far, by Linux."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in (self.process.pid, *(c.pid for c in children))]
+        lines = [line for text in texts for line in text.splitlines() if line.startswith("VmHWM:")]
+        return max(int(line.split()[1]) / 1024 for line in lines)
 
     def wait_until_empty(self) -> None:
         """Wait until no job and no upload has left anything on disk."""

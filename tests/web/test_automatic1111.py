@@ -12,6 +12,7 @@ import pyvips
 from mafdn.cli import run
 from mafdn.web.extras import STAND_INS
 from mafdn.web.http import embedded
+from tests.support import files_below
 from tests.web.conftest import Client, Serve
 from tests.web.pictures import write_picture
 
@@ -45,7 +46,7 @@ def pixels_of(text: str) -> Any:
 
 
 def files_left(client: Client) -> list[Path]:
-    return [path for path in (client.settings.folder / "jobs").rglob("*") if path.is_file()]
+    return files_below(client.settings.folder / "jobs")
 
 
 def test_a_picture_is_upscaled_as_by_the_command(engine_client: Client, tmp_path: Path) -> None:

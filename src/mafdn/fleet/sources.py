@@ -1,9 +1,11 @@
 """The pictures of a source: a folder or bucket, or a list of files."""
 
 import io
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn._support.validate import URL
@@ -14,6 +16,8 @@ from mafdn.pictures.formats import SUFFIXES
 LISTS = (".parquet", ".txt", ".lst")
 """Endings of lists of files: a table with the column `uri` (and optionally `name`, `size` and `mark`), or text with a
 URI in each line."""
+TEXTS, SIZE = ("uri", "name"), "size"
+"""Columns of a table that hold text, and the one of whole numbers; any type is taken as text for `mark`."""
 ROWS = 10_000
 """Rows of a list that are read at a time."""
 LOOK_UPS = 32
@@ -75,11 +79,16 @@ class Source:
 
         try:
             with store.fs.open(store.path(name), "rb") as file:
-                names = pq.ParquetFile(file).schema_arrow.names
+                schema = pq.ParquetFile(file).schema_arrow
         except ArrowException as error:
             raise UsageError(f"{printable(self.url)} is no Parquet file: {error}") from None
-        if "uri" not in names:
-            raise UsageError(f"{printable(self.url)} has no column uri, only {printable(', '.join(names))}")
+        if "uri" not in schema.names:
+            raise UsageError(f"{printable(self.url)} has no column uri, only {printable(', '.join(schema.names))}")
+        for column in schema:
+            expected = "text" if column.name in TEXTS else "whole numbers" if column.name == SIZE else None
+            if expected and not _holds(column.type, expected):
+                words = f"column {column.name} must be {expected}, not {column.type}"
+                raise UsageError(f"{printable(self.url)}: {words}")
 
     def folders(self) -> Iterator[tuple[str | None, list[Picture]]]:
         """Yield the pictures of each folder, with its name; those of a list in parts, with `None`.
@@ -107,7 +116,8 @@ class Source:
             lines = io.TextIOWrapper(io.BytesIO(store.read(name)), encoding="utf-8-sig", errors="surrogateescape")
             uris = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
             for start in range(0, len(uris), ROWS):
-                yield [Picture(uri=uri, name=name_of(uri), size=0, mark="") for uri in uris[start : start + ROWS]]
+                part = uris[start : start + ROWS]
+                yield [Picture(uri=_absolute(uri), name=name_of(uri), size=0, mark="") for uri in part]
             return
         import pyarrow.parquet as pq
 
@@ -117,7 +127,7 @@ class Source:
             for batch in table.iter_batches(ROWS, columns=columns):
                 yield [
                     Picture(
-                        uri=row["uri"],
+                        uri=_absolute(row["uri"]),
                         name=row.get("name") or name_of(row["uri"]),
                         size=int(row.get("size") or 0),
                         mark=str(row.get("mark") or ""),
@@ -141,6 +151,24 @@ def _looked_up(picture: Picture) -> Picture:
     except MafdnError:  # whoever reads the picture will say so
         return picture
     return picture if entry is None else replace(picture, size=entry.size, mark=entry.mark)
+
+
+def _holds(kind: Any, expected: str) -> bool:
+    """Whether a column of this type of Arrow holds `text` or `whole numbers`; one without values holds both."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if expected == "text":
+        fits = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    else:
+        fits = types.is_integer(kind)
+    return fits or types.is_null(kind)
+
+
+def _absolute(uri: str) -> str:
+    """Return a path of a list, as it is seen from here, for workers in other folders; URLs stay as they are."""
+    return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100 - links stay links
 
 
 def name_of(uri: str) -> str:

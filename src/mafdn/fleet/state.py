@@ -168,7 +168,7 @@ class Known:
 
     Attributes:
         done: `key_of` name, version and settings of pictures and the version of their results.
-        failed: `key_of` name, version and settings of pictures that failed.
+        failed: `key_of` name, version and settings of pictures whose last attempt failed.
         targets: `key_of` the names of all results, made or planned.
         renamed: The result of each picture whose content decided for another ending than was planned, by its target.
         owners: The names of these pictures, by their results.
@@ -184,7 +184,6 @@ class Known:
         """Read all plans and results; raises `StorageError`."""
         known = cls()
         done: list[NDArray[np.uint64]] = []
-        failed: list[NDArray[np.uint64]] = []
         targets: list[NDArray[np.uint64]] = []
         columns = ["name", "target", "planned", "status", "key", "target_size", "target_mark", "fault"]
         for name in files_in(target, RESULTS):
@@ -193,7 +192,7 @@ class Known:
                 rows = batch.to_pylist()
                 made = [row for row in rows if row["status"] == "done"]
                 done.append(_keys(done_key(row["key"], row["target_size"], row["target_mark"]) for row in made))
-                failed.append(_keys(row["key"] for row in rows if row["status"] == "failed" and not row["fault"]))
+                known._add_failures(rows)
                 targets.append(_keys(key_of(row["target"]) for row in made))
                 for row in made:
                     if row["planned"]:
@@ -204,8 +203,21 @@ class Known:
         for name in files_in(target, PLANS):
             names = read_table(target, name, ["target"])["target"].to_pylist()
             targets.append(_keys(key_of(name) for name in names))
-        known.done, known.failed, known.targets = sorted_keys(done), sorted_keys(failed), sorted_keys(targets)
+        known.done, known.targets = sorted_keys(done), sorted_keys(targets)
         return known
+
+    def _add_failures(self, rows: Iterable[Row]) -> None:
+        """Add the pictures that failed, and take out those that were upscaled later; rows are in order."""
+        failed = dict[int, bool]()
+        for row in rows:
+            if row["status"] == "done":
+                failed[row["key"]] = False
+            elif row["status"] == "failed" and not row["fault"]:
+                failed[row["key"]] = True
+        if len(self.failed):
+            self.failed = np.setdiff1d(self.failed, _keys(key for key, last in failed.items() if not last))
+        if any(failed.values()):
+            self.failed = np.union1d(self.failed, _keys(key for key, last in failed.items() if last))
 
 
 def done_key(key: int, size: int, mark: str) -> int:

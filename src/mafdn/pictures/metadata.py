@@ -14,7 +14,7 @@ from typing import Any
 
 import pyvips
 
-from mafdn.pictures import photoshop
+from mafdn.pictures import photoshop, xmp
 from mafdn.pictures.codecs.tiff.entries import EXIF as EXIF_DIRECTORY
 from mafdn.pictures.codecs.tiff.entries import EXIF_MARK, Layout, read_layout, read_pointer, read_table, read_values
 from mafdn.pictures.picture import PNG_SIGNATURE, Picture, PngChunk
@@ -26,35 +26,6 @@ Fields = Mapping[str, tuple[Any, Any]]
 """Metadata by libvips field name: GType and value."""
 TEXTS = ("exif-ifd", "image-description")
 """How the names of fields with single texts begin."""
-
-XMP_NUMBER = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]{1,10})(?![0-9])"""
-XMP_RATIONAL = rb"""(\b%s(?:\s*=\s*["']|\s*>\s*))([0-9]{1,10})/([0-9]{1,10})(?![0-9])"""
-XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>\s*", re.DOTALL)
-COMPANION_SPACES = {
-    b"http://ns.adobe.com/hdr-gain-map/1.0/": rb"\w+",
-    b"http://ns.apple.com/HDRGainMap/1.0/": rb"\w+",
-    b"http://ns.google.com/photos/1.0/container/": rb"\w+",
-    b"http://ns.google.com/photos/1.0/camera/": rb"(?:MotionPhoto|MicroVideo)\w*",
-}
-"""Namespaces of XMP, and their properties, that describe gain maps and videos stored behind the picture."""
-XMP_WIDTHS = (b"tiff:ImageWidth", b"exif:PixelXDimension")
-XMP_HEIGHTS = (b"tiff:ImageLength", b"exif:PixelYDimension")
-PANORAMA_SPACE = b"http://ns.google.com/photos/1.0/panorama/"
-"""Namespace of XMP about panoramas, which viewers place on a sphere by these properties, in pixels."""
-PANORAMA_WIDTHS = (
-    b"FullPanoWidthPixels",
-    b"CroppedAreaImageWidthPixels",
-    b"CroppedAreaLeftPixels",
-    b"LargestValidInteriorRectWidth",
-    b"LargestValidInteriorRectLeft",
-)
-PANORAMA_HEIGHTS = (
-    b"FullPanoHeightPixels",
-    b"CroppedAreaImageHeightPixels",
-    b"CroppedAreaTopPixels",
-    b"LargestValidInteriorRectHeight",
-    b"LargestValidInteriorRectTop",
-)
 
 RESOLUTION_TAGS = (0x011A, 0x011B)
 """EXIF tags of the horizontal and vertical print resolution."""
@@ -68,8 +39,8 @@ RATIONAL = 5
 """EXIF type of a fraction."""
 
 
-def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
-    """EXIF, XMP, IPTC and texts of an image that has been turned upright."""
+def read_fields(image: pyvips.Image, *, orientation: int = 1) -> dict[str, tuple[Any, Any]]:
+    """EXIF, XMP, IPTC and texts of an image that has been turned upright, from this EXIF orientation."""
     kept: dict[str, tuple[Any, Any]] = {}
     for name in image.get_fields():
         stale = name.startswith("exif-ifd1-") or name.endswith("-Orientation")
@@ -77,7 +48,7 @@ def read_fields(image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
             kept[name] = (image.get_typeof(name), image.get(name))
     if XMP in kept:
         kind, packet = kept[XMP]
-        kept[XMP] = (kind, _with_number(packet, (b"tiff:Orientation",), 1))
+        kept[XMP] = (kind, xmp.upright(packet, orientation))
     return kept
 
 
@@ -150,7 +121,7 @@ def resized(
             changed[field] = (pyvips.GValue.gstr_type, f"{number} ({number}, Long, 1 components, 4 bytes)")
     for field, factor in zip(FOCAL_PLANE_FIELDS, larger, strict=True):
         if found := re.match(r"([0-9]{1,10})/([1-9][0-9]{0,9}) ", str(changed.get(field, ("", ""))[1])):
-            above, below = _multiplied(int(found[1]), int(found[2]), factor)
+            above, below = xmp.multiplied(int(found[1]), int(found[2]), factor)
             text = f"{above}/{below} ({above / below:g}, Rational, 1 components, 8 bytes)"
             changed[field] = (pyvips.GValue.gstr_type, text)
     if EXIF in changed:
@@ -161,54 +132,8 @@ def resized(
             changed.pop(f"exif-ifd0-{axis}Resolution", None)  # so that libvips takes the value in the block
     if XMP in changed:
         kind, packet = changed[XMP]
-        packet = _without_companions(XMP_THUMBNAILS.sub(b"", packet))
-        packet = _with_number(packet, XMP_WIDTHS, width)
-        packet = _with_number(packet, XMP_HEIGHTS, height)
-        for name, factor in zip((b"tiff:XResolution", b"tiff:YResolution"), finer, strict=True):
-            packet = _with_multiplied(packet, name, factor)
-        packet = _with_larger_panorama(packet, larger)
-        changed[XMP] = (kind, packet)
+        changed[XMP] = (kind, xmp.resized(packet, width=width, height=height, larger=larger, finer=finer))
     return changed
-
-
-def _without_companions(packet: bytes) -> bytes:
-    """The XMP packet without what describes gain maps and videos that the file had behind its picture."""
-    for space, names in COMPANION_SPACES.items():
-        for prefix in set(re.findall(rb"""xmlns:(\w+)\s*=\s*["']%s["']""" % re.escape(space), packet)):
-            name = rb"%s:%s" % (prefix, names)
-            packet = re.sub(rb"""\s%s\s*=\s*(?:"[^"]*"|'[^']*')""" % name, b"", packet)
-            packet = re.sub(rb"<(%s)(?:\s[^>]*)?(?:/>|(?<!/)>.*?</\1\s*>)\s*" % name, b"", packet, flags=re.DOTALL)
-    return packet
-
-
-def _with_number(packet: bytes, names: tuple[bytes, ...], number: int) -> bytes:
-    """The XMP packet with these properties set to `number`, where they exist."""
-    for name in names:
-        packet = re.sub(XMP_NUMBER % name, rb"\g<1>%d" % number, packet)
-    return packet
-
-
-def _with_multiplied(packet: bytes, name: bytes, factor: float) -> bytes:
-    """The XMP packet with a fraction multiplied by `factor`; unchanged to the byte if that is 1."""
-
-    def multiply(found: re.Match[bytes]) -> bytes:
-        above, below = int(found[2]), int(found[3])
-        return b"%s%d/%d" % (found[1], *_multiplied(above, below, factor)) if below else found[0]
-
-    return packet if factor == 1 else re.sub(XMP_RATIONAL % name, multiply, packet)
-
-
-def _with_larger_panorama(packet: bytes, larger: tuple[float, float]) -> bytes:
-    """The XMP packet with the sizes and places of a panorama in pixels of the result."""
-    for prefix in set(re.findall(rb"""xmlns:(\w+)\s*=\s*["']%s["']""" % re.escape(PANORAMA_SPACE), packet)):
-        for names, factor in zip((PANORAMA_WIDTHS, PANORAMA_HEIGHTS), larger, strict=True):
-            for name in names:
-                packet = re.sub(
-                    XMP_NUMBER % (prefix + b":" + name),
-                    lambda found, factor=factor: b"%s%d" % (found[1], round(int(found[2]) * factor)),
-                    packet,
-                )
-    return packet
 
 
 def _corrected(block: bytes, *, larger: tuple[float, float], finer: tuple[float, float]) -> bytes:
@@ -230,7 +155,7 @@ def _corrected(block: bytes, *, larger: tuple[float, float], finer: tuple[float,
                     places.append(struct.unpack(layout.pointer, raw.held)[0])
                 elif factors.get(raw.tag, 1.0) != 1.0 and (raw.kind, raw.count) == (RATIONAL, 1):
                     above, below = struct.unpack(f"{layout.order}II", read_values(file, layout, raw))
-                    value = _multiplied(above, below, factors[raw.tag])
+                    value = xmp.multiplied(above, below, factors[raw.tag])
                     struct.pack_into(f"{layout.order}II", changed, start + raw.values_at(layout), *value)
             if place != places[0]:
                 _remove_entries(changed, start + place, [raw.tag in SUBJECT_TAGS for raw in table], layout)
@@ -247,10 +172,3 @@ def _remove_entries(block: bytearray, place: int, removed: Sequence[bool], layou
     after = end + layout.inline  # the place of the next directory
     block[first:after] = b"".join(kept) + block[end:after] + bytes(size * sum(removed))
     struct.pack_into(layout.counter, block, place, len(kept))
-
-
-def _multiplied(above: int, below: int, factor: float) -> tuple[int, int]:
-    """A fraction multiplied by `factor`, in thousandths if that fits into 32 bits; raises `ZeroDivisionError`."""
-    value = above / below * factor
-    parts = 1000 if value * 1000 < 2**32 else 1
-    return round(value * parts), parts

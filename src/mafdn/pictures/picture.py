@@ -18,6 +18,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of a PNG file."""
 DEFAULT_PIXELS_PER_MM = (72 / 25.4, 72 / 25.4)
 """Print resolution (horizontal, vertical) of a file that states none: 72 dpi."""
+QUARTER_TURNS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,10 +84,11 @@ def encode_options(output: Output) -> EncodeOptions:
     return EncodeOptions(quality=output.quality, lossless=output.lossless, strip=output.strip_metadata)
 
 
-def check_output(output: Output, kind: Format) -> None:
-    """Raise `UsageError` if the format `kind` cannot be written with these settings."""
+def check_output(output: Output, kind: Format, *, kept: bool = False) -> None:
+    """Raise `UsageError` if the format `kind`, `kept` from the picture or chosen, cannot be written so."""
     if output.lossless and not kind.lossless:
-        raise UsageError(f"{kind.name} is never lossless; choose PNG, WebP, TIFF, AVIF or JPEG XL")
+        remedy = "add --format png, webp, tiff, avif or jxl" if kept else "choose PNG, WebP, TIFF, AVIF or JPEG XL"
+        raise UsageError(f"{kind.name} is never lossless; {remedy}")
     if output.quality is not None and not kind.lossy:
         raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP, AVIF or JPEG XL")
 
@@ -120,7 +121,7 @@ def choose_format(header: PictureHeader, target: Path | None, output: Output) ->
         kind = format_called(output.format)
     else:
         kind = header.format if header.format.written_as is None else FORMATS[header.format.written_as]
-    check_output(output, kind)
+    check_output(output, kind, kept=target is None and output.format is None)
     return _pnm_with_true_endings(kind, target, color=header.channels > 2) if kind.name == "PPM" else kind
 
 

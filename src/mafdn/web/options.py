@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -146,7 +147,7 @@ def _size(given: Mapping[str, Any]) -> Size | None:
 
 
 def _lower(limits: Limits, given: Mapping[str, Any]) -> Limits:
-    """Return the limits of the server, lowered as a request asks for."""
+    """Return the limits of the server, lowered as a request asks for; the time starts now."""
     for name in ("max_pixels", "max_file_mb", "max_seconds"):
         if name in given:
             as_number(name, given[name], least=0, most=math.inf)
@@ -156,6 +157,7 @@ def _lower(limits: Limits, given: Mapping[str, Any]) -> Limits:
         pixels=min(limits.pixels, given.get("max_pixels", limits.pixels)),
         file_mb=min(limits.file_mb, given.get("max_file_mb", limits.file_mb)),
         seconds=min(seconds, default=None),
+        began=time.monotonic(),
     )
 
 

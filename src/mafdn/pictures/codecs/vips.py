@@ -16,7 +16,7 @@ from mafdn.pictures.floats import assumption, cleaned_floats
 from mafdn.pictures.libvips import PIXEL_TYPES, array_of, damaged, field_of, file_name, space_of, stop_at_limit
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.metadata import EXIF, ICC, read_fields
-from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, Picture
+from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, QUARTER_TURNS, Picture
 from mafdn.pictures.profiles import PROFILE_IGNORED, check_profile, grey_profile, profile_of_points
 from mafdn.pictures.spill import spill, spill_errors
 from mafdn.pixels.rows import Rows
@@ -36,8 +36,6 @@ UNREAD_TYPES: Mapping[str, str] = {
 """Types of pixels that are refused, by libvips band format."""
 CONVERTED: Mapping[object, int] = {"cmyk": 4, "lab": 3, "labs": 3}
 """Color channels of the libvips color spaces that are converted to sRGB."""
-QUARTER_TURNS = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
 
 
 class VipsFile(PictureFile):
@@ -175,7 +173,7 @@ class VipsFile(PictureFile):
 
     def fields(self, image: pyvips.Image) -> dict[str, tuple[Any, Any]]:
         """Metadata for `Picture.fields`."""
-        return read_fields(image)
+        return read_fields(image, orientation=self.orientation)
 
     def complete(self, picture: Picture) -> Picture:
         """Add metadata that libvips does not report."""

@@ -94,7 +94,7 @@ class SequenceEncoder:
                 self._kept.write(np.ascontiguousarray(band).data)
 
     def end(self) -> None:
-        """End the picture; raises what `Encoder.finish` does."""
+        """End the picture; raises what `Encoder.finish` does, and `PictureError` if the file becomes too large."""
         if not self._joined:
             return
         assert self._encoder is not None
@@ -191,7 +191,7 @@ class SequenceEncoder:
             return AvifJoiner(file, self._timing)
         from mafdn.pictures.sequences.join_webp import WebpJoiner
 
-        return WebpJoiner(file, self._timing)
+        return WebpJoiner(file, self._timing, self._report_as)
 
     @contextlib.contextmanager
     def _system_errors(self) -> Generator[None]:

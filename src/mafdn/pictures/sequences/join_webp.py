@@ -7,6 +7,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from mafdn._support.atomic import printable
+from mafdn.errors import PictureError
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.sequences.riff import read_riff_chunks
 from mafdn.pictures.sequences.sequence import Timing
@@ -18,6 +20,8 @@ REPLACE = 0x02
 """Flag of a frame that is not laid over what is there before."""
 LONGEST = 2**24 - 1
 """Longest duration of a frame in milliseconds."""
+LARGEST = 2**32 - 2
+"""Most bytes of a file, whose head states them in 32 bits."""
 HEAD = 30
 """Bytes before the first chunk that follows the one of flags."""
 
@@ -28,13 +32,14 @@ class WebpJoiner:
     Args:
         file: The result.
         timing: Timing of the frames.
+        report_as: The name to use in errors.
 
     Attributes:
         notes: What the format could not store, one sentence each.
     """
 
-    def __init__(self, file: BinaryIO, timing: Timing) -> None:
-        self._file, self._timing = file, timing
+    def __init__(self, file: BinaryIO, timing: Timing, report_as: Path) -> None:
+        self._file, self._timing, self._report_as = file, timing, report_as
         self._durations, exact = timing.ticks(1000, most=LONGEST)
         self.notes = () if exact else ("WebP stores durations in milliseconds: they were rounded",)
         self._number = self._flags = 0
@@ -42,7 +47,11 @@ class WebpJoiner:
         self._after: list[bytes] = []
 
     def add(self, part: Path, picture: Picture) -> None:
-        """Append the next frame, a WebP file that is as large as the first."""
+        """Append the next frame, a WebP file that is as large as the first.
+
+        Raises:
+            PictureError: The animation becomes too large for the format.
+        """
         pixels: list[bytes] = []
         with part.open("rb") as file:
             for chunk in read_riff_chunks(file):
@@ -59,7 +68,13 @@ class WebpJoiner:
         width, height = self._size = _size_of(pixels)
         duration = self._durations[self._number]
         head = bytes(6) + _number(width - 1) + _number(height - 1) + _number(duration) + bytes([REPLACE])
-        self._file.write(_chunk(b"ANMF", head + b"".join(pixels)))
+        frame = _chunk(b"ANMF", head + b"".join(pixels))
+        if self._file.tell() + len(frame) + sum(map(len, self._after)) > LARGEST:
+            raise PictureError(
+                f"cannot write {printable(self._report_as)}: an animated WebP holds at most 4 GiB; "
+                "choose --format png or avif"
+            )
+        self._file.write(frame)
         self._number += 1
 
     def finish(self) -> None:

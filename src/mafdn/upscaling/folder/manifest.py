@@ -36,7 +36,7 @@ from mafdn.verification.figures import Verification
 
 VERSION = 1
 """Version of the file format."""
-RESULT_VERSION = 4
+RESULT_VERSION = 5
 """Raised whenever the same picture, settings and weights give another file than before: all are then re-created."""
 
 

@@ -168,10 +168,15 @@ class _Form:
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
+        self._check_length(self._header)
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
-        if len(self._value) > LONGEST_HEADER:
+        self._check_length(self._value)
+
+    @staticmethod
+    def _check_length(header: bytearray) -> None:
+        if len(header) > LONGEST_HEADER:
             raise RefusedError(413, "the form has a part whose header is too long")
 
     def on_header_end(self) -> None:

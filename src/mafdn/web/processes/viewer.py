@@ -106,9 +106,8 @@ class Viewer:
     def crop(self, message: dict[str, Any]) -> None:
         """Crop a PNG file to its middle, in place."""
         path, (width, height) = Path(message["path"]), message["size"]
-        picture = read_header(path, limits=replace(self._limits, began=time.monotonic()), number=None).decode(
-            limits=self._limits, scratch=self._folder
-        )
+        limits = replace(self._limits, began=time.monotonic())
+        picture = read_header(path, limits=limits, number=None).decode(limits=limits, scratch=self._folder)
         left, top = picture.width // 2 - width // 2, picture.height // 2 - height // 2
         named = with_new_size(picture, width=width, height=height)
         with replacing(path) as temporary:
