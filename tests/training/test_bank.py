@@ -250,6 +250,16 @@ def test_stopping_does_not_wait_for_running_tasks() -> None:
     assert time.monotonic() - start < 30
 
 
+def test_workers_do_not_import_a_script_without_a_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom mafdn.training.data.processes import spread\n"
+        "print(spread(abs, [-1, -2, -3], workers=2), sys.modules['__main__'].__file__)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == (f"[1, 2, 3] {script}\n", "")
+
+
 # --- benchmark pictures
 
 

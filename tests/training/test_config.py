@@ -1,5 +1,6 @@
 """Settings read from TOML."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from mafdn.networks import IMDNSettings, MAFDNSettings
 from mafdn.training.config import (
     OptimizerSettings,
     ScheduleSettings,
+    TrainSettings,
     attribute_docstrings,
     data_overrides,
     example_config,
@@ -63,6 +65,8 @@ WRONG = {
     "[run]\nzzz = 9": "unknown key run.zzz (valid keys of [run]: folder, init,",
     "data = 3": "must be a table",
     "[data]\nfolders = ['x']\n[network]\nwidth = 7": "network.width must be even",
+    "[network]\nwidth = 514": "network.width must be at most 512",
+    "[network]\narchitecture = 'imdn'\nblocks = 65": "network.blocks must be at most 64",
     "[data": "not valid TOML",
     "[data]\nfolders = ['x']\n[loss]\nteacher = 0.5": "loss.teacher needs data.teacher",
     "[data]\nfolders = ['x']\n[loss]\nteacher = 1.5": "in [0, 1]",
@@ -107,6 +111,10 @@ def test_a_file_may_extend_another(tmp_path: Path) -> None:
 
 
 # --- names of other programs
+
+
+def test_every_table_is_known() -> None:
+    assert {*KEYS, "network"} == {entry.name for entry in fields(TrainSettings)}
 
 
 def test_synonyms_lead_to_settings_that_exist() -> None:
@@ -172,6 +180,15 @@ def test_overrides_replace_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert absolute.data.folders == (str(tmp_path / "x"),)
 
 
+def test_overrides_of_degradations(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("")
+    texts = ["degrade.share=0.5", "degrade.reductions=['area', 'lanczos']", "degrade.quality=[40, 90]"]
+    degrade = read_config(path, dict(map(parse_override, texts))).degrade
+    assert (degrade.share, degrade.reductions, degrade.quality) == (0.5, ("area", "lanczos"), (40, 90))
+    assert read_config(path, dict([parse_override("degrade.reductions=area")])).degrade.reductions == ("area",)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     {
@@ -184,6 +201,8 @@ def test_overrides_replace_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "network.num_feat=4": "did you mean network.width?",
         "run.precision=fp8": "auto, fp32, bf16",
         "run.batch=0": "run.batch must be at least 1",
+        "degrade.reductions=nearest": "bicubic, area, bilinear, lanczos",
+        "degrade.sharee=1": "did you mean degrade.share?",
     }.items(),
 )
 def test_invalid_overrides_give_a_one_line_error(tmp_path: Path, cli: Cli, text: str, expected: str) -> None:

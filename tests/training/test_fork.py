@@ -18,13 +18,14 @@ from mafdn.training.data.zoom import zoom
 from mafdn.training.fork import TRIAL, DeadlineWatch, fork_run, train_for, train_fork
 from mafdn.training.loop import fit, train
 from mafdn.training.record.averaged import averaged_network, run_card
+from mafdn.training.record.checkpoint import Checkpoint
 from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config
 from mafdn.training.run import Run, open_run
 from mafdn.training.schedule import learning_rate
 from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
-from tests.runs import config, final, same, tiny, torchrun, train_and_kill
+from tests.runs import config, final, known_losses, same, tiny, torchrun, train_and_kill
 from tests.support import failed
 
 
@@ -69,6 +70,38 @@ def test_an_interrupted_fork_is_resumed(workplace: Path) -> None:
     resumed = final(train(folder))
     for part in ("network", "ema", "optimizer"):
         assert same(getattr(resumed, part), getattr(whole, part)), part
+
+
+def test_a_fork_whose_creation_was_interrupted_is_made_again(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stopped(workplace)
+
+    def killed(_folder: RunFolder, _checkpoint: Checkpoint) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fork_run(run, decay=6)
+    folder = run / "fork-00000010"
+    assert {path.name for path in folder.iterdir()} == {"log.jsonl", "settings.json"}
+    (folder / "step-00000010.safetensors.partial").write_bytes(b"")
+    assert fork_run(run, decay=6) == folder
+    assert final(folder).step == 10
+
+
+def test_a_fork_of_a_run_with_squared_errors_is_trained(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of the stable run at the fork is the squared error, which is far below that of the fork's start."""
+    known_losses(monkeypatch)
+    path = config(workplace, steps=10)
+    path.write_text(path.read_text().replace("decay = 5", "decay = 0").replace("[run]", "[loss]\nmse = 0.8\n[run]"))
+    path.write_text(path.read_text().replace("log_every = 5", "log_every = 1"))
+    run = train(path)
+    text = path.read_text().replace("decay = 0", "decay = 5").replace("steps = 10", "steps = 1000")
+    path.write_text(text)
+    loaded = load_config(path)
+    RunFolder(run).save_settings(loaded.settings, loaded.base, banks=RunFolder(run).saved().banks)
+    end = final(train_fork(run, decay=10))
+    assert (end.step, end.detours) == (20, 0)
 
 
 def test_runs_without_a_stable_phase_cannot_be_forked(workplace: Path, cli: Cli) -> None:

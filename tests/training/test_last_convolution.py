@@ -1,7 +1,9 @@
 """The last convolution of a network whose body comes from another scale."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +69,42 @@ def test_the_convolution_that_made_the_targets_is_found(settings: Settings) -> N
     torch.testing.assert_close(dict(last(network).state_dict()), expected, atol=0.05, rtol=0)
     assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
     assert last(network).weight.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "padding": "same"},
+        {"kernel_size": (2, 3), "padding": "same", "dilation": (3, 2)},
+        {"kernel_size": (5, 3), "padding": (4, 2), "dilation": 2},
+        {"kernel_size": 1, "padding": "valid"},
+    ],
+)
+def test_every_padding_and_dilation_is_fitted(options: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    network = MAFDN(SMALL)
+    network.tail = nn.Conv2d(8, 27, **options)
+    known = copy.deepcopy(network)
+    nn.init.normal_(network.tail.weight)
+    assert fit_last_convolution(network, batches(known), ALONE, LossSettings()) >= 64
+    lr = torch.rand(1, 3, 20, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(network(lr), known(lr), atol=2e-3, rtol=0)
+
+
+def test_a_network_that_needs_large_inputs_is_fitted() -> None:
+    class Large(MAFDN):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.shape[2:] != (24, 24):
+                raise ValueError("windows of 24 pixels")
+            return super().forward(x)
+
+    def batch(step: int) -> Tensors:
+        lr = torch.rand(64, 3, 24, 24, generator=torch.Generator().manual_seed(step))
+        return lr, F.interpolate(lr, scale_factor=3), None
+
+    assert fit_last_convolution(Large(SMALL), batch, ALONE, LossSettings()) > 0
 
 
 def test_no_other_kernel_has_a_smaller_squared_error() -> None:

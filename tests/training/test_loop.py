@@ -186,6 +186,7 @@ def test_training_can_start_from_weights(workplace: Path) -> None:
 
 @pytest.mark.parametrize("start", ["", "parent.safetensors"], ids=["random", "another-scale"])
 def test_two_processes_give_the_result_of_one(start: str, workplace: Path) -> None:
+    torch.manual_seed(0)  # the order of summation matters more for some weights than for others
     parent = MAFDN(MAFDNSettings(scale=3, width=16, blocks=1))
     save_network(parent.fold(), workplace / "parent.safetensors", card={})
     one, two = (config(workplace, name, steps=8) for name in ("one", "two"))

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from mafdn.errors import ConfigError
 from mafdn.networks import MAFDN
 from mafdn.networks.mafdn import MAFDNSettings
 from mafdn.training.config import OptimizerSettings
-from mafdn.training.optimizers import Muon, build_optimizers
+from mafdn.training.optimizers import Muon, build_optimizers, optimizer_tensors, restore_optimizers
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3, 3), (16, 64, 1, 1), (64, 16, 1, 1)])
@@ -52,3 +53,40 @@ def test_an_optimizer_without_parameters_is_left_out() -> None:
     assert [type(o) for o in build_optimizers(narrow, OptimizerSettings())] == [torch.optim.Adam]
     unbiased = nn.Sequential(nn.Conv2d(32, 32, 3, bias=False))
     assert [type(o) for o in build_optimizers(unbiased, OptimizerSettings())] == [Muon]
+
+
+@pytest.mark.parametrize("frozen", ["0.weight", "0.bias", "0", "1"])
+def test_parameters_without_gradients_have_no_state_to_restore(frozen: str) -> None:
+    network = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Conv2d(16, 3, 3))
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.startswith(frozen))
+
+    def step() -> list[torch.optim.Optimizer]:
+        optimizers = build_optimizers(network, OptimizerSettings())
+        network(torch.rand(1, 16, 8, 8)).mean().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        return optimizers
+
+    saved = optimizer_tensors(step(), network)
+    assert saved
+    restored = build_optimizers(network, OptimizerSettings())
+    restore_optimizers(restored, network, saved)
+    found = optimizer_tensors(restored, network)
+    assert found.keys() == saved.keys()
+    assert all(torch.equal(found[name], saved[name]) for name in saved)
+    network.requires_grad_(True)
+    later = step()
+    restore_optimizers(later, network, saved)  # back to where the frozen ones had no state
+    assert optimizer_tensors(later, network).keys() == saved.keys()
+
+
+def test_states_of_another_optimizer_are_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Conv2d(16, 3, 3))
+    muon, adam = (build_optimizers(network, OptimizerSettings(name=name)) for name in ("muon", "adam"))
+    network(torch.rand(1, 16, 8, 8)).mean().backward()
+    for optimizer in (*muon, *adam):
+        optimizer.step()
+    for saved, other in ((muon, adam), (adam, muon)):
+        with pytest.raises(ConfigError, match="different optimizer"):
+            restore_optimizers(other, network, optimizer_tensors(saved, network))

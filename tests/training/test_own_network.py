@@ -12,13 +12,15 @@ import torch
 import mafdn
 from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError, WeightsError
-from mafdn.networks import build, find_architecture, load_network
+from mafdn.networks import build, find_architecture, load_network, save_network
+from mafdn.networks.checkpoints import load_pth
 from mafdn.networks.own import settings_of
 from mafdn.training.loop import train
+from mafdn.training.record.checkpoint import Checkpoint
 from mafdn.weights import own_architectures
 from mafdn.weights.run_files import newest_checkpoint_file
 from tests.conftest import Run
-from tests.runs import config, final
+from tests.runs import config, final, same
 from tests.support import draw, failed
 
 MODULE = """
@@ -56,6 +58,40 @@ class Wrong(Tiny):
 class Failing(Tiny):
     def forward(self, x):
         raise ValueError("no luck today")
+
+class PartlyTrained(Tiny):
+    def __init__(self, scale: int = 4, width: int = 16):
+        super().__init__(scale, width)
+        self.head.requires_grad_(False)
+        self.unused = nn.Conv2d(16, 16, 3)
+
+class Frozen(Tiny):
+    def __init__(self, scale: int = 4, width: int = 16):
+        super().__init__(scale, width)
+        self.requires_grad_(False)
+
+class Shared(Tiny):
+    def __init__(self, scale: int = 4, width: int = 16):
+        super().__init__(scale, width)
+        self.again = self.branch
+
+class Random(Tiny):
+    def __init__(self, scale: int = 4, width: int = 16):
+        super().__init__(scale, width, norm=lambda: nn.Dropout(0.2))
+
+class Stages(Tiny):
+    def __init__(self, scale: int = 4, width: int = 600, blocks: "list[int]" = [2, 2, 6, 2], drop: float = 0.5):
+        super().__init__(scale, width)
+
+class Looking(Tiny):
+    def forward(self, x):
+        return super().forward(x if x.mean() > 2 else x - 0.5)
+
+class OneScale(Tiny):
+    def __init__(self, scale: int = 2):
+        if scale != 2:
+            raise ValueError("only x2")
+        super().__init__(scale)
 
 class Unsuitable(nn.Module):
     def __init__(self, channels, scale: int = 4):
@@ -201,6 +237,7 @@ def test_a_run_starts_from_own_weights(module: str, workplace: Path) -> None:
         ("{}:Unsuitable", "its parameter channels needs a default value"),
         ("{}:WithoutScale", "its constructor needs a parameter scale"),
         ("{}:Wrong", "maps 1x3x12x12 to 1x16x12x12, but scale = 2 needs 1x3x24x24"),
+        ("{}:Frozen", "has no parameters to train"),
         ("{}:Failing", "failed on an input of 1x3x12x12: no luck today"),
         ("vdsr", "network.architecture must be one of mafdn, imdn, ddistill, afan, smfanet or the module:Class"),
     ],
@@ -290,3 +327,74 @@ def test_a_run_in_another_folder_finds_its_module(
     assert load_network(newest_checkpoint_file(workplace / "run")).settings.scale == 2
     sys.modules.pop(module)
     assert train(workplace / "run") == workplace / "run"
+
+
+@pytest.mark.parametrize("kind", ["PartlyTrained", "Shared"])
+def test_frozen_unused_and_shared_parameters_are_resumed(kind: str, module: str, workplace: Path, cli: Run) -> None:
+    train(own_config(workplace, f"{module}:{kind}"))
+    assert train(own_config(workplace, f"{module}:{kind}", steps=8)) == workplace / "run"
+    assert final(workplace / "run").step == 8
+    weights = workplace / "own.safetensors"
+    assert cli("export", workplace / "run", "-o", weights)[0] == 0
+    state = load_network(weights).state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in final(workplace / "run").ema.items())
+    assert ("again.weight" in state) == (kind == "Shared")
+
+
+def test_a_resumed_run_draws_the_same_dropout(module: str, workplace: Path) -> None:
+    def run(name: str, steps: int) -> Checkpoint:
+        path = own_config(workplace, f"{module}:Random")
+        text = path.read_text().replace("decay = 2", "decay = 0").replace("steps = 6", f"steps = {steps}")
+        path.write_text(text.replace('"run"', f'"{name}"').replace("_every = 10", "_every = 5"))
+        return final(train(path))
+
+    whole = run("whole", 20)
+    run("parts", 10)
+    parts = run("parts", 20)
+    for part in ("network", "ema", "optimizer"):
+        assert same(getattr(parts, part), getattr(whole, part)), part
+
+
+def test_own_settings_have_no_upper_bounds(module: str, workplace: Path) -> None:
+    network = build(find_architecture(f"{module}:Stages", folder=workplace).settings(scale=2))
+    save_network(network, workplace / "own.safetensors", card={})
+    loaded = load_network(workplace / "own.safetensors")
+    assert loaded.settings == network.settings
+    assert repr(loaded.settings) == "StagesSettings(scale=2, width=600, blocks=(2, 2, 6, 2), drop=0.5)"
+
+
+def test_another_module_of_the_same_name_is_refused(module: str, workplace: Path) -> None:
+    name, other = f"{module}:Tiny", workplace / "other"
+    other.mkdir()
+    assert find_architecture(name, folder=workplace).name == name
+    file = other / f"{module}.py"
+    file.write_text(MODULE)
+    assert find_architecture(name, folder=other).name == name, "a copy"
+    file.write_text(MODULE.replace("16", "18"))
+    for missing in ("", "Missing"):
+        with pytest.raises(ConfigError, match=f"{file} cannot be imported: another module called {module} was, from "):
+            find_architecture(name + missing, folder=other)
+    assert find_architecture(name, folder=workplace).name == name
+
+
+def test_a_network_that_cannot_be_counted_is_measured(module: str, workplace: Path, cli: Run) -> None:
+    train(own_config(workplace, f"{module}:Looking"))
+    (workplace / "Bench").mkdir()
+    draw(workplace / "Bench" / "a.png", size=(32, 40))
+    words = f"the network {module}:Looking cannot be counted: "
+    failed(cli("count", "--network", workplace / "run"), 1, words)
+    line = ("--bench", workplace / "Bench", "--network", workplace / "run", "-s", 2, "--json")
+    code, out, err = cli("evaluate", *line)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["scores"]
+    code, out, err = cli("compare", *line, "--rounds", 0, "--no-published")
+    assert code == 0, err
+    assert json.loads(out)["rows"][0]["count"] is None
+
+
+def test_a_network_of_one_scale_starts_from_a_checkpoint(module: str, workplace: Path) -> None:
+    found = find_architecture(f"{module}:OneScale", folder=workplace)
+    network = build(found.settings(scale=2))
+    torch.save(network.state_dict(), workplace / "own.pth")
+    loaded = load_pth(workplace / "own.pth", like=network.settings)
+    assert loaded.settings == network.settings

@@ -47,6 +47,16 @@ def test_the_smoothed_curve_has_no_lag() -> None:
     assert errors.mean() < 0.05
 
 
+@pytest.mark.parametrize("count", [2, 20, 500])
+def test_the_smoothed_curve_is_a_local_linear_fit(count: int) -> None:
+    values = np.random.default_rng(1).lognormal(-3, 0.1, count)
+    deviation = max(3.0, 0.02 * count)
+    distances = np.arange(count) - np.arange(count)[:, None]
+    weights = np.where(abs(distances) <= math.ceil(4 * deviation), np.exp(-0.5 * (distances / deviation) ** 2), 0)
+    fits = [np.polyfit(d, np.log(values), 1, w=w**0.5)[-1] for d, w in zip(distances, weights, strict=True)]
+    assert smooth(values.tolist()) == pytest.approx(np.exp(fits).tolist())
+
+
 def test_reports_around_an_interruption_are_averaged_by_steps() -> None:
     log = [
         {"step": 50, "seconds": 5.0, "loss": 0.4},

@@ -19,7 +19,7 @@ from mafdn.training.optimizers import Muon
 from mafdn.training.record.progress import TrainingProgress
 from mafdn.training.run import Run
 from tests.conftest import Run as Cli
-from tests.runs import config, final, same, torchrun, train_and_kill
+from tests.runs import config, final, known_losses, same, torchrun, train_and_kill
 
 INTERRUPTED = """
 import signal, sys
@@ -90,6 +90,46 @@ def test_after_a_spike_the_run_resumes_from_its_checkpoint_with_other_patches(
     assert first != second
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [e["step"] for e in log if "loss" in e] == [5, 10, 15, 20]
+
+
+def test_a_note_on_a_spike_has_the_running_mean_before_it(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known_losses(monkeypatch, spikes={17})
+    path = config(workplace)
+    path.write_text(path.read_text() + "[loss]\nmse = 0.4\n")
+    reports: list[TrainingProgress] = []
+    train(path, on_progress=reports.append)
+    notes = [report.note for report in reports if report.note]
+    mean = 0.8 * 1.0 + 0.2 * (2 * 1.0 + 3 * 0.01) / 5  # the squared error begins at step 12
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        f"loss 20.01 at step 20, running mean {mean:.4g}: resuming from the checkpoint of step 10"
+    )
+
+
+@pytest.mark.parametrize("disturbance", ["", "a spike", "killed"])
+def test_a_run_with_squared_errors_is_prolonged(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, disturbance: str
+) -> None:
+    """The loss that ended as a squared error is L1 again, 100 times larger."""
+    path = config(workplace, save_every=100)
+    path.write_text(path.read_text().replace("log_every = 5", "log_every = 1") + "[loss]\nmse = 0.5\n")
+    with monkeypatch.context() as patch:
+        known_losses(patch)
+        train(path)
+    path.write_text(path.read_text().replace("steps = 20", "steps = 100"))
+    if disturbance == "killed":
+        with monkeypatch.context() as patch:
+            patch.setattr(Run, "take_step", raise_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                train(path)
+    known_losses(monkeypatch, spikes={33} if disturbance == "a spike" else ())
+    train(path)
+    assert (final(workplace / "run").step, final(workplace / "run").detours) == (100, int(disturbance == "a spike"))
+
+
+def raise_interrupt(_: Run) -> torch.Tensor:
+    """Stop a run as if it were killed: nothing is saved."""
+    raise KeyboardInterrupt
 
 
 def test_weights_that_are_not_finite_are_not_saved(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from mafdn._support.progress import ignore
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
 from mafdn.degradation.chain import Degradation
-from mafdn.errors import UsageError
+from mafdn.errors import UsageError, WeightsError
 from mafdn.evaluation.benchset import LrPictures, Protocol, SetScore, finite
 from mafdn.evaluation.candidates import Candidate, find_candidate
 from mafdn.evaluation.layouts import LrChoice
@@ -44,7 +44,10 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One network at one scale. Baselines have no `count`, networks with random weights no `scores`."""
+    """One network at one scale.
+
+    Baselines, and networks that cannot be counted, have no `count`; networks with random weights no `scores`.
+    """
 
     name: str
     title: str
@@ -305,9 +308,12 @@ def _title(candidate: Candidate) -> str:
 
 
 def _count(candidate: Candidate) -> Count | None:
-    """Parameters and Multi-Adds; of an ONNX file without a header, from its graph."""
+    """Parameters and Multi-Adds, if they can be counted; of an ONNX file without a header, from its graph."""
     if candidate.network:
-        return count(build(training_form(candidate.network.settings)))[-1]
+        try:
+            return count(build(training_form(candidate.network.settings)))[-1]
+        except WeightsError:  # a network from outside that cannot be counted
+            return None
     costs = network_costs(candidate.file, candidate.scale) if candidate.file else None
     if costs is None:
         return None

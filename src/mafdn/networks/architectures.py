@@ -40,6 +40,8 @@ SHORT_NAMES = {
     "smfanet": "SMFANet+",
 }
 """Names in tables and plots."""
+LARGEST = {"width": 512, "blocks": 64}
+"""Upper bounds of the settings of these networks, so that the header of a file alone cannot exhaust memory."""
 
 
 _OWN: dict[type[Settings], OwnArchitecture] = {}

@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
-from mafdn.networks.architectures import Network
+from mafdn._support.memory import is_out_of_memory
+from mafdn.errors import WeightsError
+from mafdn.networks.architectures import Network, architecture
 from mafdn.networks.layers import ContrastChannelAttention, Mean
+from mafdn.networks.own import DEBUG, OwnSettings
 from mafdn.weights.sizes import input_size
 
 
@@ -44,7 +47,22 @@ def count(network: Network) -> list[Count]:
     """Count `network`, in its training form, part by part; the last row, `total`, is the whole.
 
     The network runs on the meta device, which computes shapes only.
+
+    Raises:
+        WeightsError: It is from outside and cannot run there.
     """
+    try:
+        return _count(network)
+    except Exception as error:  # a class from outside may raise anything
+        if not isinstance(network.settings, OwnSettings) or is_out_of_memory(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"the network {architecture(network.settings)} cannot be counted: {reason} {DEBUG}"
+        ) from error
+
+
+def _count(network: Network) -> list[Count]:
     scale = network.settings.scale
     folded = network.fold()
     conv, extra = _macs(folded, scale)

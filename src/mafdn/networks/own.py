@@ -169,7 +169,7 @@ def check_output(network: OwnNetwork, name: str, *, side: int) -> None:
     if scale not in SCALES:
         raise ConfigError(f"network.scale must be 2, 3 or 4, not {scale}")
     parameters = list(network.parameters())
-    if not parameters:
+    if not any(parameter.requires_grad for parameter in parameters):
         raise ConfigError(f"the network {name} has no parameters to train")
     try:
         with torch.no_grad():

@@ -20,6 +20,7 @@ from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import (
     ARCHITECTURES,
+    LARGEST,
     Network,
     Settings,
     architecture,
@@ -29,11 +30,9 @@ from mafdn.networks.architectures import (
 )
 from mafdn.networks.mafdn import MAFDN
 from mafdn.networks.own import OwnSettings
+from mafdn.networks.storing import storable
 from mafdn.weights.header import VERSION, Card, read_header
 from mafdn.weights.own_architectures import ALLOWED, is_own_architecture, may_import
-
-LARGEST = {"width": 512, "blocks": 64}
-"""Upper bounds of settings in a file, so that a header alone cannot exhaust memory."""
 
 
 def save_network(network: Network, path: Path, *, card: Card) -> None:
@@ -43,10 +42,11 @@ def save_network(network: Network, path: Path, *, card: Card) -> None:
         WeightsError: The file cannot be written.
     """
     header = {"version": VERSION, "architecture": architecture(network.settings), "settings": asdict(network.settings)}
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     try:
         with replacing(path) as temporary:
-            temporary.write_bytes(save(tensors, {"mafdn": json.dumps(header), "card": json.dumps(card)}))
+            temporary.write_bytes(
+                save(storable(network.state_dict()), {"mafdn": json.dumps(header), "card": json.dumps(card)})
+            )
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot write {path}: {error}") from None
 
@@ -117,8 +117,9 @@ def checked_settings(
     kind = find_architecture(name, folder=folder).settings
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     settings = kind(**values)
+    limits = LARGEST if name in ARCHITECTURES else {}
     for key, value in asdict(settings).items():
-        if type(value) is not type(getattr(kind, key)) or value > LARGEST.get(key, value):
+        if type(value) is not type(getattr(kind, key)) or (key in limits and value > limits[key]):
             raise ValueError(f"{key} = {value!r}")
     return settings
 

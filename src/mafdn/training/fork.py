@@ -74,7 +74,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         schedule=replace(schedule, steps=end, decay=length, begin=checkpoint.step),
         run=replace(saved.settings.run, folder=str(fork.path)),
     )
-    if fork.path.exists() and any(fork.path.iterdir()):
+    if fork.path.exists() and not fork.is_begun():
         if fork.newest() is None or fork.saved().settings.schedule != settings.schedule:
             raise ConfigError(f"{fork.path} already exists and is not this fork; choose another folder with -o")
         return fork.path
@@ -83,7 +83,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
     fork.save_settings(settings, saved.base, saved.overrides, banks=saved.banks)
     if source.parent is not None:
         fork.save_parent(source.parent)
-    fork.save(checkpoint)
+    fork.save(replace(checkpoint, usual_loss=0.0))  # the loss may be another one at the new progress
     return fork.path
 
 

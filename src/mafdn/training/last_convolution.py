@@ -40,7 +40,7 @@ def fit_last_convolution(
         The number of patches used by all processes together; 0 if the network did not change.
     """
     tail = getattr(network, "tail", None)
-    if type(tail) is not nn.Conv2d or (bias := tail.bias) is None or not _ends_with(network, tail):
+    if type(tail) is not nn.Conv2d or (bias := tail.bias) is None or not _ends_with(network, tail, batch_of(0)[0]):
         return 0
     inputs, outputs = tail.weight[0].numel() + 1, tail.out_channels
     sums = torch.zeros(inputs, inputs + outputs, dtype=torch.float64, device=tail.weight.device)
@@ -51,7 +51,7 @@ def fit_last_convolution(
             seen.clear()
             network(lr)
             target = hr if teacher is None else torch.lerp(hr, teacher, share)
-            rows = F.unfold(seen[0], tail.kernel_size, padding=cast(tuple[int, int], tail.padding))
+            rows = F.unfold(F.pad(seen[0], _padding(tail)), tail.kernel_size, dilation=tail.dilation)
             rows = F.pad(rows, (0, 0, 0, 1), value=1.0)
             targets = F.pixel_unshuffle(target, network.settings.scale).flatten(2)  # (B, 3s^2, p*p)
             sums += torch.einsum("bip,bjp->ij", rows.double(), torch.cat([rows, targets], 1).double())
@@ -65,12 +65,26 @@ def fit_last_convolution(
     return patches * workers.world
 
 
-def _ends_with(network: Network, tail: nn.Conv2d) -> bool:
-    """Whether the result of a network is the pixel shuffle of a convolution that is one matrix product."""
+def _padding(tail: nn.Conv2d) -> tuple[int, int, int, int]:
+    """The columns and rows of zeros that a convolution adds: left, right, above and below."""
+    if tail.padding == "valid":
+        return 0, 0, 0, 0
+    if tail.padding == "same":
+        down, across = (d * (k - 1) for d, k in zip(tail.dilation, tail.kernel_size, strict=True))
+        return across // 2, across - across // 2, down // 2, down - down // 2
+    down, across = cast(tuple[int, int], tail.padding)
+    return across, across, down, down
+
+
+def _ends_with(network: Network, tail: nn.Conv2d, lr: Tensor) -> bool:
+    """Whether the result of a network is the pixel shuffle of a convolution that is one matrix product.
+
+    It is tried on an input of the size of `lr`, as a network from outside may need one.
+    """
     scale = network.settings.scale
     if (tail.out_channels, tail.groups, tail.stride, tail.padding_mode) != (3 * scale**2, 1, (1, 1), "zeros"):
         return False
-    picture = torch.linspace(0, 1, 3 * 16 * 16, device=tail.weight.device).view(1, 3, 16, 16)
+    picture = torch.linspace(0, 1, lr[0].numel(), device=lr.device).view_as(lr[:1])
     with _evaluated(network, tail) as seen:
         result = network(picture)
     shuffled = F.pixel_shuffle(tail(seen[0]), scale)

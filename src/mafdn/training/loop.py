@@ -5,7 +5,8 @@
 
 On CPUs each process uses one thread: threads synchronize at every operation, processes only once per step. The patches
 of a step depend on the seed and the step alone, so the number of processes affects results only through the order
-of summation, and a resumed run equals an uninterrupted one bit for bit.
+of summation, and a resumed run equals an uninterrupted one bit for bit. What a network from outside draws in a step,
+such as dropout, depends on the process too.
 """
 
 import signal
@@ -126,6 +127,8 @@ def fit(
     steps = run.settings.schedule.steps
     journal = Journal(run.folder, step=state.step, on_progress=on_progress) if workers.leads else None
     if journal:
+        if state.step and not state.usual_loss:  # going back, or a new start, must not restore that of another loss
+            run.folder.save(state.checkpoint())
         run.folder.save_settings(run.settings, run.base, run.overrides, banks=run.banks)
         if run.parent is not None:
             run.folder.save_parent(run.parent)
@@ -207,9 +210,9 @@ def _go_back(run: Run, loss: float) -> str:
             f"training cannot get past step {failed} (mean loss {loss:.4g}); lower optimizer.lr and run the same "
             f"command to resume from the last checkpoint in {run.folder.path}"
         )
+    what = f"loss {loss:.4g} at step {failed}, running mean {state.usual_loss:.4g}"
     state.restore(checkpoint)
     state.detours = checkpoint.detours + state.attempts
-    what = f"loss {loss:.4g} at step {failed}, running mean {state.usual_loss:.4g}"
     return f"{what}: resuming from the checkpoint of step {state.step} with different patches"
 
 

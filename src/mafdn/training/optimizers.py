@@ -97,6 +97,8 @@ def optimizer_tensors(optimizers: Iterable[Optimizer], network: nn.Module) -> di
 def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Restore the tensors that `optimizer_tensors` returned.
 
+    Parameters that had no gradient yet, such as frozen ones, have none.
+
     Raises:
         ConfigError: They belong to a different kind of optimizer.
     """
@@ -112,7 +114,10 @@ def restore_optimizers(optimizers: Iterable[Optimizer], network: nn.Module, tens
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                state = states[names[id(parameter)]]
+                state = states.get(names[id(parameter)])
+                if state is None:
+                    optimizer.state.pop(parameter, None)
+                    continue
                 if state.keys() != (MUON_STATE if isinstance(optimizer, Muon) else ADAM_STATE):
                     raise ConfigError("the run was started with a different optimizer; choose another run.folder")
                 optimizer.state[parameter] = {

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -13,7 +14,7 @@ from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
 from mafdn.networks import Network, build
 from mafdn.networks.architectures import check_own
-from mafdn.training.config import Overrides, ScheduleSettings
+from mafdn.training.config import Overrides, ScheduleSettings, TrainSettings
 from mafdn.training.data.bank import Bank, open_bank
 from mafdn.training.data.batches import HostBatches, ResidentBatches, Tensors
 from mafdn.training.data.build import build_bank
@@ -74,8 +75,10 @@ class Run:
         self.banks = {"data.bank": bank.fingerprint} | ({"data.zoomed": zoomed[0].fingerprint} if zoomed else {})
         """The fingerprints of the training pictures, as in `SavedRun.banks`."""
         checkpoint = self.folder.newest() if resume else None
+        other_loss = False
         if checkpoint:
             before = self.folder.saved()
+            other_loss = workers.any(_other_loss(before.settings, settings))  # the first process will replace them
             on_note(check_resumed(self.folder, before, config))
             check_banks(self.folder, before.banks, self.banks)
             if checkpoint.step:
@@ -110,6 +113,8 @@ class Run:
                 self.state.restore(checkpoint)
             except ConfigError as error:
                 raise ConfigError(f"{self.folder.path}: {error}") from None
+            if other_loss:
+                self.state.usual_loss = 0.0
         self.forward = torch.compile(network) if self.state.mode.compiled else network
 
     @property
@@ -118,13 +123,16 @@ class Run:
         return self.state.network
 
     def set_schedule(self, schedule: ScheduleSettings) -> None:
-        """Replace the schedule from the next step on."""
+        """Replace the schedule from the next step on, and with it the progress on which the loss depends."""
         self.settings = replace(self.settings, schedule=schedule)
+        self.state.usual_loss = 0.0
 
     def take_step(self) -> Tensor:
         """Train one step and return the loss of this process's patches, a scalar on the device."""
         start = time.perf_counter()
-        loss = self.gradients(*self.next_batch())
+        batch = self.next_batch()
+        torch.manual_seed(self._step_seed())
+        loss = self.gradients(*batch)
         self.workers.average([p.grad for p in self.network.parameters() if p.grad is not None])
         if self.settings.optimizer.clip:
             clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
@@ -144,6 +152,12 @@ class Run:
     def next_batch(self) -> Tensors:
         """Return this process's patches of the next step."""
         return self.batches.get(self.state.step, self.state.detours)
+
+    def _step_seed(self) -> int:
+        """The seed of what the network draws in the next step, such as dropout."""
+        run, state = self.settings.run, self.state
+        sequence = np.random.SeedSequence([run.seed, state.detours, state.step, self.workers.rank])
+        return int(sequence.generate_state(1, np.uint64)[0])
 
     def gradients(self, lr: Tensor, hr: Tensor, teacher: Tensor | None) -> Tensor:
         """Compute the gradients of a batch and return its loss, a scalar on the device.
@@ -301,6 +315,11 @@ def prepare(
                     f"data.{setting}: the folder {path} does not exist; docs/data.md says where to get it, or {remedy}"
                 )
     return build_bank(folders, config.bank, scales=data.scales, exclude=exclude, on_progress=on_prepare)
+
+
+def _other_loss(before: TrainSettings, now: TrainSettings) -> bool:
+    """Whether losses under two settings cannot be compared with each other."""
+    return any(getattr(before, table) != getattr(now, table) for table in ("data", "degrade", "loss", "schedule"))
 
 
 def _placed(network: Network, device: torch.device) -> Network:

@@ -12,10 +12,10 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,19 @@ def import_architecture(name: str, *, folder: Path | None = None) -> Any:
         folder: A folder in which the module is searched too, before the current one.
 
     Raises:
-        ConfigError: The module or the class does not exist, or importing it failed.
+        ConfigError: The module or the class does not exist, importing it failed, or another module of its name was
+            imported before.
     """
     entry = _entry(name)
     source_digest(name, folder=folder)  # of the code as it is imported
     with _importable_from(folder, Path.cwd()):
         try:
+            importlib.import_module(entry.module)
+            if entry.name == entry.value:  # otherwise it is that of an installed package
+                _check_file(entry.module, [folder, Path.cwd()])
             return entry.load()
+        except ConfigError:
+            raise
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if entry.module != missing and not entry.module.startswith(f"{missing}."):
@@ -90,18 +96,43 @@ def source_digest(name: str, *, folder: Path | None = None) -> str:
         64 hexadecimal digits: those of the first call in this process, as code that was imported does not change
         either. Random ones if there is no such file, as the code may be any.
     """
-    top, *rest = _entry(name).module.split(".")
+    module = _entry(name).module
     try:
         with _importable_from(folder, Path.cwd()):
-            spec = importlib.util.find_spec(top)
-            for number in range(len(rest)):  # `find_spec` would import the packages around a module
-                places = spec.submodule_search_locations if spec else None
-                spec = PathFinder.find_spec(".".join((top, *rest[: number + 1])), places)
-        if spec and spec.origin:
-            return first_digest(Path(spec.origin))
+            file = _file_of(module, importlib.util.find_spec(module.partition(".")[0]))
+        if file:
+            return first_digest(file)
     except (ImportError, ValueError, OSError):
         pass
     return secrets.token_hex(32)
+
+
+def _file_of(module: str, package: ModuleSpec | None) -> Path | None:
+    """The source file of a module, given the spec of its outermost package, if it has one; nothing is imported."""
+    top, *rest = module.split(".")
+    for number in range(len(rest)):  # `find_spec` would import the packages around a module
+        places = package.submodule_search_locations if package else None
+        package = PathFinder.find_spec(".".join((top, *rest[: number + 1])), places) if places else None
+    return Path(package.origin) if package and package.has_location and package.origin else None
+
+
+def _check_file(module: str, folders: Sequence[Path | None]) -> None:
+    """Check that an imported module is the one in the first of `folders` that has a module of its name.
+
+    Raises:
+        ConfigError: It is not, and the files differ.
+    """
+    places = [str(folder) for folder in folders if folder]
+    file = _file_of(module, PathFinder.find_spec(module.partition(".")[0], places))
+    imported = getattr(sys.modules[module], "__file__", None)
+    if file is None or imported is None or not Path(imported).is_file():
+        return
+    if file.samefile(imported) or sha256(file) == first_digest(Path(imported)):
+        return
+    raise ConfigError(
+        f"{file} cannot be imported: another module called {module} was, from {imported}; rename one of them, or use "
+        "them in separate commands"
+    )
 
 
 @cache

@@ -36,7 +36,8 @@ def network_costs(path: Path, scale: int) -> Costs | None:
     """The costs of the network in a file: ONNX, weights, or a checkpoint of a run.
 
     Returns:
-        The costs; `None` if they cannot be counted here, because a package is missing or the input size is fixed.
+        The costs; `None` if they cannot be counted here, because a package is missing, the input size is fixed, or the
+        network is from outside and does not run without pixels.
     """
     key = f"{__version__}-{network_digest(path)[:40]}-x{scale}"
     entry = cache_folder("costs") / f"{key}.json"

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mafdn._version import __version__
-from mafdn.errors import WeightsError
+from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks.afan import AFANSettings
 from mafdn.networks.architectures import TITLES, Network, Settings, build, title, training_form
 from mafdn.networks.checkpoints.names import their_name
@@ -156,7 +156,7 @@ def _recognized(path: Path, tensors: dict[str, Tensor], like: Settings | None) -
 
 
 def _variants(settings: Settings | None) -> list[Settings]:
-    """A network at every scale, in training and in folded form."""
+    """A network at every scale that its class can be built for, in training and in folded form."""
     if settings is None:
         return []
     forms = [settings, training_form(settings)]
@@ -164,7 +164,16 @@ def _variants(settings: Settings | None) -> list[Settings]:
         forms.append(replace(settings, over_parameterized=False))
     if isinstance(settings, AFANSettings):
         forms.append(replace(settings, asymmetric=False))
-    return [replace(form, scale=scale) for form in dict.fromkeys(forms) for scale in SCALES]
+    variants = [replace(form, scale=scale) for form in dict.fromkeys(forms) for scale in SCALES]
+    return [variant for variant in variants if _can_be_built(variant)]
+
+
+def _can_be_built(settings: Settings) -> bool:
+    try:
+        _expected(settings)
+    except ConfigError:  # a class from outside may know some scales only
+        return False
+    return True
 
 
 @cache

@@ -3,27 +3,17 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import get_type_hints
 
-from mafdn.training.config.settings import (
-    DataSettings,
-    LossSettings,
-    OptimizerSettings,
-    RunSettings,
-    ScheduleSettings,
-)
+from mafdn.training.config.settings import TrainSettings
 
 NEAR = 0.7
 """Smallest similarity (`difflib`) of a suggested key."""
 
 KEYS = {
     table: tuple(entry.name for entry in fields(kind))
-    for table, kind in {
-        "data": DataSettings,
-        "loss": LossSettings,
-        "optimizer": OptimizerSettings,
-        "schedule": ScheduleSettings,
-        "run": RunSettings,
-    }.items()
+    for table, kind in get_type_hints(TrainSettings).items()
+    if table != "network"
 }
 """The keys of every table but `network`, whose keys depend on the architecture."""
 

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 from mafdn.errors import ConfigError
+from mafdn.networks.architectures import LARGEST
+from mafdn.networks.own import OwnSettings
 from mafdn.training.config.settings import TrainSettings
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -55,6 +57,11 @@ def check(settings: TrainSettings, path: Path) -> None:
             min(run.log_every, run.save_every, run.validate_every) >= 1
         ),
     }
+    if not isinstance(settings.network, OwnSettings):  # as a weights file could not be loaded
+        rules |= {
+            f"network.{key} must be at most {most}": getattr(settings.network, key) <= most
+            for key, most in LARGEST.items()
+        }
     for rule, kept in rules.items():
         if not kept:
             raise ConfigError(f"{path}: {rule}")

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import TypeVar
 
 from mafdn._support.machine import usable_cores
@@ -32,7 +34,7 @@ def spread(
     for whatever reason. A single worker or task runs in this process.
 
     Args:
-        function: A function that can be pickled.
+        function: A function that can be pickled, of a module that workers can import.
         tasks: Its arguments.
         workers: Number of processes; by default one per usable core.
         on_done: Called as `on_done(index)` after each task, in the order in which they finish.
@@ -53,7 +55,8 @@ def spread(
     lifeline, other_end = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_exit_with_parent, initargs=(lifeline,))
     try:
-        futures = {pool.submit(function, task): index for index, task in enumerate(tasks)}
+        with _without_main():  # submitting tasks starts the workers
+            futures = {pool.submit(function, task): index for index, task in enumerate(tasks)}
         for future in as_completed(futures):
             future.result()
             report(futures[future])
@@ -67,6 +70,20 @@ def spread(
         pool.shutdown(cancel_futures=True)
         other_end.close()
         lifeline.close()
+
+
+@contextlib.contextmanager
+def _without_main() -> Generator[None]:
+    """Processes that are spawned in this context do not import the script that this process runs.
+
+    It may have no `if __name__ == "__main__"`, and would do its work again in each of them.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _exit_with_parent(lifeline: Connection) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
+from mafdn.networks.storing import storable
 from mafdn.weights.run_files import CHECKPOINTS
 
 KEPT = 2
@@ -53,7 +54,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{checkpoint.step:08d}.safetensors"
-    tensors = {f"{part}/{name}": t.contiguous() for part in PARTS for name, t in getattr(checkpoint, part).items()}
+    tensors = storable({f"{part}/{name}": t for part in PARTS for name, t in getattr(checkpoint, part).items()})
     header = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint) if field.name not in PARTS}
     try:
         with replacing(path) as temporary:

@@ -1,5 +1,6 @@
 """Plots of the training curves of runs."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ SMOOTHING = 0.02
 """Standard deviation of the smoothing window as a share of the reports of a curve."""
 LEAST_SMOOTHING = 3.0
 """Least standard deviation of the smoothing window, in reports."""
+REACH = 4.0
+"""Half the width of the smoothing window in standard deviations."""
 SMOOTHED = 20
 """Least number of reports for which a curve is smoothed."""
 UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
@@ -127,11 +130,17 @@ def smooth(values: Sequence[float]) -> list[float]:
     """Smooth positive values by a local linear fit of their logarithms in a Gaussian window, which has no lag."""
     count = len(values)
     logs = np.log(np.maximum(np.asarray(values, float), np.finfo(float).tiny))
-    places: NDArray[np.float64] = np.arange(count, dtype=float)
-    distances = places - places[:, None]
-    weights = np.exp(-0.5 * (distances / max(LEAST_SMOOTHING, SMOOTHING * count)) ** 2)
-    s0, s1, s2 = (np.sum(weights * distances**power, axis=1) for power in (0, 1, 2))
-    t0, t1 = weights @ logs, (weights * distances) @ logs
+    deviation = max(LEAST_SMOOTHING, SMOOTHING * count)
+    reach = min(count - 1, math.ceil(REACH * deviation))
+    distances = np.arange(-reach, reach + 1, dtype=float)
+    weights = np.exp(-0.5 * (distances / deviation) ** 2)
+
+    def total(numbers: NDArray[np.float64], power: int) -> NDArray[np.float64]:
+        """At each report, the sum of the numbers around it times weights and powers of their distance."""
+        return np.convolve(numbers, (weights * distances**power)[::-1])[reach : reach + count]
+
+    s0, s1, s2 = (total(np.ones(count), power) for power in (0, 1, 2))
+    t0, t1 = (total(logs, power) for power in (0, 1))
     return np.exp((s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)).tolist()
 
 

@@ -126,6 +126,11 @@ class RunFolder:
         """Write a checkpoint, as `save_checkpoint`."""
         return save_checkpoint(self.path, checkpoint)
 
+    def is_begun(self) -> bool:
+        """Whether the folder is empty, or its creation was interrupted before there was a checkpoint."""
+        names = {path.name for path in self.path.iterdir() if not path.name.endswith(".partial")}
+        return names <= {LOG, SETTINGS, PARENT, TENSORBOARD}
+
     def fork(self, step: int) -> "RunFolder":
         """Return the default folder for a fork of the checkpoint of `step`."""
         return RunFolder(self.path / f"fork-{step:08d}")
