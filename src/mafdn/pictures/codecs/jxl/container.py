@@ -34,13 +34,14 @@ def read_codestream(file: BinaryIO, most: int | None = None) -> bytes:
         file.seek(0)
         return file.read() if most is None else file.read(most)
     parts: dict[int, bytes] = {}
+    left = most
     for part in _boxes(file):
-        left = None if most is None else max(0, most - sum(len(data) for data in parts.values()))
         if part.kind == b"jxlc":
             return part.read(file, most)
         if part.kind == b"jxlp" and left != 0:
             number = struct.unpack(">I", part.read(file, 4).rjust(4, b"\0"))[0] & 0x7FFF_FFFF
-            parts[number] = Box(part.kind, part.start + 4, part.end).read(file, left)
+            parts[number] = content = Box(part.kind, part.start + 4, part.end).read(file, left)
+            left = None if left is None else left - len(content)
     return b"".join(parts[number] for number in sorted(parts))
 
 
