@@ -159,7 +159,7 @@ def test_a_path_that_looks_like_a_url(cli: Run, tmp_path: Path, monkeypatch: pyt
     assert cli("upscale", "http://a.png", "out.png", "--scale", 1, "-q") == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["big.exr", "big.svg", "big.heic", "big.psd", "big.pdf", "big.MP4"])
+@pytest.mark.parametrize("name", ["big.exr", "big.svg", "big.heic", "big.psd", "big.pdf"])
 def test_a_format_that_is_not_written_is_no_folder(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -167,6 +167,15 @@ def test_a_format_that_is_not_written_is_no_folder(
     draw(tmp_path / "a.png")
     failed(cli("upscale", "a.png", "-o", name, "--scale", 1), 2, f"cannot tell a format from the name {name}; end it")
     assert not (tmp_path / name).exists()
+
+
+def test_a_single_picture_becomes_no_film(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "a.png")
+    failed(
+        cli("upscale", "a.png", "-o", "big.MP4", "--scale", 1), 2, "a.png is no animation; give a name for a picture"
+    )
+    assert names(tmp_path) == ["a.png"]
 
 
 def test_invalid_choices_are_told_in_plain_words(cli: Run, png: Path) -> None:
