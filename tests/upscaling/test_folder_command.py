@@ -86,8 +86,7 @@ def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -
     assert "name of a picture" in refused("-o", tmp_path / "out", "--report", album / "a.png", album / "b.jpg")
     assert (album / "a.png").read_bytes() == before
     assert not (tmp_path / "out").exists()
-    code, _, err = cli("upscale", album / "a.png", album / "d.png")
-    assert (code, "exists" in err) == (1, True)
+    assert "-o FOLDER upscales both" in refused(album / "a.png", album / "d.png")
     assert names(tmp_path / "album") == ["a.png", "b.jpg", "d.png", "deep/er/c.png", "notes.txt"]
 
 
