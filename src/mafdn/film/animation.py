@@ -1,6 +1,5 @@
 """Animated pictures as a film."""
 
-import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import accumulate
@@ -15,6 +14,7 @@ from mafdn.film.frame import Pixels
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import read_header
+from mafdn.pixels.alpha import opaque
 
 MILLISECONDS = 1000
 """Units in a second of the time stamps."""
@@ -60,7 +60,7 @@ def animated_shots(path: Path, *, limits: Limits) -> Shots:
     return Shots(
         path=path,
         first_file=path,
-        identity=hashlib.sha256(f"{identity} {durations}".encode()).hexdigest(),
+        identity=identity,
         count=sequence.count,
         rate=Fraction(MILLISECONDS * sequence.count, begins[-1]),
         unit=Fraction(1, MILLISECONDS),
@@ -72,7 +72,7 @@ def animated_shots(path: Path, *, limits: Limits) -> Shots:
 def _is_clear(picture: Picture) -> bool:
     """Whether a picture has transparent parts."""
     alpha = picture.alpha
-    return alpha is not None and alpha.dtype.kind == "u" and bool((alpha < _white(alpha)).any())
+    return alpha is not None and bool((alpha < opaque(alpha.dtype)).any())
 
 
 def _over_white(picture: Picture, pixels: Pixels) -> Pixels:
@@ -80,11 +80,6 @@ def _over_white(picture: Picture, pixels: Pixels) -> Pixels:
     alpha = picture.alpha
     if alpha is None:
         return pixels
-    share = (alpha / np.float32(_white(alpha)))[..., None]
-    white = np.float32(_white(pixels))
+    share = (alpha / np.float32(opaque(alpha.dtype)))[..., None]
+    white = np.float32(opaque(pixels.dtype))
     return np.rint(white + (pixels - white) * share).astype(pixels.dtype)
-
-
-def _white(pixels: Pixels) -> int:
-    """The largest value of 8 or 16 bits."""
-    return 255 if pixels.dtype == np.uint8 else 65_535

@@ -23,6 +23,7 @@ from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport
 from mafdn.film.run import check_target, describe_film, upscale_film_file
 from mafdn.pictures.picture import Picture
+from mafdn.pictures.reading import as_rgb8
 
 if TYPE_CHECKING:
     from mafdn.film.output.copying import AnyPacket
@@ -238,10 +239,10 @@ def film_pixels(picture: Picture, path: Path, *, deep: bool) -> Pixels:
         raise PictureError(
             f"{printable(path)} has floating-point numbers, which no film holds; convert it to 16 bits first"
         )
-    if deep and color.dtype == np.uint8:
+    if not deep:
+        return as_rgb8(color)
+    if color.dtype == np.uint8:
         color = color.astype(np.uint16) * np.uint16(257)
-    elif not deep and color.dtype != np.uint8:
-        color = ((color.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return np.broadcast_to(color, (*color.shape[:2], 3))
 
 

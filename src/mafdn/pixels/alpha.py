@@ -73,7 +73,7 @@ def snap_alpha(resized: NDArray[Any], top: int, original: Rows, shape: tuple[int
         original: (H, W, C) picture with alpha as its last channel, of the same kind.
         shape: (H', W') of the whole resized alpha.
     """
-    full, limit = _opaque(original.dtype), _opaque(resized.dtype)
+    full, limit = opaque(original.dtype), opaque(resized.dtype)
     snap = limit * SNAP if resized.dtype.kind == "f" else round(limit * SNAP)
     above, below = _around_of(np.arange(top, top + len(resized)), original.shape[0], shape[0])
     before, behind = _around_of(np.arange(shape[1]), original.shape[1], shape[1])
@@ -90,8 +90,8 @@ def snap_alpha(resized: NDArray[Any], top: int, original: Rows, shape: tuple[int
             band[inside | (almost & (count > 0))] = end
 
 
-def _opaque(dtype: np.dtype[Any]) -> float:
-    """The alpha value of opaque pixels."""
+def opaque(dtype: np.dtype[Any]) -> float:
+    """Return the alpha value of opaque pixels, which is also the value of white."""
     return 1.0 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
@@ -116,7 +116,7 @@ def _weighted(planes: NDArray[Any]) -> tuple[Floats, Floats]:
     colors = planes[..., :-1].astype(np.float32)
     colors[alpha == 0] = 0
     # The colors of faint pixels are mostly rounding error: stronger neighbors count for more.
-    weight = np.maximum(alpha.astype(np.float32) / _opaque(alpha.dtype), MIN_WEIGHT)
+    weight = np.maximum(alpha.astype(np.float32) / opaque(alpha.dtype), MIN_WEIGHT)
     return colors, np.where(alpha > 0, weight, 0).astype(np.float32)
 
 
