@@ -1,5 +1,6 @@
 """Animated pictures as films."""
 
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mafdn
+from mafdn import EngineOptions
 from mafdn.errors import UsageError
 from mafdn.film.animation import animated_shots
 from mafdn.film.assembly import SOURCE, upscale_shots
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmReport
 from mafdn.pictures.limits import Limits
+from mafdn.upscaling.options import UpscaleOptions
 from tests.conftest import Run
 from tests.film.support import Fixed
 from tests.support import Repeat, draw, failed
@@ -101,6 +105,16 @@ def test_the_command_takes_an_animation_and_the_name_of_a_film(cli: Run, tmp_pat
     assert [float(begin) for begin, _, _ in shown(tmp_path / "b.mp4")] == pytest.approx([0, 0.04, 0.24, 0.31])
     failed(cli(*command), 2, "b.mp4 exists")
     failed(cli("upscale", source, "-o", tmp_path / "c.mp4", "--quality", 80), 2, "--quality is for pictures")
+
+
+def test_the_time_limit_begins_with_each_film(tmp_path: Path) -> None:
+    limits = Limits(seconds=200, began=time.monotonic() - 1000)
+    options = FilmOptions(preset="ultrafast", upscale=UpscaleOptions(limits=limits))
+    engine = EngineOptions(threads=1)
+    report = mafdn.upscale_film(
+        animation(tmp_path / "a.gif"), tmp_path / "b.mp4", size=2, options=options, engine=engine
+    )
+    assert report.frames == 4
 
 
 def test_a_single_picture_is_no_animation(cli: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # so that `help` shows the names of types instead of their definitions
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -79,7 +80,7 @@ def upscale_film(
 
     if results is not None:
         return write_pictures(film, results, networks=networks, options=options, on_progress=tick)
-    shots, limits = None, options.upscale.limits
+    shots, limits = None, replace(options.upscale.limits, began=time.monotonic())
     if pictures is not None:
         shots = numbered_shots(pictures, rate=options.frame_rate, limits=limits)
     elif result is not None and is_animation_for(film, result):
