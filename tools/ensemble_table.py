@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import markdown_table
-from tools.machines import machine_text
 
 
 def ensemble_table(report: dict[str, Any]) -> str:

@@ -3,11 +3,11 @@
 import statistics
 from typing import Any
 
+from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import markdown_table
 from mafdn.inference.engines.model_files import has_int8
 from mafdn.inference.options import INT8
 from mafdn.weights.shipped import shipped
-from tools.machines import machine_text
 
 CHOICE = "film-choice"
 """Stem of the measurement by `tools.film_choice`."""

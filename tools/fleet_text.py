@@ -3,8 +3,8 @@
 from itertools import pairwise
 from typing import Any
 
+from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import markdown_table
-from tools.machines import machine_text
 
 
 def pair_text(stored: dict[str, Any]) -> str:

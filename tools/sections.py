@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mafdn._support.machine import machine_text
 from mafdn.bench.tables import layer_tables, speed_tables
 from mafdn.compare.publish import DATA
 from mafdn.compare.tables import measured_table
@@ -28,7 +29,6 @@ from tools.film_tables import CHOICE, SPEED, choice_table, speed_table, time_tex
 from tools.fleet_text import pair_text, rows_text
 from tools.goals import goal_table
 from tools.host_tables import gates_tables
-from tools.machines import machine_text
 from tools.other_scales_table import other_scales_table
 from tools.precision_table import precision_table
 from tools.shipped_weights import earlier_note

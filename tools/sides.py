@@ -14,13 +14,12 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from mafdn._support.machine import installed_version, machine
+from mafdn._support.machine import installed_version, machine, machine_text
 from mafdn.bench.tables import load_note
 from mafdn.bench.timing import soft_picture
 from mafdn.evaluation.tables import markdown_table
 from mafdn.inference import EngineOptions, open_engine, upscale
 from mafdn.weights.shipped import shipped
-from tools.machines import machine_text
 
 SIDES = (64, 96, 128, 192, 256, 384, 512)
 """Sides of square pictures in pixels."""

@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from mafdn._support.machine import installed_version, machine
+from mafdn._support.machine import installed_version, machine, machine_text
 from mafdn.bench.tables import load_note
 from mafdn.bench.timing import soft_picture
 from mafdn.evaluation.tables import Table
-from tools.machines import machine_text
 
 SIDE = 128
 """Side of the picture in pixels."""

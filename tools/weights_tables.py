@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
-from tools.machines import machine_text
 from tools.shipped_configs import shipped_stages
 from tools.shipped_weights import shipped_weights
 

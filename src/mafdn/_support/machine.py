@@ -5,8 +5,10 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 """Instruction sets that sum products of 8-bit integers in 32 bits: VNNI, AMX, and ARM's dot product."""
@@ -72,6 +74,15 @@ def machine() -> Machine:
         memory_gib=memory,
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def machine_text(stored: Mapping[str, Any]) -> str:
+    """Return, for example, `2 cores of AMD EPYC (avx2)`: times depend on the instruction sets most of all.
+
+    Args:
+        stored: The fields of a `Machine`.
+    """
+    return f"{stored['cores']} cores of {stored['processor']} ({', '.join(stored['features'])})"
 
 
 def usable_cores() -> int:

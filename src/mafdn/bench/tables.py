@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import Table
 
 Measured = Mapping[str, Any]
@@ -13,7 +14,7 @@ CONDITIONS = (
     "Times are medians of {rounds} runs in turns, with quartiles, each in a separate process on {threads}, from "
     "an 8-bit picture in memory to its upscaled 8-bit result of 1280x720; memory is the peak of the whole process. "
     "Multiply-adds per second, ceilings and targets are computed from the fastest run, which is least "
-    "affected by other load. Machine: {cores} cores of {processor} ({features}), {system}; {versions}.{load}"
+    "affected by other load. Machine: {machine}, {system}; {versions}.{load}"
 )
 
 
@@ -98,9 +99,7 @@ def _conditions(measured: Measured) -> str:
     return CONDITIONS.format(
         rounds=measured["rounds"],
         threads=f"{measured['threads']} thread(s)" if measured["threads"] else "all cores",
-        cores=machine["cores"],
-        processor=machine["processor"],
-        features=", ".join(machine["features"]),
+        machine=machine_text(machine),
         system=machine["system"],
         versions=", ".join(f"{name} {version}" for name, version in measured["versions"].items()),
         load=load_note(measured),

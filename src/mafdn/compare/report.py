@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mafdn._support.machine import machine_text
 from mafdn.bench.tables import load_note
 from mafdn.compare.plots import COSTS, Point, draw_costs
 from mafdn.compare.tables import Json, bench_names, difference_table, is_highlighted, measured_table, published_table
@@ -24,7 +25,7 @@ its weights were trained independently, on other data and for far fewer steps.
 """
 PUBLISHED = "Figures from papers are in separate tables, and have hollow markers and a dagger in plots."
 METHOD = """
-Machine: {cores} cores of {processor} ({features}), {memory}{system}; {versions}. PSNR (dB) and SSIM are computed on the
+Machine: {machine}, {memory}{system}; {versions}. PSNR (dB) and SSIM are computed on the
 BT.601 luma of 8-bit results, with a crop border equal to the scale. Weights files are evaluated in torch, ONNX files in
 the engine. Multi-Adds are for a 1280x720 output. Confidence intervals are bootstrapped over pictures, and imprecise for
 small datasets: Set5 has five pictures.
@@ -52,9 +53,7 @@ def render(comparison: Json, *, folder: str) -> str:
     scales = sorted({row["scale"] for row in comparison["rows"]})
     machine = comparison["machine"]
     conditions = {
-        "cores": machine["cores"],
-        "processor": machine["processor"],
-        "features": ", ".join(machine["features"]),
+        "machine": machine_text(machine),
         "memory": f"{machine['memory_gib']} GiB, " if machine["memory_gib"] else "",
         "system": machine["system"],
         "versions": ", ".join(f"{name} {version}" for name, version in comparison["versions"].items()),
