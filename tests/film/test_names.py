@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mafdn.film.names import default_target, film_format, is_film
+from mafdn.film.names import default_target, film_format, is_film, name_beside
 from mafdn.upscaling.size import Size
 from tests.film import films
 from tests.support import draw
@@ -64,3 +64,15 @@ def test_long_names_are_cut(tmp_path: Path) -> None:
     assert len(target.name) <= 255
     assert target.name.endswith("_640x480.mp4")
     assert film_format("webm").suffixes == (".webm",)
+
+
+@pytest.mark.parametrize("letter", ["x", "漫"])
+def test_names_beside_a_result_are_cut_to_different_ones(letter: str) -> None:
+    assert name_beside(".{}.mafdn", "film.mp4") == ".film.mp4.mafdn"
+    names = [letter * (250 // len(letter.encode())) + end for end in ("a.mp4", "b.mp4")]
+    cut = [name_beside(".{}.mafdn", name, spare=8) for name in names]
+    assert cut[0] != cut[1]
+    for name in cut:
+        assert 240 < len(name.encode()) <= 247
+        assert name.startswith(f".{letter}")
+        assert name.endswith(".mafdn")

@@ -231,3 +231,15 @@ def test_a_second_run_on_the_same_result_is_refused(film: Path) -> None:
     with pytest.raises(FilmStopped):
         upscale_film_file(film, networks=Fixed(Repeat()), options=FilmOptions(**CODING), on_progress=second)
     run(film, **CODING)
+
+
+def test_a_film_that_was_moved_resumes(film: Path, right: bytes) -> None:
+    target, elsewhere = film.with_name("film_x2.mp4"), film.parent / "elsewhere"
+    with pytest.raises(FilmStopped):
+        interrupted(film, target, KeyboardInterrupt(), after=11)
+    elsewhere.mkdir()
+    for path in (film, folder_of(target)):
+        path.rename(elsewhere / path.name)
+    report = run(elsewhere / film.name, elsewhere / target.name, **CODING)
+    assert report.kept_frames > 0
+    assert report.target.read_bytes() == right

@@ -130,10 +130,20 @@ def test_frames_without_encoding_are_those_of_arrays(film: Path) -> None:
 def test_sizes_are_those_of_the_film_as_shown(tmp_path: Path) -> None:
     source = films.make(tmp_path / "film.mp4", films.Film(rotation=90))
     report = run(source, size=Size(width=96), **CODING)
-    assert (report.size, report.new_size) == ((64, 48), (128, 96))
+    assert (report.size, report.new_size) == ((48, 64), (96, 128))
     options = FilmOptions(upscale=UpscaleOptions(size=Size(width=96)))
     frame = next(upscaled_frames(source, networks=Fixed(Repeat()), options=options))
-    assert frame.pixels.shape == (96, 128, 3)
+    assert frame.pixels.shape == (128, 96, 3)
+
+
+def test_frames_have_their_moments_and_equal_ones_share_pixels(tmp_path: Path) -> None:
+    source = films.make(tmp_path / "film.mkv", replace(films.Film(rotation=90), codec="ffv1", settings={}))
+    still = films.static(tmp_path / "still.mkv", count=3)
+    options = FilmOptions(start=0.2)
+    frames = list(upscaled_frames(source, networks=Fixed(Repeat()), options=options))
+    assert [frame.seconds for frame in frames[:3]] == pytest.approx([0.2, 0.24, 0.28])
+    one, other, _ = upscaled_frames(still, networks=Fixed(Repeat()), options=FilmOptions())
+    assert one.pixels is other.pixels
 
 
 # --- the public functions

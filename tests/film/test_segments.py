@@ -185,9 +185,44 @@ def test_a_second_process_is_refused(target: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(target: Path) -> None:
     with pytest.raises(EncodeError, match="cannot write in"), segments(target.parent / "no" / "film.mp4"):
         pass
-    long = target.with_name("x" * 250 + ".mp4")
-    with pytest.raises(EncodeError, match="cannot write in"), segments(long):
-        pass
+
+
+def test_results_with_the_longest_names_have_segments(target: Path) -> None:
+    long = target.with_name("x" * 251 + ".mp4")
+    with segments(long) as held:
+        make(held, 0)
+    with segments(long) as held:
+        assert held.frames == 10
+
+
+def test_a_film_elsewhere_is_the_same_to_earlier_versions(target: Path) -> None:
+    with segments(target, source={"path": "/a/film.mp4", "bytes": 3}) as held:
+        make(held, 0)
+    with segments(target) as held:
+        assert (held.frames, held.notes) == (10, [])
+
+
+def test_the_folder_goes_where_no_open_file_can_be_removed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where the lock is removed when it is released."""
+    unlink, held = Path.unlink, segments(target)
+    release = held._lock.release
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == LOCK:
+            raise PermissionError(13, "it is open")
+        unlink(path, missing_ok=missing_ok)
+
+    def released() -> None:
+        release()
+        unlink(held.folder / LOCK)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(held._lock, "release", released)
+    with held:
+        make(held, 0, last=True)
+        held.remove()
+        assert names(held) == {LOCK}
+    assert not held.folder.exists()
 
 
 def test_a_segment_that_cannot_be_recorded_is_not_kept(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

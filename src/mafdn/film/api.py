@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # so that `help` shows the names of types instead of their definitions
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -80,7 +79,7 @@ def upscale_film(
 
     if results is not None:
         return write_pictures(film, results, networks=networks, options=options, on_progress=tick)
-    shots, limits = None, replace(options.upscale.limits, began=time.monotonic())
+    shots, limits = None, options.upscale.limits.begun()
     if pictures is not None:
         shots = numbered_shots(pictures, rate=options.frame_rate, limits=limits)
     elif result is not None and is_animation_for(film, result):
@@ -105,15 +104,15 @@ def film_frames(
             show(frame.pixels)
 
     Args:
-        source: As for `upscale_film`.
+        source: The film, in any container and codec that FFmpeg reads.
         size: As for `upscale_film`; it is met exactly, where encoded films need even sides.
         network: As for `upscale_film`.
         engine: As for `upscale_film`.
         options: As for `upscale_film`; what concerns encoding is not used.
 
     Returns:
-        An iterator of frames, with the results as `pixels`: (H, W, 3) RGB, uint8, or uint16 for films of more than 8
-        bits. They must not be changed; equal frames that follow each other share them.
+        An iterator of frames, with the results as `pixels`: (H, W, 3) RGB, turned as they are shown, uint8, or uint16
+        for films of more than 8 bits. They must not be changed; equal frames that follow each other share them.
 
     Raises:
         MafdnError: As for `upscale_film`, at the latest when the frame at fault is reached.

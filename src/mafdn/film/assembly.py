@@ -19,6 +19,7 @@ from mafdn._support.progress import ignore
 from mafdn.errors import EncodeError, MafdnError, PictureError
 from mafdn.film.choice import Networks
 from mafdn.film.frame import Pixels
+from mafdn.film.names import name_beside
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport
 from mafdn.film.run import check_target, describe_film, upscale_film_file
@@ -32,6 +33,8 @@ SOURCE = ".{}.source.mkv"
 """Name of the film that is put together, made from that of the result."""
 LOCK = "{}.lock"
 """Name of the lock beside that film."""
+SPARE = len(".partial")
+"""Bytes that names beside that film have more, at most."""
 DIGEST = "comment"
 """Name of the metadata with the identity of the pictures."""
 FORMATS = {False: "bgr0", True: "gbrp16le"}
@@ -101,7 +104,7 @@ def upscale_shots(
         MafdnError: As `upscale_film_file`, a picture cannot be read, or another run is working on the same film.
     """
     check_target(shots.first_file, target, overwrite=options.upscale.overwrite)
-    film = target.with_name(SOURCE.format(target.name))
+    film = target.with_name(name_beside(SOURCE, target.name, spare=SPARE))
 
     def tick(done: int, total: int) -> None:
         on_progress(FilmProgress(phase="reading", name=shots.path.name, done=done, total=total))
@@ -150,7 +153,7 @@ def _check_first(shots: Shots, target: Path, *, networks: Networks, options: Fil
     first = next(shots.read())
     alone = replace(shots, count=1, read=lambda: iter([first]))
     with tempfile.TemporaryDirectory(prefix="mafdn-") as folder:
-        film = Path(folder) / SOURCE.format(target.name)
+        film = Path(folder) / name_beside(SOURCE, target.name, spare=SPARE)
         assemble(alone, film)
         with _called(film, shots.first_file):
             describe_film(film, networks, options, target=target)

@@ -42,9 +42,9 @@ def select(networks: Networks, film: FilmSource) -> Selection:
     )
 
 
-def as_shown(info: FilmInfo) -> tuple[int, int]:
-    """Return width and height of a film as it is shown, after its rotation."""
-    width, height = info.size
+def as_shown(info: FilmInfo, size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return width and height of a film, or of its result, as it is shown, after its rotation."""
+    width, height = size or info.size
     return (height, width) if info.rotation % 180 else (width, height)
 
 

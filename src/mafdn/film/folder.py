@@ -38,14 +38,14 @@ class FolderFilms:
     def read(self, path: Path, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions) -> FilmHeader:
         """Read what is known about a film; raises `MafdnError`."""
         require_av(path)
+        from mafdn.film.choice import as_shown
         from mafdn.film.run import describe_film
 
         info, plan, shown = describe_film(path, networks, replace(self._options, upscale=options))
         settings = {**self.for_programs(), "rate": None}  # which the records of earlier versions contain
-        new_size = plan.size if shown == info.size else (plan.size[1], plan.size[0])
         return FilmHeader(
             size=shown,
-            new_size=new_size,
+            new_size=as_shown(info, plan.size),
             frames=max(1, info.frame_count or 1),
             bits=info.color.bits,
             kind=film_format(plan.container),

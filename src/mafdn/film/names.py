@@ -1,5 +1,7 @@
 """Which files are films, and the names of their results."""
 
+import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from mafdn.film.libav import FILM_SUFFIXES
 from mafdn.pictures.codecs.foreign.unsupported import LONGEST, is_film_content
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.picture import Format
-from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.naming import LONGEST_NAME, Pattern
 from mafdn.upscaling.size import Size
 
 ENDINGS = {"mp4": (".mp4", ".m4v"), "mov": (".mov", ".qt"), "ts": (".ts", ".mts", ".m2ts")}
@@ -67,6 +69,22 @@ def film_format(container: str) -> Format:
         metadata=frozenset(),
         bits=(),
     )
+
+
+def name_beside(form: str, name: str, *, spare: int = 0) -> str:
+    """Return the name of a file beside a result, such as `.film.mp4.mafdn`.
+
+    Args:
+        form: A pattern with `{}` for the name of the result. That is cut and gets 8 digits of its SHA-256 if the whole
+            name would be longer than file systems allow.
+        name: The name of the result.
+        spare: Bytes that are kept free for further endings, such as `.partial`.
+    """
+    encoded, longest = os.fsencode(name), LONGEST_NAME - spare
+    if len(os.fsencode(form.format(name))) <= longest:
+        return form.format(name)
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    return form.format(encoded[: longest - len(form.format(digest))].decode("utf-8", "ignore") + digest)
 
 
 def default_target(

@@ -38,7 +38,7 @@ class FilmReport:
         source: The film.
         target: The result.
         scale: Scale of the network; the factor of the result follows from the two sizes.
-        size: Width and height of the film's frames, in pixels, before rotation.
+        size: Width and height of the film's frames, in pixels, as they are shown.
         new_size: Width and height of the result's frames, likewise.
         bits: Bits per sample of the result.
         frames: Number of frames of the result.

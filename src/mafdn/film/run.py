@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from mafdn._support.atomic import printable
 from mafdn._support.interrupts import undivided
@@ -17,7 +18,7 @@ from mafdn._support.validate import check_place
 from mafdn._version import __version__
 from mafdn.errors import DamagedError, EncodeError, MafdnError, UsageError
 from mafdn.film.choice import Networks, as_shown, exact_size, select
-from mafdn.film.frame import FilmFrame, Pixels
+from mafdn.film.frame import FilmFrame, Pixels, turned
 from mafdn.film.making import GapWriter, Pace
 from mafdn.film.names import default_target
 from mafdn.film.options import FilmOptions
@@ -66,8 +67,7 @@ def upscale_film_file(
     """
     began = time.perf_counter()
     options = options or FilmOptions()
-    limits = replace(options.upscale.limits, began=time.monotonic())
-    options = replace(options, upscale=replace(options.upscale, limits=limits))
+    options = replace(options, upscale=replace(options.upscale, limits=options.upscale.limits.begun()))
     with closing(open_film(source, options)) as film:
         info, size, shown = film.info, options.upscale.requested_size, as_shown(film.info)
         scale = networks.scale_for(size, *shown)
@@ -106,8 +106,8 @@ def upscale_film_file(
         source=source,
         target=target,
         scale=engine.scale,
-        size=info.size,
-        new_size=plan.size,
+        size=shown,
+        new_size=as_shown(info, plan.size),
         bits=info.color.bits,
         frames=frames,
         kept_frames=kept,
@@ -147,7 +147,7 @@ def upscaled_frames(source: Path, *, networks: Networks, options: FilmOptions) -
         options: What is upscaled, and how.
 
     Returns:
-        Its frames with their results as pixels.
+        Its frames with their results as pixels, turned as they are shown; equal ones in a row are the same object.
 
     Raises:
         PictureError: The film cannot be read, at once; or, when that frame is reached, it is damaged from there on.
@@ -164,9 +164,13 @@ def upscaled_frames(source: Path, *, networks: Networks, options: FilmOptions) -
         raise
 
     def frames() -> Iterator[FilmFrame]:
+        last: tuple[Pixels, Pixels] | None = None
         with closing(film):
             for frame in film.frames():
-                yield replace(frame, pixels=upscaler.upscale(frame.pixels))
+                result = upscaler.upscale(frame.pixels)
+                if last is None or last[0] is not result:
+                    last = result, np.ascontiguousarray(turned(result, film.info.display_matrix))
+                yield replace(frame, pixels=last[1])
 
     return frames()
 
@@ -255,7 +259,8 @@ class _Run:
     def notes(self, engine: Engine) -> tuple[str, ...]:
         """Return what is not as one might expect, one sentence each."""
         strength = self._options.upscale.strength
-        sizes = size_notes(self._film.info.size, self._plan.size, engine.scale, strength, what="film")
+        info = self._film.info
+        sizes = size_notes(as_shown(info), as_shown(info, self._plan.size), engine.scale, strength, what="film")
         return (*sizes, *self._missing)
 
     def _tick(self, _done: int = 0, _total: int = 0) -> None:
@@ -309,14 +314,14 @@ def _settings(
     source: Path, plan: FilmPlan, options: FilmOptions, engine: Engine, network: str, selection: Selection
 ) -> dict[str, Any]:
     """Return all that the segments depend on, by words that notes can name."""
-    upscale = options.upscale
+    upscale, turn = options.upscale, ["turned"] if plan.turn else []
     ensemble = [upscale.ensemble] if upscale.ensemble > 1 else []
     return {
-        "source": {"path": str(source.absolute()), **identify(source)},
+        "source": identify(source),
         "part": [options.start, options.end, options.deinterlace],
         "network": [network, selection.weights.variant if selection.weights else None, *ensemble],
         "engine": describe(engine),
-        "size": [*plan.size, upscale.strength],
+        "size": [*plan.size, upscale.strength, *turn],
         "tile": [upscale.tile, upscale.exact],
         "encoder": repr(plan.encoder),
         "version": [__version__, av.__version__, {name: list(v) for name, v in sorted(av.library_versions.items())}],

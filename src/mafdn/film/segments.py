@@ -21,6 +21,7 @@ import filelock
 
 from mafdn._support.atomic import printable, replacing, sha256
 from mafdn.errors import EncodeError, MafdnError, PictureError
+from mafdn.film.names import name_beside
 
 FOLDER = ".{}.mafdn"
 """Name of the folder, made from that of the result."""
@@ -84,7 +85,7 @@ class Segments:
             settings: All that segments depend on, as JSON; the keys name it in notes.
             length: Frames of a segment, part of what they depend on.
         """
-        self.folder = target.with_name(FOLDER.format(target.name))
+        self.folder = target.with_name(name_beside(FOLDER, target.name))
         self.notes: list[str] = []
         self._target, self._length = target, length
         self._settings = json.loads(json.dumps({**settings, "segment length": length}))
@@ -123,6 +124,9 @@ class Segments:
         if not (self._segments or self._removed):  # nothing is lost with it
             self.remove()
         self._lock.release()
+        if self._removed:  # on Windows, the lock, and so the folder, can only be removed now
+            with suppress(OSError):
+                self.folder.rmdir()
 
     @property
     def frames(self) -> int:
@@ -230,6 +234,8 @@ class Segments:
             raise MafdnError(
                 f"{printable(self.folder)} was written by another version of mafdn; use that one, or remove the folder"
             )
+        if isinstance(settings.get("source"), dict):
+            settings["source"].pop("path", None)  # earlier versions took a film elsewhere for another one
         other = [name for name in {**settings, **self._settings} if settings.get(name) != self._settings.get(name)]
         if other:
             if segments:

@@ -7,6 +7,7 @@ import numpy as np
 from mafdn._support.atomic import printable, replacing
 from mafdn.errors import EncodeError
 from mafdn.film.frame import Pixels
+from mafdn.film.names import name_beside
 from mafdn.pictures.encoding import save_picture
 from mafdn.pictures.formats import FORMATS
 from mafdn.pictures.picture import Picture
@@ -20,7 +21,7 @@ NAMES = ("{}.before.png", "{}.after.png")
 
 def thumbnail_paths(target: Path) -> tuple[Path, ...]:
     """Return the paths of the two pictures beside the result of a film."""
-    return tuple(target.with_name(name.format(target.name)) for name in NAMES)
+    return tuple(target.with_name(name_beside(name, target.name, spare=len(".partial"))) for name in NAMES)
 
 
 def write_thumbnails(target: Path, frame: Pixels, result: Pixels) -> tuple[Path, ...]:

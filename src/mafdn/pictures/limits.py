@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mafdn._support.atomic import printable
@@ -37,6 +37,10 @@ class Limits:
         as_number("file_mb", self.file_mb, least=0, most=math.inf)
         if self.seconds is not None:
             as_number("seconds", self.seconds, least=0, most=MOST_SECONDS)
+
+    def begun(self) -> "Limits":
+        """Return the same limits with a time limit that starts now."""
+        return replace(self, began=time.monotonic())
 
     def check_file(self, path: Path) -> None:
         """Raise `PictureError` if the file is too large."""

@@ -17,12 +17,14 @@ from mafdn.film.numbered.writing import write_pictures
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
 from mafdn.film.run import upscaled_frames
+from mafdn.film.source.reader import open_film
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.shards import MANIFEST
 from tests.film import films, oracle
+from tests.film.chain import doubled
 from tests.film.support import Fixed
 from tests.support import Repeat, draw
 
@@ -128,7 +130,8 @@ def test_pictures_are_upright_and_deep(tmp_path: Path) -> None:
     assert picture.code_points is not None
     assert (picture.code_points.primaries, picture.code_points.transfer) == (9, 16)
     frame = next(upscaled_frames(film, networks=Fixed(Repeat()), options=FilmOptions()))
-    assert np.array_equal(picture.planes[:], np.rot90(frame.pixels))
+    assert np.array_equal(picture.planes[:], frame.pixels)
+    assert (report.size, report.new_size) == ((48, 64), (96, 128))
     with pytest.raises(MafdnError, match=r"HDR|PQ"):
         written(film, numbering(tmp_path, "%d.jpg"))
 
@@ -159,8 +162,11 @@ def test_pictures_are_turned_and_mirrored_as_players_do(
                 packet.stream = stream
                 target.mux(packet)
     written(turned, pictures)
+    with open_film(turned) as opened:
+        right = seen(doubled(next(opened.frames()).pixels))
     frame = next(upscaled_frames(turned, networks=Fixed(Repeat()), options=FilmOptions()))
-    assert np.array_equal(open_picture(pictures.file(1)).planes[:], seen(frame.pixels))
+    assert np.array_equal(open_picture(pictures.file(1)).planes[:], right)
+    assert np.array_equal(frame.pixels, right)
 
 
 def test_shapes_of_pixels_are_kept_as_print_sizes(tmp_path: Path) -> None:
@@ -188,6 +194,31 @@ def test_pictures_become_a_film(tmp_path: Path) -> None:
     for decoded, frame in zip(films.decoded(target, form="rgb24"), frames, strict=True):
         assert np.array_equal(decoded, frame.repeat(2, 0).repeat(2, 1))
     assert not (tmp_path / SOURCE.format("film.mkv")).exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "note"),
+    [
+        ((3, 4, 5), None),
+        ((3, 5), "the number 4 is missing; the film is shorter by as many frames"),
+        ((3, 5, 8), "3 numbers (4, 6, 7) are missing; the film is shorter by as many frames"),
+        ((3, 1008), "1,004 numbers (4, 5, 6, …) are missing; the film is shorter by as many frames"),
+    ],
+)
+def test_missing_numbers_are_noted(numbers: tuple[int, ...], note: str | None, tmp_path: Path) -> None:
+    for number in numbers:
+        draw(tmp_path / f"{number}.png", 0, (24, 32))
+    shots = numbered_shots(numbering(tmp_path, "%d.png"), rate=Fraction(25), limits=Limits())
+    assert (shots.count, shots.notes) == (len(numbers), () if note is None else (note,))
+
+
+def test_pictures_become_films_with_the_longest_names(tmp_path: Path) -> None:
+    draw(tmp_path / "1.png", 0, (24, 32))
+    name = "漫" * 83 + ".mkv"
+    joined(numbering(tmp_path, "%d.png"), tmp_path / name, codec="ffv1", thumbnails=True)
+    made = {path.name for path in tmp_path.iterdir()} - {"1.png", name}
+    assert len(made) == 2
+    assert all(path.endswith((".before.png", ".after.png")) for path in made)
 
 
 def test_deep_and_gray_pictures_become_films(tmp_path: Path) -> None:

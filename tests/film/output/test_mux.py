@@ -13,12 +13,13 @@ from av.stream import Disposition
 from PIL import Image
 
 from mafdn.errors import DamagedError, EncodeError
+from mafdn.film.frame import turned
 from mafdn.film.options import FilmOptions
 from mafdn.film.output.mux import join
 from mafdn.film.output.plan import plan_film
 from mafdn.film.source.reader import open_film
 from tests.film import oracle
-from tests.film.chain import convert, segments_of
+from tests.film.chain import convert, doubled, segments_of
 from tests.film.films import BT601, FULL, VFR, Film, Sound, Text, chart, make
 
 LONG = Film(
@@ -256,18 +257,86 @@ def test_where_segments_end_does_not_show(codec: str, tmp_path: Path) -> None:
         assert times == [frame.pts for frame in film.decode(video=0)]
 
 
-@oracle.needs_ffprobe
-@pytest.mark.parametrize("ending", ["mov", "mp4"])
-def test_time_codes_are_kept_once(ending: str, tmp_path: Path) -> None:
-    plain = make(tmp_path / "plain.mov", Film(frames=6, colors=BT601))
-    source = tmp_path / "film.mov"
+def with_timecode(folder: Path, timecode: str, ending: str = "mov") -> Path:
+    """Make a film with a time code."""
+    plain, source = make(folder / f"plain.{ending}", Film(frames=30, colors=BT601)), folder / f"film.{ending}"
     with av.open(str(plain)) as read, av.open(str(source), "w") as written:
         video = written.add_stream_from_template(read.streams.video[0], opaque=True)
-        video.metadata["timecode"] = "01:00:00:00"
+        video.metadata["timecode"] = timecode
         for packet in read.demux(read.streams.video[0]):
             if packet.size:
                 packet.stream = video
                 written.mux(packet)
+    return source
+
+
+@pytest.mark.parametrize(("start", "end"), [("mov", "mov"), ("mov", "mkv"), ("mkv", "mp4"), ("mkv", "mkv")])
+def test_the_time_code_of_a_part_is_that_of_its_first_frame(start: str, end: str, tmp_path: Path) -> None:
+    source, target = with_timecode(tmp_path, "01:00:00:20", start), tmp_path / f"result.{end}"
+    convert(source, tmp_path, FilmOptions(start=0.3), target=target)
+    with av.open(str(target)) as container:
+        found = [value for s in container.streams for name, value in s.metadata.items() if name.lower() == "timecode"]
+    assert set(found) == {"01:00:01:03"}
+
+
+def test_a_time_code_that_cannot_be_moved_is_left_out_with_a_note(tmp_path: Path) -> None:
+    source, target, options = with_timecode(tmp_path, "reel 3", "mkv"), tmp_path / "part.mkv", FilmOptions(start=0.2)
+    notes: list[str] = []
+    with open_film(source, options) as film:
+        plan = plan_film(film.info, options, scale=2, target=target)
+        segments = segments_of(list(film.frames()), film.info, plan, tmp_path, length=100)
+        join(film.info, segments, target, plan=plan, options=options, on_note=notes.append)
+    assert notes == [f"the time code of {source} is left out: that of the selected part is not known"]
+    with open_film(target) as film:
+        assert film.info.timecode is None
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "seen"),
+    [
+        ((0, -1), (1, 0), np.rot90),
+        ((-1, 0), (0, -1), lambda frame: np.rot90(frame, 2)),
+        ((-1, 0), (0, 1), np.fliplr),
+    ],
+)
+def test_frames_are_turned_for_containers_without_rotation(
+    across: tuple[int, int], down: tuple[int, int], seen: Any, tmp_path: Path
+) -> None:
+    plain = make(tmp_path / "plain.mp4", Film(frames=3, aspect=Fraction(4, 3), chapters=((0, 0.1, "One"),)))
+    source = tmp_path / "film.mp4"
+    with av.open(str(plain)) as read, av.open(str(source), "w") as written:
+        video: Any = written.add_stream_from_template(read.streams.video[0])
+        video.set_display_matrix([value << 16 for value in (*across, 0, *down, 0, 0, 0)] + [1 << 30])
+        written.set_chapters(read.chapters())
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                written.mux(packet)
+    with open_film(source) as film:
+        right = seen(doubled(next(film.frames()).pixels))
+    for ending in ("ts", "mkv", "mp4"):
+        target, plan, _ = convert(source, tmp_path, FilmOptions(crf=1), target=tmp_path / f"result.{ending}")
+        with open_film(target) as film:
+            info, frame = film.info, next(film.frames())
+        shown = turned(frame.pixels, info.display_matrix)
+        assert shown.shape == right.shape
+        assert np.abs(shown.astype(int) - right).mean() < 4
+        swapped = across[0] == 0 and ending == "ts"
+        assert info.sample_aspect_ratio == (Fraction(3, 4) if swapped else Fraction(4, 3))
+        notes = [note for note in plan.notes if "cannot hold" in note]
+        if ending == "ts":
+            assert notes == [
+                f"ts cannot hold the chapters of {source}",
+                "frames are turned before they are encoded, because ts cannot hold a rotation",
+            ]
+        else:
+            assert not notes
+
+
+@oracle.needs_ffprobe
+@pytest.mark.parametrize("ending", ["mov", "mp4"])
+def test_time_codes_are_kept_once(ending: str, tmp_path: Path) -> None:
+    source = with_timecode(tmp_path, "01:00:00:00")
     assert [s.kind for s in oracle.probe(source).streams] == ["video", "data"]
     target, plan, _ = convert(source, tmp_path, target=tmp_path / f"result.{ending}")
     assert not plan.notes

@@ -55,7 +55,11 @@ class Numbering:
         return self.folder / f"{self.before}{number:0{self.digits}d}{self.after}"
 
     def files(self) -> list[Path]:
-        """Return the pictures that exist, by their numbers; gaps in the numbers are skipped.
+        """Return the pictures that exist, by their numbers; errors as for `numbered`."""
+        return list(self.numbered().values())
+
+    def numbered(self) -> dict[int, Path]:
+        """Return the pictures that exist with their numbers, in order; numbers may be missing in between.
 
         Raises:
             PictureError: If there is none, or the folder cannot be read.
@@ -73,4 +77,4 @@ class Numbering:
             raise PictureError(f"no picture is called {printable(self.path)}, with a number in place of %d")
         if len(found) > MOST_PICTURES:
             raise PictureError(f"{printable(self.path)} stands for more than {MOST_PICTURES:,} pictures")
-        return [found[key] for key in sorted(found)]
+        return {number: found[number] for number in sorted(found)}

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from mafdn.film.assembly import Shot, Shots, film_pixels, profile_notes
 from mafdn.film.numbered.names import Numbering
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
+
+NAMED = 3
+"""Missing numbers that a note names."""
 
 
 def numbered_shots(pictures: Numbering, *, rate: Fraction, limits: Limits) -> Shots:
@@ -26,7 +30,8 @@ def numbered_shots(pictures: Numbering, *, rate: Fraction, limits: Limits) -> Sh
     Raises:
         PictureError: There is no such picture, or the first one cannot be read.
     """
-    files = pictures.files()
+    numbered = pictures.numbered()
+    files = list(numbered.values())
     first = open_picture(files[0], limits=limits)
     deep = first.planes.dtype != np.uint8
 
@@ -48,9 +53,20 @@ def numbered_shots(pictures: Numbering, *, rate: Fraction, limits: Limits) -> Sh
         count=len(files),
         rate=rate,
         unit=1 / rate,
-        notes=(*alpha, *profile_notes(first)),
+        notes=(*_missing(list(numbered)), *alpha, *profile_notes(first)),
         read=read,
     )
+
+
+def _missing(numbers: Sequence[int]) -> tuple[str, ...]:
+    """Say which numbers are missing between the first and the last one, as after a rendering that was interrupted."""
+    count = numbers[-1] - numbers[0] + 1 - len(numbers)
+    if count == 0:
+        return ()
+    between = (number for one, other in pairwise(numbers) for number in range(one + 1, other))
+    named = ", ".join(str(number) for number in islice(between, NAMED)) + (", …" if count > NAMED else "")
+    which = f"the number {named} is" if count == 1 else f"{count:,} numbers ({named}) are"
+    return (f"{which} missing; the film is shorter by as many frames",)
 
 
 def _identity(files: Sequence[Path], rate: Fraction) -> str:

@@ -14,7 +14,7 @@ from mafdn._support.atomic import printable, sha256
 from mafdn._support.machine import peak_mib
 from mafdn.errors import EncodeError, PictureError
 from mafdn.film.choice import Networks, as_shown, exact_size, select
-from mafdn.film.frame import FilmFrame, Pixels
+from mafdn.film.frame import FilmFrame, Pixels, turned
 from mafdn.film.making import Pace
 from mafdn.film.numbered.names import Numbering
 from mafdn.film.options import FilmOptions
@@ -64,7 +64,7 @@ def write_pictures(
     """
     began, kind = time.perf_counter(), named_format(pictures.path, options.upscale.output)
     check_output(options.upscale.output, kind)
-    limits = replace(options.upscale.limits, began=time.monotonic())
+    limits = options.upscale.limits.begun()
     options = replace(options, upscale=replace(options.upscale, limits=limits))
     with closing(open_film(source, options)) as film:
         info, size, shown = film.info, options.upscale.requested_size, as_shown(film.info)
@@ -90,8 +90,8 @@ def write_pictures(
         source=source,
         target=pictures.path,
         scale=engine.scale,
-        size=info.size,
-        new_size=new_size,
+        size=shown,
+        new_size=as_shown(info, new_size),
         bits=8 if info.color.bits <= 8 else 16,
         frames=run.kept + made,
         kept_frames=run.kept,
@@ -215,7 +215,7 @@ class _Run:
     def _write(self, frame: FilmFrame, result: Pixels) -> None:
         """Write one picture; called in the encoding thread."""
         info, path = self._film.info, self._pictures.file(frame.number + 1)
-        upright = np.ascontiguousarray(_as_shown(result, info.display_matrix))
+        upright = np.ascontiguousarray(turned(result, info.display_matrix))
         ratio = float(info.sample_aspect_ratio)
         if info.rotation % 180:
             ratio = 1 / ratio
@@ -252,17 +252,6 @@ class _Run:
             if entry is not None:
                 undo(self._manifest, InFlight(entry, previous, temporary.name))
         self.made += 1
-
-
-def _as_shown(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
-    """Turn and mirror (H, W, 3) as players do; the matrix says where a step across and one down in the frame lead."""
-    if matrix is None:
-        return pixels
-    across, down = matrix[0:2], matrix[3:5]
-    if abs(across[1]) > abs(across[0]):
-        pixels = pixels.swapaxes(0, 1)
-        return pixels[:: -1 if across[1] < 0 else 1, :: -1 if down[0] < 0 else 1]
-    return pixels[:: -1 if down[1] < 0 else 1, :: -1 if across[0] < 0 else 1]
 
 
 def _code_points(info: FilmInfo) -> CodePoints | None:

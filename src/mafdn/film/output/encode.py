@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, cast
 
 import av
+import numpy as np
 from av import VideoFrame
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -16,7 +17,7 @@ from av.video.stream import VideoStream
 from mafdn._support.atomic import printable
 from mafdn.errors import EncodeError
 from mafdn.film.color import FromRgb
-from mafdn.film.frame import FilmFrame, Pixels
+from mafdn.film.frame import FilmFrame, Pixels, turned
 from mafdn.film.output.plan import FilmPlan
 from mafdn.film.source.info import FilmInfo
 
@@ -48,7 +49,7 @@ class SegmentEncoder:
         self.path = path
         self._plan = plan
         self._info = info
-        self._convert = FromRgb(plan.color, plan.encoder.pixel_format, plan.size)
+        self._convert = FromRgb(plan.color, plan.encoder.pixel_format, plan.stored_size)
         self._last: tuple[Pixels, VideoFrame] | None = None
         self._begin: int | None = None
         self._file: OutputContainer | None = None
@@ -59,7 +60,7 @@ class SegmentEncoder:
             rate = min(info.nominal_rate or Fraction(25), HIGHEST_RATE)
             stream = self._file.add_stream(plan.encoder.library, rate=rate, options=dict(plan.encoder.settings))
             self._stream = cast(VideoStream, stream)
-            self._stream.width, self._stream.height = plan.size
+            self._stream.width, self._stream.height = plan.stored_size
             self._stream.pix_fmt = plan.encoder.pixel_format
             self._stream.codec_context.time_base = info.time_base
             self._stream.codec_context.sample_aspect_ratio = plan.sample_aspect_ratio
@@ -83,7 +84,7 @@ class SegmentEncoder:
             self._begin = frame.pts
             self._container.metadata[BEGIN] = str(frame.pts)
         if self._last is None or self._last[0] is not pixels:
-            self._last = pixels, self._convert(pixels)
+            self._last = pixels, self._convert(np.ascontiguousarray(turned(pixels, self._plan.turn)))
         picture = self._last[1]
         picture.pts, picture.time_base = frame.pts - self._begin, self._info.time_base
         picture.duration = frame.duration or 0
@@ -132,7 +133,8 @@ class SegmentEncoder:
         if isinstance(error, OSError):
             return EncodeError(f"cannot write {printable(self.path)}: {reason}", errno=error.errno)
         plan, path = self._plan, printable(self._info.path)
-        what = f"{plan.width}x{plan.height} pixels, {plan.encoder.pixel_format}"
+        width, height = plan.stored_size
+        what = f"{width}x{height} pixels, {plan.encoder.pixel_format}"
         return EncodeError(
             f"cannot encode {path} with {plan.encoder.name} ({what}): {reason}; choose another codec, such as ffv1"
         )

@@ -21,11 +21,13 @@ from mafdn.film.output.containers import attach_cover, begins_well, copy_stream
 from mafdn.film.output.copying import Window, copied_packets, global_metadata, is_quicktime_key, video_metadata
 from mafdn.film.output.encode import BEGIN, SEGMENT_MUXER
 from mafdn.film.output.matroska import PLACEHOLDER, complete_header
-from mafdn.film.output.plan import FilmPlan
+from mafdn.film.output.plan import BARE, FilmPlan
 from mafdn.film.output.sounds import SoundConverter
 from mafdn.film.output.subtitles import Converter
+from mafdn.film.output.timecode import later
 from mafdn.film.output.timing import Timed, timed
 from mafdn.film.source.info import FilmInfo
+from mafdn.film.source.metadata import TIMECODE
 from mafdn.film.source.opening import open_container, packets_of, video_stream
 from mafdn.film.source.timeline import timeline_of
 from mafdn.pictures.limits import Limits
@@ -95,6 +97,7 @@ class _Joining:
         damaged: Numbers of packets that could not be written, by the index of their stream in the film, or that of the
             video where the muxer did not say at once.
         without: Indices of streams that are left out.
+        lost_timecode: Whether the time code of the first frame could not be computed.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class _Joining:
         self.frames = 0
         self.damaged: Counter[int] = Counter()
         self.without = without
+        self.lost_timecode = False
 
     def notes(self) -> list[str]:
         """Say what was left out, after the file was written."""
@@ -122,6 +126,8 @@ class _Joining:
         names = {each.index: f"stream {each.index} of {path} ({each.kind} {each.codec})" for each in self.info.streams}
         names[self.info.stream] = f"{path} beside its video"
         notes = [f"{names[index]} is damaged and was left out" for index in sorted(self.without)]
+        if self.lost_timecode and self.plan.container not in BARE:
+            notes.append(f"the time code of {path} is left out: that of the selected part is not known")
         damaged = sorted(self.damaged.items())
         return notes + [f"{names[index]} is damaged: {count} packets were left out" for index, count in damaged]
 
@@ -167,6 +173,7 @@ class _Joining:
                         target.streams[-1].id = stream.id
             assert video is not None
             target.metadata.update(global_metadata(source))
+            self._move_timecode(target, source.streams[info.stream].start_time, int(first.metadata[BEGIN]))
             target.set_chapters(self.window.chapters(source.chapters()))
             others = copied_packets(
                 source,
@@ -191,6 +198,20 @@ class _Joining:
                 self._complete_header(path, source.streams[info.stream].metadata.get("title"))
         return True
 
+    def _move_timecode(self, target: OutputContainer, start: int | None, begin: int) -> None:
+        """Make the time code that of the first frame, which is shown at `begin`; the film's own is that at `start`."""
+        info = self.info
+        if self.window.start is None or info.timecode is None:
+            return
+        self.lost_timecode = True
+        seconds = (begin - (info.start_pts if start is None else start)) * info.time_base
+        for metadata in (target.metadata, *(stream.metadata for stream in target.streams)):
+            for name in [name for name in metadata if name.lower() == TIMECODE]:
+                moved = later(metadata.pop(name), seconds, info.nominal_rate)
+                if moved is not None:
+                    metadata[name] = moved
+                    self.lost_timecode = False
+
     def _is_whole(self, path: Path) -> bool:
         """Whether a file holds all of the video: errors of the muxer may be those of earlier packets of any stream."""
         try:
@@ -203,7 +224,7 @@ class _Joining:
         plan = self.plan
         if not complete_header(
             path,
-            size=plan.size,
+            size=plan.stored_size,
             sample_aspect_ratio=plan.sample_aspect_ratio,
             chroma_location=plan.color.chroma_location if plan.color.subsampling != (0, 0) else None,
             light=plan.color.light,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mafdn._support.atomic import printable
 from mafdn.errors import UsageError
+from mafdn.film.choice import as_shown
+from mafdn.film.frame import swaps_sides, turns
 from mafdn.film.options import FilmOptions
 from mafdn.film.output.containers import ENDINGS, MUXERS, ways_to_hold
 from mafdn.film.output.encoders import Encoder, choose_encoder
@@ -20,6 +22,8 @@ HOLDS = {
     "ts": ("x264", "x265"),
 }
 """Encoders whose video a container holds."""
+BARE = ("ts",)
+"""Containers without rotation, chapters, time codes and titles of streams."""
 LARGEST_SHIFT = 2**31 - 1
 """Largest translation in a display matrix."""
 
@@ -29,12 +33,13 @@ class FilmPlan:
     """What the result will be.
 
     Attributes:
-        width: Width of the result; even where the pixel format needs that.
+        width: Width of the result of a frame, before it is turned; even where the pixel format needs that.
         height: Height, likewise.
         encoder: How it is encoded.
         color: How its values are to be understood; all that was assumed is tagged.
-        sample_aspect_ratio: Width of a pixel divided by its height, as in the film.
+        sample_aspect_ratio: Width of a pixel divided by its height, as it is stored.
         display_matrix: That of the film, for the new size, or `None`.
+        turn: The matrix by which results are turned before they are encoded, where the container has no display matrix.
         container: One of `CONTAINERS`; the ending of the result's name without the dot, unless a name was given.
         muxer: FFmpeg's name of the container.
         ways: How the container holds the other streams of the film: index, and `copy`, `attach` or `convert`.
@@ -47,6 +52,7 @@ class FilmPlan:
     color: Color
     sample_aspect_ratio: Fraction
     display_matrix: tuple[int, ...] | None
+    turn: tuple[int, ...] | None
     container: str
     muxer: str
     ways: tuple[tuple[int, str], ...]
@@ -56,6 +62,11 @@ class FilmPlan:
     def size(self) -> tuple[int, int]:
         """Width and height of the result, for the resize after the network."""
         return self.width, self.height
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the frames that are encoded."""
+        return (self.height, self.width) if swaps_sides(self.turn) else self.size
 
 
 def plan_film(info: FilmInfo, options: FilmOptions, *, scale: int, target: Path | None = None) -> FilmPlan:
@@ -87,17 +98,23 @@ def plan_film(info: FilmInfo, options: FilmOptions, *, scale: int, target: Path 
     wanted = _size(info, options.upscale.effective_size(scale))
     width, height = _even(wanted, encoder, color, options.upscale.effective_size(scale))
     if (width, height) != wanted:
+        (new_width, new_height), (least, other) = as_shown(info, (width, height)), as_shown(info, wanted)
         notes.append(
-            f"the result has {width}x{height} pixels, not {wanted[0]}x{wanted[1]}: its format needs even sizes"
+            f"the result has {new_width}x{new_height} pixels, not {least}x{other}: its format needs even sizes"
         )
+    matrix, turn, ratio = info.display_matrix, None, info.sample_aspect_ratio
+    if container in BARE and turns(matrix):
+        turn, ratio = matrix, 1 / ratio if swaps_sides(matrix) else ratio
+        notes.append(f"frames are turned before they are encoded, because {container} cannot hold a rotation")
     options.upscale.limits.check_pixels(info.path, width, height, what="would become")
     return FilmPlan(
         width=width,
         height=height,
         encoder=encoder,
         color=color,
-        sample_aspect_ratio=info.sample_aspect_ratio,
-        display_matrix=_moved(info.display_matrix, Fraction(width, info.width)),
+        sample_aspect_ratio=ratio,
+        display_matrix=None if container in BARE else _moved(matrix, Fraction(width, info.width)),
+        turn=turn,
         container=container,
         muxer=MUXERS[container],
         ways=tuple(sorted(ways.items())),
@@ -161,7 +178,19 @@ def _lost(info: FilmInfo, container: str, ways: dict[int, str], *, asked: bool) 
             else:
                 reason = f"{container} cannot hold it"
             notes.append(f"{name} is left out, because {reason}")
+    if container in BARE and (lost := _lost_in_bare(info)):
+        notes.append(f"{container} cannot hold {' and '.join(lost)} of {printable(info.path)}")
     return notes
+
+
+def _lost_in_bare(info: FilmInfo) -> list[str]:
+    """Name what a container without all of that leaves out."""
+    found = {
+        "the chapters": info.chapters > 0,
+        "the time code": info.timecode is not None,
+        "the titles of streams": any(stream.title for stream in info.streams),
+    }
+    return [name for name, lost in found.items() if lost]
 
 
 def _size(info: FilmInfo, size: Size) -> tuple[int, int]:

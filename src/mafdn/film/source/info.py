@@ -109,6 +109,7 @@ class FilmInfo:
         streams: All streams of the file.
         chapters: Number of chapters.
         notes: What a user should know: one line each.
+        timecode: Time code of the first frame, such as `01:00:00:00`, or `None`.
     """
 
     path: Path
@@ -133,6 +134,7 @@ class FilmInfo:
     streams: tuple[StreamInfo, ...]
     chapters: int
     notes: tuple[str, ...]
+    timecode: str | None = None
 
     @property
     def size(self) -> tuple[int, int]:

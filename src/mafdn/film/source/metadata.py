@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from mafdn.film.source.info import Light
 
 PLACES = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of the positions of chroma samples."""
+TIMECODE = "timecode"
+"""Name of the metadata with the time code of the first frame."""
 LOST_OF_FRAMES = {
     "A53_CC": "closed captions in its video",
     "DOVI_METADATA": "Dolby Vision",
@@ -66,6 +69,11 @@ def cropping_in(text: str, index: int) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     left, right, top, bottom = (int(number) for number in crop.groups())
     return left, top, right, bottom
+
+
+def timecode_in(metadata: Mapping[str, str]) -> str | None:
+    """Find the time code in metadata, whose names Matroska writes in capitals."""
+    return next((value for name, value in metadata.items() if name.lower() == TIMECODE), None)
 
 
 def lost_features(frame: VideoFrame, text: str) -> list[str]:

@@ -16,7 +16,14 @@ from mafdn._support.atomic import printable
 from mafdn.film.color import MATRICES, UNTAGGED, Samples
 from mafdn.film.options import FilmOptions
 from mafdn.film.source.info import Color, FilmInfo, StreamInfo
-from mafdn.film.source.metadata import chroma_location_in, cropping_in, display_matrix_of, light_of, lost_features
+from mafdn.film.source.metadata import (
+    chroma_location_in,
+    cropping_in,
+    display_matrix_of,
+    light_of,
+    lost_features,
+    timecode_in,
+)
 from mafdn.film.source.opening import codec_of, description, is_picture, sample_rate_of
 
 MICROSECOND = Fraction(1, 1_000_000)
@@ -80,6 +87,7 @@ def probe(
         streams=tuple(_described(each) for each in container.streams),
         chapters=len(container.chapters()),
         notes=tuple(notes),
+        timecode=timecode_in(stream.metadata) or timecode_in(container.metadata),
     )
 
 

@@ -90,7 +90,9 @@ class FilmSource:
             for number, frame in enumerate(_selected(frames, info, options)):
                 if number >= start:
                     pixels = to_rgb(frame)
-                    yield FilmFrame(number, frame.pts or 0, frame.duration or None, pixels)
+                    pts = frame.pts or 0
+                    seconds = float((pts - info.start_pts) * info.time_base)
+                    yield FilmFrame(number, pts, frame.duration or None, pixels, seconds)
             self.notes += decoder.notes(interlaced=info.interlaced)
             if number < 0 and options.start is options.end is None:
                 raise DamagedError(f"{printable(self.path)} is damaged: no frame of its video can be decoded")
