@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 
-from mafdn.errors import MafdnError, MissingPackageError, UsageError
+from mafdn.errors import MafdnError, MissingPackageError, PictureError, UsageError
 from mafdn.fleet import run as module
 from mafdn.fleet.cluster import Cluster
 from mafdn.fleet.options import FleetOptions, Setup
@@ -251,6 +254,8 @@ def test_limits_hold(pictures: Path, tmp_path: Path) -> None:
         ("{pictures}", "file://{pictures}/results", UsageError, "is inside the source"),
         ("{pictures}/nowhere", "{out}", UsageError, "no such folder"),
         ("{pictures}/nowhere.txt", "{out}", UsageError, "no such folder"),
+        ("{pictures}/a.png", "{out}", UsageError, r"is a file: .* a list must end in \.parquet, \.txt or \.lst"),
+        ("file://{pictures}/a.png", "{out}", UsageError, "is a file"),
         ("nonsense://x/y", "{out}", UsageError, "unknown scheme nonsense://"),
         ("{pictures}", "nonsense://x/y", UsageError, "unknown scheme nonsense://"),
         ("gs://bucket/x", "{out}", MissingPackageError, "needs a package"),
@@ -272,6 +277,35 @@ def test_bad_places_are_refused_in_one_line(
         run(source.format(**places), target.format(**places))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_without_pictures_is_an_error(tmp_path: Path) -> None:
+    folder, texts = tmp_path / "in", tmp_path / "list.txt"
+    folder.mkdir()
+    texts.touch()
+    for source in (folder, texts):
+        with pytest.raises(PictureError, match=rf"no pictures in .*{source.name}$"):
+            run(source, tmp_path / "out")
+    (folder / "notes.csv").touch()
+    with pytest.raises(PictureError, match=r"no pictures in .*in \(1 other files\)"):
+        run(folder, tmp_path / "out")
+
+
+def test_missing_decoders_are_failures_of_their_pictures_alone(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAULTS_IN_A_ROW", 2)
+    without = tmp_path / "without" / "tifffile"
+    without.mkdir(parents=True)
+    (without / "__init__.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", f"{without.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    for number in range(3):
+        tifffile.imwrite(pictures / f"{number}.tif", np.full((8, 8), 0.5, np.float64))
+    report = run(pictures, tmp_path / "out")
+    assert (report.stopped, report.counts["done"], report.counts["failed"]) == (None, 4, 4)
+    found = rows(tmp_path / "out")["0.tif"]
+    assert not found["fault"]
+    assert "pip install 'mafdn[formats]'" in found["reason"]
 
 
 def test_a_target_is_not_inside_a_folder_with_a_similar_name(pictures: Path) -> None:

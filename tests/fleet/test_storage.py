@@ -1,6 +1,8 @@
 """Stores: lists, versions, and files that appear whole or not at all."""
 
-from pathlib import Path
+import ntpath
+import os
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mafdn.errors import UsageError
-from mafdn.fleet.sources import Picture, Source, name_of
-from mafdn.fleet.storage import Entry, StorageError, Store, is_inside
+from mafdn.fleet.sources import Picture, Source, name_of, split_list
+from mafdn.fleet.storage import Entry, StorageError, Store, is_inside, split_anchor
 from mafdn.fleet.table import contains, key_of, sorted_keys
 
 
@@ -94,6 +96,27 @@ def test_versions_of_listed_files_are_looked_up(tmp_path: Path) -> None:
     file.write_text("23")
     assert listed()[0].size == 2
     assert listed()[0].mark != first.mark
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (PureWindowsPath(r"C:\photos\a b.png"), ("C:\\", "photos/a b.png")),
+        (PureWindowsPath(r"\\server\share\a.png"), ("\\\\server\\share\\", "a.png")),
+        (PurePosixPath("/photos/a.png"), ("/", "photos/a.png")),
+    ],
+)
+def test_paths_are_split_into_disk_and_rest(path: PurePath, expected: tuple[str, str]) -> None:
+    assert split_anchor(path) == expected
+
+
+def test_lists_are_split_by_the_separators_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert split_list("s3://bucket/a/list.txt") == ("s3://bucket/a", "list.txt")
+    assert split_list("list.txt") == ("", "list.txt")
+    assert split_list("/list.txt") == ("/", "list.txt")
+    monkeypatch.setattr(os, "path", ntpath)
+    assert split_list(r"C:\photos\list.txt") == ("C:\\photos", "list.txt")
+    assert name_of(r"C:\photos\a.png") == "photos/a.png"
 
 
 def test_unknown_schemes_are_refused() -> None:

@@ -78,7 +78,9 @@ class PictureWork:
             folder.mkdir()
             row = self._run(task, folder)
         except Exception as error:
-            row = {"status": "failed", "reason": self._reason(task, error), "fault": _is_fault(error)}
+            reason = self._reason(task, error)
+            fault = _is_fault(error) and not _lacks_decoder(error, reason, task["uri"])
+            row = {"status": "failed", "reason": reason, "fault": fault}
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return {"seconds": time.perf_counter() - began, **row}
@@ -167,6 +169,11 @@ def _is_fault(error: Exception) -> bool:
     """Whether an error is that of a store, a disk or a machine, so that other pictures will fail likewise."""
     number = error.errno if isinstance(error, MafdnError | OSError) else None
     return isinstance(error, StorageError | MissingPackageError | OutOfMemoryError) or number in DISK_ERRORS
+
+
+def _lacks_decoder(error: Exception, reason: str, uri: str) -> bool:
+    """Whether a package is missing that this picture needs to be read: such a reason begins with the picture."""
+    return isinstance(error, MissingPackageError) and reason.startswith(f"{printable(uri)} ")
 
 
 def _row(report: Report, target: str, digest: str, written: Entry) -> dict[str, Any]:

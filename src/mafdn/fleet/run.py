@@ -14,7 +14,7 @@ from typing import Any
 from mafdn._support.atomic import printable
 from mafdn._support.progress import ignore
 from mafdn._version import __version__
-from mafdn.errors import MafdnError, UsageError
+from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.fleet.cluster import Cluster, open_cluster
 from mafdn.fleet.options import FleetOptions, FleetReport, Setup
 from mafdn.fleet.plan import Planner, default_pattern
@@ -103,6 +103,7 @@ def run_fleet(
 
     Raises:
         FleetStopped: On Ctrl-C; a `KeyboardInterrupt` that holds the report so far.
+        PictureError: If there is no picture.
         UsageError: For an unknown scheme, a missing source, a target inside the source, or options that contradict.
         MissingPackageError: A scheme needs another package.
         MafdnError: The source or target cannot be used, or another run is working on the target.
@@ -161,6 +162,9 @@ def run_fleet(
             run.stopped = str(error)
         if run.stopped is None and not share:
             remove_plans(place)
+    if run.stopped is None and not run.planned and not planner.other_shards:
+        others = f" ({pictures.not_pictures:,} other files)" if pictures.not_pictures else ""
+        raise PictureError(f"no pictures in {printable(source)}{others}")
     return run.report(source, target, began, planner, pictures, run.stopped)
 
 
@@ -179,7 +183,7 @@ class _Run:
         self._network_seconds, self._pixels, self._new_pixels = 0.0, 0, 0
         self._recorder = Recorder(target, setup.run)
         self._on_progress = on_progress
-        self._planned, self._complete, self._faults = 0, False, 0
+        self.planned, self._complete, self._faults = 0, False, 0
 
     def work(
         self, planner: Planner, upscale: Callable[[list[Row]], Iterator[Table]], lock: FleetLock, window: int
@@ -232,7 +236,7 @@ class _Run:
 
     def _todo(self, planner: Planner) -> Iterator[Row]:
         for decision in planner.decisions():
-            self._planned += 1
+            self.planned += 1
             if decision.status == "todo":
                 yield decision.task
             elif decision.status == "kept":
@@ -242,7 +246,7 @@ class _Run:
             else:
                 self._failed(decision.task["uri"], decision.task["reason"])
                 self._recorder.add(as_table([decision.task | {"run": self.setup.run, "fault": True}], RESULT))
-            if self._planned % 1000 == 0:
+            if self.planned % 1000 == 0:
                 self._show()
 
     def _received(self, rows: Table) -> None:
@@ -271,7 +275,7 @@ class _Run:
     def _show(self) -> None:
         done = self.counts["done"] + self.counts["kept"] + self.counts["failed"]
         self._on_progress(
-            FleetProgress(done=done, planned=self._planned, failed=self.counts["failed"], complete=self._complete)
+            FleetProgress(done=done, planned=self.planned, failed=self.counts["failed"], complete=self._complete)
         )
 
 

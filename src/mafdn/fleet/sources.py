@@ -61,15 +61,19 @@ class Source:
         self.store: Store | None = None
         self._list: tuple[Store, str] | None = None
         if url.lower().endswith(LISTS):
-            folder, separator, name = url.rpartition("/")
-            store = Store(folder or (separator or "."))
+            folder, name = split_list(url)
+            store = Store(folder or ".")
             if store.info(name) is not None:
                 self._list = store, name
                 self._check_columns(store, name)
                 return
         self.store = Store(url)
-        if self.store.entries() is None:
+        found = self.store.entries()
+        if found is None:
             raise UsageError(f"{printable(url)}: there is no such folder, bucket or list of files")
+        if not any(found) and self.store.info("") is not None:  # file systems list a file as if it were a folder
+            endings = f"{', '.join(LISTS[:-1])} or {LISTS[-1]}"
+            raise UsageError(f"{printable(url)} is a file: give a folder or bucket; a list must end in {endings}")
 
     def _check_columns(self, store: Store, name: str) -> None:
         if not name.endswith(".parquet"):
@@ -166,6 +170,14 @@ def _holds(kind: Any, expected: str) -> bool:
     return fits or types.is_null(kind)
 
 
+def split_list(url: str) -> tuple[str, str]:
+    """Split the path or URL of a list into its folder and its name."""
+    if not URL.match(url):
+        return os.path.split(url)
+    folder, _, name = url.rpartition("/")
+    return folder, name
+
+
 def _absolute(uri: str) -> str:
     """Return a path of a list, as it is seen from here, for workers in other folders; URLs stay as they are."""
     return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100 - links stay links
@@ -173,5 +185,5 @@ def _absolute(uri: str) -> str:
 
 def name_of(uri: str) -> str:
     """Return the name of a listed file: its path, or bucket and path, without `..`."""
-    path = uri.partition("://")[2] if URL.match(uri) else uri
+    path = uri.partition("://")[2] if URL.match(uri) else os.path.splitdrive(uri)[1]
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -262,13 +262,18 @@ def store_of(uri: str) -> tuple[Store, str]:
     """Return the store of a single file, opened once for each bucket or disk, and the file's name in it."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        base, name = "/", os.path.abspath(uri).lstrip("/")  # noqa: PTH100 - links stay links
+        base, name = split_anchor(PurePath(os.path.abspath(uri)))  # noqa: PTH100 - links stay links
     else:
         bucket, _, name = rest.partition("/")
         base = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
     if base not in _stores:
         _stores[base] = Store(base)
     return _stores[base], name
+
+
+def split_anchor(path: PurePath) -> tuple[str, str]:
+    """Split an absolute path into its disk, `/` or one such as `C:\\`, and the rest of it, with `/`."""
+    return path.anchor, path.relative_to(path.anchor).as_posix()
 
 
 def mark_of(info: dict[str, Any]) -> str:
@@ -281,7 +286,7 @@ def is_inside(inner: Store, outer: Store) -> bool:
     """Whether a store is the same as another or a folder in it."""
     if type(inner.fs) is not type(outer.fs):
         return False
-    places = [os.path.realpath(store.root) if store.local else store.root for store in (inner, outer)]
+    places = [Path(os.path.realpath(s.root)).as_posix() if s.local else s.root for s in (inner, outer)]
     return f"{places[0].rstrip('/')}/".startswith(f"{places[1].rstrip('/')}/")
 
 
