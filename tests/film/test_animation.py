@@ -12,7 +12,7 @@ from PIL import Image
 
 import mafdn
 from mafdn import EngineOptions
-from mafdn.errors import UsageError
+from mafdn.errors import PictureError, UsageError
 from mafdn.film.animation import animated_shots
 from mafdn.film.assembly import SOURCE, upscale_shots
 from mafdn.film.options import FilmOptions
@@ -115,6 +115,18 @@ def test_the_time_limit_begins_with_each_film(tmp_path: Path) -> None:
         animation(tmp_path / "a.gif"), tmp_path / "b.mp4", size=2, options=options, engine=engine
     )
     assert report.frames == 4
+
+
+def test_an_existing_result_is_refused_before_the_animation_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("mafdn.film.animation.animated_shots", decoded)
+    (tmp_path / "b.mp4").touch()
+    with pytest.raises(PictureError, match=r"b\.mp4 exists"):
+        mafdn.upscale_film(animation(tmp_path / "a.gif"), tmp_path / "b.mp4")
 
 
 def test_a_single_picture_is_no_animation(cli: Run, tmp_path: Path) -> None:

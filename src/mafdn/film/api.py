@@ -75,7 +75,7 @@ def upscale_film(
     from mafdn.film.names import is_animation_for
     from mafdn.film.numbered.reading import numbered_shots
     from mafdn.film.numbered.writing import write_pictures
-    from mafdn.film.run import upscale_film_file
+    from mafdn.film.run import check_target, upscale_film_file
 
     if results is not None:
         return write_pictures(film, results, networks=networks, options=options, on_progress=tick)
@@ -83,6 +83,7 @@ def upscale_film(
     if pictures is not None:
         shots = numbered_shots(pictures, rate=options.frame_rate, limits=limits)
     elif result is not None and is_animation_for(film, result):
+        check_target(film, result, overwrite=options.upscale.overwrite)  # before it is decoded
         shots = animated_shots(film, limits=limits)
     if shots is not None and result is not None:
         return upscale_shots(shots, result, networks=networks, options=options, on_progress=tick)

@@ -148,6 +148,23 @@ def test_results_beyond_the_limit_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("codec", "size", "rotation", "told"),
+    [
+        ("x264", (2050, 100), 0, "few players show H.264 of 4100x200 pixels; use --codec x265 or --fit 3840x2160"),
+        ("x264", (2050, 100), 90, "few players show H.264 of 200x4100 pixels; use --codec x265 or --fit 2160x3840"),
+        ("x265", (2050, 100), 0, None),
+        ("x264", (2048, 100), 0, None),
+    ],
+)
+def test_sizes_that_few_players_show_are_noted(
+    codec: str, size: tuple[int, int], rotation: int, told: str | None, tmp_path: Path
+) -> None:
+    path = make(tmp_path / "film.mp4", Film(frames=1, size=size, rotation=rotation))
+    notes = [note for note in planned(path, FilmOptions(codec=codec)).notes if "players" in note]
+    assert notes == ([] if told is None else [told])
+
+
+@pytest.mark.parametrize(
     ("lines", "primaries", "matrix"), [(576, 5, 6), (480, 6, 6), (360, 1, 6), (720, 1, 1), (1080, 1, 1)]
 )
 def test_assumed_colors_are_tagged_because_the_result_has_more_lines(

@@ -176,6 +176,17 @@ def test_a_film_that_ends_early_is_used_up_to_there_and_said(tmp_path: Path) -> 
         assert [note for note in film.notes if "incomplete" in note] == [expected]
 
 
+def test_only_the_first_of_joined_flv_files_is_read_with_a_note(tmp_path: Path) -> None:
+    one = make(tmp_path / "one.flv", Film(frames=6, sounds=(Sound(),)))
+    joined = tmp_path / "joined.flv"
+    joined.write_bytes(one.read_bytes() * 2)
+    note = f"{joined} is several FLV files one after the other; only the first one is upscaled"
+    for path, notes in ((one, []), (joined, [note])):
+        with open_film(path) as film:
+            assert len(list(film.frames())) == 6
+            assert film.notes == notes
+
+
 def test_files_that_are_not_films(tmp_path: Path) -> None:
     film = make(tmp_path / "real.mp4")
     sound = tmp_path / "sound.mkv"

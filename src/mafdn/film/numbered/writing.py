@@ -71,7 +71,7 @@ def write_pictures(
         selection = select(networks, film)
         engine = selection.engine(size, *shown)
         new_size = exact_size(info, options.upscale.effective_size(engine.scale))
-        limits.check_pixels(source, *new_size, what="would become")
+        limits.check_pixels(source, *as_shown(info, new_size), what="would become")
         check_colors(pictures.path, _code_points(info), kind)
         parts = [asdict(options.upscale.output), new_size, options.upscale.strength, options.upscale.exact]
         parts += [options.upscale.tile, options.start, options.end, options.deinterlace, describe(engine)]

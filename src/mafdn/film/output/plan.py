@@ -24,6 +24,8 @@ HOLDS = {
 """Encoders whose video a container holds."""
 BARE = ("ts",)
 """Containers without rotation, chapters, time codes and titles of streams."""
+USUAL_H264 = (4096, 2304)
+"""Longer and shorter side up to which players show H.264 (level 5.2)."""
 LARGEST_SHIFT = 2**31 - 1
 """Largest translation in a display matrix."""
 
@@ -97,16 +99,19 @@ def plan_film(info: FilmInfo, options: FilmOptions, *, scale: int, target: Path 
     notes += _lost(info, container, ways, asked=asked is not None)
     wanted = _size(info, options.upscale.effective_size(scale))
     width, height = _even(wanted, encoder, color, options.upscale.effective_size(scale))
+    new_width, new_height = as_shown(info, (width, height))
     if (width, height) != wanted:
-        (new_width, new_height), (least, other) = as_shown(info, (width, height)), as_shown(info, wanted)
-        notes.append(
-            f"the result has {new_width}x{new_height} pixels, not {least}x{other}: its format needs even sizes"
-        )
+        asked_width, asked_height = as_shown(info, wanted)
+        exact = f"{asked_width}x{asked_height}"
+        notes.append(f"the result has {new_width}x{new_height} pixels, not {exact}: its format needs even sizes")
     matrix, turn, ratio = info.display_matrix, None, info.sample_aspect_ratio
     if container in BARE and turns(matrix):
         turn, ratio = matrix, 1 / ratio if swaps_sides(matrix) else ratio
         notes.append(f"frames are turned before they are encoded, because {container} cannot hold a rotation")
-    options.upscale.limits.check_pixels(info.path, width, height, what="would become")
+    options.upscale.limits.check_pixels(info.path, new_width, new_height, what="would become")
+    if encoder.name == "x264" and (max(width, height) > USUAL_H264[0] or min(width, height) > USUAL_H264[1]):
+        fit = "3840x2160" if new_width >= new_height else "2160x3840"
+        notes.append(f"few players show H.264 of {new_width}x{new_height} pixels; use --codec x265 or --fit {fit}")
     return FilmPlan(
         width=width,
         height=height,

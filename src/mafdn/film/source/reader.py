@@ -1,5 +1,6 @@
 """Open films and decode their frames."""
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from fractions import Fraction
@@ -29,6 +30,10 @@ PROBED_FRAMES = 48
 """First frames that are looked at for signs of interlacing."""
 LEAST_MISSING = Fraction(1, 2)
 """Seconds that the video must at least end too early for this to be said."""
+FLV = re.compile(rb"FLV\x01[\x00-\x05]\x00{3}\x09")
+"""How an FLV file begins."""
+BEHIND = 1 << 20
+"""Bytes after the last video packet in which another FLV file is looked for; a few packets of sound may be before."""
 STEPS_BACK = (0.0, 2.0, 10.0, 60.0)
 """Seconds before the first selected frame to which is sought, one after the other, until its key frame is found."""
 
@@ -123,6 +128,7 @@ class _Decoder:
         self.damaged = self.moved = self.late = 0
         self.cut = ""
         self.end: int | None = None
+        self.read = 0
 
     def close(self) -> None:
         self.container.close()
@@ -140,6 +146,8 @@ class _Decoder:
             notes.append(f"{name} is damaged: {self.damaged:,} packets or frames could not be decoded correctly")
         if self.cut:
             notes.append(f"{name} is damaged: it ends early ({self.cut})")
+        if self._is_followed():
+            notes.append(f"{name} is several FLV files one after the other; only the first one is upscaled")
         if self.restarts:
             notes.append(f"{name} has time stamps that restart ({self.restarts:,}x); its parts follow one another")
         if self.moved:
@@ -147,6 +155,14 @@ class _Decoder:
         if self.late and not interlaced:
             notes.append(f"{name} has {self.late:,} interlaced frames in between; --deinterlace deinterlaces them")
         return notes
+
+    def _is_followed(self) -> bool:
+        """Whether another film follows in the file, which FFmpeg does not read in FLV; to be called at the end."""
+        if self.info.format != "flv":
+            return False
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            return FLV.search(file.read(BEHIND)) is not None
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield frames with strictly increasing time stamps in the unit of the stream."""
@@ -214,6 +230,8 @@ class _Decoder:
                 packet = None
             if packet is None:
                 break
+            if packet.pos is not None:
+                self.read = packet.pos + packet.size
             if self.timeline:
                 self.timeline.move(packet)
             if number >= skipped:
