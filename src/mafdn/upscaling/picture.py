@@ -19,6 +19,7 @@ from mafdn.pictures.sequences.encoder import SequenceEncoder
 from mafdn.pictures.sequences.sequence import Sequence, single
 from mafdn.pictures.writing import Reservation
 from mafdn.upscaling.choice.weights import WeightsChoice, choose_weights
+from mafdn.upscaling.intended import intended_result
 from mafdn.upscaling.networks import Networks, Selection
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import choose_format, default_target, encode_options
@@ -84,6 +85,7 @@ class Prepared:
     pictures: Sequence
     reservation: Reservation
     began: float
+    notes: tuple[str, ...] = ()
 
     def close(self) -> None:
         """Release the place of the result; needed if `run` is never called."""
@@ -198,8 +200,8 @@ def prepare(
     limits = replace(options.limits, began=time.monotonic())
     options, size, output = replace(options, limits=limits), options.effective_size(scale), options.output
     source = header.path
-    kind = choose_format(header, target, output)
-    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
+    intended = intended_result(header, target, output, size, limits=limits, frame=options.frame)
+    kind, sizes = intended.kind, intended.sizes
     new_size = sizes.after[0]
     target = target or default_target(source, size, new_size, kind)
     if _same_file(source, target):
@@ -227,6 +229,7 @@ def prepare(
         pictures=pictures,
         reservation=reservation,
         began=began,
+        notes=intended.notes,
     )
 
 
@@ -299,7 +302,7 @@ def run(
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=(*notes, *(used.notes(engine) if used else ())),
+        notes=(*prepared.notes, *notes, *(used.notes(engine) if used else ())),
         frames=sizes.count,
         weights=used.weights if used else None,
     )

@@ -19,10 +19,12 @@ from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.folder.selection import is_older, ordered
+from mafdn.upscaling.intended import intended_result
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
-from mafdn.upscaling.several import Sizes, find_sizes
+from mafdn.upscaling.preflight import check_encodable
+from mafdn.upscaling.several import Sizes
 from mafdn.upscaling.size import Size
 
 NOT_VERIFIED = "the result was kept and not verified; use --redo, or mafdn verify"
@@ -61,6 +63,8 @@ class _Inspected:
     """Why it is not upscaled, if so."""
     film: FilmHeader | None = None
     """The film, if it is one."""
+    notes: tuple[str, ...] = ()
+    """What will not be done as expected."""
 
 
 def make_plan(
@@ -139,6 +143,7 @@ def make_plan(
             weights=networks.digest(size, *one.sizes.most_enlarged, bits=one.bits),
             home=manifests.home_of(one.source),
             film_frames=None if one.film is None else one.film.frames,
+            notes=one.notes,
         )
         decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=selection.redo)
         if isinstance(decision, Job):
@@ -188,10 +193,22 @@ def _inspect(
     if largest is not None and max(header.width, header.height) > largest:
         skipped = skipped or f"larger than {largest} pixels on its longest side"
     name = None if pattern.format_for(None) is None else Path(pattern.text)
-    kind, output = output_for(header, options.output, name)
     limits = replace(options.limits, pixels=sys.maxsize) if skipped else options.limits
-    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
-    return _Inspected(source=source, sizes=sizes, bits=header.bits, kind=kind, output=output, skipped=skipped)
+    output = replace(options.output, quality=None)
+    intended = intended_result(header, name, output, size, limits=limits, frame=options.frame)
+    kind, sizes = intended.kind, intended.sizes
+    for width, height in () if skipped else set(sizes.after):
+        target = source.path.with_name(pattern.name(source.path, size, sizes.after[0], kind))
+        check_encodable(target, kind, width=width, height=height)
+    return _Inspected(
+        source=source,
+        sizes=sizes,
+        bits=header.bits,
+        kind=kind,
+        output=_as_for(kind, options.output),
+        skipped=skipped,
+        notes=intended.notes,
+    )
 
 
 def output_for(header: PictureHeader, output: Output, name: Path | None) -> tuple[Format, Output]:
@@ -205,9 +222,13 @@ def output_for(header: PictureHeader, output: Output, name: Path | None) -> tupl
     Raises:
         UsageError: As `choose_format`.
     """
-    without_quality = replace(output, quality=None)
-    kind = choose_format(header, name, without_quality)
-    return kind, output if kind.lossy else without_quality
+    kind = choose_format(header, name, replace(output, quality=None))
+    return kind, _as_for(kind, output)
+
+
+def _as_for(kind: Format, output: Output) -> Output:
+    """Return the output of all pictures as it is for those of this format."""
+    return output if kind.lossy else replace(output, quality=None)
 
 
 def _inspect_film(

@@ -106,7 +106,10 @@ def upscale_all(
         on_progress=on_progress,
         on_item=on_item,
     )
-    planned = [job.item(status="left", reason=job.reason) for job in plan.jobs]
+    dry_run = folder_options.dry_run
+    planned = [
+        job.item(status="left", reason=job.reason, notes=job.notes if dry_run else ()) for job in plan.jobs
+    ]
 
     def report(stopped: str | None = None, *, planned: Sequence[FolderItem] = ()) -> FolderReport:
         return FolderReport(
