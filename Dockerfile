@@ -8,7 +8,7 @@ COPY pyproject.toml README.md LICENSE CHANGELOG.md CITATION.cff ./
 COPY src src
 COPY weights weights
 COPY shared-data shared-data
-RUN python3 -m venv /opt/mafdn && /opt/mafdn/bin/pip install --no-cache-dir '.[web,formats,heic]'
+RUN python3 -m venv /opt/mafdn && /opt/mafdn/bin/pip install --no-cache-dir ".[web,formats,heic]"
 
 FROM ${BASE} AS command
 LABEL org.opencontainers.image.title="mafdn" org.opencontainers.image.licenses="Apache-2.0"

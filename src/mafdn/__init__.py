@@ -20,7 +20,7 @@ Stopped on Ctrl-C. A WeightsChoice in a report says which weights a picture deci
 Engine. A Verification holds BlockDifferences and, for a JPEG, JpegCoefficients with a CoefficientShare for luma and
 chroma.
 
-Research, with PyTorch (pip install 'mafdn[train]'):
+Research, with PyTorch (pip install "mafdn[train]"):
 
     load_network    a network as a PyTorch module, with gradients if needed
     evaluate        PSNR and SSIM of networks, modules and functions on

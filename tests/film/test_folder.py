@@ -238,7 +238,7 @@ def test_without_the_extra_films_fail_with_its_name(
     monkeypatch.setattr("mafdn.film.libav.find_spec", lambda _: None)
     report = upscale(album, tmp_path / "out")
     assert {item.source.name for item in report.failed} == {"clip.mkv", "film.mp4"}
-    assert "pip install 'mafdn[film]'" in (report.failed[0].reason or "")
+    assert 'pip install "mafdn[film]"' in (report.failed[0].reason or "")
     assert names.is_film(album / "film.mp4")
 
 

@@ -212,7 +212,7 @@ def test_evaluate_takes_every_name_with_weights(cli: Run, bench: Path, run: Path
 def test_only_a_run_needs_torch_to_be_evaluated(bench: Path, run: Path) -> None:
     done = without_torch("evaluate", "--bench", bench, "--scale", 2, "--network", run)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "needs torch: pip install 'mafdn[train]'" in done.stderr
+    assert 'needs torch: pip install "mafdn[train]"' in done.stderr
 
 
 def test_count_takes_every_network(cli: Run, run: Path, exported: Path) -> None:

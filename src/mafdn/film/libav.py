@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mafdn._support.atomic import printable
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError
 
 FILM_SUFFIXES = (
@@ -17,6 +18,4 @@ FILM_SUFFIXES = (
 def require_av(path: Path) -> None:
     """Raise `MissingPackageError` if PyAV is not installed; `path` is the film for which it is needed."""
     if find_spec("av") is None:
-        raise MissingPackageError(
-            f"{printable(path)} is a film, and films need the extra film: pip install 'mafdn[film]'"
-        )
+        raise MissingPackageError(f"{printable(path)} is a film, and films need the extra film: {pip_install('film')}")

@@ -107,9 +107,7 @@ def upscale_all(
         on_item=on_item,
     )
     dry_run = folder_options.dry_run
-    planned = [
-        job.item(status="left", reason=job.reason, notes=job.notes if dry_run else ()) for job in plan.jobs
-    ]
+    planned = [job.item(status="left", reason=job.reason, notes=job.notes if dry_run else ()) for job in plan.jobs]
 
     def report(stopped: str | None = None, *, planned: Sequence[FolderItem] = ()) -> FolderReport:
         return FolderReport(

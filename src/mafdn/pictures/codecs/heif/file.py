@@ -16,6 +16,7 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
@@ -171,7 +172,7 @@ def _require_decoder(path: Path) -> Any:
     try:
         import pi_heif  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     except ImportError:
-        message = f"{printable(path)} is HEIC, which needs pi-heif: pip install 'mafdn[heic]'"
+        message = f"{printable(path)} is HEIC, which needs pi-heif: {pip_install('heic')}"
         raise MissingPackageError(message) from None
     return cast(Any, pi_heif)
 
