@@ -1,4 +1,5 @@
-# The command: docker build -t mafdn . && docker run --rm -v "$PWD:/work" mafdn upscale /work/in -o /work/out
+# The command: docker build -t mafdn . && \
+#              docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" mafdn upscale /work/in -o /work/out
 # The server:  docker build -t mafdn-serve --target serve . (docs/packages.md)
 ARG BASE=docker.io/library/python:3.13-slim
 

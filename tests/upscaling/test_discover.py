@@ -42,6 +42,13 @@ def test_globs(album: Path, pattern: str, found: list[str]) -> None:
     assert bool(sources.unusable) == (not found)
 
 
+@pytest.mark.parametrize(("platform", "found"), [("linux", []), ("win32", ["B.JPG"]), ("darwin", ["B.JPG"])])
+def test_upper_case_in_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, found: list[str]) -> None:
+    draw(tmp_path / "a.png").rename(tmp_path / "B.JPG")
+    monkeypatch.setattr("mafdn.upscaling.folder.discover.sys.platform", platform)
+    assert [source.path.name for source in find_sources([f"{tmp_path}/*.jpg"]).sources] == found
+
+
 def test_a_name_that_looks_like_a_glob_is_a_name(tmp_path: Path) -> None:
     path = draw(tmp_path / "in [2020]" / "a[1].png")
     for name in (path, path.parent, path.parent / "*.png"):

@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mafdn.film.libav import FILM_SUFFIXES, require_av
+from mafdn.film.libav import require_av
+from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.film.names import film_format, is_film
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress
