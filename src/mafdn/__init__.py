@@ -185,12 +185,16 @@ _MODULES = {
     "mafdn.weights.history": ("Stage", "TrainingHistory", "training_history"),
 }
 """The names that are imported on first use, by their modules."""
+_SUBMODULES = ("hub", "spandrel")
+"""Modules that need extras, imported on first use."""
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
 
 disable_telemetry()
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"mafdn.{name}")
     if name not in _MODULE:
         raise AttributeError(f"module 'mafdn' has no attribute {name!r}")
     value = getattr(import_module(_MODULE[name]), name)

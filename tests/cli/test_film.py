@@ -1,6 +1,7 @@
 """`mafdn upscale` for films: options, output and errors."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,12 @@ def test_numbered_pictures(cli: Run, exported: Path, film: Path, tmp_path: Path)
     failed(upscale(tmp_path / "out" / "%04d.webp", tmp_path / "more" / "%d.png"), 2, "use -o", "more/%04d.png")
     failed(upscale(tmp_path / "none" / "%d.png", tmp_path / "film2.mp4"), 1, "none")
     failed(upscale(tmp_path / "out" / "%04d.webp"), 2, "give the name of a film")
+
+
+def test_a_log_gets_a_line_of_progress_now_and_then(upscale: Run, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mafdn.cli.film.LINE_SECONDS", 0.0)
+    code, _, err = upscale(film)
+    assert code == 0
+    assert re.search(r"^film\.mp4: \d+ of \d+ frames", err, re.MULTILINE)
+    code, _, err = upscale(film, "--overwrite", "--quiet")
+    assert (code, err) == (0, "")

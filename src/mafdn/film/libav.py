@@ -7,6 +7,7 @@ from mafdn._support.atomic import printable
 from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError
 
+
 def require_av(path: Path) -> None:
     """Raise `MissingPackageError` if PyAV is not installed; `path` is the film for which it is needed."""
     if find_spec("av") is None:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn._support.machine import peak_mib
@@ -17,7 +18,7 @@ from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.sequences.encoder import SequenceEncoder
 from mafdn.pictures.sequences.sequence import Sequence, single
-from mafdn.pictures.writing import Reservation
+from mafdn.pictures.writing import Reservation, keep_times
 from mafdn.upscaling.choice.weights import WeightsChoice, choose_weights
 from mafdn.upscaling.intended import intended_result
 from mafdn.upscaling.networks import Networks, Selection
@@ -72,6 +73,10 @@ class Report:
     weights: WeightsChoice | None = None
     verification: Verification | None = None
 
+    def for_programs(self) -> dict[str, Any]:
+        """Return everything as a dictionary for JSON."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -111,6 +116,8 @@ class Pending:
         try:
             notes = self._encoder.finish()
             self._prepared.reservation.publish(on_whole)
+            if self._prepared.options.keep_times:
+                notes = [*notes, *keep_times(self._report.source, self._report.target)]
         finally:
             self.cancel()
         seconds = time.perf_counter() - self._prepared.began

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from mafdn._support.atomic import printable
-from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.errors import MafdnError, PictureError, UnsupportedError, UsageError
+from mafdn.pictures.codecs.foreign.unsupported import is_film_file
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.intended import Intended, intended_result
@@ -82,6 +83,8 @@ def upscale_stream(
                 names[str(file)] = _name_of(target, "output")
             report = upscale_file(path, file, networks=networks, options=options, on_progress=on_progress)
         except MafdnError as error:
+            if isinstance(error, UnsupportedError) and not isinstance(source, Path) and is_film_file(path):
+                raise UnsupportedError(f"a film is not read from {names[str(path)]}; give its name") from None
             error.args = (_with_names(str(error), names),)
             raise
         if not isinstance(target, Path):

@@ -132,6 +132,12 @@ def is_film_content(start: bytes) -> bool:
     return _matching(start, FILMS) is not None
 
 
+def is_film_file(path: Path) -> bool:
+    """Whether a regular file is a film of a kind that is recognized by its content."""
+    with path.open("rb") as file:
+        return is_film_content(file.read(LONGEST))
+
+
 def _matching(start: bytes, signatures: tuple[tuple[int, bytes, str], ...]) -> str | None:
     for place, signature, kind in signatures:
         if start.startswith(signature, place) and start.startswith(RIFF_OR_FORM.get(signature, b"")):
