@@ -1,13 +1,13 @@
 """`mafdn upscale` for films: options, output and errors."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mafdn import FilmProgress
 from tests.film import films
 from tests.support import draw, failed
 
@@ -188,10 +188,16 @@ def test_numbered_pictures(cli: Run, exported: Path, film: Path, tmp_path: Path)
     failed(upscale(tmp_path / "out" / "%04d.webp"), 2, "give the name of a film")
 
 
-def test_a_log_gets_a_line_of_progress_now_and_then(upscale: Run, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mafdn.cli.film.LINE_SECONDS", 0.0)
-    code, _, err = upscale(film)
-    assert code == 0
-    assert re.search(r"^film\.mp4: \d+ of \d+ frames", err, re.MULTILINE)
-    code, _, err = upscale(film, "--overwrite", "--quiet")
-    assert (code, err) == (0, "")
+def test_a_log_gets_a_line_of_progress_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mafdn.cli import film as module
+
+    at = FilmProgress(phase="frames", name="film.mp4", done=3, total=9, frames_per_second=1.5, remaining_seconds=4.0)
+    module._lines(quiet=False)(at)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    module._lines(quiet=False)(at)
+    assert capsys.readouterr().err == "film.mp4: 3 of 9 frames, 1.50 frames/s, 4 s left\n"
+    module._lines(quiet=True)(at)
+    assert capsys.readouterr().err == ""
