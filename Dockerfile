@@ -1,4 +1,5 @@
-# The command: docker build -t mafdn . && docker run --rm -v "$PWD:/work" mafdn upscale /work/in -o /work/out
+# The command: docker build -t mafdn . && \
+#              docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" mafdn upscale /work/in -o /work/out
 # The server:  docker build -t mafdn-serve --target serve . (docs/packages.md)
 ARG BASE=docker.io/library/python:3.13-slim
 
@@ -8,7 +9,7 @@ COPY pyproject.toml README.md LICENSE CHANGELOG.md CITATION.cff ./
 COPY src src
 COPY weights weights
 COPY shared-data shared-data
-RUN python3 -m venv /opt/mafdn && /opt/mafdn/bin/pip install --no-cache-dir '.[web,formats,heic]'
+RUN python3 -m venv /opt/mafdn && /opt/mafdn/bin/pip install --no-cache-dir ".[web,formats,heic]"
 
 FROM ${BASE} AS command
 LABEL org.opencontainers.image.title="mafdn" org.opencontainers.image.licenses="Apache-2.0"

@@ -111,6 +111,13 @@ def test_importing_needs_neither_torch_nor_evaluation() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_modules_that_need_extras_are_attributes() -> None:
+    program = "import mafdn; print(mafdn.hub.__name__)"
+    pytest.importorskip("huggingface_hub")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "mafdn.hub\n"
+
+
 def functions_of(value: Any) -> Iterator[Any]:
     """Yield a public function, or the public methods of a class and its constructor."""
     if inspect.isfunction(value):

@@ -102,4 +102,4 @@ def test_torch_is_imported_when_it_is_needed_and_missed_in_one_line() -> None:
     blocked = WITHOUT_TORCH.replace("from mafdn.cli import main\nmain()", "import mafdn\nmafdn.load_network('x4')")
     done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert last == "mafdn.errors.MissingPackageError: load_network needs torch: pip install 'mafdn[train]'"
+    assert last == 'mafdn.errors.MissingPackageError: load_network needs torch: pip install "mafdn[train]"'

@@ -39,7 +39,7 @@ def chromium() -> Generator["Browser"]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise RuntimeError("Playwright is not installed: pip install -c constraints.txt -e '.[dev]'") from None
+        raise RuntimeError('Playwright is not installed: pip install -c constraints.txt -e ".[dev]"') from None
     path = find_chromium()
     if path is None:
         raise RuntimeError("Chromium is not installed: apt-get install chromium")

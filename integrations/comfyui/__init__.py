@@ -1,6 +1,6 @@
 """MAFDN in ComfyUI: copy or link this folder into `custom_nodes`, and install the package where ComfyUI runs.
 
-    pip install 'mafdn[spandrel]'
+    pip install "mafdn[spandrel]"
 
 The node "Upscale Image (MAFDN)" upscales with the shipped weights in exact tiles. Beside it, ComfyUI's own "Load
 Upscale Model" reads weights files of MAFDN from `models/upscale_models`.

@@ -20,7 +20,7 @@ Stopped on Ctrl-C. A WeightsChoice in a report says which weights a picture deci
 Engine. A Verification holds BlockDifferences and, for a JPEG, JpegCoefficients with a CoefficientShare for luma and
 chroma.
 
-Research, with PyTorch (pip install 'mafdn[train]'):
+Research, with PyTorch (pip install "mafdn[train]"):
 
     load_network    a network as a PyTorch module, with gradients if needed
     evaluate        PSNR and SSIM of networks, modules and functions on
@@ -185,12 +185,16 @@ _MODULES = {
     "mafdn.weights.history": ("Stage", "TrainingHistory", "training_history"),
 }
 """The names that are imported on first use, by their modules."""
+_SUBMODULES = ("hub", "spandrel")
+"""Modules that need extras, imported on first use."""
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
 
 disable_telemetry()
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"mafdn.{name}")
     if name not in _MODULE:
         raise AttributeError(f"module 'mafdn' has no attribute {name!r}")
     value = getattr(import_module(_MODULE[name]), name)

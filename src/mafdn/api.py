@@ -13,11 +13,11 @@ from mafdn._support.validate import as_kind
 from mafdn.film.folder import FolderFilms
 from mafdn.film.options import FilmOptions
 from mafdn.inference import EngineOptions
-from mafdn.upscaling.arguments import PathLike, input_list, network_set, result_folder, with_size
+from mafdn.upscaling.arguments import PathLike, input_list, network_set, one_size, result_folder, with_size
 from mafdn.upscaling.dispatch import upscale_any, upscale_any_file
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
-from mafdn.upscaling.folder.selection import Order, as_moment
+from mafdn.upscaling.folder.selection import Only, Order, as_moment
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.pillow import PillowImage
@@ -33,6 +33,7 @@ def upscale(
     image: Array | PathLike,
     *,
     scale: float | None = ...,
+    size: Size | float | None = ...,
     network: PathLike = ...,
     engine: EngineOptions | str | None = ...,
     tile: int | None = ...,
@@ -45,6 +46,7 @@ def upscale(
     image: PillowImage,
     *,
     scale: float | None = ...,
+    size: Size | float | None = ...,
     network: PathLike = ...,
     engine: EngineOptions | str | None = ...,
     tile: int | None = ...,
@@ -56,6 +58,7 @@ def upscale(
     image: Any,
     *,
     scale: float | None = None,
+    size: Size | float | None = None,
     network: PathLike = "auto",
     engine: EngineOptions | str | None = None,
     tile: int | None = None,
@@ -76,8 +79,9 @@ def upscale(
             Images of mode `1` become gray, those with a palette or a transparent color RGB, LA or RGBA; CMYK and others
             must be converted first.
         scale: Scale factor, any positive number (default: the network's scale; 4 for `auto`).
+        size: In place of `scale`, a size as for `upscale_file`.
         network: `auto` for the shipped network that suits the picture, by the quality of a JPEG file or by the pixels,
-            and is nearest to `scale`; `photo` or `classic` for that nearest to `scale`; or a network as for `load`.
+            and is nearest to the size; `photo` or `classic` for that nearest to it; or a network as for `load`.
         engine: Engine, device, precision and threads (default: `EngineOptions()`), or the name of an engine.
         tile: Tile side in input pixels (default: 512). Smaller tiles use less memory and give the same result.
         exact: Overlap tiles by the full receptive field instead of the measured halo (slower).
@@ -95,9 +99,8 @@ def upscale(
         WeightsError: If the network file is missing or unusable.
         MissingPackageError: If the engine is not installed.
     """
-    size = None if scale is None else Size(scale=scale)
-    networks = network_set(network, engine)
-    return upscale_any(networks, image, size, tile=tile, exact=exact, ensemble=ensemble, on_progress=on_progress)
+    wanted, networks = one_size(scale, size), network_set(network, engine)
+    return upscale_any(networks, image, wanted, tile=tile, exact=exact, ensemble=ensemble, on_progress=on_progress)
 
 
 def upscale_file(
@@ -153,6 +156,7 @@ def upscale_folder(
     dry_run: bool = False,
     skip_larger_than: int | None = None,
     since: datetime | date | timedelta | str | None = None,
+    only: Only | None = None,
     order: Order = "name",
     jobs: int = 1,
     shard: str | None = None,
@@ -184,9 +188,10 @@ def upscale_folder(
         dry_run: Only report what would be done, with an estimate of time and disk space by parts of a few pictures.
         skip_larger_than: Skip pictures whose longest side has more pixels than this.
         since: Skip pictures not modified since: a date and time, a duration, or a text such as `2026-11-01` or `7d`.
+        only: `pictures` or `films`, to leave out the others.
         order: Which pictures come first: `name`, `size` (the smallest first), `newest`, `oldest` or `random`.
         jobs: How many pictures are decoded, and how many encoded, while the network runs; no result depends on it.
-        shard: Only a share of the pictures, such as `3/8`. Each is in one share, by its name (docs/fleet.md).
+        shard: Only a share of the pictures, such as `3/8`. Each is in one share, by its name.
         size: As for `upscale_file`.
         network: As for `upscale_file`.
         engine: As for `upscale_file`.
@@ -215,6 +220,7 @@ def upscale_folder(
         dry_run=dry_run,
         skip_larger_than=skip_larger_than,
         since=None if since is None else as_moment(since),
+        only=only,
         order=order,
         jobs=jobs,
         shard=None if shard is None else as_shard(shard),

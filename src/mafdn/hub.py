@@ -11,12 +11,13 @@ a name that is no folder.
 import os
 from dataclasses import asdict
 
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError, UsageError
 
 try:
     from huggingface_hub import PyTorchModelHubMixin
 except ModuleNotFoundError as error:
-    raise MissingPackageError(f"mafdn.hub needs {error.name}: pip install 'mafdn[hub,train]'") from None
+    raise MissingPackageError(f"mafdn.hub needs {error.name}: {pip_install('hub,train')}") from None
 
 from mafdn.networks import MAFDN, MAFDNSettings
 from mafdn.pytorch import load_network
@@ -34,7 +35,7 @@ A *reconstruction*, from the abstract alone, of the multi-attention feature dist
 ```python
 from mafdn.hub import HubMAFDN
 
-network = HubMAFDN.from_pretrained("FOLDER_OR_NAME")  # pip install 'mafdn[hub,train]'
+network = HubMAFDN.from_pretrained("FOLDER_OR_NAME")  # pip install "mafdn[hub,train]"
 larger = network(image).clamp(0, 1)  # image: (B, 3, H, W) float32 RGB in [0, 1]
 ```
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mafdn._support.atomic import printable
+from mafdn._support.extras import pip_install
 from mafdn._support.validate import as_path
 from mafdn.errors import MissingPackageError, UsageError
 from mafdn.weights.resolve import FILE_TYPES, resolve, unknown_network
@@ -55,6 +56,6 @@ def load_network(network: str | os.PathLike[str] = "x4", *, trainable: bool = Fa
     try:
         from mafdn.networks.checkpoints import open_network
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"load_network needs {error.name}: pip install 'mafdn[train]'") from None
+        raise MissingPackageError(f"load_network needs {error.name}: {pip_install('train')}") from None
     loaded = open_network(path)
     return loaded.requires_grad_(True).train() if trainable else loaded.fold()

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError
 
 try:
@@ -27,7 +28,7 @@ try:
     from spandrel.util import KeyCondition, get_seq_len  # pyright: ignore[reportMissingImports]
     from torch import Tensor
 except ModuleNotFoundError as error:
-    raise MissingPackageError(f"mafdn.spandrel needs {error.name}: pip install 'mafdn[spandrel]'") from None
+    raise MissingPackageError(f"mafdn.spandrel needs {error.name}: {pip_install('spandrel')}") from None
 
 from mafdn.networks import MAFDN, MAFDNSettings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mafdn._support import machine as module
-from mafdn._support.machine import machine, peak_mib, thread_count, usable_cores
+from mafdn._support.machine import available_mib, machine, peak_mib, thread_count, usable_cores
 
 
 def test_the_machine_is_described() -> None:
@@ -55,6 +55,55 @@ def test_quotas_of_control_groups_are_read(
 ) -> None:
     group(tmp_path, lines, **files)
     assert module._cpu_quota(tmp_path) == quota
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups of Linux")
+@pytest.mark.parametrize(
+    ("lines", "files", "mib"),
+    [
+        ("0::/\n", {}, 4096),
+        ("0::/\n", {"memory_DOT_max": "max\n"}, 4096),
+        (
+            "0::/slurm/job/step\n",  # the limit is that of a group above
+            {
+                "slurm__job__step__memory_DOT_max": "max\n",
+                "slurm__job__memory_DOT_max": f"{1024 * 2**20}\n",
+                "slurm__job__memory_DOT_current": f"{512 * 2**20}\n",
+                "slurm__job__memory_DOT_stat": f"anon 1\ninactive_file {100 * 2**20}\n",
+            },
+            612,
+        ),
+        (
+            "4:memory:/docker/1\n0::/\n",  # version 1; the path is that on the host
+            {
+                "memory__memory_DOT_limit_in_bytes": f"{300 * 2**20}\n",
+                "memory__memory_DOT_usage_in_bytes": f"{200 * 2**20}\n",
+                "memory__memory_DOT_stat": f"inactive_file 5\ntotal_inactive_file {50 * 2**20}\n",
+            },
+            150,
+        ),
+        (
+            "4:memory:/\n",
+            {
+                "memory__memory_DOT_limit_in_bytes": "9223372036854771712\n",
+                "memory__memory_DOT_usage_in_bytes": "1\n",
+                "memory__memory_DOT_stat": "total_inactive_file 0\n",
+            },
+            4096,
+        ),
+        ("0::/\n", {"memory_DOT_max": "nonsense"}, 4096),
+    ],
+)
+def test_limits_on_memory_are_those_of_all_groups(tmp_path: Path, lines: str, files: dict[str, str], mib: int) -> None:
+    group(tmp_path, lines, **files)
+    (tmp_path / "proc/meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable:    {4096 * 1024} kB\n")
+    assert available_mib(tmp_path) == mib
+
+
+def test_half_of_the_memory_of_a_mac_is_taken_for_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.sys, "platform", "darwin")
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 2**14, "SC_PHYS_PAGES": 2**20}.__getitem__, raising=False)
+    assert available_mib() == 8192
 
 
 def test_systems_without_control_groups_have_no_quota(tmp_path: Path) -> None:

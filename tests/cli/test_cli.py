@@ -292,7 +292,7 @@ def test_upscaling_needs_no_torch(png: Path) -> None:
     assert json.loads(counted.stdout)["total"]["thop_macs"] == 33_790_356_600
     needy = without_torch("count")
     assert needy.returncode == 1
-    assert needy.stderr == "mafdn: counting needs torch: pip install 'mafdn[train]'\n"
+    assert needy.stderr == 'mafdn: counting needs torch: pip install "mafdn[train]"\n'
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

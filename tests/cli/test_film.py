@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mafdn import FilmProgress
 from tests.film import films
 from tests.support import draw, failed
 
@@ -158,7 +159,7 @@ def test_without_the_extra_the_line_says_how_to_get_it(
     upscale: Run, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mafdn.film.libav.find_spec", lambda _: None)
-    failed(upscale(film), 1, "film.mp4 is a film", "pip install 'mafdn[film]'")
+    failed(upscale(film), 1, "film.mp4 is a film", 'pip install "mafdn[film]"')
 
 
 def test_what_claims_to_be_a_film_fails_in_one_line(upscale: Run, tmp_path: Path) -> None:
@@ -185,3 +186,18 @@ def test_numbered_pictures(cli: Run, exported: Path, film: Path, tmp_path: Path)
     failed(upscale(tmp_path / "out" / "%04d.webp", tmp_path / "more" / "%d.png"), 2, "use -o", "more/%04d.png")
     failed(upscale(tmp_path / "none" / "%d.png", tmp_path / "film2.mp4"), 1, "none")
     failed(upscale(tmp_path / "out" / "%04d.webp"), 2, "give the name of a film")
+
+
+def test_a_log_gets_a_line_of_progress_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mafdn.cli import film as module
+
+    at = FilmProgress(phase="frames", name="film.mp4", done=3, total=9, frames_per_second=1.5, remaining_seconds=4.0)
+    module._lines(quiet=False)(at)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    module._lines(quiet=False)(at)
+    assert capsys.readouterr().err == "film.mp4: 3 of 9 frames, 1.50 frames/s, 4 s left\n"
+    module._lines(quiet=True)(at)
+    assert capsys.readouterr().err == ""

@@ -9,7 +9,10 @@ import pytest
 import mafdn
 from mafdn import UsageError
 from mafdn.cli.inputs import as_typed
+from mafdn.cli.values import option_path
+from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.pictures.reading import open_picture
+from mafdn.upscaling.output import is_picture_name
 from tests.conftest import Run
 from tests.support import Repeat, draw, failed
 from tests.upscaling.conftest import names
@@ -71,6 +74,24 @@ def test_names_of_no_file_lose_their_quotes_only() -> None:
     assert as_typed("'") == "'"
     assert as_typed("a\0b") == "a\0b"
     assert as_typed("file://server/share/a.jpg") == "file://server/share/a.jpg"
+
+
+def test_the_home_folder_is_found_where_shells_leave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    assert Path(as_typed("~/large")) == tmp_path / "home" / "large"
+    assert Path(as_typed("'~/in/*.jpg'")) == tmp_path / "home" / "in" / "*.jpg"
+    assert option_path("~/report.json") == tmp_path / "home" / "report.json"
+    assert as_typed("~nobody-of-this-name/a.jpg") == "~nobody-of-this-name/a.jpg"
+    Path("~a.jpg").touch()
+    assert as_typed("~a.jpg") == "~a.jpg"
+
+
+@pytest.mark.parametrize("ending", FILM_SUFFIXES)
+def test_the_name_of_a_film_is_no_folder(ending: str) -> None:
+    assert is_picture_name(f"out{ending}")
+    assert is_picture_name(f"OUT{ending.upper()}")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")

@@ -1,5 +1,6 @@
 """Help of commands with a default command, and progress of exports."""
 
+import io
 import re
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mafdn.cli.output import shows_bars
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import ENGINES
 from mafdn.networks import MAFDNSettings, build
@@ -41,6 +43,7 @@ def test_an_export_reports_its_stages(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("mafdn.export.onnx.export_onnx", tapped)
     monkeypatch.setattr("rich.console.Console", partial(Console, force_terminal=True))
+    monkeypatch.setattr("mafdn.cli.output.shows_bars", lambda _: True)
     code, out, err = cli("export", tmp_path / "small.safetensors", "-o", tmp_path / "small.onnx")
     assert code == 0, err
     checks = [f"checking in {name}" for name in ENGINES]
@@ -50,3 +53,10 @@ def test_an_export_reports_its_stages(tmp_path: Path, monkeypatch: pytest.Monkey
     for stage in ("building the graph", "measuring the halo", *checks):
         assert stage in err
     assert out.startswith(f"{tmp_path / 'small.onnx'}: agrees")
+
+
+def test_a_log_in_color_gets_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console = Console(file=io.StringIO())
+    assert console.is_terminal
+    assert not shows_bars(console)

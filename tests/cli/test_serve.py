@@ -31,7 +31,7 @@ main()
 def test_the_extra_is_named_where_it_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_WEB, "serve"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("pip install 'mafdn[web]'")
+    assert done.stderr.strip().endswith('pip install "mafdn[web]"')
     assert done.stderr.startswith("mafdn: mafdn serve needs ")
     assert done.stderr.count("\n") == 1
 

@@ -45,6 +45,11 @@ def shell(folder: Path, *arguments: object, given: bytes = b"", code: int = 0) -
     return done.stdout, done.stderr.decode()
 
 
+def test_a_film_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    _, said = shell(tmp_path, "-", "out.png", given=b"\0\0\0\x18ftypisom" + bytes(400), code=1)
+    assert said == "mafdn: a film is not read from standard input; give its name\n"
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A JPEG file with a profile, EXIF and orientation, in a folder of its own."""

@@ -88,6 +88,10 @@ def test_invalid_input_gives_one_line(cli: Run, pair: tuple[Path, Path], tmp_pat
     failed(cli("verify", pair[0], pair[1], "--max-pixels", 9), 1, "--max-pixels allows 9")
     failed(cli("verify", pair[0]), 2, "RESULT")
     failed(cli("verify", "https://example.org/a.png", pair[1]), 2, "URLs are not read")
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"\0\0\0\x18ftypisom" + bytes(400))
+    for first, second in ((film, film), (pair[0], film)):
+        failed(cli("verify", first, second), 1, "film.mp4 is a film, and films cannot be verified")
     assert cli("verify", f"file://{pair[0]}", f"'{pair[1]}'", "-q")[0] == 0
 
 

@@ -114,7 +114,7 @@ def test_a_second_run_needs_no_torch(bench: Path, network: Path, cli: Run) -> No
     done = without_torch(*arguments, "--no-cache")
     assert (done.returncode, done.stderr) == (
         1,
-        f"mafdn: measuring {network} needs torch: pip install 'mafdn[train]'\n",
+        f'mafdn: measuring {network} needs torch: pip install "mafdn[train]"\n',
     )
 
 

@@ -1,6 +1,7 @@
 """Films among the pictures of a folder: named, recorded, reported and resumed like them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -232,13 +233,35 @@ def test_a_pattern_for_pictures_is_none_for_films(album: Path, tmp_path: Path) -
     assert "names pictures: end it in {ext}" in (report.failed[0].reason or "")
 
 
-def test_without_the_extra_films_fail_with_its_name(
+def test_only_one_kind(album: Path, tmp_path: Path) -> None:
+    pictures = upscale(album, tmp_path / "out", only="pictures")
+    skipped = {"film.mp4": "skipped", "clip.mkv": "skipped"}
+    assert status(pictures) == {"a.png": "done", "film.png": "done", **skipped}
+    assert {item.reason for item in pictures.with_status("skipped")} == {"films are left out (only pictures)"}
+    only_films = upscale(album, tmp_path / "out", only="films")
+    assert status(only_films) == {"a.png": "skipped", "film.png": "skipped", "film.mp4": "done", "clip.mkv": "done"}
+    assert only_films.settings["only"] == "films"
+
+
+def test_results_may_keep_the_times_of_films(album: Path, tmp_path: Path) -> None:
+    os.utime(album / "film.mp4", (10**9, 10**9))
+    options = UpscaleOptions(size=2, keep_times=True)
+    (item,) = upscale_all(
+        [album / "film.mp4"], Fixed(Repeat()), options, FolderOptions(folder=tmp_path / "out"), films=FolderFilms(FILM)
+    ).items
+    assert item.target is not None
+    assert item.target.stat().st_mtime == 10**9
+
+
+def test_without_the_extra_films_are_skipped_with_its_name(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mafdn.film.libav.find_spec", lambda _: None)
     report = upscale(album, tmp_path / "out")
-    assert {item.source.name for item in report.failed} == {"clip.mkv", "film.mp4"}
-    assert "pip install 'mafdn[film]'" in (report.failed[0].reason or "")
+    assert not report.failed
+    assert {item.source.name for item in report.with_status("skipped")} == {"clip.mkv", "film.mp4"}
+    reasons = {item.reason for item in report.with_status("skipped")}
+    assert reasons == {'films need the extra film: pip install "mafdn[film]"'}
     assert names.is_film(album / "film.mp4")
 
 

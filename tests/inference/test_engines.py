@@ -193,6 +193,10 @@ def test_the_fastest_is_chosen_if_clearly_faster() -> None:
     assert choice.best(EngineOptions(device="cpu")) == ("openvino", "cpu")  # a difference of three percent may be noise
     assert choice.best(EngineOptions(engine="openvino")) == ("openvino", "cpu")
     assert choice.best(EngineOptions(engine="openvino", device="gpu")) is None
+    half = Trial(engine="onnxruntime", device="coreml", seconds=0.001)
+    with_half = replace(choice, trials=(*choice.trials, half))
+    assert with_half.best() == choice.best()
+    assert with_half.best(EngineOptions(device="coreml")) == ("onnxruntime", "coreml")
 
 
 def test_a_choice_is_remembered_and_followed(small: Path) -> None:

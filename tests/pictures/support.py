@@ -20,7 +20,7 @@ from mafdn.pictures.formats import FORMATS
 from mafdn.upscaling.output import Output
 from tests.support import Repeat, upscale_file
 
-COLUMNS = ("8", "10", "12", "16", "float", "grey", "alpha", "ICC", "HDR", "EXIF", "XMP", "IPTC", "frames")
+COLUMNS = ("8", "10", "12", "16", "float", "gray", "alpha", "ICC", "HDR", "EXIF", "XMP", "IPTC", "frames")
 """Properties of pictures: bits per channel, channels, color, metadata, and several pictures in one file."""
 HEIGHT, WIDTH = 6, 8
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -251,7 +251,7 @@ CASES: dict[str, dict[str, tuple[Maker, Keeps]]] = {
     "JPEG": {
         "8": (saved(quality=95), looks(3)),
         "12": (encoded("jpeg", dtype=np.uint16, used=12, bitspersample=12, level=98), lambda _: False),
-        "grey": (saved(1, quality=95), looks(1)),
+        "gray": (saved(1, quality=95), looks(1)),
         "ICC": (saved(icc_profile=ICC), has_profile),
         "EXIF": (saved(exif=exif()), has_exif),
         "XMP": (saved(xmp=XMP), contains(b"title='kept'")),
@@ -260,7 +260,7 @@ CASES: dict[str, dict[str, tuple[Maker, Keeps]]] = {
     "PNG": {
         "8": (saved(), looks(3)),
         "16": (encoded("png", dtype=np.uint16), looks(3, np.uint16)),
-        "grey": (saved(1), looks(1)),
+        "gray": (saved(1), looks(1)),
         "alpha": (saved(4), looks(4)),
         "ICC": (saved(icc_profile=ICC), has_profile),
         "HDR": (png_with(b"cICP", bytes(PQ), dtype=np.uint16), contains(b"cICP" + bytes(PQ))),
@@ -281,7 +281,7 @@ CASES: dict[str, dict[str, tuple[Maker, Keeps]]] = {
         "12": (tiff(dtype=np.uint16, used=12, bitspersample=12), looks(3, np.uint16)),
         "16": (tiff(dtype=np.uint16), looks(3, np.uint16)),
         "float": (tiff(dtype=np.float32), looks(3, np.float32)),
-        "grey": (tiff(1), looks(1)),
+        "gray": (tiff(1), looks(1)),
         "alpha": (tiff(4), looks(4)),
         "ICC": (tiff(iccprofile=ICC), has_profile),
         "EXIF": (saved(exif=exif()), has_exif),
@@ -307,13 +307,13 @@ CASES: dict[str, dict[str, tuple[Maker, Keeps]]] = {
     "PPM": {
         "8": (pnm(3, deep=False), looks(3)),
         "16": (pnm(3, deep=True), pnm_is_deep),
-        "grey": (pnm(1, deep=False), looks(1)),
+        "gray": (pnm(1, deep=False), looks(1)),
     },
     "JPEG XL": {
         "8": (encoded("jpegxl", lossless=True), looks(3)),
         "16": (encoded("jpegxl", dtype=np.uint16, lossless=True), looks(3, np.uint16)),
         "float": (encoded("jpegxl", dtype=np.float32, lossless=True), lambda path: decoded(path).dtype == np.float32),
-        "grey": (encoded("jpegxl", 1, lossless=True), looks(1)),
+        "gray": (encoded("jpegxl", 1, lossless=True), looks(1)),
         "alpha": (encoded("jpegxl", 4, lossless=True), looks(4)),
         "EXIF": (jxl_with(b"Exif", b"\0\0\0\0" + EXIF_BLOCK.removeprefix(b"Exif\0\0")), has_exif),
         "XMP": (jxl_with(b"xml ", XMP), contains(b"title='kept'")),
@@ -322,17 +322,17 @@ CASES: dict[str, dict[str, tuple[Maker, Keeps]]] = {
         "8": (saved(irreversible=False), looks(3)),
         "12": (encoded("jpeg2k", dtype=np.uint16, used=12, bitspersample=12, level=0), jp2_bits(12)),
         "16": (encoded("jpeg2k", dtype=np.uint16, level=0), jp2_bits(16)),
-        "grey": (saved(1, irreversible=False), looks(1)),
+        "gray": (saved(1, irreversible=False), looks(1)),
         "alpha": (saved(4, irreversible=False), looks(4)),
     },
-    "BMP": {"8": (saved(), looks(3)), "grey": (saved(1), looks(1)), "alpha": (bmp_with_alpha, looks(4))},
+    "BMP": {"8": (saved(), looks(3)), "gray": (saved(1), looks(1)), "alpha": (bmp_with_alpha, looks(4))},
     "QOI": {"8": (saved(), looks(3)), "alpha": (saved(4), looks(4))},
-    "TGA": {"8": (saved(), looks(3)), "grey": (saved(1), looks(1)), "alpha": (saved(4), looks(4))},
+    "TGA": {"8": (saved(), looks(3)), "gray": (saved(1), looks(1)), "alpha": (saved(4), looks(4))},
     "ICO": {"8": (saved(4, sizes=[(WIDTH, HEIGHT)]), looks(4)), "alpha": (saved(4, sizes=[(WIDTH, HEIGHT)]), looks(4))},
     "PSD": {
         "8": (psd(3), looks(3)),
         "16": (psd(3, 16), looks(3, np.uint16)),
-        "grey": (psd(1), looks(1)),
+        "gray": (psd(1), looks(1)),
     },
 }
 """For each format and property: what makes a file that has it, and whether a result has it too."""

@@ -109,7 +109,7 @@ def test_without_imagecodecs_animations_of_8_bits_are_read(tmp_path: Path, monke
     plain = write(tmp_path / "plain.avif", noise(2, 3))
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     assert upscale_file(plain, tmp_path / "out.avif", engine=Repeat()).frames == 2
-    with pytest.raises(MissingPackageError, match=r"10 bits, which needs imagecodecs: pip install 'mafdn\[formats\]'"):
+    with pytest.raises(MissingPackageError, match=r'10 bits, which needs imagecodecs: pip install "mafdn\[formats\]"'):
         upscale_file(deep, tmp_path / "never.avif", engine=Repeat())
     assert upscale_file(deep, tmp_path / "first.jpg", engine=Repeat()).frames == 1, "libvips reads the first"
 

@@ -132,7 +132,7 @@ def test_a_damaged_profile_of_floats_is_noted(tmp_path: Path, dtype: str) -> Non
 def test_float64_without_its_decoder_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in.tif", SOFT[..., :3])
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(MissingPackageError, match=r"64 bits, which needs tifffile: pip install 'mafdn\[formats\]'"):
+    with pytest.raises(MissingPackageError, match=r'64 bits, which needs tifffile: pip install "mafdn\[formats\]"'):
         read_header(source)
 
 

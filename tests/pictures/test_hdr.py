@@ -380,6 +380,25 @@ def test_a_gain_map_of_heif_is_noted(tmp_path: Path) -> None:
     assert open_picture(source).notes == ("its HDR gain map was left out",)
 
 
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        (b"urn:mpeg:hevc:2015:auxid:2\0", "its depth map was left out"),
+        (b"urn:mpeg:mpegB:cicp:systems:aux:depth\0", "its depth map was left out"),
+        (b"urn:com:apple:photo:2019:aux:skinmatte\0", "its mattes were left out"),
+        (b"urn:com:example:else\0", "its auxiliary pictures were left out"),
+    ],
+)
+def test_other_auxiliary_pictures_and_videos_of_heif_are_noted(tmp_path: Path, name: bytes, note: str) -> None:
+    source = upscale_file(hdr_png(tmp_path / "in.png", PQ, channels=4), tmp_path / "in.avif", engine=Repeat()).target
+    alpha = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
+    content = source.read_bytes().replace(alpha, name.ljust(len(alpha), b"\0"))
+    source.write_bytes(content)
+    assert open_picture(source).notes == (note,)
+    source.write_bytes(content + (40 << 20).to_bytes(4) + b"mpvd" + bytes((40 << 20) - 8))
+    assert open_picture(source).notes == (note, "its video was left out")
+
+
 def test_an_hdr_animation_stays_hdr(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((16, 16, 3), level, np.uint8)) for level in (40, 200)]
     buffer = io.BytesIO()

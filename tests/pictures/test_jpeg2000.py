@@ -161,7 +161,7 @@ def test_only_deep_files_need_imagecodecs(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     save_picture(Picture(planes=values(8, 3), format=FORMATS["PNG"]), tmp_path / "a.jp2", JP2)
     assert np.array_equal(open_picture(tmp_path / "a.jp2").planes[:], values(8, 3))
-    message = r"is JPEG 2000 with 16 bits per channel, which needs imagecodecs: pip install 'mafdn\[formats\]'"
+    message = r'is JPEG 2000 with 16 bits per channel, which needs imagecodecs: pip install "mafdn\[formats\]"'
     with pytest.raises(MissingPackageError, match=message):
         read_header(tmp_path / "deep.jp2")
     with pytest.raises(MissingPackageError, match=message):

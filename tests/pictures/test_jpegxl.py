@@ -363,7 +363,7 @@ def test_without_imagecodecs_the_message_says_what_to_install(tmp_path: Path, mo
         lambda: save_picture(picture(ramps(), 8), tmp_path / "b", JXL),
     ):
         with pytest.raises(
-            MissingPackageError, match=r"is JPEG XL, which needs imagecodecs: pip install 'mafdn\[formats\]'"
+            MissingPackageError, match=r'is JPEG XL, which needs imagecodecs: pip install "mafdn\[formats\]"'
         ):
             attempt()
 

@@ -76,7 +76,7 @@ def test_planes_are_read(
     back = open_picture(path)
     assert np.array_equal(back.planes[:], np.stack(planes, -1))
     assert back.bits == depth
-    assert back.notes == (("its duotone inks were left out: it was read as grey",) if mode == DUOTONE else ())
+    assert back.notes == (("its duotone inks were left out: it was read as gray",) if mode == DUOTONE else ())
     if depth == 8 and not large and mode != DUOTONE:
         with Image.open(path) as image:
             assert np.array_equal(np.asarray(image).reshape(back.planes.shape), back.planes[:])

@@ -255,7 +255,7 @@ def test_grey_with_a_profile_is_converted_where_there_is_no_grey(icc: Path, tmp_
     for ending in ("webp", "avif"):
         report = upscale_file(tmp_path / "in.png", tmp_path / f"out.{ending}", engine=Repeat())
         picture = open_picture(report.target)
-        assert "has no grey" in report.notes[0]
+        assert "has no gray" in report.notes[0]
         assert np.abs(picture.color.astype(int) - 90).max() <= 2
         assert picture.notes == ()
 

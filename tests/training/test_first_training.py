@@ -73,4 +73,4 @@ def test_a_first_training_beats_bicubic(tmp_path: Path, cli: Run) -> None:
 def test_missing_training_pictures_are_explained(tmp_path: Path, cli: Run) -> None:
     path = tmp_path / "run.toml"
     path.write_text('[data]\nfolders = ["nothing"]\n')
-    failed(cli("train", path), 2, tmp_path / "nothing", "docs/data.md")
+    failed(cli("train", path), 2, tmp_path / "nothing", "download the dataset")

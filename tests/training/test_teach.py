@@ -221,7 +221,7 @@ def test_an_onnx_file_teaches_without_torch(bank: Bank, a: Path, tmp_path: Path)
     save_network(MAFDN(MAFDNSettings(scale=2, width=8, blocks=1)), own, card={})
     needy = without_torch("bank", "teach", bank.folder, "--network", own, "--name", "y")
     assert needy.returncode == 1
-    assert needy.stderr == f"mafdn: exporting {own} needs onnx: pip install 'mafdn[train]'\n"
+    assert needy.stderr == f'mafdn: exporting {own} needs onnx: pip install "mafdn[train]"\n'
 
 
 def test_a_teacher_of_other_pictures_is_refused(bank: Bank, a: Path) -> None:

@@ -29,6 +29,15 @@ def test_an_array_with_transparency_gives_what_a_file_does(channels: int, scale:
     np.testing.assert_array_equal(result, np.asarray(Image.open(tmp_path / "b.png")))
 
 
+def test_an_array_is_upscaled_to_any_size() -> None:
+    picture = sticker(4)
+    for size, shape in ((mafdn.Size(width=40), (36, 40, 4)), (2, (32, 36, 4))):
+        assert mafdn.upscale(picture, size=size, network="classic", engine=EXACT).shape == shape
+    assert mafdn.load("x2", engine=EXACT).upscale(picture, size=mafdn.Size(fit=(20, 30))).shape == (18, 20, 4)
+    with pytest.raises(mafdn.UsageError, match="use either scale or size"):
+        mafdn.upscale(picture, scale=2, size=2)
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("scale", [2, 2.5])
 def test_hidden_colors_and_edges_do_not_mix(kind: type, scale: float) -> None:

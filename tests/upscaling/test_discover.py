@@ -42,6 +42,13 @@ def test_globs(album: Path, pattern: str, found: list[str]) -> None:
     assert bool(sources.unusable) == (not found)
 
 
+@pytest.mark.parametrize(("platform", "found"), [("linux", []), ("win32", ["B.JPG"]), ("darwin", ["B.JPG"])])
+def test_upper_case_in_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, found: list[str]) -> None:
+    draw(tmp_path / "a.png").rename(tmp_path / "B.JPG")
+    monkeypatch.setattr("mafdn.upscaling.folder.discover.sys.platform", platform)
+    assert [source.path.name for source in find_sources([f"{tmp_path}/*.jpg"]).sources] == found
+
+
 def test_a_name_that_looks_like_a_glob_is_a_name(tmp_path: Path) -> None:
     path = draw(tmp_path / "in [2020]" / "a[1].png")
     for name in (path, path.parent, path.parent / "*.png"):
@@ -67,10 +74,14 @@ def test_pictures_are_recognized_by_content(tmp_path: Path) -> None:
     (folder / "claims.jpg").write_text("no")
     (folder / "empty.png").touch()
     report = upscale(folder, tmp_path / "out", recursive=True)
-    failed = dict.fromkeys(("claims.jpg", "empty.png", "raw.nef"), "failed")
-    assert status(report) == {"no_ending": "done", "lying.txt": "done", **failed}
+    failed = dict.fromkeys(("claims.jpg", "empty.png"), "failed")
+    assert status(report) == {"no_ending": "done", "lying.txt": "done", "raw.nef": "skipped", **failed}
+    reason = report.with_status("skipped")[0].reason or ""
+    assert reason.startswith("a raw photograph (NEF); ")
     assert names(tmp_path / "out") == ["lying_x2.png", "no_ending_x2.png"]
-    assert report.not_pictures == 1
+    assert (report.not_pictures, report.sidecars) == (0, 1)
+    named = upscale([folder / "raw.nef"], tmp_path / "named")
+    assert status(named) == {"raw.nef": "failed"}
 
 
 def test_no_pictures_is_one_line(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from mafdn import UsageError
 from mafdn.upscaling.folder import pipeline
 from mafdn.upscaling.folder.report import FolderItem, FolderReport
 from mafdn.upscaling.folder.selection import ORDERS, as_moment
+from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import FolderOptions
-from tests.support import draw
+from mafdn.upscaling.picture import upscale_file
+from tests.support import Repeat, draw
 from tests.upscaling.conftest import names, status, upscale
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -137,8 +139,23 @@ def test_the_summary_counts_what_is_skipped(cli: Any, mixed: Path, tmp_path: Pat
     code, text, err = cli("upscale", mixed, "-o", tmp_path / "out", "-s", 2, "--skip-larger-than", 40, "--since", "60h")
     assert (code, err) == (0, "")
     assert "1 upscaled in" in text
-    assert "skipped 1 picture: larger than 40 pixels on its longest side" in text
-    assert "skipped 2 pictures: not modified since 20" in text
+    assert "skipped 1 file: larger than 40 pixels on its longest side" in text
+    assert "skipped 2 files: not modified since 20" in text
+
+
+# --- times
+
+
+def test_results_have_the_times_of_their_pictures_if_wanted(mixed: Path, tmp_path: Path) -> None:
+    os.utime(mixed / "a.png", (10**9, 10**9))
+    upscale([mixed / "a.png"], tmp_path / "out", keep_times=True)
+    assert (tmp_path / "out" / "a_x2.png").stat().st_mtime == 10**9
+    assert upscale([mixed / "a.png"], tmp_path / "out", keep_times=True).counts["kept"] == 1
+    upscale([mixed / "a.png"], tmp_path / "now")
+    assert (tmp_path / "now" / "a_x2.png").stat().st_mtime > 10**9
+    options = mafdn.UpscaleOptions(keep_times=True)
+    upscale_file(mixed / "a.png", tmp_path / "one.png", networks=SingleNetwork(Repeat()), options=options)
+    assert (tmp_path / "one.png").stat().st_mtime == 10**9
 
 
 # --- order
@@ -171,7 +188,15 @@ def test_random_order_is_any(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"order": "biggest"}, {"jobs": 0}, {"jobs": 1.5}, {"jobs": "two"}, {"skip_larger_than": 0}, {"since": "soon"}],
+    [
+        {"order": "biggest"},
+        {"jobs": 0},
+        {"jobs": 1.5},
+        {"jobs": "two"},
+        {"skip_larger_than": 0},
+        {"since": "soon"},
+        {"only": "sounds"},
+    ],
 )
 def test_invalid_values_are_refused(wrong: dict[str, Any], png: Path) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):

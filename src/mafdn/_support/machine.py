@@ -27,6 +27,8 @@ FEATURES = (
     "bf16",
 )
 """Instruction sets that matter for running networks."""
+NO_LIMIT = 2**60
+"""Limits on memory from this many bytes on are none: version 1 of control groups has no other word for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +65,12 @@ def machine() -> Machine:
     """Describe this machine."""
     known = _cpuinfo()
     flags = (known.get("flags") or known.get("Features") or "").split()
-    try:
-        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-    except (AttributeError, ValueError, OSError):  # not available on this system
-        memory = None
+    memory = _installed_bytes()
     return Machine(
         processor=known.get("model name") or platform.processor() or platform.machine(),
         features=tuple(f for f in FEATURES if f in flags),
         cores=usable_cores(),
-        memory_gib=memory,
+        memory_gib=None if memory is None else round(memory / 2**30),
         system=f"{platform.system()} {platform.machine()}",
     )
 
@@ -121,20 +120,20 @@ def peak_mib() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def available_mib() -> float | None:
-    """Memory available without swapping, in MiB, within the container's limit; `None` if unknown."""
+def available_mib(root: Path = Path("/")) -> float | None:
+    """Memory available without swapping, in MiB, within the limits of control groups; `None` if unknown."""
+    if sys.platform == "win32":
+        return _free_mib_of_windows()
+    if sys.platform == "darwin":  # which does not say how much of its cache it would give up
+        installed = _installed_bytes()
+        return None if installed is None else installed / 2 / 2**20
     amounts: list[float] = []
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = (root / "proc/meminfo").read_text().splitlines()
         amounts.extend(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:"))
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text().strip()
-        if limit != "max":
-            used = int((group / "memory.current").read_text())
-            cache = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
-            amounts.append((int(limit) - used + (int(cache[1]) if cache else 0)) / 2**20)
     except (OSError, ValueError):
         pass
+    amounts += [free / 2**20 for group in _groups_with("memory", root) for free in _memory_left_in(group)]
     return min(amounts, default=None)
 
 
@@ -148,24 +147,76 @@ def installed_version(package: str) -> str | None:
         return None
 
 
+def _installed_bytes() -> int | None:
+    """Installed memory; `None` on systems that do not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _free_mib_of_windows() -> float | None:
+    """Physical memory that is free on Windows, in MiB; `None` if it does not tell."""
+    if sys.platform != "win32":
+        return None
+    import ctypes
+    import struct
+
+    layout = "LL7Q"  # MEMORYSTATUSEX: its length, load in percent, installed and free physical memory, and others
+    status = ctypes.create_string_buffer(struct.pack(layout, struct.calcsize(layout), *[0] * 8))
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(status):
+        return None
+    return struct.unpack_from(layout, status)[3] / 2**20
+
+
 def _cpu_quota(root: Path = Path("/")) -> float | None:
-    """The least CPU quota, in cores, of this process's control group (version 1 or 2) and those above; or `None`."""
-    quotas: list[float] = []
+    """The least CPU quota, in cores, of this process's control group and those above; `None` if there is none."""
+    return min((quota for group in _groups_with("cpu", root) for quota in _quota_of(group)), default=None)
+
+
+def _groups_with(controller: str, root: Path) -> list[Path]:
+    """The folders of this process's control group (version 1 or 2) for a controller, and of those above.
+
+    Args:
+        controller: `cpu` or `memory`.
+        root: The root of the file system.
+    """
     try:
         groups = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()]
     except OSError:  # not Linux
-        return None
+        return []
+    found: list[Path] = []
     for number, controllers, path in (group for group in groups if len(group) == 3):
         if number == "0":
             mounts = (root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified")
-        elif "cpu" in controllers.split(","):
-            mounts = (root / "sys/fs/cgroup" / controllers, root / "sys/fs/cgroup/cpu")
+        elif controller in controllers.split(","):
+            mounts = (root / "sys/fs/cgroup" / controllers, root / "sys/fs/cgroup" / controller)
         else:
             continue
         for mount in mounts:  # in a container, the path may be that on the host, and the mount the group itself
             group = mount / path.lstrip("/")
-            quotas += [quota for at in (group, *group.parents) if at.is_relative_to(mount) for quota in _quota_of(at)]
-    return min(quotas, default=None)
+            found += [at for at in (group, *group.parents) if at.is_relative_to(mount)]
+    return found
+
+
+def _memory_left_in(group: Path) -> list[int]:
+    """The bytes that a control group may still take, as a list of one; empty if it has no limit.
+
+    Cached files that are not in use count as free.
+    """
+    if (group / "memory.max").is_file():
+        limit_file, used_file, cached = "memory.max", "memory.current", "inactive_file"
+    else:
+        limit_file, used_file, cached = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    try:
+        limit = (group / limit_file).read_text().strip()
+        if limit == "max" or int(limit) >= NO_LIMIT:
+            return []
+        used = int((group / used_file).read_text())
+        cache = re.search(rf"^{cached} (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):
+        return []
+    return [max(0, int(limit) - used + (int(cache[1]) if cache else 0))]
 
 
 def _quota_of(group: Path) -> list[float]:

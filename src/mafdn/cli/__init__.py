@@ -54,7 +54,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-app.command("upscale", cls=GroupedCommand, short_help="Upscale pictures, or folders of pictures.")(upscale_command)
+app.command("upscale", cls=GroupedCommand, short_help="Upscale pictures and films, or folders of them.")(
+    upscale_command
+)
 app.command("verify", cls=GroupedCommand)(verify_command)
 app.command("serve", cls=GroupedCommand)(serve_command)
 app.command("mcp", cls=GroupedCommand)(mcp_command)

@@ -26,6 +26,10 @@ Since = Annotated[
         rich_help_panel=BATCH,
     ),
 ]
+OnlyKind = Annotated[
+    Literal["pictures", "films"] | None,
+    typer.Option("--only", help="Upscale only the pictures, or only the films.", rich_help_panel=BATCH),
+]
 PictureOrder = Annotated[
     Literal["name", "size", "newest", "oldest", "random"],
     typer.Option(

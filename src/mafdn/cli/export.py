@@ -85,12 +85,13 @@ def export_command(
         from mafdn.export.plain import export_plain, save_plain
         from mafdn.networks.checkpoints import has_header, open_network
         from mafdn.training.record.averaged import averaged_network, export_run, weights_card
-    from mafdn.weights.resolve import named_file
+    from mafdn.weights.resolve import resolve
 
     if not plain and (size is not None or gates is not None):
         raise UsageError("--size and --gates describe a plain file; add --plain")
-    shipped = named_file(source, ".safetensors")
-    is_run = source.is_dir()
+    origin = resolve(source)
+    shipped = None if origin.path else origin.file(".safetensors")
+    is_run = origin.kind == "run"
     name = source.resolve().name
     if is_run and not (name or target):
         raise UsageError(f"{source} has no name for the ONNX file; set one with --output")

@@ -72,6 +72,10 @@ Verify = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+KeepTimes = Annotated[
+    bool,
+    typer.Option("--keep-times", help="Give each result the time of modification of its input.", rich_help_panel=FILES),
+]
 FormatName = Annotated[
     str | None,
     typer.Option(

@@ -1,5 +1,6 @@
 """`mafdn upscale` for a single film: progress and outcome."""
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from mafdn.errors import UsageError
 
 if TYPE_CHECKING:
     from mafdn import EngineOptions, FilmOptions, FilmProgress, FilmReport
+
+LINE_SECONDS = 60.0
+"""Time between lines of progress without a terminal."""
 
 
 def upscale_one_film(
@@ -76,13 +80,13 @@ def _show(report: "FilmReport") -> None:
 
 @contextmanager
 def _progress(*, quiet: bool) -> "Generator[Callable[[FilmProgress], None]]":
-    """Show a progress bar on stderr, if that is a terminal.
+    """Show a progress bar on stderr, if that is a terminal, else a line now and then.
 
     The function that is yielded also raises `KeyboardInterrupt` once a stop has been requested.
     """
     with progress_bar(quiet=quiet, remaining=TextColumn("{task.fields[left]}")) as bar:
         if bar is None:
-            yield lambda _: check_stop()
+            yield _lines(quiet=quiet)
             return
         task = bar.add_task("", total=None, left="?")
 
@@ -91,6 +95,21 @@ def _progress(*, quiet: bool) -> "Generator[Callable[[FilmProgress], None]]":
             bar.update(task, description=_described(at), completed=at.done, total=at.total, left=_left(at))
 
         yield update
+
+
+def _lines(*, quiet: bool) -> "Callable[[FilmProgress], None]":
+    """Return a function that prints a line of progress to stderr every `LINE_SECONDS`, and none if `quiet`."""
+    printed = time.monotonic()
+
+    def update(at: "FilmProgress") -> None:
+        nonlocal printed
+        check_stop()
+        if not quiet and time.monotonic() - printed >= LINE_SECONDS:
+            printed = time.monotonic()
+            left = "" if at.remaining_seconds is None else f", {_left(at)} left"
+            typer.echo(f"{_described(at)}{left}", err=True)
+
+    return update
 
 
 def _described(at: "FilmProgress") -> str:

@@ -208,7 +208,9 @@ def refuse_unused_options(film: OnePicture, options: "UpscaleOptions", given: Ma
     if Numbering.parse(film.source) is None:
         refuse_rate(given)
     output, results = options.output, Numbering.parse(film.target or "")
+    numbered = results is not None or Numbering.parse(film.source) is not None
     unused = [
+        ("--keep-times", options.keep_times and numbered, "omit it"),
         ("--keep-print-size", output.keep_print_size, "omit it"),
         ("--frame", options.frame is not None, "use --from and --to"),
         ("--verify", options.verify, "omit it"),

@@ -174,9 +174,10 @@ def _show_text(report: FolderReport, inputs: Sequence[str], *, dry_run: bool) ->
     if report.estimate:
         typer.echo(f"estimate: {_estimate_text(report.estimate)}")
     for reason, count in Counter(item.reason for item in report.with_status("skipped")).items():
-        typer.echo(f"skipped {count} picture{'s' if count > 1 else ''}: {reason}")
+        typer.echo(f"skipped {count} file{'s' if count > 1 else ''}: {reason}")
     for count, one, several in (
         (report.not_pictures, "file that is not a picture", "files that are not pictures"),
+        (report.sidecars, "sidecar file (.xmp, .aae), which was not copied", "sidecar files, which were not copied"),
         (report.other_shards, "picture of another shard", "pictures of other shards"),
         (report.earlier_results, "result of an earlier run", "results of earlier runs"),
         (report.links, "link to a folder: links are not followed", "links to folders: links are not followed"),

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
+from mafdn.cli.values import expanded
 from mafdn.errors import UsageError
 from mafdn.upscaling.folder.discover import WILDCARDS, find_sources, is_folder
 
@@ -35,13 +36,13 @@ def as_typed(text: str) -> str:
     """Convert a pasted or dropped text to a path.
 
     If there is no file of that very name, surrounding quotes, the call operator of PowerShell (`& 'FILE'`), spaces and
-    line breaks at the end are removed, and a `file:` URI is decoded.
+    line breaks at the end are removed, a `file:` URI is decoded, and `~` at the start becomes the home folder.
     """
     if text == STANDARD or _exists(text):
         return text
     plain = _unwrapped(text.rstrip())
     unescaped = re.sub(r"\\(.)", r"\1", plain) if os.sep == "/" else plain  # as terminals escape a dropped path
-    return next((path for path in (plain, plain.strip(), unescaped) if _exists(path)), plain)
+    return next((path for path in (plain, plain.strip(), unescaped) if _exists(path)), expanded(plain))
 
 
 def _unwrapped(text: str) -> str:

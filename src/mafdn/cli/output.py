@@ -13,6 +13,7 @@ import typer
 from mafdn.errors import MafdnError
 
 if TYPE_CHECKING:  # rich takes as long to import as the rest of the command line
+    from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
 STOPPED = 130
@@ -100,7 +101,7 @@ def progress_bar(*, quiet: bool, remaining: "ProgressColumn | None" = None) -> G
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not shows_bars(console):
         yield None
         return
     columns = (
@@ -113,6 +114,11 @@ def progress_bar(*, quiet: bool, remaining: "ProgressColumn | None" = None) -> G
     )
     with Progress(*columns, console=console, transient=True) as bar:
         yield bar
+
+
+def shows_bars(console: "Console") -> bool:
+    """Whether progress bars are shown on a console for stderr: FORCE_COLOR alone makes it no terminal."""
+    return console.is_terminal and console.file.isatty()
 
 
 @contextmanager

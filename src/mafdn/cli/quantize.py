@@ -42,9 +42,10 @@ def quantize_command(
       mafdn quantize weights/mafdn-x4.onnx --calibration runs/bank --bench Set5 --bench Set14 --bench B100
     """
     from mafdn.errors import UsageError, WeightsError
-    from mafdn.weights.resolve import named_file
+    from mafdn.weights.resolve import resolve
 
-    shipped = named_file(network, ".onnx")
+    origin = resolve(network)
+    shipped = None if origin.path else origin.file()
     default = Path(f"{shipped.stem}-int8.onnx") if shipped else network.with_name(f"{network.stem}-int8.onnx")
     network, target = shipped or network, output_file(target, default)
     if target.suffix != ".onnx" or target.resolve() == network.resolve():

@@ -1,7 +1,6 @@
 """`mafdn upscale` for a single picture: files or standard input and output, progress and outcome."""
 
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -43,7 +42,7 @@ def upscale_one(
 
 def _show(report: Report, *, quiet: bool, as_json: bool, to_stdout: bool) -> None:
     if as_json:
-        show_json(asdict(report), err=to_stdout)
+        show_json(report.for_programs(), err=to_stdout)
     elif not quiet:
         (width, height), (new_width, new_height) = report.size, report.new_size
         target = "standard output" if to_stdout else printable(report.target)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mafdn.cli.output import STOPPED, CommandStoppedError
+from mafdn.cli.output import STOPPED, CommandStoppedError, shows_bars
 
 if TYPE_CHECKING:
     from mafdn.training.record.progress import TrainingProgress as State
@@ -46,7 +46,7 @@ def reporting() -> "Generator[tuple[Callable[[int, int], None], Callable[[State]
 def _progress(
     console: Console, note: "Callable[[str], None]"
 ) -> "Generator[tuple[Callable[[int, int], None], Callable[[State], None]]]":
-    if not console.is_terminal or not leads():
+    if not shows_bars(console) or not leads():
         yield lambda _done, _total: None, lambda state: note(progress_line(state))
         return
     text = TextColumn("{task.fields[text]}")

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError
 
 
@@ -20,4 +21,4 @@ def training_extra(what: str, *, extra: str = "train") -> Generator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"{what} needs {error.name}: pip install 'mafdn[{extra}]'") from None
+        raise MissingPackageError(f"{what} needs {error.name}: {pip_install(extra)}") from None

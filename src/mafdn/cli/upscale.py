@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mafdn.cli.batch_options import Jobs, JsonLines, PictureOrder, ShardOf, Since, SkipLargerThan
+from mafdn.cli.batch_options import Jobs, JsonLines, OnlyKind, PictureOrder, ShardOf, Since, SkipLargerThan
 from mafdn.cli.engine_options import (
     DeviceName,
     EngineName,
@@ -19,6 +19,7 @@ from mafdn.cli.file_options import (
     FormatName,
     Inputs,
     KeepPrintSize,
+    KeepTimes,
     Lossless,
     NamePattern,
     Overwrite,
@@ -67,8 +68,10 @@ def upscale_command(
     dry_run: DryRun = False,
     report_file: ReportFile = None,
     verify: Verify = False,
+    keep_times: KeepTimes = False,
     skip_larger_than: SkipLargerThan = None,
     since: Since = None,
+    only: OnlyKind = None,
     order: PictureOrder = "name",
     jobs: Jobs = 1,
     shard: ShardOf = None,
@@ -161,6 +164,7 @@ def upscale_command(
         ensemble=ensemble,
         frame=frame,
         verify=verify,
+        keep_times=keep_times,
     )
     block_other_loaders()
     if as_json and json_lines:
@@ -173,6 +177,7 @@ def upscale_command(
         "--report": report_file is not None,
         "--skip-larger-than": skip_larger_than is not None,
         "--since": since is not None,
+        "--only": only is not None,
         "--order": order != "name",
         "--jobs": jobs != 1,
         "--shard": shard is not None,
@@ -219,6 +224,7 @@ def upscale_command(
             dry_run=dry_run,
             skip_larger_than=skip_larger_than,
             since=since,
+            only=only,
             order=order,
             jobs=jobs,
             shard=shard,

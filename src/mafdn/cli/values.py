@@ -1,5 +1,6 @@
 """Parsers of the values that options give."""
 
+import os
 from pathlib import Path
 
 import typer
@@ -10,7 +11,17 @@ from mafdn.errors import UsageError
 
 def option_path(text: str) -> Path:
     """Parse the path that an option gives."""
-    return Path(option_text(text))
+    return Path(expanded(option_text(text)))
+
+
+def expanded(text: str) -> str:
+    """Replace `~` at the start of a path by the home folder, which shells leave in `--option=~/FILE`.
+
+    The name of a file that exists is returned unchanged.
+    """
+    if not text.startswith("~") or os.path.lexists(text):
+        return text
+    return os.path.expanduser(text)  # noqa: PTH111 - unchanged if there is no such user
 
 
 def option_text(text: str) -> str:

@@ -66,7 +66,7 @@ def bench_files(folder: Path, scale: int | None = None) -> list[Path]:
         UsageError: There are none, or LR pictures such as `babyx4` are among them.
     """
     if not folder.is_dir():
-        raise UsageError(f"no benchmark dataset in {folder}: {EXPECTED}; docs/data.md lists where to get them")
+        raise UsageError(f"no benchmark dataset in {folder}: {EXPECTED}; download one, such as Set5, to there")
     source = _hr_folder(folder, scale)
     files = _pictures(source)
     if files and all(path.stem.endswith(("_HR", "_LR")) for path in files):

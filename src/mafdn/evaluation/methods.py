@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mafdn._support.extras import pip_install
 from mafdn._support.machine import installed_version
 from mafdn.errors import MissingPackageError, UsageError
 from mafdn.evaluation.benchset import Method, bicubic, lanczos
@@ -123,4 +124,4 @@ def _open(path: Path, options: EngineOptions) -> Engine:
     except MissingPackageError:
         if options.engine != "torch":
             raise
-        raise MissingPackageError(f"measuring {path} needs torch: pip install 'mafdn[train]'") from None
+        raise MissingPackageError(f"measuring {path} needs torch: {pip_install('train')}") from None

@@ -15,6 +15,7 @@ from mafdn.film.numbered.names import Numbering
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport
 from mafdn.inference import EngineOptions
+from mafdn.pictures.writing import keep_times
 from mafdn.upscaling.arguments import PathLike, network_set, with_size
 from mafdn.upscaling.size import Size
 
@@ -86,8 +87,12 @@ def upscale_film(
         check_target(film, result, overwrite=options.upscale.overwrite)  # before it is decoded
         shots = animated_shots(film, limits=limits)
     if shots is not None and result is not None:
-        return upscale_shots(shots, result, networks=networks, options=options, on_progress=tick)
-    return upscale_film_file(film, result, networks=networks, options=options, on_progress=tick)
+        report = upscale_shots(shots, result, networks=networks, options=options, on_progress=tick)
+    else:
+        report = upscale_film_file(film, result, networks=networks, options=options, on_progress=tick)
+    if options.upscale.keep_times and pictures is None:
+        report = replace(report, notes=(*report.notes, *keep_times(film, report.target)))
+    return report
 
 
 def film_frames(

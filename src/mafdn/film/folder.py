@@ -6,11 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mafdn.film.libav import FILM_SUFFIXES, require_av
+from mafdn.film.libav import require_av
 from mafdn.film.names import film_format, is_film
 from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress
 from mafdn.film.thumbnails import thumbnail_paths
+from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.upscaling.folder.films import FilmHeader, FilmOutcome
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions

@@ -4,19 +4,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mafdn._support.atomic import printable
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError
-
-FILM_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".nut"),
-    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".dv", ".mjpeg", ".y4m", ".ivf", ".obu"),
-    *(".m2v", ".264", ".h264", ".265", ".h265", ".hevc"),
-)
-"""Endings of the names of films, in lower case."""
 
 
 def require_av(path: Path) -> None:
     """Raise `MissingPackageError` if PyAV is not installed; `path` is the film for which it is needed."""
     if find_spec("av") is None:
-        raise MissingPackageError(
-            f"{printable(path)} is a film, and films need the extra film: pip install 'mafdn[film]'"
-        )
+        raise MissingPackageError(f"{printable(path)} is a film, and films need the extra film: {pip_install('film')}")

@@ -6,8 +6,7 @@ import stat
 from pathlib import Path
 
 from mafdn.errors import MafdnError
-from mafdn.film.libav import FILM_SUFFIXES
-from mafdn.pictures.codecs.foreign.unsupported import LONGEST, is_film_content
+from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES, LONGEST, is_film_content
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.picture import Format
 from mafdn.upscaling.folder.naming import LONGEST_NAME, Pattern

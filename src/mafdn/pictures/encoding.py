@@ -281,7 +281,7 @@ def _reason_for_srgb(picture: Picture, kind: Format) -> str | None:
     if "ICC" not in kind.metadata:
         return None if _is_stated_by_number(picture, kind) else f"{kind.name} has no color profile"
     if picture.colors == 1 and not kind.grey:
-        return f"{kind.name} has no grey"
+        return f"{kind.name} has no gray"
     if picture.floating and not kind.float_bits and written_bits(picture, kind) <= FEW_BITS and picture_tone(picture):
         return f"{kind.name} has too few bits for linear light"
     return None

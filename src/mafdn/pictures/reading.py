@@ -136,9 +136,14 @@ def read_integers(path: Path, *, advice: str = "convert it to 8 or 16 bits first
     Raises:
         PictureError: The picture cannot be read, or it has floating-point numbers; the message then ends in `advice`.
     """
-    picture = open_picture(path)
-    if picture.floating:
-        raise PictureError(f"{printable(path)} has floating-point numbers; {advice}")
+    return decode_integers(read_header(path), advice=advice)
+
+
+def decode_integers(header: PictureHeader, *, advice: str) -> Picture:
+    """Decode an opened picture of 8 or 16 bits; errors as for `read_integers`."""
+    picture = None if header.bits > 16 else header.decode()
+    if picture is None or picture.floating:
+        raise PictureError(f"{printable(header.path)} has floating-point numbers; {advice}")
     return picture
 
 

@@ -89,6 +89,15 @@ class Reservation:
         self._removal()
 
 
+def keep_times(source: Path, target: Path) -> tuple[str, ...]:
+    """Give a result the time of modification of its input; returns a note if that is not possible."""
+    try:
+        os.utime(target, ns=(target.stat().st_atime_ns, source.stat().st_mtime_ns))
+    except OSError as error:
+        return (f"its time of modification could not be set: {error.strerror or error}",)
+    return ()
+
+
 @contextmanager
 def reserve(path: Path, *, overwrite: bool) -> Generator[Path]:
     """A `Reservation`'s temporary file, published on success and discarded on failure."""

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from mafdn._support.atomic import replacing, sha256
+from mafdn._support.extras import pip_install
 from mafdn._support.machine import installed_version
 from mafdn._support.telemetry import hidden
 from mafdn.errors import MissingPackageError, WeightsError
@@ -122,7 +123,7 @@ def quantize_onnx(
     """
     made_by = installed_version("nncf")
     if made_by is None:
-        raise MissingPackageError("quantizing needs nncf: pip install 'mafdn[quantize]'")
+        raise MissingPackageError(f"quantizing needs nncf: {pip_install('quantize')}")
     header = read_source_header(source)
     model = _quantized(source, crops, kept_float, equalized=equalized)
     _make_unsigned(model.graph)

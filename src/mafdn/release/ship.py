@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mafdn._support.extras import pip_install
 from mafdn.errors import MafdnError
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.release.gate import Outcome, release
@@ -75,7 +76,7 @@ def _renew_int8(
             on_candidate=on_candidate,
         )
     except ImportError as error:
-        return f"quantizing needs {error.name}: pip install 'mafdn[quantize]'"
+        return f"quantizing needs {error.name}: {pip_install('quantize')}"
     except MafdnError as error:
         return str(error)
     return f"int8 loses {made.loss.reason}" if made.loss.reason else ""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mafdn._support.extras import pip_install
 from mafdn._support.validate import as_path
 from mafdn.errors import MissingPackageError
 from mafdn.training.record.progress import TrainingProgress
@@ -52,7 +53,7 @@ def train(
         from mafdn.training.loop import train as train_run
         from mafdn.training.record.run_folder import with_data
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"train needs {error.name}: pip install 'mafdn[train]'") from None
+        raise MissingPackageError(f"train needs {error.name}: {pip_install('train')}") from None
     given = dict(overrides or {})
     if data is not None:
         given = with_data(path, given, as_path("data", data, wanted="a path"))

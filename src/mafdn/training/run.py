@@ -312,7 +312,7 @@ def prepare(
         for path in paths:
             if not path.is_dir():
                 raise ConfigError(
-                    f"data.{setting}: the folder {path} does not exist; docs/data.md says where to get it, or {remedy}"
+                    f"data.{setting}: the folder {path} does not exist; download the dataset to there, or {remedy}"
                 )
     return build_bank(folders, config.bank, scales=data.scales, exclude=exclude, on_progress=on_prepare)
 

@@ -14,7 +14,7 @@ from mafdn.inference.options import as_engine_options
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import is_picture_name
-from mafdn.upscaling.size import Size
+from mafdn.upscaling.size import Size, as_size
 from mafdn.weights.resolve import AUTO, FILE_TYPES, resolve, unknown_network
 from mafdn.weights.shipped import shipped_scales
 
@@ -29,6 +29,13 @@ def with_size(options: UpscaleOptions | None, size: Size | float | None) -> Upsc
     if options.size is not None:
         raise UsageError("the size is set twice: use either size or options.size")
     return replace(options, size=size)
+
+
+def one_size(scale: float | None, size: Size | float | None) -> Size | None:
+    """Return the size for an array; raises `UsageError` if it is given in both ways."""
+    if scale is not None and size is not None:
+        raise UsageError("the size is set twice: use either scale or size")
+    return Size(scale=scale) if scale is not None else None if size is None else as_size(size)
 
 
 def network_set(network: PathLike, engine: EngineOptions | str | None) -> NetworkSet | AutomaticNetworks:

@@ -12,7 +12,7 @@ from mafdn.errors import UsageError
 from mafdn.inference import ensembled
 from mafdn.inference.ensemble import as_ensemble
 from mafdn.inference.upscale import check_array
-from mafdn.pictures.reading import PictureHeader, read_header, read_integers
+from mafdn.pictures.reading import PictureHeader, decode_integers, read_header
 from mafdn.upscaling.arguments import PathLike
 from mafdn.upscaling.array import upscale_array
 from mafdn.upscaling.choice.weights import WeightsChoice, choose_by_pixels, choose_weights
@@ -46,8 +46,8 @@ def upscale_any(
         original, array = image, to_array(image)
     else:
         path = as_path("the picture", image, wanted="an array or a path")
-        array = read_integers(path, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
-        header = read_header(path) if networks.automatic else None
+        header = read_header(path)
+        array = decode_integers(header, advice="use mafdn.upscale_file, which keeps their colors").planes[:]
     check_array(array)
     width, height = array.shape[1], array.shape[0]
     rows = array if array.ndim == 3 else array[..., None]

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, overload
 from numpy.typing import NDArray
 
 from mafdn.inference import Engine, EngineOptions
-from mafdn.upscaling.arguments import PathLike, network_set, with_size
+from mafdn.upscaling.arguments import PathLike, network_set, one_size, with_size
 from mafdn.upscaling.dispatch import upscale_any, upscale_any_file
 from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import UpscaleOptions
@@ -44,6 +44,7 @@ class Upscaler:
         image: Array | PathLike,
         *,
         scale: float | None = ...,
+        size: Size | float | None = ...,
         tile: int | None = ...,
         exact: bool = ...,
         ensemble: int = ...,
@@ -55,6 +56,7 @@ class Upscaler:
         image: PillowImage,
         *,
         scale: float | None = ...,
+        size: Size | float | None = ...,
         tile: int | None = ...,
         exact: bool = ...,
         ensemble: int = ...,
@@ -65,6 +67,7 @@ class Upscaler:
         image: Any,
         *,
         scale: float | None = None,
+        size: Size | float | None = None,
         tile: int | None = None,
         exact: bool = False,
         ensemble: int = 1,
@@ -75,6 +78,7 @@ class Upscaler:
         Args:
             image: As for `mafdn.upscale`.
             scale: Scale factor (default: the network's scale); other factors are reached by resizing with Lanczos.
+            size: As for `mafdn.upscale`.
             tile: As for `mafdn.upscale`.
             exact: As for `mafdn.upscale`.
             ensemble: As for `mafdn.upscale`.
@@ -89,7 +93,7 @@ class Upscaler:
         return upscale_any(
             self._networks,
             image,
-            None if scale is None else Size(scale=scale),
+            one_size(scale, size),
             tile=tile,
             exact=exact,
             ensemble=ensemble,

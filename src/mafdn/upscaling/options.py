@@ -11,7 +11,7 @@ from mafdn.inference.ensemble import as_ensemble
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.sequences.sequence import MOST_PICTURES
 from mafdn.upscaling.folder.naming import Pattern
-from mafdn.upscaling.folder.selection import ORDERS, Order, as_moment
+from mafdn.upscaling.folder.selection import ONLY, ORDERS, Only, Order, as_moment
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.shards import Shard, as_shard
 from mafdn.upscaling.size import LARGEST, Size, as_size
@@ -39,6 +39,7 @@ class UpscaleOptions:
             the first if the format of the result holds one picture).
         verify: Compare each result, reduced to the size of the picture again, with the picture; reports then have a
             `Verification`. It takes time, but is no reason to re-create results.
+        keep_times: Give each result the time of modification of its input.
 
     Raises:
         UsageError: For a value of the wrong type or out of range.
@@ -54,12 +55,14 @@ class UpscaleOptions:
     ensemble: int = 1
     frame: int | None = None
     verify: bool = False
+    keep_times: bool = False
 
     def __post_init__(self) -> None:
         if self.size is not None:
             object.__setattr__(self, "size", as_size(self.size))
         object.__setattr__(self, "strength", as_number("strength", self.strength, least=0, most=1))
         as_kind("verify", self.verify, bool)
+        as_kind("keep_times", self.keep_times, bool)
         as_kind("output", self.output, Output)
         as_kind("limits", self.limits, Limits)
         object.__setattr__(self, "ensemble", as_ensemble(self.ensemble))
@@ -90,6 +93,7 @@ class FolderOptions:
         dry_run: Whether to only report what would be done.
         skip_larger_than: Pictures whose longest side has more pixels than this are skipped.
         since: Only pictures modified since are upscaled; also anything that `as_moment` takes.
+        only: `pictures` or `films`, to leave out the others (default: both are upscaled).
         order: Which pictures come first; it does not affect results.
         jobs: How many pictures are decoded, and how many encoded, at the same time; it does not affect results.
         shard: Only this share of the pictures is upscaled; also a text such as `3/8`. All others are named as if they
@@ -106,6 +110,7 @@ class FolderOptions:
     dry_run: bool = False
     skip_larger_than: int | None = None
     since: datetime | None = None
+    only: Only | None = None
     order: Order = "name"
     jobs: int = 1
     shard: Shard | None = None
@@ -119,6 +124,8 @@ class FolderOptions:
             object.__setattr__(self, "since", as_moment(self.since))
         if self.order not in ORDERS:
             raise UsageError(f"unknown order {printable(str(self.order))!r}; choose from {', '.join(ORDERS)}")
+        if self.only is not None and self.only not in ONLY:
+            raise UsageError(f"only must be pictures or films, not {printable(str(self.only))!r}")
         object.__setattr__(self, "jobs", as_whole("jobs", self.jobs, least=1, most=MOST_JOBS))
         if self.shard is not None:
             object.__setattr__(self, "shard", as_shard(self.shard))

@@ -7,6 +7,7 @@ from pathlib import Path
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_whole
 from mafdn.errors import UsageError
+from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.pictures.codecs.foreign.unsupported import SUFFIXES as UNSUPPORTED
 from mafdn.pictures.encoding import EncodeOptions
 from mafdn.pictures.formats import FORMATS, SUFFIXES, Format, format_called, format_of_name
@@ -17,23 +18,6 @@ from mafdn.upscaling.size import Size
 
 DOCUMENTS = (".pdf", ".eps", ".xcf", ".hdr", ".pfm")
 """Endings of further formats that are not written; a result's name with one of them does not mean a folder."""
-FILMS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".nut",
-    ".flv",
-    ".wmv",
-    ".mpg",
-    ".ogv",
-)
-"""Endings of films; likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +57,7 @@ def is_picture_name(path: str | os.PathLike[str]) -> bool:
     separators = tuple(filter(None, (os.sep, os.altsep)))
     ending = Path(text).suffix.lower()
     return (
-        ending in (*SUFFIXES, *UNSUPPORTED, *DOCUMENTS, *FILMS)
+        ending in (*SUFFIXES, *UNSUPPORTED, *DOCUMENTS, *FILM_SUFFIXES)
         and not text.endswith(separators)
         and not is_folder(Path(text))
     )

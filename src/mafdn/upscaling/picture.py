@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mafdn._support.atomic import printable
 from mafdn._support.machine import peak_mib
@@ -17,8 +18,9 @@ from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.sequences.encoder import SequenceEncoder
 from mafdn.pictures.sequences.sequence import Sequence, single
-from mafdn.pictures.writing import Reservation
+from mafdn.pictures.writing import Reservation, keep_times
 from mafdn.upscaling.choice.weights import WeightsChoice, choose_weights
+from mafdn.upscaling.intended import intended_result
 from mafdn.upscaling.networks import Networks, Selection
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import choose_format, default_target, encode_options
@@ -71,6 +73,10 @@ class Report:
     weights: WeightsChoice | None = None
     verification: Verification | None = None
 
+    def for_programs(self) -> dict[str, Any]:
+        """Return everything as a dictionary for JSON."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -84,6 +90,7 @@ class Prepared:
     pictures: Sequence
     reservation: Reservation
     began: float
+    notes: tuple[str, ...] = ()
 
     def close(self) -> None:
         """Release the place of the result; needed if `run` is never called."""
@@ -109,6 +116,8 @@ class Pending:
         try:
             notes = self._encoder.finish()
             self._prepared.reservation.publish(on_whole)
+            if self._prepared.options.keep_times:
+                notes = [*notes, *keep_times(self._report.source, self._report.target)]
         finally:
             self.cancel()
         seconds = time.perf_counter() - self._prepared.began
@@ -198,8 +207,8 @@ def prepare(
     limits = replace(options.limits, began=time.monotonic())
     options, size, output = replace(options, limits=limits), options.effective_size(scale), options.output
     source = header.path
-    kind = choose_format(header, target, output)
-    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
+    intended = intended_result(header, target, output, size, limits=limits, frame=options.frame)
+    kind, sizes = intended.kind, intended.sizes
     new_size = sizes.after[0]
     target = target or default_target(source, size, new_size, kind)
     if _same_file(source, target):
@@ -227,6 +236,7 @@ def prepare(
         pictures=pictures,
         reservation=reservation,
         began=began,
+        notes=intended.notes,
     )
 
 
@@ -299,7 +309,7 @@ def run(
         waited_seconds=waited,
         seconds=0.0,
         peak_mib=None,
-        notes=(*notes, *(used.notes(engine) if used else ())),
+        notes=(*prepared.notes, *notes, *(used.notes(engine) if used else ())),
         frames=sizes.count,
         weights=used.weights if used else None,
     )

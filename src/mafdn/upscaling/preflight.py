@@ -8,7 +8,7 @@ from mafdn._support.atomic import printable
 from mafdn._support.machine import available_mib
 from mafdn.errors import PictureError
 from mafdn.inference.tiles import row_height
-from mafdn.pictures.formats import Format
+from mafdn.pictures.formats import FORMATS, Format
 from mafdn.pictures.reading import PictureHeader
 from mafdn.pictures.spill import LARGE
 from mafdn.upscaling.several import Sizes
@@ -17,14 +17,18 @@ LEAST_SHARE = {"lossless": 1 / 8, "lossy": 1 / 40}
 """Least share of its raw bytes that an encoded picture takes; flat graphics take less, but are small anyway."""
 BANDS_IN_MEMORY = 3
 """Rows of tiles of a result in memory: one is computed, one waits and one is encoded."""
+LARGE_FORMATS = ("JPEG", "PNG", "TIFF")
+"""Formats that are recommended for results that are too large for another."""
 
 
 def check_encodable(path: Path, kind: Format, *, width: int, height: int) -> None:
     """Raise `PictureError` if `kind` cannot store a picture of this size."""
-    if max(width, height) > kind.largest_side:
+    side = max(width, height)
+    if side > kind.largest_side:
+        fitting = [name for name in LARGE_FORMATS if FORMATS[name].largest_side >= side]
         raise PictureError(
             f"cannot write {printable(path)}: {width}x{height} is beyond {kind.name}'s limit of {kind.largest_side} "
-            "pixels a side; choose PNG or TIFF"
+            f"pixels a side; choose a smaller size, {', '.join(fitting[:-1])} or {fitting[-1]}"
         )
 
 

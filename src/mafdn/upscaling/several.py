@@ -29,6 +29,11 @@ class Sizes:
         return len(self.before)
 
     @property
+    def largest_side(self) -> int:
+        """Width or height of the largest result, whichever is larger."""
+        return max(max(size) for size in self.after)
+
+    @property
     def pixels_before(self) -> int:
         """Pixels of all of them."""
         return sum(width * height for width, height in self.before)

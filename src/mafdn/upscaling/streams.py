@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from mafdn._support.atomic import printable
-from mafdn.errors import MafdnError, PictureError, UsageError
+from mafdn.errors import MafdnError, PictureError, UnsupportedError, UsageError
+from mafdn.pictures.codecs.foreign.unsupported import is_film_file
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import read_header
+from mafdn.upscaling.intended import Intended, intended_result
 from mafdn.upscaling.networks import Networks
 from mafdn.upscaling.options import UpscaleOptions
-from mafdn.upscaling.output import choose_format
-from mafdn.upscaling.picture import Report, upscale_file
+from mafdn.upscaling.picture import Report, most_enlarged, upscale_file
 
 STREAM = Path("-")
 """The path that reports give for a stream."""
@@ -65,6 +66,7 @@ def upscale_stream(
     with tempfile.TemporaryDirectory(prefix="mafdn-") as name:
         folder = Path(name)
         names: dict[str, str] = {}
+        notes: tuple[str, ...] = ()
         if isinstance(source, Path):
             path = source
         else:
@@ -76,21 +78,31 @@ def upscale_stream(
             if isinstance(target, Path):
                 file = target
             else:
-                header = read_header(path, limits=options.limits)
-                file = folder / f"result{choose_format(header, None, options.output).suffixes[0]}"
+                intended = _intended(path, networks, options)
+                notes, file = intended.notes, folder / f"result{intended.kind.suffixes[0]}"
                 names[str(file)] = _name_of(target, "output")
             report = upscale_file(path, file, networks=networks, options=options, on_progress=on_progress)
         except MafdnError as error:
+            if isinstance(error, UnsupportedError) and not isinstance(source, Path) and is_film_file(path):
+                raise UnsupportedError(f"a film is not read from {names[str(path)]}; give its name") from None
             error.args = (_with_names(str(error), names),)
             raise
         if not isinstance(target, Path):
             _send(file, target)
     return replace(
         report,
-        notes=tuple(_with_names(note, names) for note in report.notes),
+        notes=(*notes, *(_with_names(note, names) for note in report.notes)),
         source=source if isinstance(source, Path) else STREAM,
         target=target if isinstance(target, Path) else STREAM,
     )
+
+
+def _intended(path: Path, networks: Networks, options: UpscaleOptions) -> Intended:
+    """Determine the format of a result without a name."""
+    header = read_header(path, limits=options.limits, number=options.frame)
+    scale = networks.scale_for(options.requested_size, *most_enlarged(header, None, options))
+    size = options.effective_size(scale)
+    return intended_result(header, None, options.output, size, limits=options.limits, frame=options.frame)
 
 
 def _with_names(text: str, names: Mapping[str, str]) -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
 from mafdn._support.progress import counted
-from mafdn.errors import PictureError
+from mafdn.errors import PictureError, UnsupportedError
+from mafdn.pictures.codecs.foreign.unsupported import is_film_file
 from mafdn.pictures.codecs.jpeg import JpegFile
 from mafdn.pictures.codecs.jpeg_coding import read_coding
 from mafdn.pictures.limits import Limits
@@ -70,11 +71,11 @@ def verify_pictures(
     """
     limits = limits or Limits()
     result_limits = result_limits or limits
-    header = read_header(source, limits=limits, number=frame) if isinstance(source, Path) else None
-    result_header = read_header(result, limits=result_limits) if isinstance(result, Path) else None
+    header = _read_header(source, limits, frame) if isinstance(source, Path) else None
+    result_header = _read_header(result, result_limits) if isinstance(result, Path) else None
     count, result_count = (1 if one is None else len(one.sizes) for one in (header, result_header))
     if isinstance(result, Path) and frame is not None and result_count > 1:
-        result_header = read_header(result, limits=result_limits, number=frame)
+        result_header = _read_header(result, result_limits, frame)
     several = frame is None and count == result_count > 1
     if frame is None and not several and result_count > 1:
         raise PictureError(
@@ -95,6 +96,16 @@ def verify_pictures(
         notes=notes,
         on_progress=_with_time_limit(on_progress, limits, first.name),
     )
+
+
+def _read_header(path: Path, limits: Limits, number: int | None = None) -> PictureHeader:
+    """Read the header of a picture; raises what `read_header` does, and refuses films as such."""
+    try:
+        return read_header(path, limits=limits, number=number)
+    except UnsupportedError:
+        if is_film_file(path):
+            raise UnsupportedError(f"{printable(path)} is a film, and films cannot be verified") from None
+        raise
 
 
 def _compared(

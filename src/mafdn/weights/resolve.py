@@ -152,21 +152,6 @@ def is_name(network: str) -> bool:
     return network in (*SHIPPED_NAMES, *NAMES_OF_SCALES, *BASELINES, *ARCHITECTURES)
 
 
-def named_file(network: Path, suffix: str) -> Path | None:
-    """The shipped file that a name stands for, for commands that take files; `None` for a path.
-
-    Args:
-        network: A name or a path; an existing file of that name comes first.
-        suffix: Which file is wanted, `.onnx` or `.safetensors`.
-
-    Raises:
-        UsageError: The name does not determine a file.
-        WeightsError: The file does not ship.
-    """
-    name = os.fspath(network)
-    return None if network.exists() or not is_name(name) else resolve(name).file(suffix)
-
-
 def is_pattern(network: str | os.PathLike[str]) -> bool:
     """Whether `network` stands for a file at each of several scales: `IMDN_x{scale}.pth`."""
     return SCALE_FIELD in os.fspath(network)

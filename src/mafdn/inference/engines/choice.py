@@ -35,6 +35,8 @@ CLEARLY_FASTER = 0.95
 """Fraction of an earlier engine's time below which a later one is preferred; a smaller difference may be noise."""
 CACHE_BYTES = 2**20
 """Maximum total size of the cached timings."""
+INEXACT = ("coreml",)
+"""Devices that compute in half precision whatever is asked for; they are never chosen unless they are named."""
 PACKAGES_OF_DEVICES = ("onnxruntime-gpu", "onnxruntime-directml")
 """Packages that may run networks on another device than the CPU."""
 PACKAGES = ("openvino", "onnxruntime", *PACKAGES_OF_DEVICES)
@@ -70,12 +72,16 @@ class Choice:
     trials: tuple[Trial, ...]
 
     def best(self, options: EngineOptions | None = None) -> tuple[str, str] | None:
-        """Return the fastest engine and its device among those allowed by `options`; `None` if none of them ran."""
+        """Return the fastest engine and its device among those allowed by `options`; `None` if none of them ran.
+
+        Those of `INEXACT` count only if `options` name them.
+        """
         options = options or EngineOptions()
         fastest: Trial | None = None
         for trial in self.trials:
-            allowed = options.engine in ("auto", trial.engine) and options.device in ("auto", trial.device)
-            if not allowed or not trial.seconds:
+            wanted = options.engine in ("auto", trial.engine) and options.device in ("auto", trial.device)
+            inexact = options.device == "auto" and trial.device in INEXACT
+            if not wanted or inexact or not trial.seconds:
                 continue
             if fastest is None or trial.seconds < CLEARLY_FASTER * (fastest.seconds or 0):
                 fastest = trial

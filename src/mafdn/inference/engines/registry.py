@@ -214,5 +214,5 @@ def _no_engine() -> MissingPackageError:
 
 
 def _not_installed(name: str, error: ImportError) -> MissingPackageError:
-    package = "'mafdn[train]'" if name == TorchEngine.name else name
+    package = '"mafdn[train]"' if name == TorchEngine.name else name
     return MissingPackageError(f"the engine {name} cannot be imported ({error}); pip install {package}")

@@ -59,7 +59,7 @@ def example_config() -> str:
         texts = attribute_docstrings(kind)
         lines = [f"[{entry.name}]"]
         if entry.name == "network":
-            lines += ["# The network; the keys below are those of `mafdn` (the others: docs/configuration.md)."]
+            lines += ["# The network; the keys below are those of `mafdn`; other architectures have others."]
             lines += ['#architecture = "mafdn"', ""]
         for key in fields(kind):
             lines += textwrap.wrap(texts[key.name], WIDTH, initial_indent="# ", subsequent_indent="# ")

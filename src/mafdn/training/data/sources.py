@@ -55,7 +55,7 @@ def list_pictures(folders: Iterable[Path]) -> Listing:
     listing: list[tuple[Source, ...]] = []
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"{folder} is not a folder of pictures; docs/data.md lists training datasets")
+            raise ConfigError(f"{folder} is not a folder of pictures; give one, such as that of DIV2K")
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         if not found:
             raise ConfigError(f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}")

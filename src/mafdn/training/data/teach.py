@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import replacing, sha256
+from mafdn._support.extras import pip_install
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError, MafdnError, MissingPackageError, UsageError, WeightsError
 from mafdn.inference import Engine, EngineOptions, open_engine, preferred_engine, upscale
@@ -203,7 +204,7 @@ def _open(path: Path, scratch: Path) -> Engine:
         from mafdn.export.onnx import export_onnx
         from mafdn.networks.checkpoints import open_network
     except ImportError as error:
-        raise MissingPackageError(f"exporting {path} needs {error.name}: pip install 'mafdn[train]'") from None
+        raise MissingPackageError(f"exporting {path} needs {error.name}: {pip_install('train')}") from None
     exported = scratch.with_suffix(".onnx")
     export_onnx(open_network(path), exported)
     return open_engine(exported, EngineOptions(engine=preferred_engine(), device="cpu", precision="fp32"))

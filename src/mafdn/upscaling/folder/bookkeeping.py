@@ -111,7 +111,7 @@ def finish(
         reason=job.reason,
         seconds=report.seconds,
         network_seconds=report.network_seconds,
-        notes=report.notes,
+        notes=(*job.notes, *report.notes),
         verification=report.verification,
         weights=report.weights,
     )

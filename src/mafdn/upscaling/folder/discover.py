@@ -6,6 +6,7 @@ walk always ends.
 
 import fnmatch
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from mafdn.errors import UsageError
 
 WILDCARDS = frozenset("*?[")
 """Characters that make a name a glob pattern."""
+CASELESS = ("win32", "darwin")
+"""Platforms whose file systems usually treat upper and lower case as the same."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,14 @@ def _matches(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:
         return not parts
     if globs[0] == "**":
         return any(_matches(parts[n:], globs[1:]) for n in range(len(parts) + 1))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], globs[0]) and _matches(parts[1:], globs[1:])
+    return bool(parts) and _matches_name(parts[0], globs[0]) and _matches(parts[1:], globs[1:])
+
+
+def _matches_name(name: str, glob: str) -> bool:
+    """Whether a name matches a pattern; upper and lower case are the same on systems where they name one file."""
+    if sys.platform in CASELESS:
+        name, glob = name.casefold(), glob.casefold()
+    return fnmatch.fnmatchcase(name, glob)
 
 
 def _walk(root: Path, found: Found, *, recursive: bool, exclude: Path | None) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from mafdn._support.progress import ignore
 from mafdn.errors import MafdnError
 from mafdn.pictures.formats import Format
 from mafdn.pictures.spill import LEAST_ROOM
+from mafdn.pictures.writing import keep_times
 from mafdn.upscaling.choice.weights import WeightsChoice
 from mafdn.upscaling.folder.bookkeeping import begin, describe_error, folder_fault, undo
 from mafdn.upscaling.folder.job import Job
@@ -196,11 +197,14 @@ class FilmRun:
             return job.item(status="failed", reason=describe_error(job, error))
         with suppress(OSError):  # its content is recorded, so the next run will recognize it
             manifest.finish(job.target, None, outcome.weights)
+        notes = (*outcome.notes, FILMS_NOT_VERIFIED) if self._options.verify else outcome.notes
+        if self._options.keep_times:
+            notes += keep_times(job.source, job.target)
         return job.item(
             status="done",
             reason=job.reason,
             seconds=outcome.seconds,
-            notes=(*outcome.notes, FILMS_NOT_VERIFIED) if self._options.verify else outcome.notes,
+            notes=notes,
             weights=outcome.weights,
             frames=outcome.frames,
         )

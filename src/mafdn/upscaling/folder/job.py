@@ -46,6 +46,7 @@ class Job:
         snapshot: The file at the target that may be replaced; `None` if there must be none.
         replaces: SHA-256 of an earlier result that is, or was, at the target.
         film_frames: Estimated number of frames of a film; `None` for pictures.
+        notes: What will not be done as expected.
     """
 
     source: Path
@@ -61,6 +62,7 @@ class Job:
     snapshot: FileSnapshot | None = None
     replaces: str | None = None
     film_frames: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def pixels(self) -> int:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn._support.atomic import printable, sha256
-from mafdn.errors import MafdnError, PictureError, UnsupportedError, UsageError
+from mafdn._support.extras import pip_install
+from mafdn.errors import MafdnError, MissingPackageError, PictureError, UnsupportedError, UsageError
 from mafdn.pictures.formats import SUFFIXES, Format, sniff
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.upscaling.folder.decide import decide
@@ -19,12 +20,17 @@ from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.folder.selection import is_older, ordered
+from mafdn.upscaling.intended import intended_result
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.output import Output, choose_format
-from mafdn.upscaling.several import Sizes, find_sizes
+from mafdn.upscaling.preflight import check_encodable
+from mafdn.upscaling.several import Sizes
 from mafdn.upscaling.size import Size
 
+SIDECARS = (".aae", ".xmp")
+"""Endings of files with metadata or edits beside pictures."""
+NO_FILMS = f"films need the extra film: {pip_install('film')}"
 NOT_VERIFIED = "the result was kept and not verified; use --redo, or mafdn verify"
 
 
@@ -35,7 +41,8 @@ class Plan:
     Args:
         jobs: Pictures to upscale, in the order of the work.
         finished: Pictures that are kept, skipped or have failed already.
-        not_pictures: Number of files that are not pictures.
+        not_pictures: Number of files that are not pictures, without sidecars.
+        sidecars: Number of files with metadata beside pictures.
         earlier_results: Number of files that were skipped as results of earlier runs.
         other_shards: Number of pictures that belong to other shards.
     """
@@ -43,6 +50,7 @@ class Plan:
     jobs: tuple[Job, ...]
     finished: tuple[FolderItem, ...]
     not_pictures: int
+    sidecars: int
     earlier_results: int
     other_shards: int
 
@@ -61,6 +69,8 @@ class _Inspected:
     """Why it is not upscaled, if so."""
     film: FilmHeader | None = None
     """The film, if it is one."""
+    notes: tuple[str, ...] = ()
+    """What will not be done as expected."""
 
 
 def make_plan(
@@ -94,24 +104,31 @@ def make_plan(
     finished = [FolderItem(source=entry.path, status="failed", reason=entry.reason) for entry in found.unusable]
     shard, others = selection.shard, 0
     inspected: list[_Inspected] = []
-    not_pictures = 0
+    not_pictures = sidecars = 0
     steps = 2 * len(found.sources)
     for number, source in enumerate(found.sources):
         on_check(source.path.name, number, steps)
+        read_by = films if films is not None and films.recognizes(source.path) else None
+        if read_by is None and _is_not_a_picture(source):
+            sidecar = source.path.suffix.lower() in SIDECARS
+            sidecars, not_pictures = sidecars + sidecar, not_pictures + (not sidecar)
+            continue
+        failure, skipped = "", _not_chosen(selection, film=read_by is not None)
         try:
-            if films is not None and films.recognizes(source.path):
-                inspected.append(_inspect_film(source, films, networks, options, pattern, selection))
-            elif _is_not_a_picture(source):
-                not_pictures += 1
-            else:
-                inspected.append(_inspect(source, options, size, pattern, selection))
-        except MafdnError as error:
-            if shard and not shard.has(source.relative):
-                others += 1
+            if skipped is None and read_by is not None:
+                inspected.append(_inspect_film(source, read_by, networks, options, pattern, selection))
                 continue
-            old = _is_too_old(source, selection)
-            reason = old or str(error)
-            finished.append(FolderItem(source=source.path, status="skipped" if old else "failed", reason=reason))
+            if skipped is None:
+                inspected.append(_inspect(source, options, size, pattern, selection))
+                continue
+        except MafdnError as error:
+            skipped = _is_too_old(source, selection) or _not_read(source, error, film=read_by is not None)
+            failure = str(error)
+        if shard and not shard.has(source.relative):
+            others += 1
+        else:
+            status = "skipped" if skipped else "failed"
+            finished.append(FolderItem(source=source.path, status=status, reason=skipped or failure))
     requests = {one.source.path: _name_request(one, size, pattern, manifests.folder) for one in inspected}
     results = _earlier_results(found, requests, manifests, films)
     pictures = [one for one in inspected if place(one.source.path) not in results]
@@ -139,6 +156,7 @@ def make_plan(
             weights=networks.digest(size, *one.sizes.most_enlarged, bits=one.bits),
             home=manifests.home_of(one.source),
             film_frames=None if one.film is None else one.film.frames,
+            notes=one.notes,
         )
         decision = decide(job, manifests.manifest(job.home), overwrite=options.overwrite, redo=selection.redo)
         if isinstance(decision, Job):
@@ -151,6 +169,7 @@ def make_plan(
         jobs=tuple(ordered(jobs, selection.order)),
         finished=tuple(finished),
         not_pictures=not_pictures,
+        sidecars=sidecars,
         earlier_results=len(inspected) - len(pictures),
         other_shards=others,
     )
@@ -159,7 +178,7 @@ def make_plan(
 def _is_not_a_picture(source: Source) -> bool:
     """Whether a file that was found, not named, is not a picture by its content and does not claim to be one.
 
-    A picture of a format that is not read is one: it fails, and the reason says which format it is.
+    A picture of a format that is not read is one: it is skipped, and the reason says which format it is.
     """
     if source.named or source.path.suffix.lower() in SUFFIXES:
         return False
@@ -170,6 +189,22 @@ def _is_not_a_picture(source: Source) -> bool:
     except PictureError:
         return True
     return False
+
+
+def _not_chosen(selection: FolderOptions, *, film: bool) -> str | None:
+    """Return why a film, or a picture, is skipped if only the other kind is upscaled."""
+    if selection.only is None or (selection.only == "films") == film:
+        return None
+    return f"{'films' if film else 'pictures'} are left out (only {selection.only})"
+
+
+def _not_read(source: Source, error: MafdnError, *, film: bool) -> str | None:
+    """Return why a file that was found, not named, is skipped: nobody expects it to be read."""
+    if source.named or source.path.suffix.lower() in SUFFIXES:
+        return None
+    if film:
+        return NO_FILMS if isinstance(error, MissingPackageError) else None
+    return str(error).removeprefix(f"{printable(source.path)} is ") if isinstance(error, UnsupportedError) else None
 
 
 def _is_too_old(source: Source, selection: FolderOptions) -> str | None:
@@ -188,10 +223,22 @@ def _inspect(
     if largest is not None and max(header.width, header.height) > largest:
         skipped = skipped or f"larger than {largest} pixels on its longest side"
     name = None if pattern.format_for(None) is None else Path(pattern.text)
-    kind, output = output_for(header, options.output, name)
     limits = replace(options.limits, pixels=sys.maxsize) if skipped else options.limits
-    sizes = find_sizes(header, size, kind, limits=limits, frame=options.frame)
-    return _Inspected(source=source, sizes=sizes, bits=header.bits, kind=kind, output=output, skipped=skipped)
+    output = replace(options.output, quality=None)
+    intended = intended_result(header, name, output, size, limits=limits, frame=options.frame)
+    kind, sizes = intended.kind, intended.sizes
+    for width, height in () if skipped else set(sizes.after):
+        target = source.path.with_name(pattern.name(source.path, size, sizes.after[0], kind))
+        check_encodable(target, kind, width=width, height=height)
+    return _Inspected(
+        source=source,
+        sizes=sizes,
+        bits=header.bits,
+        kind=kind,
+        output=_as_for(kind, options.output),
+        skipped=skipped,
+        notes=intended.notes,
+    )
 
 
 def output_for(header: PictureHeader, output: Output, name: Path | None) -> tuple[Format, Output]:
@@ -205,9 +252,13 @@ def output_for(header: PictureHeader, output: Output, name: Path | None) -> tupl
     Raises:
         UsageError: As `choose_format`.
     """
-    without_quality = replace(output, quality=None)
-    kind = choose_format(header, name, without_quality)
-    return kind, output if kind.lossy else without_quality
+    kind = choose_format(header, name, replace(output, quality=None))
+    return kind, _as_for(kind, output)
+
+
+def _as_for(kind: Format, output: Output) -> Output:
+    """Return the output of all pictures as it is for those of this format."""
+    return output if kind.lossy else replace(output, quality=None)
 
 
 def _inspect_film(
@@ -221,7 +272,8 @@ def _inspect_film(
     """Read what is known about a film; raises `MafdnError`."""
     if pattern.format_for(None) is not None:
         raise UsageError(
-            f"{printable(source.path)} is a film, and {printable(pattern.text)!r} names pictures: end it in {{ext}}"
+            f"{printable(source.path)} is a film, and {printable(pattern.text)!r} names pictures: end it in {{ext}}, "
+            "or leave films out"
         )
     if options.output.strip_metadata:
         raise UsageError(

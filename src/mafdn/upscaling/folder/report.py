@@ -22,7 +22,7 @@ class FolderItem:
         source: The picture.
         target: The result.
         status: `done` if created in this run, `kept` if already up to date, `failed`, `left` if not reached, or
-            `skipped` by `skip_larger_than` or `since`.
+            `skipped` by `skip_larger_than`, `since` or `only`, or as a kind of file that is not read.
         reason: Why it failed, was skipped, or was to be created.
         size: Width and height of the picture, in pixels.
         new_size: Width and height of the result, in pixels.
@@ -102,7 +102,8 @@ class FolderReport:
         network_seconds: Time spent in the network.
         waited_seconds: Time during which the network waited for pictures to be decoded or encoded.
         stopped: Why the run ended before the last picture; `None` if it did not.
-        not_pictures: Number of files that are not pictures.
+        not_pictures: Number of files that are not pictures, without sidecars.
+        sidecars: Number of files with metadata or edits beside pictures (.xmp, .aae), which are not copied.
         earlier_results: Number of files that were skipped as results of earlier runs.
         other_shards: Number of pictures that belong to other shards.
         links: Number of links to folders, which were not followed.
@@ -120,6 +121,7 @@ class FolderReport:
     waited_seconds: float = 0.0
     stopped: str | None = None
     not_pictures: int = 0
+    sidecars: int = 0
     earlier_results: int = 0
     other_shards: int = 0
     links: int = 0

@@ -106,7 +106,8 @@ def upscale_all(
         on_progress=on_progress,
         on_item=on_item,
     )
-    planned = [job.item(status="left", reason=job.reason) for job in plan.jobs]
+    dry_run = folder_options.dry_run
+    planned = [job.item(status="left", reason=job.reason, notes=job.notes if dry_run else ()) for job in plan.jobs]
 
     def report(stopped: str | None = None, *, planned: Sequence[FolderItem] = ()) -> FolderReport:
         return FolderReport(
@@ -119,6 +120,7 @@ def upscale_all(
             waited_seconds=pipeline.waited_seconds,
             stopped=stopped,
             not_pictures=plan.not_pictures,
+            sidecars=plan.sidecars,
             earlier_results=plan.earlier_results,
             other_shards=plan.other_shards,
             links=found.links,
@@ -179,7 +181,8 @@ def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
     where = ", ".join(printable(entry) for entry in inputs[:3]) + (" and others" if len(inputs) > 3 else "")
     if plan.earlier_results:
         return f"{where}: all {plan.earlier_results} pictures are results of earlier runs; use another folder with -o"
-    others = f" ({plan.not_pictures} other files)" if plan.not_pictures else ""
+    count = plan.not_pictures + plan.sidecars
+    others = f" ({count} other files)" if count else ""
     hint = "; subfolders were not entered, use --recursive" if found.folders else ""
     return f"no pictures in the folder {where}{others}{hint}"
 
@@ -198,6 +201,7 @@ def _settings(
         "redo": folder_options.redo,
         "skip_larger_than": folder_options.skip_larger_than,
         "since": None if folder_options.since is None else folder_options.since.isoformat(),
+        "only": folder_options.only,
         "order": folder_options.order,
         "jobs": folder_options.jobs,
         "shard": None if folder_options.shard is None else str(folder_options.shard),
@@ -206,5 +210,6 @@ def _settings(
         "ensemble": options.ensemble,
         "frame": options.frame,
         "verify": options.verify,
+        "keep_times": options.keep_times,
         "films": None if films is None else films.for_programs(),
     }

@@ -15,6 +15,10 @@ Order = Literal["name", "size", "newest", "oldest", "random"]
 """By relative path; by area, the smallest first; by time of modification."""
 ORDERS: tuple[str, ...] = get_args(Order)
 """All orders."""
+Only = Literal["pictures", "films"]
+"""The kind of files that is upscaled."""
+ONLY: tuple[str, ...] = get_args(Only)
+"""Both."""
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 """Seconds in the units of durations."""
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")

@@ -16,6 +16,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from mafdn._support.atomic import printable
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs.base import PictureFile
 from mafdn.pictures.codecs.foreign.blocks import fields_of_blocks
@@ -153,7 +154,7 @@ def require(package: str, path: Path, what: str) -> Any:
     try:
         return import_module(package)
     except ImportError:
-        needed = f"{printable(path)} {what}, which needs {package}: pip install 'mafdn[formats]'"
+        needed = f"{printable(path)} {what}, which needs {package}: {pip_install('formats')}"
         raise MissingPackageError(needed) from None
 
 

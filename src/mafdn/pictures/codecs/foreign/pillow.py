@@ -43,7 +43,7 @@ def array_of_pillow(path: Path, picture: Any) -> tuple[Pixels, tuple[str, ...]]:
     if picture.mode in DEEP_MODES:
         return np.asarray(picture).astype(np.uint16)[..., None], ()
     if picture.mode not in MODES:
-        raise PictureError(f"{printable(path)} has pixels of the kind {picture.mode}; convert it to grey or RGB first")
+        raise PictureError(f"{printable(path)} has pixels of the kind {picture.mode}; convert it to gray or RGB first")
     pixels = np.asarray(picture.convert(MODES[picture.mode]))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     return pixels, (("1 bit per channel became 8",) if one_bit else ())

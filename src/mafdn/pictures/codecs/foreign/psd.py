@@ -92,7 +92,7 @@ class PsdFile(VipsFile):
     def notes(self, image: pyvips.Image) -> list[str]:
         document, notes = self._document, super().notes(image)
         if document.mode == DUOTONE:
-            notes.append("its duotone inks were left out: it was read as grey")
+            notes.append("its duotone inks were left out: it was read as gray")
         used = COLORS[document.mode] + document.transparent
         if document.channels > used:
             first = "the first was" if used == 1 else f"the first {used} were"

@@ -19,6 +19,12 @@ RAW_SUFFIXES = frozenset(
 )
 """Endings of raw photographs. Many start like TIFF files, but only hold a thumbnail as such."""
 
+FILM_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".ogv", ".mxf"),
+    *(".nut", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".dv", ".mjpeg", ".y4m", ".ivf", ".obu"),
+    *(".m2v", ".264", ".h264", ".265", ".h265", ".hevc"),
+)
+"""Endings of the names of films, in lower case."""
 FILMS: tuple[tuple[int, bytes, str], ...] = (
     *((4, b"ftyp" + brand, f"a film (MP4 or QuickTime); {FILM}") for brand in (b"isom", b"iso", b"mp4", b"avc1")),
     *((4, b"ftyp" + brand, f"a film (MP4 or QuickTime); {FILM}") for brand in (b"M4V ", b"qt  ", b"3gp", b"MSNV")),
@@ -124,6 +130,12 @@ def unsupported_kind(start: bytes, path: Path) -> str | None:
 def is_film_content(start: bytes) -> bool:
     """Whether a file that begins with these bytes, `LONGEST` of them, is a film of a kind that is recognized."""
     return _matching(start, FILMS) is not None
+
+
+def is_film_file(path: Path) -> bool:
+    """Whether a regular file is a film of a kind that is recognized by its content."""
+    with path.open("rb") as file:
+        return is_film_content(file.read(LONGEST))
 
 
 def _matching(start: bytes, signatures: tuple[tuple[int, bytes, str], ...]) -> str | None:

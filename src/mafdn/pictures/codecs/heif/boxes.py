@@ -38,6 +38,20 @@ def boxes(content: bytes, start: int = 0, end: int | None = None) -> Generator[B
 
 def read_top_box(file: BinaryIO, kind: bytes) -> bytes | None:
     """The first box of this kind at the top of a file; `None` if there is none or it is too long."""
+    found = _find_top_box(file, kind)
+    if found is None:
+        return None
+    head, size = found
+    return head + file.read(size - len(head)) if len(head) < size <= LONGEST_BOX else None
+
+
+def has_top_box(file: BinaryIO, kind: bytes) -> bool:
+    """Whether there is a box of this kind at the top of a file, however long."""
+    return _find_top_box(file, kind) is not None
+
+
+def _find_top_box(file: BinaryIO, kind: bytes) -> tuple[bytes, int] | None:
+    """Read up to the content of the first box of this kind; returns its head, and its size with that."""
     for _ in range(MOST_BOXES):
         head = file.read(8)
         if len(head) < 8:
@@ -47,7 +61,7 @@ def read_top_box(file: BinaryIO, kind: bytes) -> bytes | None:
             head += file.read(8)
             size = int.from_bytes(head[8:]) if len(head) == 16 else 0
         if found == kind:
-            return head + file.read(size - len(head)) if len(head) < size <= LONGEST_BOX else None
+            return head, size
         if size < len(head):
             return None
         file.seek(size - len(head), 1)

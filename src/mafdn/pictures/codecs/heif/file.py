@@ -16,11 +16,13 @@ import numpy as np
 import pyvips
 
 from mafdn._support.atomic import printable
+from mafdn._support.extras import pip_install
 from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
 from mafdn.pictures.codecs.heif.colors import read_colors, state_colors
+from mafdn.pictures.codecs.heif.extras import notes_on_extras
 from mafdn.pictures.codecs.heif.tracks import read_track
 from mafdn.pictures.codecs.vips import VipsFile
 from mafdn.pictures.libvips import damaged, field_of, file_name, space_of
@@ -47,11 +49,15 @@ class HeifFile(VipsFile):
         super().__init__(path)
         self._colors = read_colors(path)  # libvips reads only profiles
         self.code_points = distinct_colors(self._colors.code_points)
+        self._extras = notes_on_extras(path)
         self._track = read_track(path)
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
         frames = self._track.count if self._track else 1
         return (frames, "frames") if frames > 1 else super().count_pictures(image)
+
+    def notes(self, image: pyvips.Image) -> list[str]:
+        return super().notes(image) + self._extras
 
     def has_gain_map(self, image: pyvips.Image) -> bool:
         return self._colors.gain_map or super().has_gain_map(image)
@@ -171,7 +177,7 @@ def _require_decoder(path: Path) -> Any:
     try:
         import pi_heif  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     except ImportError:
-        message = f"{printable(path)} is HEIC, which needs pi-heif: pip install 'mafdn[heic]'"
+        message = f"{printable(path)} is HEIC, which needs pi-heif: {pip_install('heic')}"
         raise MissingPackageError(message) from None
     return cast(Any, pi_heif)
 
@@ -195,6 +201,6 @@ def _decode_heic(path: Path) -> tuple[Pixels, int]:
     except (ValueError, OSError, RuntimeError, EOFError, SyntaxError) as error:
         raise damaged(path, " ".join(str(error).split())) from None
     if mode not in CHANNELS:
-        raise PictureError(f"{printable(path)} has {mode} pixels; grey and RGB are supported")
+        raise PictureError(f"{printable(path)} has {mode} pixels; gray and RGB are supported")
     pixels = pixels.reshape(*pixels.shape[:2], CHANNELS[mode])
     return (pixels.astype(np.uint8), 8) if pixels.dtype.itemsize == 1 else (pixels.astype(np.uint16), bits)
