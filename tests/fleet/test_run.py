@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tifffile
+from PIL import Image
 
 from mafdn.errors import MafdnError, MissingPackageError, PictureError, UsageError
 from mafdn.fleet import run as module
@@ -56,6 +57,19 @@ def test_results_are_those_of_upscale_and_the_table_says_what_happened(pictures:
     made: list[str] = []
     again = run(pictures, out, made=made)
     assert again.counts == {"done": 0, "kept": 5, "failed": 1, "left": 0}
+    assert made == []
+
+
+def test_results_too_large_for_the_format_of_their_picture_have_another_one(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8200, 2), (200, 100, 50)).save(tmp_path / "in/wide.webp")
+    out = tmp_path / "out"
+    assert run(tmp_path / "in", out).counts == {"done": 1, "kept": 0, "failed": 0, "left": 0}
+    row = rows(out)["wide.webp"]
+    assert (row["target"], row["new_width"]) == ("wide_x2.jpg", 16400)
+    assert row["notes"] == "WebP holds at most 16,383 pixels a side: the result was written as JPEG"
+    made: list[str] = []
+    assert run(tmp_path / "in", out, made=made).counts["kept"] == 1
     assert made == []
 
 

@@ -27,7 +27,7 @@ from mafdn.fleet.storage import STATE, Entry, StorageError, Store, is_running, s
 from mafdn.pictures.formats import Format
 from mafdn.pictures.reading import block_other_loaders, read_header
 from mafdn.upscaling.arguments import network_set
-from mafdn.upscaling.folder.plan import output_for
+from mafdn.upscaling.folder.plan import result_of_many
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.picture import Report, upscale_file
 
@@ -87,13 +87,15 @@ class PictureWork:
 
     def _run(self, task: dict[str, Any], folder: Path) -> dict[str, Any]:
         source = self._fetch(task, folder)
-        options = self._setup.options
+        options, size = self._setup.options, self._setup.size
         header = read_header(source, limits=options.limits, number=options.frame)
         name = None if self._setup.name is None else Path(self._setup.name)
-        kind, output = output_for(header, options.output, name)
-        target = _target_for(task, kind)
+        intended, output = result_of_many(
+            header, name, options.output, size, limits=options.limits, frame=options.frame
+        )
+        target = _target_for(task, intended.kind)
         local = folder / Path(target).name
-        options = replace(options, output=output, size=self._setup.size, overwrite=False)
+        options = replace(options, output=output, size=size, overwrite=False)
         try:
             report = upscale_file(source, local, networks=self._networks, options=options)
         except MafdnError as error:
@@ -104,6 +106,7 @@ class PictureWork:
             raise PictureError(f"{url} exists, and is the name of this result by its content; use --overwrite")
         digest = sha256(local)
         written = self._target.put(local, target)
+        report = replace(report, notes=(*intended.notes, *report.notes))
         return _row(report, target, digest, written) | ({"planned": task["target"]} if target != task["target"] else {})
 
     def _is_taken(self, target: str, task: dict[str, Any], local: Path) -> bool:

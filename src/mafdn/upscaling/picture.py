@@ -204,7 +204,7 @@ def prepare(
     """
     began = time.perf_counter()
     options = options or UpscaleOptions()
-    limits = replace(options.limits, began=time.monotonic())
+    limits = options.limits.begun()
     options, size, output = replace(options, limits=limits), options.effective_size(scale), options.output
     source = header.path
     intended = intended_result(header, target, output, size, limits=limits, frame=options.frame)

@@ -130,7 +130,7 @@ def _spool(stream: BinaryIO, path: Path, limits: Limits) -> None:
     name = _name_of(stream, "input")
     if not hasattr(stream, "read"):
         raise UsageError(f"{name} cannot be read")
-    limits = replace(limits, began=time.monotonic())
+    limits = limits.begun()
     read = getattr(stream, "read1", stream.read)  # what is there, without waiting for a full chunk
     size = 0
     try:

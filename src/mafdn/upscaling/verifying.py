@@ -58,7 +58,7 @@ def verify(
     """
     from mafdn.verification.verify import verify_pictures  # not needed to upscale
 
-    limits = None if limits is None else replace(as_kind("limits", limits, Limits), began=time.monotonic())
+    limits = None if limits is None else as_kind("limits", limits, Limits).begun()
     return verify_pictures(
         _rows_or_path("source", source),
         _rows_or_path("result", result),

@@ -11,6 +11,7 @@ from mafdn._support.atomic import printable, sha256
 from mafdn._support.extras import pip_install
 from mafdn.errors import MafdnError, MissingPackageError, PictureError, UnsupportedError, UsageError
 from mafdn.pictures.formats import SUFFIXES, Format, sniff
+from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.upscaling.folder.decide import decide
 from mafdn.upscaling.folder.discover import Found, Source
@@ -20,10 +21,10 @@ from mafdn.upscaling.folder.manifest import Manifest, Manifests, settings_digest
 from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.upscaling.folder.selection import is_older, ordered
-from mafdn.upscaling.intended import intended_result
+from mafdn.upscaling.intended import Intended, intended_result
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
-from mafdn.upscaling.output import Output, choose_format
+from mafdn.upscaling.output import Output
 from mafdn.upscaling.preflight import check_encodable
 from mafdn.upscaling.several import Sizes
 from mafdn.upscaling.size import Size
@@ -224,8 +225,7 @@ def _inspect(
         skipped = skipped or f"larger than {largest} pixels on its longest side"
     name = None if pattern.format_for(None) is None else Path(pattern.text)
     limits = replace(options.limits, pixels=sys.maxsize) if skipped else options.limits
-    output = replace(options.output, quality=None)
-    intended = intended_result(header, name, output, size, limits=limits, frame=options.frame)
+    intended, output = result_of_many(header, name, options.output, size, limits=limits, frame=options.frame)
     kind, sizes = intended.kind, intended.sizes
     for width, height in () if skipped else set(sizes.after):
         target = source.path.with_name(pattern.name(source.path, size, sizes.after[0], kind))
@@ -235,30 +235,31 @@ def _inspect(
         sizes=sizes,
         bits=header.bits,
         kind=kind,
-        output=_as_for(kind, options.output),
+        output=output,
         skipped=skipped,
         notes=intended.notes,
     )
 
 
-def output_for(header: PictureHeader, output: Output, name: Path | None) -> tuple[Format, Output]:
-    """Return format and output of one of many pictures: the quality only applies to those whose format has one.
+def result_of_many(
+    header: PictureHeader, name: Path | None, output: Output, size: Size, *, limits: Limits, frame: int | None
+) -> tuple[Intended, Output]:
+    """Return what becomes of one of many pictures, and its output: the quality is for those whose format has one.
 
     Args:
         header: The opened picture.
-        output: The output of all.
         name: A name with the ending of the result; `None` if the picture decides.
+        output: The output of all.
+        size: The requested size.
+        limits: Limits for all pictures of the file together.
+        frame: The number of the only frame or page to upscale, from 1; `None` for all, or the first.
 
     Raises:
+        PictureError: As `intended_result`.
         UsageError: As `choose_format`.
     """
-    kind = choose_format(header, name, replace(output, quality=None))
-    return kind, _as_for(kind, output)
-
-
-def _as_for(kind: Format, output: Output) -> Output:
-    """Return the output of all pictures as it is for those of this format."""
-    return output if kind.lossy else replace(output, quality=None)
+    intended = intended_result(header, name, replace(output, quality=None), size, limits=limits, frame=frame)
+    return intended, output if intended.kind.lossy else replace(output, quality=None)
 
 
 def _inspect_film(
