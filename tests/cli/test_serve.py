@@ -63,6 +63,35 @@ def test_tokens_come_from_options_files_and_the_environment(tmp_path: Path, monk
     assert serve._token("given-directly-0123", None) == "given-directly-0123"
 
 
+@pytest.mark.parametrize(
+    ("hours", "minutes", "private", "expected"),
+    [
+        (None, None, True, (168, 168)),
+        (None, None, False, (24, 1)),
+        (500, None, True, (500, 500)),
+        (2, 30, True, (2, 0.5)),
+        (0, None, False, (0, 1)),
+    ],
+)
+def test_private_servers_keep_results_longer(
+    hours: float | None, minutes: float | None, private: bool, expected: tuple[float, float]
+) -> None:
+    assert serve._keep(hours, minutes, private=private) == tuple(time * 3_600 for time in expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "days"),
+    [([], 7), (["--token", "x" * 20], 1), (["--allow-host", "a.example"], 1), (["--host", "localhost"], 7)],
+)
+def test_a_server_of_one_user_is_private(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], days: int
+) -> None:
+    found: list[Any] = []
+    monkeypatch.setattr("mafdn.web.server.serve", lambda settings, **_: found.append(settings))
+    assert cli("serve", "--no-browser", "--folder", tmp_path, *arguments)[0] == 0
+    assert found[0].keep_seconds == days * 86_400
+
+
 def test_the_browser_is_only_opened_on_a_desktop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)

@@ -150,7 +150,7 @@ def test_results_are_compared_by_tiles(engine_client: Client, tmp_path: Path) ->
     job = wait(engine_client, queue_one(engine_client, draw(tmp_path / "a.png", size=(60, 80)))["id"])
     path = f"/api/v1/jobs/{job['id']}"
     result = pyvips.Image.new_from_buffer(engine_client.get(f"{path}/result").content, "").numpy()
-    tile = engine_client.get(f"{path}/preview/after?x=100&y=50&width=1000&height=20")
+    tile = engine_client.get(f"{path}/preview/after?x=100&y=50&width=1000&height=20&version={job['version']}")
     assert tile.headers["content-type"] == "image/png"
     assert "immutable" in tile.headers["cache-control"]
     np.testing.assert_array_equal(pyvips.Image.new_from_buffer(tile.content, "").numpy(), result[50:70, 100:])
@@ -237,3 +237,27 @@ def test_pictures_that_were_together_in_a_lost_process_are_tried_alone(engine_cl
         wait(engine_client, job["id"], "running")
     os.kill(engine_client.service.queue.processes[0]._child._process.pid, signal.SIGKILL)
     assert [wait(engine_client, job["id"])["state"] for job in jobs] == ["done", "done"]
+
+
+def test_previews_are_only_kept_under_the_version_of_the_job(engine_client: Client, tmp_path: Path) -> None:
+    first = wait(engine_client, queue_one(engine_client, draw(tmp_path / "a.png"))["id"])
+    path = f"/api/v1/jobs/{first['id']}"
+    assert engine_client.post(f"{path}/retry", json={"width": 24}).status_code == 202
+    again = wait(engine_client, first["id"])
+    assert again["version"] != first["version"]
+    for which in ("preview/after?", "preview/before?", "thumbnail?"):
+        kept = engine_client.get(f"{path}/{which}version={again['version']}").headers["cache-control"]
+        others = [engine_client.get(f"{path}/{which}{query}") for query in ("", f"version={first['version']}")]
+        assert "immutable" in kept
+        assert [other.headers["cache-control"] for other in others] == ["private, no-cache"] * 2
+
+
+def test_headers_alone_are_no_download(engine_client: Client, tmp_path: Path) -> None:
+    job = wait(engine_client, queue_one(engine_client, draw(tmp_path / "a.png"))["id"])
+    path = f"/api/v1/jobs/{job['id']}"
+    for address in (f"{path}/result", f"/api/v1/results.zip?ids={job['id']}"):
+        head = engine_client.head(address)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-disposition"].startswith("attachment")
+    assert int(engine_client.head(f"{path}/result").headers["content-length"]) == job["result_bytes"]
+    assert not engine_client.get(path).json()["delivered"]

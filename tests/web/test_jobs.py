@@ -257,3 +257,39 @@ def test_the_download_of_a_job_that_was_removed_meanwhile_is_not_recorded(serve:
     assert jobs[0].delivered is None
     assert jobs[1].delivered is not None
     assert store.listed() == [jobs[1]]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/static/page.js", "/docs", "/healthz", "/readyz", "/metrics", "/api/v1/info", "/api/v1/jobs"]
+)
+def test_headers_alone_can_be_asked_for(client: Client, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("processes", "usable", "groups", "threads"),
+    [
+        (1, 8, [[]], [None]),
+        (2, 8, [[0, 1, 2, 3], [4, 5, 6, 7]], [4, 4]),
+        (3, 8, [[0, 1], [2, 3, 4], [5, 6, 7]], [2, 3, 3]),
+        (2, 3, [[], []], [1, 1]),  # a CPU quota
+        (9, 8, [[]] * 9, [1] * 9),
+    ],
+)
+def test_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, processes: int, usable: int, groups: list[list[int]], threads: list[int | None]
+) -> None:
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(engines, "usable_cores", lambda: usable)
+    found = [engines.core_group(number, processes) for number in range(processes)]
+    assert found == groups
+    assert [engines.thread_share(cores, processes) for cores in found] == threads
+
+
+def test_processes_share_the_cores_where_they_are_not_tied_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(engines.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(engines, "usable_cores", lambda: 10)
+    assert engines.core_group(0, 3) == []
+    assert engines.thread_share([], 3) == 3

@@ -15,6 +15,8 @@ STYLES = sorted(PAGE.rglob("*.css"))
 TEXT = PAGE / "scripts" / "text.js"
 NAMESPACES = ("http://www.w3.org/2000/svg",)
 LINKS = ("https://www.unicode.org/cldr/charts/latest/supplemental/",)  # in comments
+VOID = ("input", "img", "link", "meta")
+"""Elements without an end tag."""
 LONGEST = 350
 
 
@@ -25,12 +27,18 @@ class Elements(HTMLParser):
         super().__init__()
         self.found: list[tuple[str, dict[str, str]]] = []
         self.words: list[tuple[str, str]] = []
+        self.not_closed: list[str] = []
         self._open = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, {name: value or "" for name, value in attrs}))
         self._open = tag
+        if tag not in VOID:
+            self.not_closed.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.not_closed.pop() == tag, f"line {self.getpos()[0]} closes <{tag}>"
 
     def handle_data(self, data: str) -> None:
         if data.strip():
@@ -103,6 +111,10 @@ def test_scripts_and_styles_name_files_that_exist() -> None:
     for path in STYLES:
         for name in re.findall(r'url\("(.+?)"\)', path.read_text()):
             assert (path.parent / name).is_file(), f"{path.name} uses {name}"
+
+
+def test_all_elements_are_closed(elements: Elements) -> None:
+    assert elements.not_closed == []
 
 
 def test_icons_of_the_markup_exist(elements: Elements) -> None:

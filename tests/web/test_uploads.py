@@ -14,6 +14,7 @@ from starlette.requests import Request
 from mafdn.pictures.limits import Limits
 from mafdn.web.faults import RefusedError
 from mafdn.web.http import connections, uploads
+from mafdn.web.work.jobs import Job
 from mafdn.web.work.store import JobStore
 from tests.support import draw
 from tests.web.conftest import Client, Serve
@@ -101,6 +102,22 @@ def test_the_length_alone_refuses_what_is_too_large(serve: Serve) -> None:
         assert not answer[-1]["more_body"]
     assert sent < 2 * (connections.LINGER_BYTES + 2**20)  # read and thrown away, so that clients see the answer
     assert not left_over(client)
+
+
+@pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=x"])
+def test_the_length_alone_refuses_what_has_no_room(serve: Serve, kind: str) -> None:
+    client = serve(disk_mb=3)
+    store = client.service.store
+    kept = Job(id=store.new_folder()[0], name="a.png", bytes=1_000_000, state="done", delivered=1.0)
+    store.add(kept)
+
+    def ask(count: int) -> Any:
+        return client.post("/api/v1/jobs", content=bytes(count * 1_000_000), headers={"Content-Type": kind})
+
+    refused = ask(5)
+    assert (refused.status_code, "for uploads and results are full" in refused.text) == (429, True)
+    assert store.listed() == [kept]
+    assert ask(3).status_code in (400, 422)  # there is room without the delivered result, but this is no picture
 
 
 def test_bodies_of_unknown_length_are_counted(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ ACCESS = "Access"
 """Group of options on the help page."""
 TOKEN = "MAFDN_TOKEN"
 """Environment variable with the token."""
+DAY_HOURS, WEEK_HOURS = 24.0, 168.0
 
 
 def serve_command(
@@ -117,17 +118,25 @@ def serve_command(
         typer.Option("--queue", help="Maximum number of waiting pictures.", min=1, max=100_000, rich_help_panel=LIMITS),
     ] = 500,
     keep_hours: Annotated[
-        float, typer.Option("--keep-hours", help="Time for which results are kept.", min=0, rich_help_panel=LIMITS)
-    ] = 24,
-    keep_delivered_minutes: Annotated[
-        float,
+        float | None,
         typer.Option(
-            "--keep-delivered-minutes",
-            help="Time for which results are kept after a download.",
+            "--keep-hours",
+            help="Time for which results are kept (default: 168 if only this machine can use the server, without a "
+            "token; else 24).",
             min=0,
             rich_help_panel=LIMITS,
         ),
-    ] = 60,
+    ] = None,
+    keep_delivered_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--keep-delivered-minutes",
+            help="Time for which results are kept after a download, alone or in an archive (default: as --keep-hours "
+            "if only this machine can use the server, without a token; else 60).",
+            min=0,
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
 ) -> None:
     """Open a page on which pictures are upscaled, and answer programs.
 
@@ -139,19 +148,22 @@ def serve_command(
       mafdn serve                                      open http://127.0.0.1:8484/
       mafdn serve --port 9000 --no-browser             for programs
       mafdn serve --host 0.0.0.0 --token-file token    for other machines
-      curl -F file=@photo.jpg -F scale=2 http://127.0.0.1:8484/api/v1/upscale -o large.jpg
+      curl --fail-with-body -F file=@photo.jpg -F scale=2 http://127.0.0.1:8484/api/v1/upscale -o large.jpg
     """
     with training_extra("mafdn serve", extra="web"):
         from mafdn.web.server import serve
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits
-    from mafdn.web.settings import ServerSettings
+    from mafdn.web.settings import ServerSettings, is_loopback
 
+    token = _token(token, token_file)
+    private = is_loopback(host) and token is None and not allow_host
+    keep_seconds, keep_delivered_seconds = _keep(keep_hours, keep_delivered_minutes, private=private)
     settings = ServerSettings(
         folder=(folder or _state_folder()).absolute(),
         host=host,
         port=port,
-        token=_token(token, token_file),
+        token=token,
         insecure=insecure,
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
@@ -162,8 +174,8 @@ def serve_command(
         queue=queue,
         disk_mb=max_disk_mb,
         pixels_in_flight=max_pixels_in_flight,
-        keep_seconds=keep_hours * 3_600,
-        keep_delivered_seconds=keep_delivered_minutes * 60,
+        keep_seconds=keep_seconds,
+        keep_delivered_seconds=keep_delivered_seconds,
     )
     if settings.token is None and insecure:
         typer.echo(f"mafdn: anyone who can reach {host} can use this server, and see its pictures", err=True)
@@ -188,6 +200,21 @@ def _token(text: str | None, file: Path | None) -> str | None:
             reason = error.strerror if isinstance(error, OSError) else "it is not a text"
             raise MafdnError(f"cannot read {file}: {reason}") from None
     return os.environ.get(TOKEN) if text is None else text
+
+
+def _keep(hours: float | None, minutes: float | None, *, private: bool) -> tuple[float, float]:
+    """Return for how many seconds results are kept, and for how many after a download.
+
+    Args:
+        hours: What --keep-hours says.
+        minutes: What --keep-delivered-minutes says.
+        private: Whether the server is that of one user, who then decides what is removed as long as there is room.
+    """
+    if hours is None:
+        hours = WEEK_HOURS if private else DAY_HOURS
+    if minutes is None:
+        minutes = hours * 60 if private else 60
+    return hours * 3_600, minutes * 60
 
 
 def _state_folder() -> Path:

@@ -148,6 +148,11 @@ class Service:
         if processes and all(process.broken for process in processes):
             raise RefusedError(503, processes[0].broken or "no engine", retry_after=60)
 
+    def check_disk(self, count: int) -> None:
+        """Raise `RefusedError` with status 429 if there cannot be disk space for so many bytes; removes nothing."""
+        if not self.queue.could_make_room(count):
+            raise RefusedError(429, no_room(self.settings), retry_after=60)
+
     def reserve(self, count: int) -> None:
         """Reserve disk space; raises `RefusedError` with status 429 if there is none."""
         if not self.queue.make_room(count):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.web.browser.conftest import PICTURES, Visit
-from tests.web.browser.steps import choose, row, start, wait_for_rows
+from tests.web.browser.steps import choose, row, rows_in, start, wait_for_rows
 from tools.browser import served
 
 if TYPE_CHECKING:
@@ -50,6 +50,43 @@ def test_the_page_connects_again_and_the_jobs_are_still_there(browser: "Browser"
                 row(page, "leaves.png").get_by_role("link", name="Download").click()
             assert download.value.suggested_filename == "leaves_x4.png"
         visit.faults[:] = [fault for fault in visit.faults if "ERR_" not in fault]  # attempts to connect
+
+
+def test_pictures_wait_for_the_connection(browser: "Browser", tmp_path: Path) -> None:
+    port = free_port()
+    with visiting(browser, f"http://127.0.0.1:{port}/") as visit:
+        with served(tmp_path / "server", port=port):
+            page = visit.open()
+            choose(page, *PICTURES[1:])
+        page.get_by_text("No connection to the server").wait_for()
+        start(page)
+        row(page, PICTURES[1].name).get_by_text("The server does not answer").wait_for()
+        assert rows_in(page, "waiting").count() == 2
+        with served(tmp_path / "server", port=port):
+            wait_for_rows(page, "done", 2)
+        visit.faults[:] = [fault for fault in visit.faults if "ERR_" not in fault]  # attempts to connect
+
+
+def test_another_token_is_asked_for(browser: "Browser", tmp_path: Path) -> None:
+    port = free_port()
+    other = TOKEN[::-1]
+    with visiting(browser, f"http://127.0.0.1:{port}/") as visit:
+        with served(tmp_path / "server", "--token", TOKEN, port=port) as printed:
+            page = visit.open(address=printed)
+        page.get_by_text("No connection to the server").wait_for()
+        with served(tmp_path / "server", "--token", other, port=port):
+            dialog = page.locator("#entry")
+            dialog.wait_for()
+            for _ in range(3):
+                page.keyboard.press("Escape")
+            assert dialog.is_visible()
+            page.locator("#entry-token").fill(other)
+            page.keyboard.press("Enter")
+            dialog.wait_for(state="hidden")
+            choose(page, PICTURES[1])
+            start(page)
+            wait_for_rows(page, "done", 1)
+        visit.faults[:] = [fault for fault in visit.faults if "ERR_" not in fault]
 
 
 def test_a_token_is_asked_for_and_remembered(browser: "Browser", tmp_path: Path) -> None:

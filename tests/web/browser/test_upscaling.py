@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,11 +87,90 @@ def test_pictures_are_pasted_and_chosen_in_folders(visit: Visit, tmp_path: Path)
     page.set_input_files("#folder", folder.parent)
     row(page, "leaf.png").wait_for()
     page.get_by_text("2 other files in the folder were left out").wait_for()
+    assert row(page, "leaf.png").locator(".row-folder").inner_text() == "folder/inner"
+    assert page.locator(".row").count() == 2
+    film = {"name": "holiday.MP4", "mimeType": "", "buffer": b"film"}
+    page.set_input_files("#files", [film])  # pyright: ignore[reportArgumentType]
+    page.get_by_text("mafdn upscale holiday.MP4").wait_for()
     assert page.locator(".row").count() == 2
     page.get_by_role("button", name="Remove leaf.png").click()
     page.get_by_role("button", name="Clear list").click()
     page.get_by_role("heading", name="Upscale pictures").wait_for()
     assert page.locator(".row").count() == 0
+
+
+def test_folders_are_kept_in_archives(visit: Visit, tmp_path: Path) -> None:
+    names = ["trip/day 1/leaf.png", "trip/day 2/leaf.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copyfile(PICTURES[1], tmp_path / name)
+    page = visit.open()
+    page.set_input_files("#folder", tmp_path / "trip")
+    page.locator(".row").nth(1).wait_for()
+    start(page)
+    wait_for_rows(page, "done", 2)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all as zip").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert sorted(archive.namelist()) == [name.replace("leaf", "leaf_x4") for name in names]
+
+
+def test_results_are_not_deleted_without_a_question(visit: Visit) -> None:
+    page = visit.open()
+    choose(page, *PICTURES[1:])
+    start(page)
+    wait_for_rows(page, "done", 2)
+    assert page.locator("#kept").inner_text().startswith("Results are deleted after 7 days")
+    assert "Kept until " in row(page, "leaves.png").locator(".row-kept").inner_text()
+    dialog = page.locator("#removal")
+    page.get_by_role("button", name="Clear list").click()
+    dialog.get_by_role("heading", name="Delete 2 results?").wait_for()
+    dialog.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Remove leaves.png").click()
+    dialog.get_by_role("heading", name="Delete the result of leaves.png?").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator(".row").count() == 2
+    page.get_by_role("button", name="Remove leaves.png").click()
+    dialog.get_by_role("button", name="Delete").click()
+    row(page, "leaves.png").wait_for(state="detached")
+    with page.expect_download():
+        row(page, "flowers.png").get_by_role("link", name="Download").click()
+    until = time.monotonic() + 15
+    while not ask(visit.address, "jobs")["jobs"][0]["delivered"]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    page.wait_for_timeout(300)  # until the page has been told
+    page.get_by_role("button", name="Clear list").click()
+    page.get_by_role("heading", name="Upscale pictures").wait_for()
+    assert ask(visit.address, "jobs")["jobs"] == []
+
+
+def test_what_is_finished_comes_as_an_archive_while_others_are_not(visit: Visit, tmp_path: Path) -> None:
+    page = visit.open()
+    choose(page, *PICTURES[1:], noise(tmp_path / "large.png", 1200, 900))
+    start(page)
+    wait_for_rows(page, "done", 2)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download 2 finished as zip").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert len(archive.namelist()) == 2
+    page.get_by_role("button", name="Cancel all").click()
+
+
+def test_all_failed_pictures_can_be_tried_again(visit: Visit, tmp_path: Path) -> None:
+    page = visit.open()
+    broken = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in broken:
+        path.write_bytes(b"not yet")
+    choose(page, *broken)
+    start(page)
+    wait_for_rows(page, "failed", 2)
+    for path in broken:
+        path.unlink()
+    page.get_by_role("button", name="Try all failed again").click()
+    page.get_by_text("it was moved or changed").nth(1).wait_for()
+    assert rows_in(page, "failed").count() == 2
+    visit.faults[:] = [fault for fault in visit.faults if "ERR_FILE" not in fault]
 
 
 def test_canceled_pictures_can_be_tried_again(visit: Visit, tmp_path: Path) -> None:

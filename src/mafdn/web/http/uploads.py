@@ -64,10 +64,16 @@ def check_request(request: Request, most: int) -> None:
             f"the content type {kind[:100]!r} is not understood: send a form (multipart/form-data) with the part "
             f"{FILE!r}, or the bytes of the picture as application/octet-stream",
         )
-    length = request.headers.get("content-length", "")
-    allowed = most + (MOST_OVERHEAD if _is_form(kind) else 0)
-    if length.isascii() and length.isdigit() and int(length) > allowed:
+    if least_bytes(request) > most:
         raise _too_large(most)
+
+
+def least_bytes(request: Request) -> int:
+    """Return how many bytes the picture has at least, by the declared length of the body; 0 if none is declared."""
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()):
+        return 0
+    return max(0, int(length) - (MOST_OVERHEAD if _is_form(_content_type(request)) else 0))
 
 
 async def receive(request: Request, folder: Path, *, most: int, grow: Callable[[int], None]) -> Upload:

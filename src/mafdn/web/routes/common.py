@@ -12,7 +12,7 @@ from starlette.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from mafdn.web.faults import ClosingError, RefusedError, error_of, storing
-from mafdn.web.http.uploads import body_chunks, check_request, receive
+from mafdn.web.http.uploads import body_chunks, check_request, least_bytes, receive
 from mafdn.web.labels import content_disposition
 from mafdn.web.service import Service
 from mafdn.web.work.jobs import Job
@@ -34,6 +34,7 @@ async def uploaded(service: Service, request: Request, *, ephemeral: bool) -> As
     most = service.settings.upload_bytes
     check_request(request, most)
     with service.upload_slot():
+        service.check_disk(least_bytes(request))
         with storing():
             _, folder = service.store.new_folder()
         reserved = 0
@@ -107,7 +108,8 @@ class ResultResponse(FileResponse):
     Args:
         path: The file.
         job: Its job.
-        on_end: Called as `on_end(complete)` at the end: not complete if the client has gone, or asked for a part.
+        on_end: Called as `on_end(complete)` at the end: not complete if the client has gone, or asked for a part or for
+            the headers alone.
         headers: Further headers.
     """
 
@@ -129,7 +131,8 @@ class ResultResponse(FileResponse):
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif not message.get("more_body", False):  # the server drops what it sends to a client that has gone
-                complete = status == 200 and not await Request(scope, receive).is_disconnected()
+                whole = status == 200 and scope["method"] != "HEAD"
+                complete = whole and not await Request(scope, receive).is_disconnected()
             await send(message)
 
         if scope["method"] != "GET":  # a range makes no sense then

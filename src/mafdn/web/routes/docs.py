@@ -12,6 +12,7 @@ def routes(app: FastAPI) -> APIRouter:
     """Return the route."""
     router = APIRouter(include_in_schema=False)
 
+    @router.head("/docs", include_in_schema=False)
     @router.get("/docs")
     async def docs() -> Response:
         return Response(_page(app.openapi()), media_type="text/html; charset=utf-8")

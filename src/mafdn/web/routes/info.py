@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from mafdn._version import __version__
+from mafdn.film.libav import FILM_SUFFIXES
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY
 from mafdn.pictures.formats import SUFFIXES, WRITABLE
 from mafdn.upscaling.networks import DEFAULT_SCALE
@@ -28,6 +29,7 @@ def routes(service: Service) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["server"])
 
+    @router.head("/api/v1/info", include_in_schema=False)
     @router.get("/api/v1/info", summary="Describe the server", responses=errors())
     async def info() -> dict[str, Any]:
         """Describe the server: version, networks, formats, limits, engine, queue."""
@@ -48,6 +50,7 @@ def routes(service: Service) -> APIRouter:
                 for name, kind in WRITABLE.items()
             ],
             "read_suffixes": sorted(SUFFIXES),
+            "film_suffixes": sorted(FILM_SUFFIXES),
             "options": {
                 "quality": DEFAULT_QUALITY,
                 "strength": 1.0,
@@ -69,12 +72,14 @@ def routes(service: Service) -> APIRouter:
             "queue": service.queue.summary(),
         }
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Say whether the server works", responses=errors(503))
     async def health() -> dict[str, str]:
         """Say whether the server works, so that it need not be restarted: `ok`, or `starting` before it is ready."""
         service.check_open()
         return {"status": "ok" if service.queue.is_ready else "starting"}
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", summary="Say whether the server is ready", responses=errors(503))
     async def ready() -> dict[str, str]:
         """Say whether the network is open, so that pictures are upscaled at once; they are queued before."""
@@ -83,6 +88,7 @@ def routes(service: Service) -> APIRouter:
             raise RefusedError(503, "the network is being opened; try again later", retry_after=2)
         return {"status": "ok"}
 
+    @router.head("/metrics", include_in_schema=False)
     @router.get(
         "/metrics",
         summary="Show figures for Prometheus",

@@ -32,11 +32,13 @@ def routes(service: Service) -> APIRouter:
             queue.submit(job)
         return JSONResponse(queue.describe(job), 202, headers={"Location": f"/api/v1/jobs/{job.id}"})
 
+    @router.head("/api/v1/jobs", include_in_schema=False)
     @router.get("/api/v1/jobs", summary="List all jobs", responses=errors())
     async def all_jobs() -> dict[str, Any]:
         """List all jobs, the oldest first, and the state of the queue."""
         return queue.snapshot()
 
+    @router.head("/api/v1/jobs/{job_id}", include_in_schema=False)
     @router.get("/api/v1/jobs/{job_id}", summary="Look at a job", responses=errors(404))
     async def one_job(job_id: str) -> dict[str, Any]:
         """Look at a job: state, progress, sizes, report or error."""
@@ -85,6 +87,7 @@ def routes(service: Service) -> APIRouter:
             retrying.discard(job_id)
         return JSONResponse(queue.describe(job), 202)
 
+    @router.head("/api/v1/jobs/{job_id}/result", include_in_schema=False)
     @router.get(
         "/api/v1/jobs/{job_id}/result",
         summary="Download a result",

@@ -47,10 +47,12 @@ def routes(folder: Path = FOLDER) -> APIRouter:
         if path.suffix in TYPES and path.is_file()
     }
 
+    @router.head("/", include_in_schema=False)
     @router.get("/")
     async def index(request: Request) -> Response:
         return _answer(files, "index.html", request)
 
+    @router.head("/static/{name:path}", include_in_schema=False)
     @router.get("/static/{name:path}")
     async def static(name: str, request: Request) -> Response:
         return _answer(files, name, request)

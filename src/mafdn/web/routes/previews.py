@@ -15,12 +15,14 @@ MOST_SIDE = 1_024
 MOST_REDUCE = 64
 """Largest reduction."""
 CACHING = "private, max-age=86400, immutable"
-"""A picture or result never changes under its address; a job that is done again gets another `version`."""
+"""For addresses with the present `version` of the job, under which nothing changes."""
+NO_CACHING = "private, no-cache"
 TYPES = {"png": "image/png", "webp": "image/webp"}
 Which = Literal["before", "after"]
 Kind = Literal["png", "webp"]
 Position = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Side = Annotated[int, Query(ge=1, le=MOST_SIDE)]
+Version = Annotated[int | None, Query(description="The `version` of the job, so that browsers may keep the answer.")]
 
 
 def routes(service: Service) -> APIRouter:
@@ -43,6 +45,7 @@ def routes(service: Service) -> APIRouter:
         height: Side = 512,
         reduce: Annotated[int, Query(ge=1, le=MOST_REDUCE)] = 1,
         format: Kind = "png",  # noqa: A002 - the name of the parameter
+        version: Version = None,
     ) -> Response:
         """Draw a window of the result, or of the picture enlarged to the same size by bicubic interpolation.
 
@@ -54,7 +57,8 @@ def routes(service: Service) -> APIRouter:
         message["new_size"] = job.new_size if which == "before" else None
         if which == "before" and job.new_size is None:
             raise RefusedError(409, "the size of the result is not known yet")
-        return _answer(await service.draw(request, job, "view", **message), format)
+        content = await service.draw(request, job, "view", **message)
+        return _answer(content, format, is_current=version == job.version)
 
     @router.get(
         "/api/v1/jobs/{job_id}/thumbnail",
@@ -68,11 +72,13 @@ def routes(service: Service) -> APIRouter:
         which: Which = "before",
         size: Side = 256,
         format: Kind = "webp",  # noqa: A002 - the name of the parameter
+        version: Version = None,
     ) -> Response:
         """Draw a picture or its result with at most `size` pixels a side."""
         job = find_job(service, job_id)
         message = {**_picture(service, job, which), "side": size, "kind": format}
-        return _answer(await service.draw(request, job, "thumbnail", **message), format)
+        content = await service.draw(request, job, "thumbnail", **message)
+        return _answer(content, format, is_current=version == job.version)
 
     return router
 
@@ -87,7 +93,7 @@ def _picture(service: Service, job: Job, which: Which) -> dict[str, Any]:
     return {"path": str(path), "frame": None}
 
 
-def _answer(content: bytes, kind: Kind) -> Response:
+def _answer(content: bytes, kind: Kind, *, is_current: bool) -> Response:
     # What was written as results are, is always PNG.
     found = "image/png" if content.startswith(b"\x89PNG") else TYPES[kind]
-    return Response(content, media_type=found, headers={"Cache-Control": CACHING})
+    return Response(content, media_type=found, headers={"Cache-Control": CACHING if is_current else NO_CACHING})

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
 
@@ -25,13 +25,14 @@ def routes(service: Service) -> APIRouter:
     """Return the route."""
     router = APIRouter(tags=["jobs"])
 
+    @router.head("/api/v1/results.zip", include_in_schema=False)
     @router.get(
         "/api/v1/results.zip",
         summary="Download several results",
         responses={**pictures(200, "A zip archive.", "application/zip"), **errors(404, 409)},
         response_class=Response,
     )
-    async def archive(ids: str = "") -> Response:
+    async def archive(request: Request, ids: str = "") -> Response:
         """Download the results of some jobs (identifiers with commas between them), or of all that are done.
 
         Jobs that were removed, are not done or have failed are left out.
@@ -44,6 +45,9 @@ def routes(service: Service) -> APIRouter:
         jobs = [job for job in jobs if job.state == "done"]
         if not jobs:
             raise RefusedError(409, "none of these jobs has a result")
+        headers = {"Content-Disposition": content_disposition(ARCHIVE)}
+        if request.method == "HEAD":
+            return Response(media_type="application/zip", headers=headers)
         files = [(job, path) for job in jobs if (path := service.store.result(job)) is not None]
 
         async def delivered() -> AsyncGenerator[bytes]:
@@ -53,11 +57,7 @@ def routes(service: Service) -> APIRouter:
             for job in jobs:  # which is not reached if the client has gone
                 service.queue.deliver(job)
 
-        return StreamingResponse(
-            delivered(),
-            media_type="application/zip",
-            headers={"Content-Disposition": content_disposition(ARCHIVE)},
-        )
+        return StreamingResponse(delivered(), media_type="application/zip", headers=headers)
 
     return router
 

@@ -15,7 +15,7 @@ from mafdn.web.work.jobs import SOURCE, Job
 
 FIELDS = (
     *("id", "name", "folder", "state", "format", "size", "frames", "new_size", "bytes"),
-    *("result_bytes", "result_name", "result_type", "network", "options"),
+    *("result_bytes", "result_name", "result_type", "network", "options", "version"),
     *("created", "started", "finished", "error", "report"),
 )
 """Fields of a job that clients see as they are."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from mafdn._support.machine import machine
+from mafdn._support.machine import usable_cores
 from mafdn.web.processes.child import Child, Message
 from mafdn.web.settings import ServerSettings
 from mafdn.web.work.jobs import Job
@@ -61,7 +62,7 @@ class EngineProcess:
     async def start(self) -> None:
         """Start the process; it reports when its network is open."""
         settings, cores = self._settings, core_group(self._number, self._settings.processes)
-        threads = settings.engine.threads or (len(cores) or None)
+        threads = settings.engine.threads or thread_share(cores, settings.processes)
         setup = {
             "engine": asdict(replace(settings.engine, threads=threads)),
             "limits": limits_of(settings.limits),
@@ -165,10 +166,21 @@ def ending(code: int) -> str:
 
 
 def core_group(number: int, groups: int) -> list[int]:
-    """Return the cores of one of several groups of equal size; empty for all cores, or where that is not known."""
-    import os
+    """Return the cores of one of several groups of equal size.
 
-    if groups < 2 or machine().cores < groups or not hasattr(os, "sched_getaffinity"):
+    It is empty for all cores: with one group or too few cores, where the system does not tie processes to cores, and
+    under a CPU quota, which is used up on any cores.
+    """
+    if groups < 2 or not hasattr(os, "sched_getaffinity"):
         return []
     cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < groups or usable_cores() < len(cores):
+        return []
     return cores[len(cores) * number // groups : len(cores) * (number + 1) // groups]
+
+
+def thread_share(cores: Sequence[int], processes: int) -> int | None:
+    """Return the threads of one of several processes that is tied to these cores, if any; `None` for all cores."""
+    if processes < 2:
+        return None
+    return len(cores) or max(1, usable_cores() // processes)

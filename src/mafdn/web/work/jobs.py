@@ -66,6 +66,7 @@ class Job:
         finished: When it was done, failed or was canceled.
         delivered: When its result was last downloaded.
         attempts: How many engine processes ended while they worked on it.
+        version: Grows whenever it is done again, so that what was drawn of an earlier result is not taken for it.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Job:
     finished: float | None = None
     delivered: float | None = None
     attempts: int = 0
+    version: int = 1
 
     @property
     def is_finished(self) -> bool:
@@ -105,6 +107,11 @@ class Job:
     def work_left(self) -> float:
         """Work that is still to be done."""
         return self.work * (1 - self.progress)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of its picture and its result."""
+        return self.bytes + (self.result_bytes or 0)
 
     @property
     def result_type(self) -> str | None:
@@ -118,6 +125,7 @@ class Job:
     def reset(self) -> None:
         """Put it back to where it was when it had been uploaded."""
         self.state, self.progress = "queued", 0.0
+        self.version += 1
         self.report = self.error = self.fault = None
         self.result_file = self.result_name = self.result_bytes = None
         self.started = self.finished = self.delivered = None

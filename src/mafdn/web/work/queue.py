@@ -159,11 +159,19 @@ class Queue:
     def make_room(self, count: int) -> bool:
         """Return whether there is disk space for so many bytes, if need be without delivered results."""
         while not self._store.has_room(count):
-            delivered = [job for job in self._store if job.is_finished and job.delivered]
+            delivered = self._delivered()
             if not delivered:
                 return False
             self.forget(min(delivered, key=lambda job: job.delivered or 0))
         return True
+
+    def could_make_room(self, count: int) -> bool:
+        """Return whether `make_room` would find disk space for so many bytes; removes nothing."""
+        return self._store.has_room(count - sum(job.disk_bytes for job in self._delivered()))
+
+    def _delivered(self) -> list[Job]:
+        """The jobs whose results were downloaded."""
+        return [job for job in self._store if job.is_finished and job.delivered]
 
     def deliver(self, job: Job) -> None:
         """Record that a result was downloaded; it is removed some time after that."""

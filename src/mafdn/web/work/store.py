@@ -114,7 +114,7 @@ class JobStore:
     @property
     def used_bytes(self) -> int:
         """Bytes of all uploads and results, and of what is being uploaded."""
-        return self._reserved + sum(job.bytes + (job.result_bytes or 0) for job in self._jobs.values())
+        return self._reserved + sum(job.disk_bytes for job in self._jobs.values())
 
     @property
     def is_receiving(self) -> bool:

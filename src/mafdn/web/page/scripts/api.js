@@ -28,11 +28,13 @@ export const openSession = (token) => ask("POST", "session", { token });
 
 export const eventsAddress = () => `${BASE}/events`;
 export const resultAddress = (id) => `${BASE}/jobs/${id}/result`;
-export const thumbnailAddress = (id) => `${BASE}/jobs/${id}/thumbnail?which=before&size=256`;
+export const thumbnailAddress = ({ id, version }) =>
+  `${BASE}/jobs/${id}/thumbnail?which=before&size=256&version=${version}`;
 export const zipAddress = (ids) => `${BASE}/results.zip?ids=${ids.join(",")}`;
 /** A part of the preview of a result: `which` is before or after; the window counts pixels after reduction. */
-export function previewAddress(id, which, { x, y, width, height, reduce }) {
-  return `${BASE}/jobs/${id}/preview/${which}?x=${x}&y=${y}&width=${width}&height=${height}&reduce=${reduce}`;
+export function previewAddress({ id, version }, which, { x, y, width, height, reduce }) {
+  const window = `x=${x}&y=${y}&width=${width}&height=${height}&reduce=${reduce}`;
+  return `${BASE}/jobs/${id}/preview/${which}?${window}&version=${version}`;
 }
 
 /** Fetch and decode a picture; the caller closes the bitmap. */
@@ -42,16 +44,16 @@ export async function fetchPicture(address, signal) {
 }
 
 /**
- * Send a picture to be upscaled.
+ * Send a picture to be upscaled; `path` is its name, with the folders before it.
  *
  * Returns a promise of the job and a function that stops the transfer, which rejects the promise with an AbortError.
  */
-export function sendPicture(file, fields, onSent) {
+export function sendPicture(file, path, fields, onSent) {
   const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
   const promise = new Promise((resolve, reject) => {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
-    form.append("file", file, file.name);
+    form.append("file", file, path);
     request.open("POST", `${BASE}/jobs`);
     request.upload.addEventListener("progress", ({ loaded, total }) => onSent(total ? loaded / total : 0));
     request.addEventListener("load", () => {

@@ -12,7 +12,9 @@ export async function enter() {
   }
   for (;;) {
     try {
-      return await getInfo();
+      const info = await getInfo();
+      show(find("connection"), "");
+      return info;
     } catch (error) {
       if (error.status === 401) await askForToken();
       else await complain(error);
@@ -33,9 +35,13 @@ async function tryToken(token) {
 function askForToken() {
   const dialog = find("entry");
   const form = find("entry-form");
+  let entered = false;
+  show(find("connection"), "");
+  for (const other of document.querySelectorAll("dialog[open]")) other.close();
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.oncancel = (event) => event.preventDefault();
+    dialog.onclose = () => entered || dialog.showModal(); // browsers close it on a second Escape all the same
     form.onsubmit = async (event) => {
       event.preventDefault();
       try {
@@ -47,6 +53,7 @@ function askForToken() {
         return;
       }
       form.reset();
+      entered = true;
       dialog.close();
       resolve();
     };
@@ -57,5 +64,4 @@ function askForToken() {
 async function complain(error) {
   show(find("connection"), error.message);
   await new Promise((resolve) => setTimeout(resolve, 2000));
-  show(find("connection"), "");
 }

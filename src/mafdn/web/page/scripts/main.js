@@ -1,6 +1,6 @@
 // The page: puts its parts together.
 import { Compare } from "./compare/view.js";
-import { fillIcons, find } from "./dom.js";
+import { fillIcons, find, show } from "./dom.js";
 import { enter } from "./entry.js";
 import { Options } from "./options.js";
 import { Bar } from "./pictures/bar.js";
@@ -10,6 +10,7 @@ import { Items } from "./pictures/items.js";
 import { Jobs } from "./pictures/jobs.js";
 import { showList } from "./pictures/list.js";
 import { Queue } from "./pictures/queue.js";
+import { keeping, mayRemove } from "./pictures/removal.js";
 import { makeThumbnails } from "./pictures/thumbnails.js";
 import { fillTexts, say } from "./say.js";
 
@@ -29,11 +30,15 @@ showList(items, {
   compare: (item) => compare.open(item),
   cancel: (item) => queue.cancel(item),
   retry: (item) => queue.retry(item),
-  remove: (item) => queue.remove(item),
+  remove: async (chosen) => {
+    const may = await mayRemove(chosen);
+    if (may) for (const item of chosen) queue.remove(item);
+    return may;
+  },
 });
 makeThumbnails(items);
 takeIn((files) => {
-  for (const file of files) items.add({ file, name: file.name, bytes: file.size });
+  for (const { file, folder } of files) items.add({ file, folder, name: file.name, bytes: file.size });
 });
 document.body.classList.remove("starting");
 
@@ -43,7 +48,8 @@ options.limitTo({
   networks: info.networks.map((network) => network.name),
   defaultNetwork: info.default_network,
 });
-expectEndings(info.read_suffixes);
+expectEndings(info.read_suffixes, info.film_suffixes);
+show(find("kept"), keeping(info.limits));
 const privacy = LOCAL.test(location.hostname) ? say("page.local") : say("page.remote", { host: location.host });
 find("about").textContent = say("page.about", { privacy, version: info.version });
 jobs.follow();

@@ -48,6 +48,22 @@ export function duration(seconds) {
   return rough(seconds);
 }
 
+/** A length of time, such as "24 hours" or "7 days". */
+export function span(seconds) {
+  const [unit, length] = seconds < 5400 ? ["minute", 60] : seconds < 172_800 ? ["hour", 3600] : ["day", 86_400];
+  const style = { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language, style).format(seconds / length);
+}
+
+/** A time in seconds since 1970, such as 14:30, with the day unless that is today. */
+export function moment(seconds) {
+  const date = new Date(seconds * 1000);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const day = isToday ? {} : { month: "short", day: "numeric" };
+  const style = { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  return new Intl.DateTimeFormat(language, style).format(date);
+}
+
 /** A time that is expected, such as "about 40 s". */
 export function about(seconds) {
   if (seconds < 1) return say("unit.moment");

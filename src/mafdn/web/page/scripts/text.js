@@ -27,6 +27,10 @@ export const text = {
     one: "1 other file in the folder was left out: it is not a picture.",
     other: "{count} other files in the folder were left out: they are not pictures.",
   },
+  "intake.films": {
+    one: "Films are upscaled by the command line: mafdn upscale {name}",
+    other: "{count} films were left out. The command line upscales them: mafdn upscale {name} …",
+  },
   "intake.none": "There is no picture in it.",
 
   "options.title": "Options",
@@ -60,6 +64,9 @@ export const text = {
 
   "list.title": "Pictures",
   "list.clear": "Clear list",
+  "list.kept": "Results are deleted after {time}; downloaded ones sooner if space runs short.",
+  "list.kept.delivered":
+    "Results are deleted after {time}, or {delivered} after a download; downloaded ones sooner if space runs short.",
 
   "row.sizes": "{size} → {result}",
   "row.waiting": "Waiting",
@@ -71,6 +78,7 @@ export const text = {
   "row.canceled": "Canceled",
   "row.done": "Done",
   "row.done.in": "Done in {time}",
+  "row.kept": "Kept until {time}",
   "row.lost": "The server no longer has this picture.",
   "row.lost.file": "The server no longer has this picture. Add it again.",
   "row.progress": "Progress of {name}",
@@ -95,7 +103,17 @@ export const text = {
   "bar.done": { one: "1 picture done", other: "{count} pictures done" },
   "bar.failed": { one: "1 failed", other: "{count} failed" },
   "bar.cancel": "Cancel all",
+  "bar.retry": "Try all failed again",
   "bar.zip": "Download all as zip",
+  "bar.zip.finished": "Download {count} finished as zip",
+
+  "removal.title": { one: "Delete the result of {name}?", other: "Delete {count} results?" },
+  "removal.hint": {
+    one: "It was not downloaded, and cannot be brought back.",
+    other: "They were not downloaded, and cannot be brought back.",
+  },
+  "removal.keep": "Keep",
+  "removal.delete": "Delete",
 
   "said.done": "{name} is done.",
   "said.failed": "{name} failed: {error}",
@@ -135,6 +153,7 @@ export const text = {
   "entry.wrong": "This is not the token.",
 
   "error.network": "The server does not answer; is mafdn serve running?",
+  "error.file": "The file can no longer be read: it was moved or changed. Add it again.",
   "error.server": "The server answered with error {status}.",
 
   "unit.second": "{count} s",

@@ -12,9 +12,9 @@ const MOST_REQUESTS = 4;
 /** Strongest reduction that the server offers. */
 const MOST_REDUCED = 64;
 
-/** The tiles of one result; `onLoad` is called when one has come, `onError` with an error. */
+/** The tiles of the result of a job; `onLoad` is called when one has come, `onError` with an error. */
 export class Tiles {
-  #id;
+  #job;
   #size;
   #base;
   #onLoad;
@@ -24,8 +24,8 @@ export class Tiles {
   #running = new Map();
   #closed = false;
 
-  constructor(id, size, { onLoad, onError }) {
-    this.#id = id;
+  constructor(job, size, { onLoad, onError }) {
+    this.#job = job;
     this.#size = size;
     this.#onLoad = onLoad;
     this.#onError = onError;
@@ -112,7 +112,7 @@ export class Tiles {
       reduce,
     };
     try {
-      const bitmap = await fetchPicture(previewAddress(this.#id, which, window), controller.signal);
+      const bitmap = await fetchPicture(previewAddress(this.#job, which, window), controller.signal);
       if (this.#closed) bitmap.close();
       else this.#kept.set(key, bitmap);
     } catch (error) {

@@ -74,7 +74,7 @@ export class Compare {
     const { job, name, size, result } = item;
     this.#item = item;
     this.#tiles?.close();
-    this.#tiles = new Tiles(job.id, result, {
+    this.#tiles = new Tiles(job, result, {
       onLoad: this.#refresh,
       onError: (error) => this.#tell(say("compare.failed", { error: error.message }), "failed"),
     });

@@ -3,7 +3,7 @@ import { zipAddress } from "../api.js";
 import { find, oncePerFrame, show } from "../dom.js";
 import { about, percent } from "../numbers.js";
 import { say } from "../say.js";
-import { isBusy } from "./items.js";
+import { canRetry, isBusy } from "./items.js";
 
 /** Longest address of a zip file that every proxy takes; with more results it holds all results of the server. */
 const LONGEST_ADDRESS = 4000;
@@ -24,6 +24,7 @@ export class Bar {
       find("pictures-title").focus({ preventScroll: true });
     });
     find("cancel-all").addEventListener("click", () => queue.cancelAll());
+    find("retry-all").addEventListener("click", () => queue.retryAll());
   }
 
   /** Take over the estimate of all pictures that are ready. */
@@ -45,9 +46,11 @@ export class Bar {
     start.disabled = Boolean(this.#estimate.wrong);
     start.textContent = say("bar.start", { count: ready.length });
     find("cancel-all").hidden = !busy.length;
+    find("retry-all").hidden = this.#items.all("failed").filter(canRetry).length < 2;
     const zip = find("zip");
-    zip.hidden = done.length < 2 || busy.length > 0;
-    zip.classList.toggle("quiet", ready.length > 0);
+    zip.hidden = done.length < 2;
+    zip.textContent = say(busy.length ? "bar.zip.finished" : "bar.zip", { count: done.length });
+    zip.classList.toggle("quiet", ready.length > 0 || busy.length > 0);
     if (!zip.hidden) zip.setAttribute("href", this.#zipAddress(done));
 
     const share = this.#progress(all, busy);

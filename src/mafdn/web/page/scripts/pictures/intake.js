@@ -5,12 +5,16 @@ import { say } from "../say.js";
 /** Endings of picture files, as the server reads them; until it has told, the system's type of a file counts. */
 let endings = [];
 
-/** Tell which endings, such as .jpg, picture files in folders have. */
-export function expectEndings(known) {
-  endings = known;
+/** Endings of films, which the page does not take. */
+let filmEndings = [];
+
+/** Tell which endings, such as .jpg, picture files in folders have, and which films have. */
+export function expectEndings(pictures, films) {
+  endings = pictures;
+  filmEndings = films;
 }
 
-/** Take in pictures from everywhere on the page; `add` is called with each list of files. */
+/** Take in pictures from everywhere on the page; `add` is called with each list of pairs: file and folder. */
 export function takeIn(add) {
   const files = find("files");
   const folder = find("folder");
@@ -18,7 +22,7 @@ export function takeIn(add) {
   find("choose-folder").addEventListener("click", () => folder.click());
   for (const input of [files, folder]) {
     input.addEventListener("change", () => {
-      const found = [...input.files].map((file) => ({ file, inFolder: input === folder }));
+      const found = [...input.files].map((file) => chosen(file, file.webkitRelativePath));
       input.value = "";
       deliver(found, add);
     });
@@ -28,7 +32,7 @@ export function takeIn(add) {
     if (!pasted.length) return;
     event.preventDefault();
     deliver(
-      pasted.map((file) => ({ file, inFolder: false })),
+      pasted.map((file) => chosen(file)),
       add,
     );
   });
@@ -61,18 +65,31 @@ function takeDrops(add) {
   });
 }
 
+/** A file with the folder that its path, which begins with the folder that was chosen, names; empty for none. */
+function chosen(file, path = "") {
+  return { file, folder: path.replace(/^\//, "").split("/").slice(0, -1).join("/") };
+}
+
 function deliver(found, add) {
-  const pictures = found.filter(({ file, inFolder }) => !inFolder || isPicture(file)).map(({ file }) => file);
-  const skipped = found.length - pictures.length;
-  const notice = find("notice");
+  const films = found.filter(({ file }) => isFilm(file));
+  const pictures = found.filter((one) => !films.includes(one) && (!one.folder || isPicture(one.file)));
+  const skipped = found.length - films.length - pictures.length;
   if (pictures.length) {
     add(pictures);
     announce("intake.added", { count: pictures.length });
-    show(notice, skipped ? say("intake.skipped", { count: skipped }) : "");
   } else if (found.length) {
     find("pictures").hidden = false;
-    show(notice, say("intake.none"));
   }
+  const lines = [];
+  if (films.length) lines.push(say("intake.films", { count: films.length, name: films[0].file.name }));
+  if (pictures.length && skipped) lines.push(say("intake.skipped", { count: skipped }));
+  if (!pictures.length && !films.length && found.length) lines.push(say("intake.none"));
+  show(find("notice"), lines.join(" "));
+}
+
+function isFilm(file) {
+  const name = file.name.toLowerCase();
+  return file.type.startsWith("video/") || filmEndings.some((ending) => name.endsWith(ending));
 }
 
 function isPicture(file) {
@@ -84,16 +101,16 @@ function isPicture(file) {
 /** The files of a drop, with those in folders; entries must be asked for before the first await. */
 async function dropped(transfer) {
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
-  if (entries.some((entry) => !entry)) return [...transfer.files].map((file) => ({ file, inFolder: false }));
+  if (entries.some((entry) => !entry)) return [...transfer.files].map((file) => chosen(file));
   const found = [];
-  for (const entry of entries) await walk(entry, false, found);
+  for (const entry of entries) await walk(entry, found);
   return found;
 }
 
-async function walk(entry, inFolder, found) {
+async function walk(entry, found) {
   if (entry.isFile) {
     const file = await new Promise((resolve) => entry.file(resolve, () => resolve(null)));
-    if (file) found.push({ file, inFolder });
+    if (file) found.push(chosen(file, entry.fullPath));
   } else if (entry.isDirectory) {
     const reader = entry.createReader();
     for (;;) {
@@ -101,7 +118,7 @@ async function walk(entry, inFolder, found) {
       const batch = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
       if (!batch.length) break;
       batch.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
-      for (const child of batch) await walk(child, true, found);
+      for (const child of batch) await walk(child, found);
     }
   }
 }

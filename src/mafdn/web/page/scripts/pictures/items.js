@@ -8,13 +8,19 @@ export function isBusy(item) {
   return BUSY.has(item.state);
 }
 
+/** Whether a picture can be tried again: the server has it still, or this page has its file. */
+export function canRetry({ state, job, file }) {
+  return (state === "failed" || state === "canceled") && Boolean(job?.retryable || file);
+}
+
 /**
  * Pictures in the order in which they were added; says "add", "change" and "remove" (`event.detail` is the item).
  *
- * An item has: key; state (ready, waiting, uploading, queued, running, done, failed, canceled); name; bytes; file, null
- * for jobs of an earlier visit; size and result, pairs of pixels or null; thumbnail, a canvas or null; sent and
- * progress, shares of 0 to 1; seconds, as estimated before it was sent, or null; left, seconds expected until it is
- * done, or null; error, a sentence; job, as the server describes it, or null; options, as they were at its start;
+ * An item has: key; state (ready, waiting, uploading, queued, running, done, failed, canceled); name; folder, the path
+ * before it from the folder that was chosen; bytes; file, null for jobs of an earlier visit; size and result, pairs of
+ * pixels or null; thumbnail, a canvas or null; sent and progress, shares of 0 to 1; seconds, as estimated before it was
+ * sent, or null; left, seconds expected until it is done, or null; error, a sentence on why it failed or waits; job, as
+ * the server describes it, or null; options, as they were at its start; cuts, how often its transfer was cut off;
  * unreadable, whether the browser cannot make the thumbnail.
  */
 export class Items extends EventTarget {
@@ -28,12 +34,14 @@ export class Items extends EventTarget {
       key: this.#next++,
       state: "ready",
       name: "",
+      folder: "",
       bytes: 0,
       file: null,
       size: null,
       result: null,
       thumbnail: null,
       sent: 0,
+      cuts: 0,
       progress: 0,
       error: "",
       job: null,

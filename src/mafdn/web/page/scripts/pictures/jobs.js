@@ -1,13 +1,14 @@
 // From the server to the page: what jobs say about themselves, now and in events.
 import { eventsAddress } from "../api.js";
 import { announce, find, show } from "../dom.js";
+import { enter } from "../entry.js";
 import { say } from "../say.js";
 
 /** Seconds between attempts to connect, which grow up to the second number. */
 const PAUSES = [1, 15];
 
-/** Keeps items like the jobs of the server. */
-export class Jobs {
+/** Keeps items like the jobs of the server; says "open" whenever the connection for events is there (again). */
+export class Jobs extends EventTarget {
   #items;
   #sending = 0;
   #unknown = new Map();
@@ -17,6 +18,7 @@ export class Jobs {
   #lost = false;
 
   constructor(items) {
+    super();
     this.#items = items;
   }
 
@@ -34,6 +36,11 @@ export class Jobs {
       show(find("connection"), say("page.offline"));
       if (source.readyState === EventSource.CLOSED) this.#again(); // elsewhere the browser tries again by itself
     });
+  }
+
+  /** Whether there is a connection for events, as far as is known. */
+  get connected() {
+    return this.#source?.readyState === EventSource.OPEN;
   }
 
   /** Wait for the answer to a picture that is being sent, and keep events of unknown jobs until then. */
@@ -76,6 +83,7 @@ export class Jobs {
     if (this.#lost) announce("page.online");
     this.#lost = false;
     show(find("connection"), "");
+    this.dispatchEvent(new Event("open"));
   }
 
   /** Compare with the whole list, which comes first, and again if events were missed. */
@@ -90,10 +98,12 @@ export class Jobs {
     if (item) this.#items.change(item, { progress, left });
   }
 
-  #again() {
+  async #again() {
     this.#source.close();
-    setTimeout(() => this.follow(), this.#pause * 1000);
+    await new Promise((resolve) => setTimeout(resolve, this.#pause * 1000));
     this.#pause = Math.min(PAUSES[1], this.#pause * 2);
+    await enter(); // a server that was started again may ask for another token
+    this.follow();
   }
 
   #removed(id) {
@@ -123,6 +133,7 @@ function described(job) {
     job,
     state: job.state,
     name: job.name,
+    folder: job.folder,
     bytes: job.bytes,
     size: job.size,
     result: job.new_size,

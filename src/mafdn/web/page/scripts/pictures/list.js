@@ -42,9 +42,8 @@ export function showList(items, actions) {
     rows.delete(item);
     refresh();
   });
-  find("clear").addEventListener("click", () => {
-    for (const item of items.all()) actions.remove(item);
-    find("choose-files").focus();
+  find("clear").addEventListener("click", async () => {
+    if (await actions.remove(items.all())) find("choose-files").focus();
   });
   document.body.classList.add("empty");
 }

@@ -1,9 +1,14 @@
 // From the page to the server: starts, sends, cancels and retries pictures.
 import { deleteJob, retryJob, sendPicture } from "../api.js";
-import { isBusy } from "./items.js";
+import { say } from "../say.js";
+import { canRetry, isBusy } from "./items.js";
 
 /** Seconds to wait if the server is busy, but does not say for how long. */
 const PAUSE = 2;
+/** Seconds to wait without a connection; earlier as soon as there is one again. */
+const LONG_PAUSE = 15;
+/** Transfers of a picture that may be cut off, although there is a connection, before it fails. */
+const MOST_CUTS = 3;
 /** Attempts to start a job again while the server is still stopping it. */
 const MOST_RETRIES = 30;
 /** Bytes that must be missing for a transfer to be stopped; else the server may have the whole picture already. */
@@ -21,6 +26,7 @@ export class Queue {
     this.#items = items;
     this.#jobs = jobs;
     this.#options = options;
+    jobs.addEventListener("open", () => this.#resume());
     window.addEventListener("beforeunload", (event) => {
       if (items.all("waiting", "uploading").length) event.preventDefault();
     });
@@ -59,9 +65,14 @@ export class Queue {
       return;
     }
     const old = item.job;
-    this.#items.change(item, { state: "waiting", job: null, error: "", progress: 0, sent: 0, options });
+    this.#items.change(item, { state: "waiting", job: null, error: "", progress: 0, sent: 0, cuts: 0, options });
     if (old) await remove(old);
     this.#next();
+  }
+
+  /** Try all pictures again that failed. */
+  async retryAll() {
+    for (const item of this.#items.all("failed").filter(canRetry)) await this.retry(item);
   }
 
   /** Remove a picture here and on the server. */
@@ -84,7 +95,8 @@ export class Queue {
     const [item] = this.#items.all("waiting");
     if (!item) return;
     this.#items.change(item, { state: "uploading", sent: 0, error: "" });
-    const { promise, abort } = sendPicture(item.file, item.options, (sent) => this.#items.change(item, { sent }));
+    const path = item.folder ? `${item.folder}/${item.name}` : item.name;
+    const { promise, abort } = sendPicture(item.file, path, item.options, (sent) => this.#items.change(item, { sent }));
     this.#sending = { item, abort };
     try {
       const job = await this.#jobs.whileSending(promise);
@@ -93,24 +105,46 @@ export class Queue {
       if (!this.#items.has(item)) await remove(job);
       else if (canceled) await this.cancel(item);
     } catch (error) {
-      this.#failed(item, error);
+      await this.#failed(item, error);
     }
     this.#sending = null;
     this.#next();
   }
 
-  #failed(item, error) {
+  /** Take note of a transfer that did not succeed: the picture waits for another one, unless that would be useless. */
+  async #failed(item, error) {
     if (error.name === "AbortError" || item.state !== "uploading") return;
-    if (error.status !== 429 && error.status !== 503) {
-      this.#items.change(item, { state: "failed", error: error.message });
-      return;
-    }
-    const seconds = error.retryAfter || PAUSE;
-    this.#items.change(item, { state: "waiting", sent: 0 });
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      this.#next();
-    }, seconds * 1000);
+    const changes = await this.#outcome(item, error);
+    if (item.state !== "uploading") return; // canceled in the meantime
+    this.#items.change(item, { sent: 0, ...changes });
+    if (item.state !== "waiting") return;
+    const pause = this.#jobs.connected ? PAUSE : LONG_PAUSE;
+    this.#timer = setTimeout(() => this.#resume(), (error.retryAfter || pause) * 1000);
+  }
+
+  async #outcome(item, error) {
+    const waiting = { state: "waiting", error: error.message };
+    if (error.status === 429 || error.status === 503) return waiting;
+    if (error.status !== 0 && error.status !== 401) return { state: "failed", error: error.message };
+    if (!(await isReadable(item.file))) return { state: "failed", error: say("error.file") };
+    const cuts = item.cuts + Number(this.#jobs.connected);
+    return cuts < MOST_CUTS ? { ...waiting, cuts } : { state: "failed", error: error.message };
+  }
+
+  #resume() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#next();
+  }
+}
+
+/** Whether a file is still where it was, as it was: browsers report others like a lost connection. */
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
   }
 }
 

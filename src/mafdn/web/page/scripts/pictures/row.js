@@ -1,19 +1,20 @@
 // One picture in the list.
 import { resultAddress } from "../api.js";
 import { build, icon, show } from "../dom.js";
-import { about, duration, fileSize, percent, pixels } from "../numbers.js";
+import { about, duration, fileSize, moment, percent, pixels } from "../numbers.js";
 import { say } from "../say.js";
-import { isBusy } from "./items.js";
+import { canRetry, isBusy } from "./items.js";
 
-/** The list entry of an item; `actions` has compare, cancel, retry and remove, which take the item. */
+/** The list entry of an item; `actions` has compare, cancel and retry, which take it, and remove, for a list. */
 export class Row {
   #item;
   #thumbnail = build("div", { class: "thumbnail" }, icon("picture"));
   #name = build("p", { class: "row-name" });
-  #facts = build("p", { class: "row-facts" }, build("span"), build("span"));
+  #facts = build("p", { class: "row-facts" }, build("span", { class: "row-folder" }), build("span"), build("span"));
   #error = build("p", { class: "row-error" });
   #status = build("p", { class: "row-status" });
   #progress = build("progress", { max: 1 });
+  #kept = build("p", { class: "row-kept" });
   #compare;
   #download = build("a", { class: "button small quiet", download: "" }, icon("download"), build("span"));
   #retry;
@@ -24,7 +25,7 @@ export class Row {
     this.#compare = button("button small", "row.compare", () => actions.compare(item));
     this.#retry = button("button small", "row.retry", () => actions.retry(item));
     this.#close = build("button", { class: "icon-button", type: "button" }, icon("close"));
-    this.#close.addEventListener("click", () => (isBusy(item) ? actions.cancel(item) : actions.remove(item)));
+    this.#close.addEventListener("click", () => (isBusy(item) ? actions.cancel(item) : actions.remove([item])));
     this.#thumbnail.addEventListener("click", () => item.state === "done" && actions.compare(item));
     this.#download.lastElementChild.textContent = say("row.download");
     this.element = build(
@@ -32,7 +33,7 @@ export class Row {
       { class: "row" },
       this.#thumbnail,
       build("div", { class: "row-main" }, this.#name, this.#facts, this.#error),
-      build("div", { class: "row-state" }, this.#status, this.#progress),
+      build("div", { class: "row-state" }, this.#status, this.#progress, this.#kept),
       build("div", { class: "row-buttons" }, this.#compare, this.#retry, this.#download),
       this.#close,
     );
@@ -56,7 +57,8 @@ export class Row {
     this.#showProgress();
     const done = state === "done";
     this.#compare.hidden = !done;
-    this.#retry.hidden = !(state === "failed" || state === "canceled") || !(job?.retryable || this.#item.file);
+    show(this.#kept, done && job.expires ? say("row.kept", { time: moment(job.expires) }) : "");
+    this.#retry.hidden = !canRetry(this.#item);
     this.#download.hidden = !done;
     if (done) this.#download.setAttribute("href", resultAddress(job.id));
     const closes = say(isBusy(this.#item) ? "row.cancel.name" : "row.remove.name", { name });
@@ -76,9 +78,10 @@ export class Row {
   }
 
   #showFacts() {
-    const { size, result, bytes, job, state } = this.#item;
+    const { folder, size, result, bytes, job, state } = this.#item;
     const shown = state === "done" && job.result_bytes ? job.result_bytes : bytes;
-    const [sizes, space] = this.#facts.children;
+    const [path, sizes, space] = this.#facts.children;
+    show(path, folder);
     if (size && result) show(sizes, say("row.sizes", { size: pixels(size), result: pixels(result) }));
     else show(sizes, size ? pixels(size) : "");
     show(space, shown ? fileSize(shown) : "");

@@ -41,7 +41,7 @@ async function local(items, item) {
 async function fromServer(items, item) {
   if (!items.has(item) || !item.job) return;
   try {
-    const bitmap = await fetchPicture(thumbnailAddress(item.job.id));
+    const bitmap = await fetchPicture(thumbnailAddress(item.job));
     items.change(item, { thumbnail: reduced(bitmap) });
   } catch {
     items.change(item, { unreadable: item.state !== "done" && item.state !== "failed" });
