@@ -27,15 +27,15 @@ def bench(tmp_path: Path) -> Path:
 
 
 class Nearest(nn.Module):
-    """Repeats pixels; records the mode and the gradients that it runs with."""
+    """Repeats pixels; records the mode, the gradients and TF32 that it runs with."""
 
     def __init__(self) -> None:
         super().__init__()
         self.factor = nn.Parameter(torch.ones(1))
-        self.modes: list[tuple[bool, bool]] = []
+        self.modes: list[tuple[bool, bool, bool]] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.modes.append((self.training, torch.is_grad_enabled()))
+        self.modes.append((self.training, torch.is_grad_enabled(), torch.backends.cudnn.allow_tf32))
         return self.factor * nn.functional.interpolate(x, scale_factor=2, mode="nearest")
 
 
@@ -58,8 +58,9 @@ def test_names_modules_and_functions_are_measured_together(bench: Path) -> None:
     assert result.benches == ("Small",)
     assert result.score("named").pictures == result.score("function").pictures == result.score("tensor").pictures
     assert result.score("module").psnr != result.score("named").psnr
-    assert set(module.modes) == {(False, False)}
+    assert set(module.modes) == {(False, False, False)}
     assert module.training
+    assert torch.backends.cudnn.allow_tf32, "restored"
     assert calls[-1] == (6, 6)
     lr = result.score("module").lr
     assert lr is not None
