@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from torch import nn
 import mafdn
 from mafdn import MafdnError, OutOfMemoryError, UsageError
 from mafdn.networks import IMDN, IMDNSettings, save_network
+from mafdn.networks.imdn import IMDB
 from mafdn.pixels import imresize
 from tests.conftest import Run
 from tests.support import draw
@@ -86,6 +87,37 @@ def test_a_module_scores_as_its_file(bench: Path, tmp_path: Path) -> None:
         one, other = result.scores
         assert one.psnr == pytest.approx(other.psnr, abs=1e-3)
         assert one.ssim == pytest.approx(other.ssim, abs=1e-5)
+
+
+def test_large_pictures_are_upscaled_whole_like_by_a_module(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those whose gates are sampled in upscaling."""
+    torch.manual_seed(0)
+    network = IMDN(IMDNSettings(scale=2, width=8, blocks=1))
+    block = cast(IMDB, network.blocks[0])
+    with torch.no_grad():  # gates that differ between pictures, and matter
+        block.channel.squeeze.weight.fill_(5)
+        block.merge.weight *= 50
+        cast(torch.Tensor, network.tail.bias).fill_(0.5)
+    path = tmp_path / "n.safetensors"
+    save_network(network, path, card={})
+    for name, value in {"WHOLE_AREA": 8 * 8, "WINDOW_SIDE": 4, "SAMPLE_AREA": 4 * 4}.items():
+        monkeypatch.setattr(f"mafdn.inference.gates.{name}", value)
+    for ensemble in (False, True):
+        result = mafdn.evaluate([path, network], bench, scale=2, self_ensemble=ensemble)
+        one, other = result.scores
+        assert [p.psnr for p in one.pictures] == pytest.approx([p.psnr for p in other.pictures], abs=1e-3)
+        assert not result.notes
+    whole = mafdn.evaluate(network, bench, scale=2).score().pictures
+    monkeypatch.setattr("mafdn.evaluation.benchset.WHOLE_AREA", 12 * 16)  # picture a has as many LR pixels, b more
+    for fresh in (True, False):  # measured, and from the cache
+        result = mafdn.evaluate(path, bench, scale=2, fresh=fresh)
+        sampled = result.score().pictures
+        assert sampled[0].psnr == pytest.approx(whole[0].psnr, abs=1e-3)
+        assert abs(sampled[1].psnr - whole[1].psnr) > 1e-3
+        assert "Small/b" in result.notes[0]
+        assert "Small/a" not in result.notes[0]
 
 
 def test_the_result_is_that_of_the_command(bench: Path, cli: Run, tmp_path: Path) -> None:
