@@ -3,13 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from mafdn._support.exact import exact_float32
 
-CUDNN, PRODUCTS = torch.backends.cudnn, torch.backends.cuda.matmul
+CUDNN: Any = torch.backends.cudnn
+PRODUCTS: Any = torch.backends.cuda.matmul
 
 
 @pytest.fixture

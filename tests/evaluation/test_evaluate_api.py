@@ -11,7 +11,7 @@ from torch import nn
 
 import mafdn
 from mafdn import MafdnError, OutOfMemoryError, UsageError
-from mafdn.networks import IMDN, IMDNSettings, save_network
+from mafdn.networks import IMDN, MAFDN, IMDNSettings, MAFDNSettings, save_network
 from mafdn.networks.imdn import IMDB
 from mafdn.pixels import imresize
 from tests.conftest import Run
@@ -79,10 +79,11 @@ def test_a_module_scores_as_its_file(bench: Path, tmp_path: Path) -> None:
     network = IMDN(IMDNSettings(scale=2, width=8, blocks=1))
     path = tmp_path / "n.safetensors"
     save_network(network, path, card={})
-    variants: list[dict[str, Any]] = [{}, {"channels": "rgb"}, {"self_ensemble": True}]
+    variants: list[dict[str, Any]] = [{}, {"channels": "rgb"}, {"ensemble": 8}, {"self_ensemble": True}]
     for options in variants:
         result = mafdn.evaluate([path, network], bench, scale=2, **options)
-        plus = "+" if options.get("self_ensemble") else ""
+        plus = "+" if options.keys() & {"ensemble", "self_ensemble"} else ""
+        assert result.ensemble == (8 if plus else 1)
         assert result.networks == (f"n{plus}", f"IMDN{plus}")
         one, other = result.scores
         assert one.psnr == pytest.approx(other.psnr, abs=1e-3)
@@ -128,6 +129,8 @@ def test_the_result_is_that_of_the_command(bench: Path, cli: Run, tmp_path: Path
     ours = result.to_json()
     assert ours["scores"][0] == by_command["scores"][1]
     assert ours["protocol"] == by_command["protocol"]
+    assert ours["networks"] == by_command["networks"][1:]
+    assert by_command.keys() - ours.keys() == {"engine_options"}
     assert result.score().psnr == ours["scores"][0]["mean"]["psnr"]
     table = tmp_path / "table.md"
     mafdn.evaluate({"ours": "x2", "cubic": bicubic}, bench, scale=2).save(table)
@@ -157,6 +160,15 @@ def test_two_sets_and_networks_need_a_choice(bench: Path, tmp_path: Path) -> Non
         result.differences("imdn")
 
 
+def test_parameters_of_a_module_are_those_of_its_inference_form(bench: Path, tmp_path: Path) -> None:
+    module = MAFDN(MAFDNSettings(scale=2, width=8, blocks=1))
+    table = tmp_path / "table.json"
+    mafdn.evaluate(module, bench, scale=2).save(table)
+    (row,) = json.loads(table.read_text())["rows"]
+    assert row["parameters"] == sum(p.numel() for p in module.fold().parameters())
+    assert (row["device"], row["precision"]) == ("cpu", "fp32")
+
+
 def unchanged(lr: np.ndarray) -> np.ndarray:
     return lr
 
@@ -178,7 +190,8 @@ def wide(lr: np.ndarray) -> np.ndarray:
         ("imdn", {}, "imdn has no weights"),
         ("", {}, "a network is an empty string"),
         ([bicubic, bicubic], {}, "two networks are called 'bicubic'; pass a dictionary"),
-        (bicubic, {"self_ensemble": True}, "self_ensemble needs a network; bicubic"),
+        ("bicubic", {"ensemble": 4}, "ensemble must be 1 or 8"),
+        (bicubic, {"self_ensemble": True}, "ensemble needs a network; bicubic"),
         (unchanged, {}, "unchanged upscaled a to 16x12, but x2 needs 32x24"),
         (nothing, {}, "the result of nothing must be an array or a tensor, not a NoneType"),
         (wide, {}, r"the result of wide is float from .* not in \[0, 1\]"),

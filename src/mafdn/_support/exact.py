@@ -1,9 +1,13 @@
 """Float32 that is computed as such on NVIDIA GPUs."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
+
+
+Setting = tuple[Any, str, Any]
+"""An object, the name of an attribute, and its value."""
 
 
 class _Settings:
@@ -11,11 +15,11 @@ class _Settings:
 
     changing = Lock()
     threads = 0
-    before: list[tuple[Any, str, Any]]
+    before: tuple[Setting, ...] = ()
 
 
 @contextmanager
-def exact_float32() -> Iterator[None]:
+def exact_float32() -> Generator[None]:
     """Compute float32 in torch without TF32, which rounds the factors of products to 10 bits.
 
     torch does so in convolutions by default. The setting belongs to the process; it is restored when the last of
@@ -24,7 +28,7 @@ def exact_float32() -> Iterator[None]:
     with _Settings.changing:
         if not _Settings.threads:
             exact = _exact()
-            _Settings.before = [(owner, name, getattr(owner, name)) for owner, name, _ in exact]
+            _Settings.before = tuple((owner, name, getattr(owner, name)) for owner, name, _ in exact)
             _set(exact)
         _Settings.threads += 1
     try:
@@ -36,21 +40,21 @@ def exact_float32() -> Iterator[None]:
                 _set(_Settings.before)
 
 
-def _exact() -> list[tuple[Any, str, Any]]:
+def _exact() -> tuple[Setting, ...]:
     """The attributes that switch TF32 off: of torch's older interface, unless the newer one is in use."""
     import torch
 
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    older: list[tuple[Any, str, Any]] = [(part, "allow_tf32", False) for part in (cudnn, products)]
+    older: tuple[Setting, ...] = tuple((part, "allow_tf32", False) for part in (cudnn, products))
     try:
         for part, name, _ in older:
             getattr(part, name)
     except RuntimeError:  # torch refuses to mix them
         newer: Any = cudnn
-        return [(part, "fp32_precision", "ieee") for part in (newer.conv, newer.rnn, products)]
+        return tuple((part, "fp32_precision", "ieee") for part in (newer.conv, newer.rnn, products))
     return older
 
 
-def _set(values: list[tuple[Any, str, Any]]) -> None:
+def _set(values: tuple[Setting, ...]) -> None:
     for owner, name, value in values:
         setattr(owner, name, value)

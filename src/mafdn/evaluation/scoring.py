@@ -245,6 +245,8 @@ def _large_note(scores: Sequence[SetScore]) -> str:
 
 def _named(scores: Sequence[SetScore], pictures: Callable[[SetScore], Sequence[str]]) -> str:
     """The first of these pictures by name; those of a degraded set are listed once. Empty if there are none."""
-    names = list(dict.fromkeys(f"{s.bench.removesuffix(f' {s.degrade}')}/{name}" for s in scores for name in pictures(s)))
+    names = list(
+        dict.fromkeys(f"{s.bench.removesuffix(f' {s.degrade}')}/{name}" for s in scores for name in pictures(s))
+    )
     more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""
     return ", ".join(names[:NAMES_IN_NOTE]) + more
