@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-
 Setting = tuple[Any, str, Any]
 """An object, the name of an attribute, and its value."""
 
