@@ -12,7 +12,9 @@ import torch
 from mafdn.compare.report import render
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.scoring import evaluate
-from mafdn.networks import MAFDN, MAFDNSettings, save_network
+from mafdn.evaluation.summary.costs import count_onnx, network_costs
+from mafdn.export.onnx import export_onnx
+from mafdn.networks import AFAN, MAFDN, AFANSettings, MAFDNSettings, count, save_network
 from mafdn.networks.checkpoints import load_pth
 from tests.conftest import Run
 from tests.support import failed
@@ -138,6 +140,17 @@ def test_networks_are_compared_without_the_shipped_one(
     assert (code, f"the baseline {exported} has no x4" in err) == (0, True)
 
 
+def test_means_of_rows_and_columns_are_counted_in_onnx_files(tmp_path: Path) -> None:
+    network = AFAN(AFANSettings(scale=2, width=8, blocks=1)).fold()
+    path = tmp_path / "afan.onnx"
+    export_onnx(network, path)
+    total = count(network)[-1]
+    expected = (total.parameters, total.conv_macs, total.thop_macs)
+    for counted in (network_costs(path, 2), count_onnx(path, 2)):
+        assert counted is not None
+        assert (counted.parameters, counted.conv_macs, counted.thop_macs) == expected
+
+
 def test_onnx_files_have_parameters_and_multi_adds(exported: Path, tmp_path: Path, cli: Run) -> None:
     model = onnx.load(exported)
     model.ClearField("metadata_props")
@@ -155,6 +168,7 @@ def test_published_figures_are_marked_in_tables(tmp_path: Path, cli: Run) -> Non
     assert cli("compare", *options)[0] == 0
     text = target.read_text()
     assert r"IMDN (random weights) & $\times2$ & 694.4K & 158.85G" in text
+    assert "% Measured by mafdn" in text
     assert r"IMDN$^\dagger$ & $\times2$ & - & - & 38.00 / 0.9605 &" in text
     assert "Hui et al., ACM Multimedia 2019" in text
     assert cli("compare", *options, "--overwrite", "--no-published")[0] == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mafdn.evaluation.benchset import Protocol, read_bench
-from mafdn.evaluation.paired import differences, gains
+from mafdn.evaluation.paired import differences, gains, t_quantile
 from mafdn.evaluation.scoring import label_networks
 from tests.conftest import Run
 from tests.evaluation.conftest import noise, scores_of, write_picture
@@ -27,11 +27,32 @@ def test_the_paired_difference() -> None:
     assert found.ssim is not None
     assert found.psnr.mean == pytest.approx(gain.mean())
     error = 1.96 * gain.std() / 10  # a hundred pictures are enough for the normal interval
-    assert found.psnr.low == pytest.approx(gain.mean() - error, abs=0.02)
-    assert found.psnr.high == pytest.approx(gain.mean() + error, abs=0.02)
-    assert found.ssim.low == pytest.approx(found.psnr.low / 100)
+    assert (found.psnr.low, found.psnr.high) == pytest.approx((gain.mean() - error, gain.mean() + error), abs=0.01)
+    assert found.ssim.low == pytest.approx((gain.mean() - error) / 100, abs=1e-4)
     assert (found.improved, found.pictures, found.left_out) == ((gain > 0).sum(), 100, ())
     assert differences(scores, reference="old", networks=["new"]) == [found], "the same every time"
+
+
+@pytest.mark.parametrize("count", [3, 5, 14])
+def test_intervals_cover_95_percent(count: int) -> None:
+    """Of samples from a normal distribution around 0."""
+    rng = np.random.default_rng(count)
+    covered = 0
+    for _ in range(2000):
+        values = rng.normal(size=count)
+        (found,) = differences(
+            [scores_of("old", *[0.0] * count), scores_of("new", *values)], reference="old", networks=["new"]
+        )
+        assert found.psnr is not None
+        assert found.psnr.low is not None
+        assert found.psnr.high is not None
+        covered += found.psnr.low <= 0 <= found.psnr.high
+    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(2, 4.30265), (9, 2.26216), (10, 2.22814), (99, 1.98422)])
+def test_quantiles_of_the_t_distribution(freedom: int, expected: float) -> None:
+    assert t_quantile(freedom) == pytest.approx(expected, abs=1e-5)
 
 
 def test_several_sets_are_pooled_and_perfect_pictures_left_out() -> None:
@@ -46,7 +67,7 @@ def test_several_sets_are_pooled_and_perfect_pictures_left_out() -> None:
     one, other, flat, pooled = differences(scores, reference="old", networks=["new"])
     assert (one.bench, one.improved, one.pictures, one.left_out) == ("Set", 1, 2, ("p1",))
     assert other.psnr is not None
-    assert (other.psnr.low, other.psnr.high) == (3, 3)
+    assert (other.psnr.mean, other.psnr.low, other.psnr.high) == (3, None, None), "two pictures have no interval"
     assert (flat.psnr, flat.ssim, flat.pictures) == (None, None, 0)
     assert pooled.psnr is not None
     assert (pooled.bench, pooled.psnr.mean, pooled.pictures) == (None, 1.5, 4)

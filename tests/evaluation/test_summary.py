@@ -55,7 +55,7 @@ def test_markdown_marks_the_best_and_the_second(summary: Summary) -> None:
     assert lines[3] == "| one | x2 | 597.1K | 33.79G | **31.00** / <u>0.9100</u> | <u>30.00</u> / **0.8100** |"
     assert lines[4] == "| two | x2 | 597.1K | 33.79G | **31.00** / **0.9200** | **inf** / 0.7900 |"
     assert lines[5] == "| paper† | x2 | 597.1K | 33.79G | 40.00 / 0.9900 | - |"
-    assert "| one | bicubic_x2 | Set | x2 | +1.333 [+1.000, +2.000] | +0.0133 [+0.0100, +0.0200] | 3/3 |" in lines
+    assert "| one | bicubic_x2 | Set | x2 | +1.333 [-0.101, +2.768] | +0.0133 [-0.0010, +0.0277] | 3/3 |" in lines
     assert "- † paper: as published, not measured here; A & B, 2020" in lines
     assert f"- x2, Set5: LR own (LR_bicubic/X2), SHA-256 {'ab' * 6}" in lines
 
@@ -121,11 +121,27 @@ def test_evaluate_writes_tables_and_replaces_nothing_unasked(
     assert (tiny["network"], tiny["file"], tiny["sha256"]) == ("tiny", "tiny.safetensors", sha256(network))
     total = count(open_network(network))[-1]
     assert (tiny["parameters"], tiny["multi_adds"]) == (total.parameters, total.thop_macs)
+    assert (tiny["engine"].split()[0], tiny["device"], tiny["precision"]) == ("torch", "cpu", "fp32")
+    assert (tiny["self_ensemble"], bicubic["engine"], bicubic["device"]) == (False, "", "")
+    assert {bench: len(digest) for bench, digest in found["hr_sha256"]["2"].items()} == {"Small": 64, "Other": 64}
+    assert f" with {tiny['engine']} on cpu in fp32\n" in (tmp_path / "table.md").read_text()
+    assert f"with {tiny['engine']} on cpu in fp32\n" in (tmp_path / "table.tex").read_text()
     assert tiny["scores"].keys() == {"Small", "Other"}
     assert [(d["network"], d["reference"], d["bench"]) for d in found["differences"]["2"]] == [
         ("tiny", "bicubic", bench) for bench in ("Small", "Other", None)
     ]
     failed(cli(*arguments, "-o", tmp_path / "table.txt"), 2, ".md or .tex or .csv or .json")
+
+
+def test_multi_adds_are_those_of_all_passes(cli: Run, bench: Path, network: Path, tmp_path: Path) -> None:
+    arguments = ("evaluate", "--bench", bench, "-s", 2, "--network", network)
+    one = json.loads(cli(*arguments, "--json")[1])["networks"]
+    eight = json.loads(cli(*arguments, "--ensemble", 8, "-o", tmp_path / "table.md", "--json")[1])["networks"]
+    for key in ("conv_macs", "multi_adds"):
+        assert eight[1][key] == 8 * one[1][key]
+    assert eight[1]["parameters"] == one[1]["parameters"]
+    assert [row["self_ensemble"] for row in eight] == [False, True]
+    assert "Multi-Adds are those of all eight" in (tmp_path / "table.md").read_text()
 
 
 def test_the_baseline_is_chosen(cli: Run, bench: Path, network: Path) -> None:

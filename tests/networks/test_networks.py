@@ -1,14 +1,16 @@
 """DO-Conv, the building blocks, the network, folding and counting."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from mafdn.networks import MAFDN, MAFDNSettings, count, folded_state, over_parameterize
+from mafdn.networks import MAFDN, MAFDNSettings, Network, count, folded_state, over_parameterize
 from mafdn.networks.fast import CONTRAST_EPSILON, activated, contrast, mean_and_maximum
 from mafdn.networks.layers import ContrastChannelAttention, PixelAttention, SpatialAttention
 from mafdn.networks.reference import PlainMAFDN, plain_channel, plain_pixel, plain_spatial
@@ -212,6 +214,47 @@ def test_counts_are_those_of_the_reconstruction(scale: int) -> None:
     assert f"{total.thop_macs / 1e9:.4f}" == thop
     for column in ("parameters", "training_parameters", "conv_macs", "thop_macs"):
         assert sum(getattr(part, column) for part in parts) == getattr(total, column)
+
+
+class Other(nn.Module):
+    """A network from outside, with every kind of module that thop counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = SimpleNamespace(scale=2)
+        self.conv = nn.Conv2d(3, 8, 1)
+        self.counted = nn.Sequential(
+            nn.BatchNorm2d(8),
+            nn.BatchNorm2d(8, affine=False),
+            nn.InstanceNorm2d(8, affine=True),
+            nn.PReLU(),
+            nn.Softmax(1),
+            nn.AvgPool2d(2),
+            nn.Upsample(scale_factor=2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(2),
+            nn.Linear(1, 5),
+            nn.LayerNorm(5),
+        )
+        self.enlarge = nn.Upsample(scale_factor=2, mode="bicubic")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.counted(self.conv(x))
+        return self.enlarge(x)
+
+    def fold(self) -> "Other":
+        return copy.deepcopy(self)
+
+
+def test_modules_that_thop_counts() -> None:
+    total = count(cast(Network, Other()))[-1]
+    pixels = 360 * 640
+    values = 8 * pixels
+    norms = (4 + 2 + 4) * values
+    others = values + 23 * pixels + values // 4 + values  # PReLU, Softmax, AvgPool2d, nearest
+    pooled = 8 * (pixels + 1) + 8 * 5 + 4 * 8 * 5  # mean, linear, norm
+    assert total.conv_macs == 3 * values
+    assert total.thop_macs - total.conv_macs == norms + others + pooled + 259 * 3 * 4 * pixels
 
 
 def test_input_size_of_the_count() -> None:

@@ -25,7 +25,7 @@ from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
     from mafdn.evaluation.benchset import Protocol, SetScore
-    from mafdn.evaluation.paired import Difference, Interval
+    from mafdn.evaluation.paired import Difference
 
 
 def evaluate_command(
@@ -79,16 +79,19 @@ def evaluate_command(
     """Measure PSNR and SSIM of networks on benchmark datasets.
 
     The default network is mafdn; bicubic is always measured too. Protocol: 8-bit results, BT.601 luma, a crop border of
-    as many pixels as the scale. The LR pictures are those of the dataset if it has them in a common layout
-    (SET/LRbicx4, SET/LR_bicubic/X4, SET/LR, SET_LR/x4, SET_LR_bicubic/X4 beside SET_HR, image_SRF_4). Otherwise they
-    are made by downscaling as MATLAB's imresize does. The tables say which were used. With --degrade they are degraded
-    first, from left to right: jpeg:QUALITY (jpeg:75:444 for another chroma subsampling than 4:2:0), webp:QUALITY,
-    noise:SIGMA (as of a sensor; noise:5:white is the same everywhere), blur:SIGMA; the same picture always gets the
-    same noise. Every dataset is measured with each --degrade. Networks are compared picture by picture with the
-    baseline: the first network, or bicubic if there is only one. Differences are network - baseline: positive is
-    better. Confidence intervals are from a bootstrap over pictures. Scores are cached by weights, dataset
-    and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto, ONNX files are measured in the first
-    installed engine on the CPU, not in the fastest; weights files and runs are always measured in torch.
+    as many pixels as the scale. Luma is not rounded (with MATLAB's rounded luma, PSNR is up to 0.03 dB lower for
+    bicubic). Pictures are upscaled whole; only those of more than 4,000,000 LR pixels in tiles, by networks whose
+    channel gates can be held, with gates sampled from the picture, as a note says. The LR pictures are those of the
+    dataset if it has them in a common layout (SET/LRbicx4, SET/LR_bicubic/X4, SET/LR, SET_LR/x4, SET_LR_bicubic/X4
+    beside SET_HR, image_SRF_4). Otherwise they are made by downscaling as MATLAB's imresize does. The tables say which
+    were used. With --degrade they are degraded first, from left to right: jpeg:QUALITY (jpeg:75:444 for another chroma
+    subsampling than 4:2:0), webp:QUALITY, noise:SIGMA (as of a sensor; noise:5:white is the same everywhere),
+    blur:SIGMA; the same picture always gets the same noise. Every dataset is measured with each --degrade. Networks are
+    compared picture by picture with the baseline: the first network, or bicubic if there is only one. Differences are
+    network - baseline: positive is better. The 95 % intervals are t intervals over pictures, not over training seeds.
+    Scores are cached by weights, dataset and protocol in the user's cache folder (or MAFDN_CACHE). With --engine auto,
+    ONNX files are measured in the first installed engine on the CPU, not in the fastest; weights files and runs are
+    always measured in torch.
 
     \b
     Examples:
@@ -106,7 +109,7 @@ def evaluate_command(
     from mafdn.evaluation.paired import differences
     from mafdn.evaluation.scoring import evaluate, label_networks
     from mafdn.evaluation.summary.formats import FORMATS, plain_cells, write_summary
-    from mafdn.evaluation.summary.rows import Summary, lr_pictures, network_rows
+    from mafdn.evaluation.summary.rows import Summary, hr_pictures, lr_pictures, network_rows
     from mafdn.evaluation.summary.rows import as_json as summary_as_json
     from mafdn.inference import EngineOptions
     from mafdn.inference.ensemble import as_ensemble
@@ -159,6 +162,7 @@ def evaluate_command(
         baseline={scale: reference},
         differences={scale: compared},
         lr={scale: lr_pictures(scores)},
+        hr_sha256={scale: hr_pictures(scores)},
         notes=notes,
     )
     if output:
@@ -215,23 +219,20 @@ def _show_differences(compared: "Sequence[Difference]") -> None:
         [
             difference.network,
             difference.title,
-            *_texts(difference.psnr, ".3f"),
-            *_texts(difference.ssim, ".4f"),
+            difference.psnr.text(".3f") if difference.psnr else "-",
+            difference.ssim.text(".4f") if difference.ssim else "-",
             f"{difference.improved} of {difference.pictures}",
         ]
         for difference in compared
     ]
-    columns = ["network", "dataset", "dB", "95 %", "SSIM", "95 %", "improved"]
-    title = f"paired difference from {compared[0].reference}: network - baseline, positive is better"
+    columns = ["network", "dataset", "dB [95 %]", "SSIM [95 %]", "improved"]
+    title = (
+        f"paired difference from {compared[0].reference}: network - baseline, positive is better; intervals are over "
+        "pictures, not over training seeds"
+    )
     show_table(title, columns, rows)
     left_out = [name for difference in compared if difference.bench for name in difference.left_out]
     if left_out:
         typer.echo(
             f"excluded, as one of the two networks restored them perfectly: {', '.join(dict.fromkeys(left_out))}"
         )
-
-
-def _texts(interval: "Interval | None", form: str) -> tuple[str, str]:
-    if interval is None:
-        return "-", "-"
-    return f"{interval.mean:+{form}}", f"{interval.low:+{form}} to {interval.high:+{form}}"

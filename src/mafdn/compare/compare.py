@@ -22,7 +22,7 @@ from mafdn.evaluation.layouts import LrChoice
 from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.scoring import evaluate, label_networks
 from mafdn.evaluation.summary.costs import network_costs
-from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, versions
+from mafdn.evaluation.summary.rows import NetworkRow, Summary, hr_pictures, lr_pictures, measured_with, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
 from mafdn.inference.options import EXACT
@@ -65,6 +65,10 @@ class Row:
     scores: dict[str, Score]
     """Scores by benchmark dataset."""
     latency: Latency | None
+    engine: str = ""
+    """Name and version of the engine with which the scores were measured; empty for baselines and random weights."""
+    device: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,8 @@ class Comparison:
     """By scale, the network that the others are compared with."""
     lr: dict[int, dict[str, LrPictures]]
     """The LR pictures by scale and benchmark dataset."""
+    hr_sha256: dict[int, dict[str, str]]
+    """The hash of the HR pictures by scale and benchmark dataset."""
     published: list[Published]
     """Figures from papers for the same scales, separate from `rows`."""
     sizes: dict[int, tuple[int, int]]
@@ -132,11 +138,12 @@ def compare(
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     figures = (read_published(published) if published else read_published()) if with_published else []
     _check_names(candidates, baseline, highlight)
-    found = _Comparison(rows=[], differences={}, baseline={}, lr={}, notes=[])
+    found = _Comparison(rows=[], differences={}, baseline={}, lr={}, hr_sha256={}, notes=[])
     for scale in dict.fromkeys(c.scale for c in candidates):
         mine = [c for c in candidates if c.scale == scale]
         scores = _scores(mine, benches, scale, lr, degrade, found.notes, on_stage)
         found.lr[scale] = lr_pictures(scores)
+        found.hr_sha256[scale] = hr_pictures(scores)
         against = baseline_of(mine, baseline)
         found.differences[scale] = []
         if against and scores:
@@ -152,6 +159,7 @@ def compare(
         differences=found.differences,
         baseline=found.baseline,
         lr=found.lr,
+        hr_sha256=found.hr_sha256,
         published=[figure for figure in figures if figure.scale in found.differences],
         sizes={scale: (input_size(scale)[1], input_size(scale)[0]) for scale in found.differences},
         threads=options.threads,
@@ -170,6 +178,7 @@ class _Comparison:
     differences: dict[int, list[Difference]]
     baseline: dict[int, str]
     lr: dict[int, dict[str, LrPictures]]
+    hr_sha256: dict[int, dict[str, str]]
     notes: list[str]
 
 
@@ -187,6 +196,9 @@ def summary_of(comparison: Comparison) -> Summary:
             scale=row.scale,
             file=row.file,
             sha256=row.sha256,
+            engine=row.engine,
+            device=row.device,
+            precision=row.precision,
             parameters=row.count.parameters if row.count else None,
             conv_macs=row.count.conv_macs if row.count else None,
             multi_adds=row.count.thop_macs if row.count else None,
@@ -210,6 +222,7 @@ def summary_of(comparison: Comparison) -> Summary:
         baseline=comparison.baseline,
         differences=comparison.differences,
         lr=comparison.lr,
+        hr_sha256=comparison.hr_sha256,
         notes=comparison.notes,
     )
 
@@ -293,6 +306,7 @@ def _row(candidate: Candidate, scores: Sequence[SetScore], latency: Latency | No
         count=_count(candidate),
         scores={s.bench: Score(psnr=finite(s.psnr), ssim=s.ssim) for s in mine},
         latency=latency,
+        **(measured_with(candidate.file) if candidate.file and mine else {}),
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures from papers, with their sources; never mixed with measurements."""
+"""Figures from papers, with their sources; `inferred` names those that rest on a measurement."""
 
 import difflib
 import math

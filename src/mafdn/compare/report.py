@@ -25,10 +25,10 @@ its weights were trained independently, on other data and for far fewer steps.
 """
 PUBLISHED = "Figures from papers are in separate tables, and have hollow markers and a dagger in plots."
 METHOD = """
-Machine: {machine}, {memory}{system}; {versions}. PSNR (dB) and SSIM are computed on the
-BT.601 luma of 8-bit results, with a crop border equal to the scale. Weights files are evaluated in torch, ONNX files in
-the engine. Multi-Adds are for a 1280x720 output. Confidence intervals are bootstrapped over pictures, and imprecise for
-small datasets: Set5 has five pictures.
+Machine: {machine}, {memory}{system}; {versions}. PSNR (dB) and SSIM are computed on the BT.601 luma of 8-bit results,
+which is not rounded, with a crop border equal to the scale. Weights files are evaluated in torch, ONNX files in the
+engine. Multi-Adds are for a 1280x720 output. The 95 % intervals of differences are over pictures, not over training
+seeds, and imprecise for small datasets: Set5 has five pictures.
 """
 TIMING = """
 Times are medians of {runs} runs in turns, with quartiles, from an 8-bit picture in memory to its upscaled 8-bit result,

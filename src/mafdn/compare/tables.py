@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mafdn.evaluation.tables import Table
+from mafdn.evaluation.paired import LEAST
+from mafdn.evaluation.tables import Table, interval_text
 
 Json = Mapping[str, Any]
-FEW_RUNS, FEW_PICTURES = 4, 3
-"""With fewer runs no quartiles are printed, with fewer pictures no interval."""
+FEW_RUNS = 4
+"""With fewer runs no quartiles are printed."""
 
 
 def measured_table(rows: Sequence[Json], *, title: str = "") -> Table:
@@ -62,7 +63,7 @@ def difference_table(differences: Sequence[Json]) -> Table:
             d["network"],
             d["reference"],
             d["bench"] or f"all datasets {d.get('degrade', '')}".rstrip(),
-            *(_interval(d[key], form, d["pictures"]) for key, form in (("psnr", ".2f"), ("ssim", ".4f"))),
+            *(_interval(d[key], form, d["pictures"]) for key, form in (("psnr", ".3f"), ("ssim", ".4f"))),
             f"{d['improved']} of {d['pictures']}",
         ]
         for d in differences
@@ -71,8 +72,8 @@ def difference_table(differences: Sequence[Json]) -> Table:
         "network",
         "baseline",
         "dataset",
-        "PSNR, dB (95 % interval)",
-        "SSIM (95 % interval)",
+        "PSNR, dB [95 % interval]",
+        "SSIM [95 % interval]",
         "pictures improved",
     ]
     return Table("", columns, rows)
@@ -104,6 +105,5 @@ def _seconds(latency: Json | None) -> str:
 def _interval(interval: Json | None, form: str, pictures: int) -> str:
     if not interval:
         return "-"
-    if pictures < FEW_PICTURES:
-        return f"{interval['mean']:+{form}}"
-    return f"{interval['mean']:+{form}} ({interval['low']:+{form}} to {interval['high']:+{form}})"
+    few = pictures < LEAST  # earlier versions stored an interval even then
+    return interval_text(interval["mean"], *((None, None) if few else (interval["low"], interval["high"])), form)

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn._support.machine import installed_version
 from mafdn._support.memory import explain_memory
 from mafdn._support.progress import counted, each
 from mafdn._support.validate import as_path, as_whole
@@ -23,15 +24,18 @@ from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.scoring import EVALUATING, bench_names, grey_note, label_networks
 from mafdn.evaluation.scoring import evaluate as evaluate_names
 from mafdn.evaluation.summary.formats import FORMATS, write_summary
-from mafdn.evaluation.summary.rows import NetworkRow, Summary, lr_pictures, network_rows
+from mafdn.evaluation.summary.rows import NetworkRow, Summary, as_json, hr_pictures, lr_pictures, network_rows
 from mafdn.inference import EngineOptions
-from mafdn.inference.options import as_engine_options
+from mafdn.inference.ensemble import as_ensemble
+from mafdn.inference.options import BF16, FP16, FP32, as_engine_options
 from mafdn.weights.header import SCALES
 
 PathLike = str | os.PathLike[str]
 Network = PathLike | Callable[[NDArray[np.uint8]], Any]
 """A name or path, a PyTorch module, or a function of an (H, W, 3) uint8 array."""
 Progress = Callable[[int, int], None]
+PRECISION_NAMES = {"float32": FP32, "bfloat16": BF16, "float16": FP16}
+"""Names of precisions by those of torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,11 @@ class Evaluation:
     channels: Literal["luma", "rgb"]
     self_ensemble: bool
     rows: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def ensemble(self) -> Literal[1, 8]:
+        """The number of orientations over which results were averaged."""
+        return 8 if self.self_ensemble else 1
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -99,9 +108,11 @@ class Evaluation:
         return differences(self.scores, reference=reference, networks=others)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores and differences in the form of `mafdn evaluate --json`."""
+        """Return scores, differences and networks as `mafdn evaluate --json`, which also has its engine options."""
         protocol = Protocol(scale=self.scale, channels=self.channels, self_ensemble=self.self_ensemble)
-        return report(protocol, self.scores, self.differences(), self.notes)
+        found = as_json(self._summary(None))
+        measured = report(protocol, self.scores, self.differences(), self.notes)
+        return measured | {"baseline": self.networks[0], "networks": found["rows"], "versions": found["versions"]}
 
     def save(self, path: PathLike, *, baseline: str | None = None, overwrite: bool = False) -> None:
         """Write a table with a row for each network: Markdown, LaTeX, CSV or JSON, as `mafdn evaluate -o`.
@@ -117,15 +128,18 @@ class Evaluation:
         """
         target = as_path("path", path)
         check_target(target, *FORMATS, overwrite=overwrite)
-        summary = Summary(
+        write_summary(target, self._summary(baseline))
+
+    def _summary(self, baseline: str | None) -> Summary:
+        return Summary(
             rows=self.rows,
             channels=self.channels,
             baseline={self.scale: baseline or self.networks[0]},
             differences={self.scale: self.differences(baseline)},
             lr={self.scale: lr_pictures(self.scores)},
+            hr_sha256={self.scale: hr_pictures(self.scores)},
             notes=self.notes,
         )
-        write_summary(target, summary)
 
 
 def evaluate(
@@ -134,6 +148,7 @@ def evaluate(
     *,
     scale: int = 4,
     channels: Literal["luma", "rgb"] = "luma",
+    ensemble: Literal[1, 8] = 1,
     self_ensemble: bool = False,
     lr: PathLike | None = None,
     degrade: str | Sequence[str] = (),
@@ -143,7 +158,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure PSNR and SSIM of networks on benchmark datasets, as `mafdn evaluate` does.
 
-    Protocol: 8-bit results, BT.601 luma, a crop border of `scale` pixels. The scores of names and files are cached.
+    Protocol: 8-bit results of whole pictures, BT.601 luma that is not rounded, a crop border of `scale` pixels. On
+    pictures of more than 4,000,000 LR pixels, network files whose channel gates can be held are run in tiles, with
+    gates sampled from the picture; a note says so. The scores of names and files are cached.
 
     Example:
         result = mafdn.evaluate(my_module, bench="Set5", scale=4)
@@ -160,7 +177,8 @@ def evaluate(
         bench: One or several folders of benchmark datasets.
         scale: 2, 3 or 4.
         channels: `luma`, or `rgb` for all samples.
-        self_ensemble: Average each network's results over eight orientations; not for functions.
+        ensemble: 8 averages each network's results over eight orientations; not for functions.
+        self_ensemble: The same as `ensemble=8`.
         lr: Folder of the LR pictures of a single dataset, or `made` to make them from HR (default: those of the
             dataset if it has them, else made as by MATLAB's imresize).
         degrade: How to degrade the LR pictures, as `--degrade` of the command (`mafdn.degradation.chain`). With several
@@ -185,7 +203,8 @@ def evaluate(
     if channels not in ("luma", "rgb"):
         raise UsageError(f"channels must be luma or rgb, not {channels!r}")
     options = None if engine is None else as_engine_options(engine)
-    protocol = Protocol(scale=scale, channels=channels, self_ensemble=self_ensemble)
+    averaged = self_ensemble or as_ensemble(ensemble) > 1
+    protocol = Protocol(scale=scale, channels=channels, self_ensemble=averaged)
     folders = [as_path("bench", folder) for folder in _as_list(bench)]
     if not folders:
         raise UsageError("bench must name at least one folder of a benchmark dataset")
@@ -220,21 +239,21 @@ def evaluate(
     if methods:
         notes = list(dict.fromkeys([*filter(None, [grey_note(ordered)]), *notes]))
     rows = {row.network: row for row in network_rows(files, ordered, protocol, options)}
-    rows |= {label: _row(label, count, ordered, scale) for label, (_, count) in methods.items()}
+    rows |= {label: replace(row, scores=_means(label, ordered)) for label, (_, row) in methods.items()}
     return Evaluation(
         scores=ordered,
         notes=tuple(notes),
         scale=scale,
         channels=channels,
-        self_ensemble=self_ensemble,
+        self_ensemble=averaged,
         rows=tuple(rows[label] for label in chosen),
     )
 
 
 def _labeled(
     networks: Network | Sequence[Network] | Mapping[str, Network], protocol: Protocol
-) -> dict[str, str | tuple[Method, int | None]]:
-    """The networks by label: names and paths, and methods with their number of parameters."""
+) -> dict[str, str | tuple[Method, NetworkRow]]:
+    """The networks by label: names and paths, and methods with their rows in tables."""
     if isinstance(networks, Mapping):
         entries = list(cast(Mapping[str, Network], networks).items())
     else:
@@ -243,14 +262,14 @@ def _labeled(
         raise UsageError("name at least one network")
     unlabeled = [_as_text(network) for label, network in entries if not label and _is_name(network)]
     own = {network: label for label, network in label_networks(unlabeled, protocol).items()}
-    chosen: dict[str, str | tuple[Method, int | None]] = {}
+    chosen: dict[str, str | tuple[Method, NetworkRow]] = {}
     for given, network in entries:
         if _is_name(network):
             text = _as_text(network)
             label, value = given or own[text], text
         else:
             label = given or name_of(network) + ("+" if protocol.self_ensemble else "")
-            value = (function_method(network, protocol, name=label), _parameters(network))
+            value = (function_method(network, protocol, name=label), _row(label, network, protocol))
         if label in chosen:
             raise UsageError(f"two networks are called {label!r}; pass a dictionary with a label for each")
         chosen[label] = value
@@ -263,10 +282,6 @@ def _is_name(network: object) -> bool:
 
 def _as_text(network: Any) -> str:
     return str(as_path("a network", network, wanted="a name, a path, a module or a function"))
-
-
-def _parameters(network: Any) -> int | None:
-    return sum(int(p.numel()) for p in network.parameters()) if is_module(network) else None
 
 
 def _measure(
@@ -288,10 +303,32 @@ def _measure(
         ]
 
 
-def _row(label: str, parameters: int | None, scores: Sequence[SetScore], scale: int) -> NetworkRow:
-    """The row of a module or function in a table."""
-    mine = {score.bench: (finite(score.psnr), score.ssim) for score in scores if score.network == label}
-    return NetworkRow(network=label, scale=scale, parameters=parameters, scores=mine)
+def _row(label: str, network: Any, protocol: Protocol) -> NetworkRow:
+    """The row of a module or function in a table, without scores."""
+    if not is_module(network):
+        return NetworkRow(network=label, scale=protocol.scale, scores={})
+    first = next(iter(network.parameters()), None)
+    kind = "" if first is None else str(first.dtype).removeprefix("torch.")
+    return NetworkRow(
+        network=label,
+        scale=protocol.scale,
+        engine=f"torch {installed_version('torch')}",
+        device="" if first is None else str(first.device),
+        precision=PRECISION_NAMES.get(kind, kind),
+        self_ensemble=protocol.self_ensemble,
+        parameters=_parameters(network),
+        scores={},
+    )
+
+
+def _parameters(module: Any) -> int:
+    """The number of parameters in inference form, as of files."""
+    counted = module.fold() if callable(getattr(type(module), "fold", None)) else module
+    return sum(int(p.numel()) for p in counted.parameters())
+
+
+def _means(label: str, scores: Sequence[SetScore]) -> dict[str, tuple[float | None, float]]:
+    return {score.bench: (finite(score.psnr), score.ssim) for score in scores if score.network == label}
 
 
 def _degradations(degrade: Any) -> tuple[Degradation | None, ...]:

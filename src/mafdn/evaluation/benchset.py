@@ -2,9 +2,10 @@
 
 Protocol: the HR picture is cropped to a multiple of the scale. The LR picture is the set's own if it has one
 (`mafdn.evaluation.layouts`), else HR reduced by `mafdn.pixels.imresize`; it may be degraded then
-(`mafdn.degradation.chain`). The result is rounded to 8 bits. PSNR and SSIM are measured with a crop border of `scale`
-pixels, on BT.601 luma or over the RGB channels. A grayscale picture is measured as RGB with three equal channels; only
-this reproduces the published figures on Set14, which has one.
+(`mafdn.degradation.chain`). It is upscaled whole, unless it `is_large`. The result is rounded to 8 bits. PSNR and SSIM
+are measured with a crop border of `scale` pixels, on BT.601 luma, which is not rounded, or over the RGB channels. A
+grayscale picture is measured as RGB with three equal channels; only this reproduces the published figures on Set14,
+which has one.
 """
 
 import hashlib
@@ -27,6 +28,8 @@ from mafdn.pixels import imresize, modulo_crop, psnr_rgb, psnr_y, ssim_rgb, ssim
 Pixels = NDArray[np.uint8]
 Method = Callable[[Pixels], Pixels]
 """Maps an LR picture (H, W, 3) uint8 to its upscaled result (sH, sW, 3) uint8."""
+WHOLE_AREA = 4_000_000
+"""Largest area, in LR pixels, of pictures that every network upscales whole; those of Test4K have 2,073,600 at x2."""
 METRICS = {"luma": (psnr_y, ssim_y), "rgb": (psnr_rgb, ssim_rgb)}
 
 
@@ -103,6 +106,7 @@ class SetScore:
         lr: The LR pictures that were used.
         hr_sha256: SHA-256 over the pixels of the HR pictures in order, the same at every scale.
         degrade: The name of the degradation of the LR pictures; empty for none.
+        large: Names of the pictures that networks with a stencil upscale in tiles, with sampled gates.
     """
 
     network: str
@@ -113,6 +117,7 @@ class SetScore:
     lr: LrPictures | None = None
     hr_sha256: str = ""
     degrade: str = ""
+    large: tuple[str, ...] = ()
 
     @property
     def psnr(self) -> float:
@@ -123,6 +128,11 @@ class SetScore:
     def ssim(self) -> float:
         """Mean SSIM."""
         return float(np.mean([p.ssim for p in self.pictures]))
+
+
+def is_large(lr: Pixels) -> bool:
+    """Whether networks with a stencil upscale a picture in tiles, with gates sampled from it, to save memory."""
+    return lr.shape[0] * lr.shape[1] > WHOLE_AREA
 
 
 OnResult = Callable[[str, BenchPicture, Pixels], None]
@@ -230,10 +240,13 @@ def measure_set(
     """
     scores: dict[str, list[PictureScore]] = {name: [] for name in methods}
     grey: list[str] = []
+    large: list[str] = []
     lr_digest, hr_digest = hashlib.sha256(), hashlib.sha256()
     for picture in read_bench(folder, protocol.scale, lr=lr, degrade=degrade):
         if picture.grey:
             grey.append(picture.name)
+        if is_large(picture.lr):
+            large.append(picture.name)
         lr_digest.update(_pixel_digest(picture.lr))
         hr_digest.update(picture.hr_sha256.encode())
         for name, method in methods.items():
@@ -254,6 +267,7 @@ def measure_set(
             lr=used,
             hr_sha256=hr_digest.hexdigest(),
             degrade=degrade.name if degrade else "",
+            large=tuple(large),
         )
         for name, rows in scores.items()
     ]

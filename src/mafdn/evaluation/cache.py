@@ -24,7 +24,7 @@ from mafdn.inference import EngineOptions
 from mafdn.inference.engines import resolve_model
 from mafdn.inference.engines.model_files import network_digest
 
-MEASURING = 6
+MEASURING = 7
 """Version of the measurement; increase it, invalidating all entries, when the same files give different scores."""
 
 
@@ -82,12 +82,13 @@ def load_entry(key: str, blank: SetScore) -> SetScore | None:
             PictureScore(name=str(p["name"]), psnr=_float(p["psnr"], none=math.inf), ssim=_float(p["ssim"]))
             for p in entry["pictures"]
         )
-        grey = tuple(str(name) for name in entry["grey"])
+        grey, large = (tuple(str(name) for name in entry[key]) for key in ("grey", "large"))
         hr_sha256 = str(entry["hr_sha256"])
         lr = blank.lr and replace(blank.lr, sha256=str(entry["lr_sha256"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return replace(blank, pictures=pictures, grey=grey, lr=lr, hr_sha256=hr_sha256) if pictures else None
+    found = replace(blank, pictures=pictures, grey=grey, large=large, lr=lr, hr_sha256=hr_sha256)
+    return found if pictures else None
 
 
 def store_entry(key: str, score: SetScore) -> None:
@@ -96,7 +97,7 @@ def store_entry(key: str, score: SetScore) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [asdict(p) | {"psnr": finite(p.psnr)} for p in score.pictures]
     digests = {"hr_sha256": score.hr_sha256, "lr_sha256": score.lr.sha256 if score.lr else ""}
-    entry = {"pictures": pictures, "grey": score.grey} | digests
+    entry = {"pictures": pictures, "grey": score.grey, "large": score.large} | digests
     with replacing(folder / f"{key}.json") as temporary:
         temporary.write_text(json.dumps(entry), "utf-8")
 

@@ -107,7 +107,7 @@ def open_source(source: NetworkSource, *, scale: int) -> Network | None:
     if source.kind == "architecture":
         return build(find_architecture(source.name).settings(scale=scale))
     path = source.file(".safetensors", scale=scale)
-    return _from_onnx_header(path) if path.suffix == ".onnx" else open_network(path)
+    return from_onnx_header(path) if path.suffix == ".onnx" else open_network(path)
 
 
 def _candidate(name: str, scale: int) -> Candidate | None:
@@ -152,7 +152,7 @@ def _scale_of(path: Path) -> int:
     return open_engine(path, EngineOptions(engine=preferred_engine())).scale
 
 
-def _from_onnx_header(path: Path) -> Network | None:
+def from_onnx_header(path: Path) -> Network | None:
     """The network that the header of an ONNX file describes, with random weights.
 
     `None` if there is no header, or one that does not match the file in its scale or number of parameters.

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from mafdn._support.exact import exact_float32
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Method, Pixels, Protocol
 from mafdn.evaluation.methods import WHOLE_TILE
@@ -32,7 +33,7 @@ def function_method(function: Any, protocol: Protocol, *, name: str) -> Method:
     if not callable(function):
         raise UsageError(f"a network must be a name, a path, a module or a function, not a {type(function).__name__}")
     if protocol.self_ensemble:
-        raise UsageError(f"self_ensemble needs a network; {name} is a function, which can average its results itself")
+        raise UsageError(f"ensemble needs a network; {name} is a function, which can average its results itself")
 
     def method(lr: Pixels) -> Pixels:
         return _single(name, function(lr))
@@ -52,7 +53,7 @@ def name_of(function: Any) -> str:
 
 
 class ModuleEngine:
-    """A module with the interface of an engine: on its own device, in evaluation mode while it runs."""
+    """A module with the interface of an engine: on its own device, in evaluation mode, without TF32 while it runs."""
 
     version = device = precision = ""
     stencil: Stencil | None = None
@@ -68,7 +69,7 @@ class ModuleEngine:
         training = self._module.training
         self._module.eval()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), exact_float32():
                 result = self._module(
                     torch.from_numpy(np.require(x, requirements=("C", "W"))).to(like.device, like.dtype)
                 )

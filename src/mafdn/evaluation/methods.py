@@ -2,20 +2,23 @@
 
 A network is named as in `mafdn.weights.resolve`. Figures must not depend on which engine is fastest on a machine, so
 `auto` has its own rule here (`reproducible_options`): ONNX files are measured with the first installed engine on the
-CPU, weights files and runs always with torch, and all in fp32.
+CPU, weights files and runs always with torch, and all in fp32. Pictures are upscaled whole; only large ones
+(`mafdn.evaluation.benchset.is_large`), by networks with a stencil, in tiles with sampled gates.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mafdn._support.extras import pip_install
 from mafdn._support.machine import installed_version
 from mafdn.errors import MissingPackageError, UsageError
-from mafdn.evaluation.benchset import Method, bicubic, lanczos
+from mafdn.evaluation.benchset import Method, Pixels, bicubic, is_large, lanczos
 from mafdn.inference import (
     Engine,
     EngineOptions,
+    Stencil,
     ensembled,
     open_engine,
     preferred_engine,
@@ -114,8 +117,23 @@ def open_method(
     require_scale(engine, path, scale)
     if self_ensemble:
         engine = ensembled(engine)
-    tile = None if engine.stencil else WHOLE_TILE  # in tiles, a network without held gates gives a different result
-    return label, lambda lr: upscale(engine, lr, tile=tile)
+    return label, partial(_upscale, engine)
+
+
+def _upscale(engine: Engine, lr: Pixels) -> Pixels:
+    if engine.stencil and is_large(lr):
+        return upscale(engine, lr)
+    return upscale(_Whole(engine), lr, tile=WHOLE_TILE)  # with the gates of the whole picture, whatever its size
+
+
+class _Whole:
+    """An engine without its stencil: it computes the gates of what it is given."""
+
+    stencil: Stencil | None = None
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.version, self.device = engine.name, engine.version, engine.device
+        self.precision, self.scale, self.run = engine.precision, engine.scale, engine.run
 
 
 def _open(path: Path, options: EngineOptions) -> Engine:

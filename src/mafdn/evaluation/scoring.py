@@ -10,6 +10,7 @@ from mafdn._support.progress import counted, each
 from mafdn.degradation.chain import Degradation, labeled
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import (
+    WHOLE_AREA,
     BenchPicture,
     Method,
     Pixels,
@@ -29,8 +30,8 @@ OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the name of a set, the label of a network, a picture and the network's result for its LR."""
 EVALUATING = (
     "measuring",
-    "networks without a stencil upscale whole pictures: use fewer threads (--threads 1), leave out --ensemble, or "
-    "measure datasets of smaller pictures",
+    "pictures are upscaled whole: use fewer threads (--threads 1), leave out --ensemble, or measure datasets of "
+    "smaller pictures",
 )
 """What is being done and what to lower when memory runs out (`mafdn._support.memory.explain_memory`)."""
 NAMES_IN_NOTE = 3
@@ -128,7 +129,7 @@ def evaluate(
         one_each = zip(bench_names(benches), plan[:: len(degrade)], strict=True)
         unused = [_unused_note(bench, work.files, protocol.scale) for bench, work in one_each]
         files = [weights_note(network, scale=protocol.scale) for network in labels.values()]
-        for note in filter(None, (grey_note(scores), *unused, *files, cache_error)):
+        for note in filter(None, (grey_note(scores), _large_note(scores), *unused, *files, cache_error)):
             on_note(note)
     return scores
 
@@ -227,11 +228,25 @@ def _unused_note(bench: str, files: BenchFiles, scale: int) -> str:
 
 
 def grey_note(scores: Sequence[SetScore]) -> str:
-    """A note about pictures in grayscale; empty if there are none. Those of a degraded set are listed once."""
-    names = list(dict.fromkeys(f"{s.bench.removesuffix(f' {s.degrade}')}/{name}" for s in scores for name in s.grey))
+    """A note about pictures in grayscale; empty if there are none."""
+    names = _named(scores, lambda score: score.grey)
+    return f"grayscale pictures were measured as RGB with three equal channels: {names}" if names else ""
+
+
+def _large_note(scores: Sequence[SetScore]) -> str:
+    names = _named(scores, lambda score: score.large if score.network not in BASELINES else ())
     if not names:
         return ""
-    more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""
     return (
-        f"grayscale pictures were measured as RGB with three equal channels: {', '.join(names[:NAMES_IN_NOTE])}{more}"
+        f"in LR pictures of more than {WHOLE_AREA:,} pixels, networks whose channel gates can be held upscaled tiles, "
+        f"with gates sampled from the picture: {names}"
     )
+
+
+def _named(scores: Sequence[SetScore], pictures: Callable[[SetScore], Sequence[str]]) -> str:
+    """The first of these pictures by name; those of a degraded set are listed once. Empty if there are none."""
+    names = list(
+        dict.fromkeys(f"{s.bench.removesuffix(f' {s.degrade}')}/{name}" for s in scores for name in pictures(s))
+    )
+    more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""
+    return ", ".join(names[:NAMES_IN_NOTE]) + more

@@ -23,5 +23,10 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str
     return Table("", columns, list(rows)).markdown(titled=False)
 
 
+def interval_text(mean: float, low: float | None, high: float | None, form: str) -> str:
+    """A mean difference and its interval, if it has one; `form` is the format of numbers after the sign."""
+    return f"{mean:+{form}}" if low is None or high is None else f"{mean:+{form}} [{low:+{form}}, {high:+{form}}]"
+
+
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -31,7 +31,7 @@ TITLES = {
     "afan": "AFAN-style reconstruction (fits 692K / 50.90G); not the published network",
     "smfanet": "SMFANet+",
 }
-"""Full names, which say what is reconstructed."""
+"""Full names, which say what is reconstructed. AFAN fits by its conv MACs, 50.90G; counted like thop it has 50.95G."""
 SHORT_NAMES = {
     "mafdn": "MAFDN (reconstruction)",
     "imdn": "IMDN",

@@ -1,9 +1,10 @@
 """Count the parameters and Multi-Adds of a network, part by part.
 
 Multi-Adds are for a 1280x720 output, in two conventions. *Conv MACs* counts one multiply-add per weight and output
-pixel of every convolution, without biases. *thop-style* adds what the thop counter adds, and with it most published
-figures: n + 1 for every mean of n values that attention pools, 4 per value of a batch norm, and the weights of linear
-layers.
+pixel of every convolution, without biases. *thop-style* adds what the thop counter (version 0.1.1,
+github.com/Lyken17/pytorch-OpCounter, `thop/vision`) adds, and with it most published figures: for modules of pooling,
+norms, linear layers, PReLU, Softmax and Upsample (`THOP`), and n + 1 for every mean of n values that attention pools.
+Like thop, it counts nothing for calls of functions.
 """
 
 import copy
@@ -104,15 +105,15 @@ def _macs(network: nn.Module, scale: int) -> tuple[dict[str, int], dict[str, int
     extra = dict.fromkeys(names, 0)
     handles: list[RemovableHandle] = []
 
-    def add(name: str, cost: Cost, module: nn.Module, inputs: tuple[Tensor]) -> None:
+    def add(name: str, cost: Cost, module: nn.Module, inputs: tuple[Tensor], output: Any) -> None:
         for owner in names:
             if name == owner or not owner or name.startswith(owner + "."):
-                extra[owner] += cost(module, inputs[0])
+                extra[owner] += cost(module, inputs[0], output)
 
     for name, module in shapes.named_modules():
         cost = THOP.get(type(module))
         if cost:
-            handles.append(module.register_forward_pre_hook(partial(add, name, cost)))
+            handles.append(module.register_forward_hook(partial(add, name, cost)))
     height, width = input_size(scale)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shapes(torch.empty(1, 3, height, width, device="meta"))
@@ -127,30 +128,62 @@ def _macs(network: nn.Module, scale: int) -> tuple[dict[str, int], dict[str, int
     return conv, extra
 
 
-Cost = Callable[[Any, Tensor], int]
-"""What thop adds for a module, from the module and its input."""
+Cost = Callable[[Any, Tensor, Any], int]
+"""What thop adds for a module, from the module, its input and its output."""
+PER_PIXEL = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
+"""Operations for each value that Upsample interpolates in a mode; others are not counted."""
 
 
-def _mean(module: Mean, x: Tensor) -> int:
+def _mean(module: Mean, x: Tensor, _: Tensor) -> int:
     pooled = math.prod(x.shape[d] for d in module.dims)
     return x.numel() // pooled * (pooled + 1)
 
 
-def _contrast(_module: ContrastChannelAttention, x: Tensor) -> int:
+def _contrast(_module: ContrastChannelAttention, x: Tensor, _: Tensor) -> int:
     return x.shape[1] * (x.shape[2] * x.shape[3] + 1)
 
 
-def _norm(_module: nn.BatchNorm2d, x: Tensor) -> int:
-    return 4 * x.numel()
+def _norm(module: nn.Module, x: Tensor, _: Tensor) -> int:
+    learned = getattr(module, "affine", False) or getattr(module, "elementwise_affine", False)
+    return (4 if learned else 2) * x.numel()
 
 
-def _linear(module: nn.Linear, _x: Tensor) -> int:
-    return module.weight.numel()
+def _linear(module: nn.Linear, _: Tensor, y: Tensor) -> int:
+    return module.in_features * y.numel()
+
+
+def _average(_module: nn.Module, _: Tensor, y: Tensor) -> int:
+    return y.numel()
+
+
+def _adaptive_average(_module: nn.Module, x: Tensor, y: Tensor) -> int:
+    pooled = math.prod(x.shape[2:]) / math.prod(y.shape[2:])  # thop, too, computes with fractions of pixels
+    return int((pooled + 1) * y.numel())
+
+
+def _prelu(_module: nn.Module, x: Tensor, _: Tensor) -> int:
+    return x.numel()
+
+
+def _softmax(module: nn.Softmax, x: Tensor, _: Tensor) -> int:
+    values = x.shape[module.dim if module.dim is not None else 1]
+    return x.numel() // values * (3 * values - 1)
+
+
+def _upsample(module: nn.Upsample, _: Tensor, y: Tensor) -> int:
+    return PER_PIXEL.get(module.mode, 0) * y.numel()
 
 
 THOP: dict[type[nn.Module], Cost] = {
     Mean: _mean,
     ContrastChannelAttention: _contrast,
-    nn.BatchNorm2d: _norm,
     nn.Linear: _linear,
+    nn.PReLU: _prelu,
+    nn.Softmax: _softmax,
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm), _norm),
+    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _norm),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _average),
+    **dict.fromkeys((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _adaptive_average),
+    **dict.fromkeys((nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d), _upsample),
 }
+"""Like thop, exactly these classes, not those derived from them."""

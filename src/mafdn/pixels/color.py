@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 def luma(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     """BT.601 studio-range luma, as in MATLAB's `rgb2ycbcr`.
 
-    `Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255` (ITU-R BT.601).
+    `Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255` (ITU-R BT.601). `rgb2ycbcr` rounds Y for uint8 pictures. It is
+    not rounded here, as in the code behind IMDN's published figures. Bicubic on Set5 is 28.429 dB at x4 and 33.673 dB
+    at x2 this way, 28.416 and 33.640 dB with a rounded Y.
 
     Args:
         rgb: (H, W, 3) uint8, or (H, W) for grey (`R = G = B`).

@@ -14,7 +14,7 @@ from pathlib import Path
 from mafdn._support.atomic import replacing
 from mafdn._version import __version__
 from mafdn.errors import MafdnError
-from mafdn.evaluation.paired import Difference, Interval
+from mafdn.evaluation.paired import Difference
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, as_json
 from mafdn.evaluation.tables import markdown_table
 
@@ -25,7 +25,10 @@ LATEX_SPECIAL = {
     "[": "{[}",  # at the start of a row it would be an argument of the line break before
     **{character: "\\" + character for character in "&%$#_{}"},
 }
-SIGN_CONVENTION = "Differences are network - baseline, paired by picture, with 95 % intervals: positive is better."
+SIGN_CONVENTION = (
+    "Differences are network - baseline, paired by picture: positive is better. The 95 % intervals are over pictures, "
+    "not over training seeds."
+)
 NONE = "-"
 PUBLISHED = "as published, not measured here"
 
@@ -216,8 +219,8 @@ def _difference_cells(summary: Summary) -> tuple[list[str], list[list[str]]]:
             difference.reference,
             difference.bench or f"all {difference.degrade}".rstrip(),
             f"x{scale}",
-            _interval(difference.psnr, ".3f"),
-            _interval(difference.ssim, ".4f"),
+            difference.psnr.text(".3f") if difference.psnr else NONE,
+            difference.ssim.text(".4f") if difference.ssim else NONE,
             f"{difference.improved}/{difference.pictures}",
         ]
         for scale, difference in _differences(summary)
@@ -225,18 +228,16 @@ def _difference_cells(summary: Summary) -> tuple[list[str], list[list[str]]]:
     return ["Network", "Baseline", "Dataset", "Scale", "PSNR, dB", "SSIM", "Improved"], rows
 
 
-def _interval(interval: Interval | None, form: str) -> str:
-    if interval is None:
-        return NONE
-    return f"{interval.mean:+{form}} [{interval.low:+{form}}, {interval.high:+{form}}]"
-
-
 def _notes(summary: Summary) -> list[str]:
-    channels = "BT.601 luma" if summary.channels == "luma" else "RGB"
+    channels = "BT.601 luma, not rounded," if summary.channels == "luma" else "RGB"
+    engines = dict.fromkeys(f"{r.engine} on {r.device} in {r.precision}" for r in summary.rows if r.engine)
     notes = [
         f"PSNR in dB / SSIM on {channels} of 8-bit results, crop border equal to the scale",
+        f"Measured by mafdn {__version__}" + (f" with {', '.join(engines)}" if engines else ""),
         "Multi-Adds for a 1280x720 output",
     ]
+    if any(row.self_ensemble for row in summary.rows):
+        notes.append("+: mean of the results on eight orientations; Multi-Adds are those of all eight")
     notes += [f"x{scale}, {bench}: {lr}" for scale, found in summary.lr.items() for bench, lr in found.items()]
     published = dict.fromkeys(f"† {row.network}: {PUBLISHED}; {row.source}" for row in summary.rows if row.source)
     return [*notes, *published, *summary.notes]

@@ -1,9 +1,10 @@
 """Count the parameters and Multi-Adds of an ONNX file from its graph, whichever program wrote it.
 
 The counts follow `mafdn.networks.counting`: *conv MACs* are one multiply-add per weight and output pixel of every
-convolution; *thop-style* adds n + 1 for every channel that is pooled to the mean of its n pixels, and the weights of
-linear layers. Constants with a single element, such as the slope of a leaky ReLU, are not counted as parameters unless
-they are the bias of a convolution.
+convolution; *thop-style* adds n + 1 for every mean of n pixels, 1 for every result of other average pooling, and the
+multiplications of linear layers. Batch norms are not counted: exporters merge them with convolutions. Constants with a
+single element, such as the slope of a leaky ReLU, are not counted as parameters unless they are the bias of a
+convolution.
 """
 
 import math
@@ -84,9 +85,10 @@ def onnx_costs(path: Path, size: tuple[int, int]) -> OnnxCosts:
                 if constant and (_elements(constant.output(0)) > 1 or other.get_type_name() in CONVOLUTIONS):
                     learned |= _named(constant)
         elif kind in MEANS and inputs[0].get_type_name() not in SQUARES:
-            pooled = list(node.output(0).get_shape())
-            results = math.prod(pooled) if math.prod(pooled[2:]) == 1 else 0
-            extra += _elements(node.input_value(0)) + results if results else 0
+            given, pooled = list(node.input_value(0).get_shape()), list(node.output(0).get_shape())
+            if pooled[:2] == given[:2]:  # over pixels, not over channels
+                local = kind == "AvgPool" and math.prod(pooled[2:]) > 1
+                extra += math.prod(pooled) + (0 if local else math.prod(given))
     return OnnxCosts(parameters=sum(learned.values()), conv_macs=conv, thop_macs=conv + extra)
 
 

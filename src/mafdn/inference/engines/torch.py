@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mafdn._support.exact import exact_float32
 from mafdn._support.machine import thread_count
 from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import UsageError, WeightsError
@@ -49,8 +50,6 @@ class TorchEngine:
         require_precision_on(self.name, device, precision, devices[device])
         if threads := thread_count(threads):
             torch.set_num_threads(threads)
-        if device == "cuda":
-            torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         network = open_network(weights_file(path)).fold()
         self.scale = network.settings.scale
         self._dtype = {FP32: torch.float32, BF16: torch.bfloat16, FP16: torch.float16}[precision]
@@ -77,7 +76,7 @@ class TorchEngine:
 
     def run(self, x: Batch) -> Batch:
         try:
-            with self._running, self._torch.inference_mode():
+            with self._running, exact_float32(), self._torch.inference_mode():
                 return self._to_array(self._network(self._to_tensor(x)))
         except RuntimeError as error:
             if is_out_of_memory(error):
@@ -87,11 +86,11 @@ class TorchEngine:
 
     def _gates(self, windows: Batch) -> Gates:
         own = np.full(self._gated.shape, np.nan, np.float32)
-        with self._running, self._torch.inference_mode():
+        with self._running, exact_float32(), self._torch.inference_mode():
             return self._to_array(self._gated(self._to_tensor(windows), self._to_tensor(own))[1])
 
     def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
-        with self._running, self._torch.inference_mode():
+        with self._running, exact_float32(), self._torch.inference_mode():
             return self._to_array(self._gated(self._to_tensor(x), self._to_tensor(gates))[0])
 
     def _to_tensor(self, array: Batch) -> Any:
