@@ -46,7 +46,16 @@ def weights_table(project: Path) -> str:
 
 def run_table(project: Path) -> str:
     """The training runs behind the shipped weights, from their cards: a row for each run."""
-    columns = ["run", "started from", "steps", "patches", "learning rates", "targets", "hours", "held-out PSNR dB (pictures)"]
+    columns = [
+        "run",
+        "started from",
+        "steps",
+        "patches",
+        "learning rates",
+        "targets",
+        "hours",
+        "held-out PSNR dB (pictures)",
+    ]
     rows: list[list[str]] = []
     for name, (stage, before) in sorted(shipped_stages(project).items()):
         optimizer = stage.settings["optimizer"]
