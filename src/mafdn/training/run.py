@@ -255,7 +255,8 @@ class Run:
             raise ConfigError(
                 f"data.zoomed: {zoomed.folder} is not a bank of zoomed pairs; make one with 'mafdn bank zoom'"
             )
-        if zoomed.zoomed.source != self.bank.fingerprint:
+        pairs, photographs = ({picture.sha256 for picture in bank.pictures} for bank in (zoomed, self.bank))
+        if zoomed.zoomed.source != self.bank.fingerprint or pairs != photographs:
             raise ConfigError(f"data.zoomed: {zoomed.folder} was made from a different bank than {self.bank.folder}")
         if zoomed.zoomed.scale != scale:
             raise ConfigError(f"data.zoomed: {zoomed.folder} holds pairs for x{zoomed.zoomed.scale}, not x{scale}")
