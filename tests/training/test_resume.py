@@ -132,7 +132,9 @@ def test_pictures_of_the_same_names_and_sizes_are_told_apart(workplace: Path) ->
     bank = json.loads(manifest.read_text())
     bank["pictures"][0]["sha256"] = "0" * 64
     manifest.write_text(json.dumps(bank))
-    with pytest.raises(ConfigError, match=r"data\.bank would change the run in .*, which was started with other pictures"):
+    with pytest.raises(
+        ConfigError, match=r"data\.bank would change the run in .*, which was started with other pictures"
+    ):
         train(path, overrides={"schedule.steps": 8})
 
 
