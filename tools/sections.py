@@ -82,7 +82,7 @@ def _photo(project: Path) -> str:
 
 
 def _comparison(project: Path, name: str) -> str:
-    """The result of `mafdn ablate`: held-out PSNR, its spread over seeds, and the difference per seed."""
+    """The result of `mafdn ablate`: held-out PSNR, its range over seeds, and the difference per seed."""
     report = json.loads((project / RESULTS / f"{name}.json").read_text("utf-8"))
     rows: list[dict[str, Any]] = report["rows"]
     seeds = f"{len(report['seeds'])} seed" + ("s" if len(report["seeds"]) != 1 else "")
@@ -90,8 +90,14 @@ def _comparison(project: Path, name: str) -> str:
     cells: list[list[str]] = []
     for row in rows:
         differences = ", ".join(f"{difference:+.3f}" for difference in row["differences"]) if row != rows[0] else "-"
-        cells.append([row["name"], f"{row['steps']:,}", f"{row['psnr']:.3f}", f"{row['spread']:.3f}", differences])
-    return markdown_table(["configuration", "steps", mean, "spread", against], cells)
+        spread = f"{row['spread']:.3f}" if len(report["seeds"]) > 1 else "-"
+        cells.append([row["name"], f"{row['steps']:,}", f"{row['psnr']:.3f}", spread, differences])
+    titles = ["configuration", "steps", mean, f"range of {seeds}", against]
+    if all("precision" in row for row in rows):
+        titles.insert(1, "precision")
+        for row, texts in zip(rows, cells, strict=True):
+            texts.insert(1, row["precision"])
+    return markdown_table(titles, cells)
 
 
 def _from_scratch(project: Path) -> str:

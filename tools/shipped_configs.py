@@ -4,6 +4,7 @@ import copy
 import textwrap
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from mafdn.training.config import build_settings, to_toml
 from mafdn.weights.history import SHA256, Stage, training_history
@@ -38,7 +39,7 @@ def _config(stage: Stage, before: Stage | None, usual: str) -> str:
     table = copy.deepcopy(stage.settings)
     if stage.data != usual:
         table["data"]["description"] = stage.data
-    table["run"] |= {"folder": _run(stage), "init": _init(before)}
+    table["run"] |= {"folder": _run(stage), "init": _init(before), "precision": stage.precision.partition(" ")[0]}
     if stage.teacher:
         table["data"]["teacher_description"] = stage.teacher
     settings = build_settings(table, path=FOLDER / f"{stage.name}.toml")
@@ -49,10 +50,18 @@ def _config(stage: Stage, before: Stage | None, usual: str) -> str:
         f"{stage.name}: {stage.patches:,} patches in {stage.hours:.2f} hours, {stage.precision}.",
         f"PSNR in dB: {', '.join(scores)}." if scores else "Not measured on benchmark datasets.",
         f"Started from {_start(stage, before)}.",
+        *(_computed(start) for start in stage.starts),
         "Written from the card of the shipped weights by 'python -m tools.figures'.",
     ]
     comment = [part for line in lines for part in textwrap.wrap(line, 116)]
     return "".join(f"# {part}\n" for part in comment) + f'extends = "../data.toml"\n\n{to_toml(settings, full=False)}'
+
+
+def _computed(start: dict[str, Any]) -> str:
+    """What a run was computed with from a start on."""
+    processes = f"{start['processes']} process" + ("es" if start["processes"] != 1 else "")
+    pictures = ", ".join(f"{name} SHA-256 {digest}" for name, digest in start["banks"].items())
+    return f"From step {start['step']}: {processes} on {start['machine']}, torch {start['torch']}, {pictures}."
 
 
 def _start(stage: Stage, before: Stage | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
+from mafdn.weights.history import Stage
 from tools.shipped_configs import shipped_stages
 from tools.shipped_weights import shipped_weights
 
@@ -45,10 +46,19 @@ def weights_table(project: Path) -> str:
 
 def run_table(project: Path) -> str:
     """The training runs behind the shipped weights, from their cards: a row for each run."""
-    columns = ["run", "started from", "steps", "patches", "learning rates", "targets", "hours", "held-out PSNR dB"]
+    columns = [
+        "run",
+        "started from",
+        "steps",
+        "patches",
+        "learning rates",
+        "targets",
+        "hours",
+        "held-out PSNR dB (pictures)",
+    ]
     rows: list[list[str]] = []
     for name, (stage, before) in sorted(shipped_stages(project).items()):
-        optimizer, score = stage.settings["optimizer"], stage.validation_psnr
+        optimizer = stage.settings["optimizer"]
         rows.append(
             [
                 f"[{name}](../configs/shipped/{name}.toml)",
@@ -58,10 +68,16 @@ def run_table(project: Path) -> str:
                 f"{optimizer['lr']:g}, {optimizer['small_lr']:g}",
                 "teacher" if stage.teacher else "HR",
                 f"{stage.hours:.2f}",
-                "-" if score is None else f"{score:.3f}",
+                _held_out(stage),
             ]
         )
     return markdown_table(columns, rows)
+
+
+def _held_out(stage: Stage) -> str:
+    """The score on the held-out pictures and their number, `?` where that was not recorded."""
+    count = "?" if stage.validation_pictures is None else stage.validation_pictures
+    return "-" if stage.validation_psnr is None else f"{stage.validation_psnr:.3f} ({count})"
 
 
 def data_text(project: Path) -> str:

@@ -67,6 +67,7 @@ def test_sets_are_named_after_their_folders(tmp_path: Path) -> None:
 
 def test_lr_pictures_among_hr_pictures_are_not_measured(tmp_path: Path) -> None:
     write_set(tmp_path / "Urban100", "image_SRF_2/{}_HR.png", "image_SRF_2/{}_LR.png")
+    (tmp_path / "Urban100" / "image_SRF_2" / "._a_HR.png").write_text("a hidden file of macOS")
     assert [path.name for path in bench_files(tmp_path / "Urban100", 2)] == ["a_HR.png", "b_HR.png"]
     assert list(find_bench(tmp_path / "Urban100" / "image_SRF_2", 2).pairs) == ["a_HR", "b_HR"]
 

@@ -53,6 +53,7 @@ def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch:
     card = read_header(shipped)[1]
     assert card["scores"]["Set"]["psnr"] == 30.5
     assert card["validation_psnr"] == worse.validation == worse.validation_before
+    assert card["validation_pictures"] == 1
     assert str(workplace) not in json.dumps(card), "names of the training machine"
     assert (card["steps"], card["samples"], card["data"]) == (10, 40, "random stripes")
 

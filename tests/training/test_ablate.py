@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from mafdn.training import ablate
+from mafdn.training import ablate, step_mode
+from mafdn.training.config import read_config
 from mafdn.training.loop import train
 from tests.conftest import Run
 from tests.runs import config, final
@@ -29,6 +30,7 @@ def test_configurations_are_compared_on_the_same_budget(workplace: Path, pair: t
     rows = json.loads(out)["rows"]
     assert [row["name"] for row in rows] == ["whole", "without"]
     assert all(row["steps"] == 12 and row["spread"] > 0 for row in rows)
+    assert {(row["precision"], row["compile"]) for row in rows} == {("fp32", "off")}
     assert rows[0]["differences"] == [0, 0]
     assert len(set(rows[1]["differences"])) == 2
     first, second = rows[1]["differences"]
@@ -78,6 +80,39 @@ def test_an_interrupted_run_does_not_count_as_finished(
     code, _, err = cli(*arguments)
     assert code == 1
     assert "whole-seed0 was stopped at step 10 of 12" in err
+
+
+def test_the_baseline_chooses_the_precision_of_all(
+    workplace: Path, pair: tuple[Path, Path], cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair[0].write_text(pair[0].read_text().replace('precision = "fp32"', 'precision = "auto"'))
+    explicit = workplace / 'expl"icit.toml'
+    explicit.write_text('extends = "whole.toml"\n[run]\nprecision = "fp32"\n')
+    entry = '{"step": 12, "seconds": 1.0, "psnr": 20.0}\n'
+    monkeypatch.setattr(ablate, "_train", lambda path, _: (path.parent / "log.jsonl").write_text(entry))
+    times: list[bool] = []
+
+    def seconds(_network: object, _lr: object, _hr: object, *, bf16: bool) -> float:
+        times.append(bf16)
+        return 1.0 if bf16 else 2.0
+
+    monkeypatch.setattr(step_mode, "step_seconds", seconds)
+    arguments = ("ablate", *pair, explicit, "--steps", 12, "--seeds", "0", "-o", workplace / "out")
+    code, out, err = cli(*arguments, "--json")
+    assert (code, times) == (0, [False, True]), err
+    rows = json.loads(out)["rows"]
+    assert [(row["precision"], row["compile"], row["spread"]) for row in rows] == [
+        ("bf16", "off", None),
+        ("bf16", "off", None),
+        ("fp32", "off", None),
+    ]
+    for row in rows:
+        run = read_config(workplace / "out" / f"{row['name']}-seed0" / "config.toml").run
+        assert (run.precision, run.compile) == (row["precision"], "off")
+    out = cli(*arguments)[1]
+    assert "range of 1 seed" in out
+    assert "bf16" in out
+    assert len(times) == 2, "measured once"
 
 
 def test_invalid_comparisons_give_a_one_line_error(workplace: Path, pair: tuple[Path, Path], cli: Run) -> None:

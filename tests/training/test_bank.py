@@ -207,6 +207,22 @@ def test_a_build_removes_nothing_but_its_own_shards(many: Path, tmp_path: Path, 
     assert contents(partial) == before
 
 
+def test_files_of_the_system_are_no_pictures_and_stop_no_build(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "SHARD", 3)
+    expected = build_bank([many], tmp_path / "clean", scales=(2,), workers=1)
+    (many / "._0.png").write_text("no picture")
+    (many / ".hidden").mkdir()
+    save(scene(20), many / ".hidden" / "a.png")
+    partial = tmp_path / "bank.partial"
+    (partial / "00000").mkdir(parents=True)
+    for stray in ("desktop.ini", "00000/.DS_Store", "00000/Thumbs.db"):
+        (partial / stray).write_text("")
+    bank = build_bank([many], tmp_path / "bank", scales=(2,), workers=1)
+    assert (bank.fingerprint, bank.digest) == (expected.fingerprint, expected.digest)
+
+
 def test_nothing_advises_to_delete_what_may_be_photographs(many: Path, cli: Run) -> None:
     before = contents(many)
     result = cli("bank", "info", many)

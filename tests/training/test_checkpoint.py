@@ -27,13 +27,24 @@ def test_a_checkpoint_is_as_readable_as_other_files(tmp_path: Path, mask: int, m
     assert path.stat().st_mode & 0o777 == mode
 
 
-def test_the_last_two_checkpoints_are_kept_and_damage_is_survived(tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_are_kept_and_damage_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path, missing_ok: bool = False) -> None:
+        if not missing_ok:
+            raise PermissionError("used by another process")
+
     for step in (1, 2, 3):
         last = save_checkpoint(tmp_path, checkpoint(step))
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "step-00000002.safetensors",
         "step-00000003.safetensors",
     ]
+    with monkeypatch.context() as in_use:
+        in_use.setattr(Path, "unlink", refused)
+        save_checkpoint(tmp_path, checkpoint(4))
+    assert len(list(tmp_path.iterdir())) == 3
+    last.with_name("step-00000004.safetensors").unlink()
     newest = newest_checkpoint(tmp_path)
     assert newest is not None
     assert (newest.step, newest.seconds, newest.samples) == (3, 1.5, 9)

@@ -11,6 +11,7 @@ from mafdn.training.config import (
     OptimizerSettings,
     ScheduleSettings,
     TrainSettings,
+    apply_overrides,
     attribute_docstrings,
     data_overrides,
     example_config,
@@ -111,6 +112,27 @@ def test_a_file_may_extend_another(tmp_path: Path) -> None:
 
 
 # --- names of other programs
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_of_windows_are_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_bytes('[data]\r\nfolders = ["Fotos/Grün"]\r\n'.encode(encoding))
+    assert read_config(path).data.folders == ("Fotos/Grün",)
+    path.write_bytes(b"[data]\nfolders = ['\xff']\n")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        read_config(path)
+
+
+def test_paths_on_another_drive_stay_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def relpath(*_: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", relpath)
+    monkeypatch.chdir(tmp_path)
+    table = apply_overrides({}, {"run.folder": "r", "data.folders": ["a", "b"]}, base=tmp_path)
+    assert table["run"]["folder"] == str(tmp_path / "r")
+    assert table["data"]["folders"] == [str(tmp_path / "a"), str(tmp_path / "b")]
 
 
 def test_every_table_is_known() -> None:

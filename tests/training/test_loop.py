@@ -16,9 +16,10 @@ from mafdn.networks import MAFDN, MAFDNSettings, architecture, load_network, sav
 from mafdn.training.data.bank import open_bank
 from mafdn.training.data.teach import teach
 from mafdn.training.loop import train
-from mafdn.training.record.averaged import averaged_network
+from mafdn.training.record.averaged import averaged_network, run_card
 from mafdn.training.record.log import read_log
 from mafdn.training.record.progress import TrainingProgress
+from mafdn.training.record.run_folder import RunFolder
 from mafdn.training.run import open_run
 from mafdn.training.workers import open_workers
 from mafdn.weights.header import read_header
@@ -167,6 +168,41 @@ def test_a_resumed_run_keeps_its_precision(workplace: Path) -> None:
     path = config(workplace, steps=20)
     path.write_text(path.read_text().replace('precision = "fp32"', 'precision = "auto"'))
     assert not final(train(path)).bf16
+
+
+def test_a_resumed_run_is_computed_as_its_settings_say(workplace: Path) -> None:
+    path = config(workplace, steps=7)
+    train(path)
+    notes: list[str] = []
+    folder = train(path, overrides={"run.precision": "bf16", "schedule.steps": 8}, on_note=notes.append)
+    saved = RunFolder(folder).saved()
+    assert (final(folder).bf16, saved.settings.run.precision) == (True, "bf16")
+    assert notes[1] == "computed with something else than at the last start: precision fp32 -> bf16 autocast"
+    assert [(start["step"], start["precision"]) for start in saved.starts] == [(0, "fp32"), (7, "bf16 autocast")]
+
+
+def test_the_starts_of_a_run_are_recorded(workplace: Path) -> None:
+    path = config(workplace, steps=7)
+    folder = train(path)
+    (start,) = RunFolder(folder).saved().starts
+    bank = open_bank(workplace / "bank")
+    assert (start["step"], start["device"], start["processes"], start["compiled"]) == (0, "cpu", 1, False)
+    assert (start["torch"], start["banks"]) == (torch.__version__, {"data.bank": bank.digest})
+    notes: list[str] = []
+    train(path, overrides={"schedule.steps": 8}, on_note=notes.append)
+    assert notes == ["resuming from step 7", "finished: 8 of 8"]
+    file = folder / "settings.json"
+    table = json.loads(file.read_text())
+    assert [start["step"] for start in table["starts"]] == [0, 7]
+    table["starts"][-1] |= {"torch": "2.0", "processes": 2}
+    file.write_text(json.dumps(table))
+    train(path, overrides={"schedule.steps": 9}, on_note=notes.append)
+    other = "computed with something else than at the last start"
+    assert notes[3] == f"{other}: torch 2.0 -> {torch.__version__}, processes 2 -> 1"
+    network, saved, checkpoint = averaged_network(folder)
+    card = run_card(folder, network, saved, checkpoint)
+    assert [(start["step"], start["processes"]) for start in card["starts"]] == [(0, 1), (7, 2), (8, 1)]
+    assert str(workplace) not in json.dumps(card["starts"])
 
 
 def test_training_can_start_from_weights(workplace: Path) -> None:

@@ -117,11 +117,25 @@ def test_a_run_of_an_earlier_version_resumes_without_fingerprints(workplace: Pat
     path, file = config(workplace, steps=7), workplace / "run" / "settings.json"
     train(path)
     saved = json.loads(file.read_text())
-    banks = saved.pop("banks")
+    banks, starts = saved.pop("banks"), saved.pop("starts")
     file.write_text(json.dumps(saved))
     path.write_text(path.read_text().replace("steps = 7", "steps = 8"))
     train(path)
-    assert (final(workplace / "run").step, json.loads(file.read_text())["banks"]) == (8, banks)
+    resumed = json.loads(file.read_text())
+    assert (final(workplace / "run").step, resumed["banks"]) == (8, banks)
+    assert resumed["starts"] == [starts[0] | {"step": 7}]
+
+
+def test_pictures_of_the_same_names_and_sizes_are_told_apart(workplace: Path) -> None:
+    path, manifest = config(workplace, steps=7), workplace / "bank" / "bank.json"
+    train(path)
+    bank = json.loads(manifest.read_text())
+    bank["pictures"][0]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(bank))
+    with pytest.raises(
+        ConfigError, match=r"data\.bank would change the run in .*, which was started with other pictures"
+    ):
+        train(path, overrides={"schedule.steps": 8})
 
 
 def test_a_bank_of_an_earlier_version_is_compared(workplace: Path) -> None:

@@ -173,22 +173,37 @@ def test_values_that_are_not_finite_are_refused(bank: Bank, a: Path) -> None:
     assert open_bank(bank.folder).teachers == {}
 
 
-def test_large_pictures_are_taught_in_tiles(tmp_path: Path, a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pictures_are_taught_in_tiles(tmp_path: Path, a: Path) -> None:
     (tmp_path / "p").mkdir()
     blots = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
     pyvips.Image.new_from_array(imresize(blots, shape=(400, 420))).pngsave(str(tmp_path / "p" / "p.png"))
     bank = build_bank([tmp_path / "p"], tmp_path / "one", scales=(2,), workers=1)
-    teach(bank.folder, [a], name="whole")
-    monkeypatch.setattr(teaching, "TILE", 96)
-    teach(bank.folder, [a], name="tiles")
+    assert teach(bank.folder, [a], name="whole").tile == 1024
+    assert teach(bank.folder, [a], name="tiles", tile=96).tile == 96
+    with pytest.raises(ConfigError, match=r"was made by a\.onnx in tiles of 96; choose another --name"):
+        teach(bank.folder, [a], name="tiles", tile=128)
+    assert teach(bank.folder, [a], name="tiles").tile == 96
     difference = taught(bank, "whole")[0].astype(int) - taught(bank, "tiles")[0]
     assert np.abs(difference).max() <= 1
 
 
+def test_a_teacher_belongs_to_the_contents_of_a_bank(bank: Bank, a: Path) -> None:
+    teacher = teach(bank.folder, [a], name="one")
+    file = bank.folder / "teachers" / "one" / "teacher.json"
+    written = json.loads(file.read_text())
+    file.write_text(json.dumps({key: value for key, value in written.items() if key not in ("digest", "tile")}))
+    earlier = teach(bank.folder, [a], name="one")
+    assert (earlier.digest, earlier.tile, earlier.networks) == ("", 512, teacher.networks)
+    file.write_text(json.dumps(written | {"digest": "0" * 64}))
+    with pytest.raises(ConfigError, match="was made from different pictures than those in"):
+        open_bank(bank.folder)
+
+
 def test_teach_from_the_command_line(bank: Bank, a: Path, b: Path, tmp_path: Path, cli: Run) -> None:
     call = ("bank", "teach", bank.folder, "--name", "two", "--network")
-    code, out, err = cli(*call, a, "--network", b, "--self-ensemble")
+    code, out, err = cli(*call, a, "--network", b, "--ensemble", 8)
     assert (code, err) == (0, "")
+    assert cli(*call, a, "--network", b, "--self-ensemble")[0] == 0, "the same"
     assert "teacher two, x2 by " in out
     assert out.endswith(" with self-ensemble\n")
     teacher = json.loads(cli("bank", "info", bank.folder, "--json")[1])["teachers"][0]

@@ -21,7 +21,7 @@ def ablate_command(
         float | None, typer.Option("--minutes", min=0.01, help="Training time per run, instead of --steps.")
     ] = None,
     seeds: Annotated[
-        str, typer.Option("--seeds", help="Random seeds, separated by commas; with two or more, the spread is shown.")
+        str, typer.Option("--seeds", help="Random seeds, separated by commas; with two or more, their range is shown.")
     ] = "0,1",
     jobs: Annotated[
         int | None,
@@ -41,7 +41,7 @@ def ablate_command(
       mafdn ablate configs/choices/muon.toml configs/choices/adam.toml --minutes 10 -o runs/optimizer
     """
     with training_extra("training"):
-        from mafdn.training.ablate import ablate
+        from mafdn.training.ablate import ablate, spread_title
     from mafdn.errors import UsageError
 
     if (steps is None) == (minutes is None):
@@ -68,13 +68,14 @@ def ablate_command(
     table = [
         [
             row.name,
+            f"{row.precision}{', compiled' if row.compile == 'on' else ''}",
             f"{row.steps:,}",
             f"{row.hours:.2f}",
             f"{row.psnr:.3f}",
-            f"{row.spread:.3f}",
+            "-" if row.spread is None else f"{row.spread:.3f}",
             " ".join(f"{difference:+.3f}" for difference in row.differences),
         ]
         for row in rows
     ]
-    columns = ["configuration", "steps", "hours", "PSNR dB", "spread", f"difference from {rows[0].name}, per seed"]
-    show_table(f"validation, seeds {seeds}", columns, table)
+    columns = ["configuration", "mode", "steps", "hours", "PSNR dB", spread_title(len(numbers))]
+    show_table(f"validation, seeds {seeds}", [*columns, f"difference from {rows[0].name}, per seed"], table)

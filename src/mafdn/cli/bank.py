@@ -121,9 +121,24 @@ def teach_command(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the teacher (default: the first network's file name).")
     ] = None,
+    ensemble: Annotated[
+        int,
+        typer.Option(
+            "--ensemble",
+            metavar="1|8",
+            help="8 averages over eight orientations, about 8 times slower.",
+            show_default=False,
+        ),
+    ] = 1,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Average over the eight orientations (8 times slower).")
+        bool, typer.Option("--self-ensemble", hidden=True, help="The same as --ensemble 8; kept for scripts.")
     ] = False,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            "--tile", min=64, help="Side of tiles in LR pixels, for pictures of a larger area (default: 1024)."
+        ),
+    ] = None,
 ) -> None:
     """Upscale a bank's LR pictures with a teacher, for distillation.
 
@@ -132,13 +147,20 @@ def teach_command(
 
     \b
     Example:
-      mafdn bank teach bank --network large.safetensors --self-ensemble --name large
+      mafdn bank teach bank --network large.safetensors --ensemble 8 --name large
     """
+    from mafdn.inference.ensemble import as_ensemble
     from mafdn.training.data.teach import teach
 
+    averaged = self_ensemble or as_ensemble(ensemble) > 1
     with progress("teaching") as tick:
         teacher = teach(
-            folder, networks, name=name or Path(networks[0]).stem, self_ensemble=self_ensemble, on_progress=tick
+            folder,
+            networks,
+            name=name or Path(networks[0]).stem,
+            self_ensemble=averaged,
+            tile=tile,
+            on_progress=tick,
         )
     typer.echo(f"{folder}: teacher {teacher.name}, {_networks(teacher)}")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mafdn._support.text import read_text_file
 from mafdn.cli.engine_options import NETWORK, DefaultNetwork, DeviceName, EngineName, Precision, Threads
 from mafdn.cli.limit_options import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
 from mafdn.cli.training_extra import training_extra
@@ -195,7 +196,7 @@ def _token(text: str | None, file: Path | None) -> str | None:
         raise UsageError("use either --token or --token-file, not both")
     if file is not None:
         try:
-            return file.read_text("utf-8").strip()
+            return read_text_file(file).strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not a text"
             raise MafdnError(f"cannot read {file}: {reason}") from None

@@ -1,6 +1,8 @@
 """`mafdn train`, `mafdn train fork` and `mafdn train plot`."""
 
+import io
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -109,6 +111,7 @@ def train_command(
     given = [name for name, value in options.items() if value not in (None, False)]
     if config is None and print_config:
         _refuse(given, "--print-config without CONFIG", options)
+        _write_utf8()
         typer.echo(example_config(), nl=False)
         return
     if config is None:
@@ -242,9 +245,16 @@ def _print_config(config: Path, overrides: dict[str, Any]) -> None:
     from mafdn.training.record.run_folder import load_config
 
     loaded = load_config(config, overrides)
+    _write_utf8()
     typer.echo(f"# The settings of {config} in effect. Paths are relative to the folder of this file, which must be")
     typer.echo(f"# saved in {Path.cwd()}")
     typer.echo(to_toml(loaded.settings, base=loaded.base.resolve(), folder=Path.cwd()), nl=False)
+
+
+def _write_utf8() -> None:
+    """Write standard output in UTF-8, as TOML files are; Windows has another encoding for redirected output."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _profile(config: Path, overrides: dict[str, Any], *, as_json: bool) -> None:

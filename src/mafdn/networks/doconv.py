@@ -5,6 +5,7 @@ arXiv 2006.12030. A trained kernel `W` is composed with a trained depthwise kern
 linear, so the pair folds into one kernel of the ordinary shape and costs nothing at inference.
 """
 
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -36,8 +37,11 @@ class DOConvKernel(nn.Module):
     def forward(self, W: Tensor) -> Tensor:
         out_channels, in_channels, _ = W.shape
         depthwise = self.D + self.identity  # (C_in, k*k, D_mul)
-        # One small matrix product per input channel.
-        kernel = torch.bmm(depthwise, W.permute(1, 2, 0))  # (C_in, k*k, C_out)
+        kind = W.device.type
+        # In bf16, D would be rounded to steps of 1/256 and more beside the ones of the identity.
+        exact = torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+        with exact:  # one small matrix product per input channel
+            kernel = torch.bmm(depthwise, W.permute(1, 2, 0))  # (C_in, k*k, C_out)
         return kernel.permute(2, 0, 1).reshape(out_channels, in_channels, *self.size)
 
     def right_inverse(self, kernel: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from mafdn.evaluation.layouts import check_benches
 from mafdn.evaluation.methods import open_method
 from mafdn.export.onnx import export_onnx
 from mafdn.networks import MAFDN, load_mafdn, save_network
-from mafdn.training.data.bank import open_bank
+from mafdn.training.data.bank import Bank, open_bank
 from mafdn.training.record.averaged import averaged_network, run_card
 from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import SavedRun
@@ -104,8 +104,9 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
         raise ConfigError(
             f"the shipped weights were also measured on {', '.join(missing)}; add these sets with --bench"
         )
-    validation = _validation(saved, network.fold())
-    validation_before = _validation(saved, shipped) if shipped else None
+    bank, held_out = _held_out(saved)
+    validation = _validation(saved, bank, held_out, network.fold())
+    validation_before = _validation(saved, bank, held_out, shipped) if shipped else None
     weights.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".release-", dir=weights) as folder:
         candidate = Path(folder) / shipping.name
@@ -118,7 +119,8 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
         reason = _reason_to_keep(found, before, lost) or _off_color(colors, colors_before)
         if not reason:
             card = run_card(run, network, saved, checkpoint)
-            card |= {"scores": scores, "validation_psnr": validation, "off_color": colors.share}
+            card |= {"scores": scores, "validation_psnr": validation, "validation_pictures": len(held_out)}
+            card["off_color"] = colors.share
             tensors = candidate.with_suffix(".safetensors")
             save_network(network.fold(), tensors, card=card)
             for made, final in ((tensors, target), (candidate, shipping)):
@@ -188,15 +190,19 @@ def _off_color(colors: ColorScore, before: ColorScore | None) -> str:
     )
 
 
-def _validation(saved: SavedRun, network: MAFDN) -> float | None:
-    """PSNR in dB on the run's held-out pictures, degraded as in training; `None` if its bank is missing."""
+def _held_out(saved: SavedRun) -> tuple[Bank | None, list[int]]:
+    """The run's bank and the indices of its held-out pictures; `None` and none if the bank is missing."""
     if not saved.bank.is_dir():
+        return None, []
+    bank = open_bank(saved.bank)
+    return bank, split_bank(bank, saved.settings.data.held_out)[0]
+
+
+def _validation(saved: SavedRun, bank: Bank | None, held_out: list[int], network: MAFDN) -> float | None:
+    """PSNR in dB on the run's held-out pictures, degraded as in training; `None` if there are none."""
+    if bank is None or not held_out:
         return None
-    bank, scale = open_bank(saved.bank), network.settings.scale
-    held_out, _ = split_bank(bank, saved.settings.data.held_out)
-    if not held_out:
-        return None
-    degrade = saved.settings.degrade
+    scale, degrade = network.settings.scale, saved.settings.degrade
     return held_out_psnr_sum(network, bank, held_out, scale=scale, degrade=degrade) / len(held_out)
 
 

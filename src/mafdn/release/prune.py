@@ -39,7 +39,7 @@ BRANCHES = 4
 """Distillation branches of a block."""
 PATCHES, SIDE = 8, 32
 """Number and side of the LR patches that `prune_file` measures on."""
-MEASURED = ("scores", "validation_psnr", "off_color")
+MEASURED = ("scores", "validation_psnr", "validation_pictures", "off_color")
 """Entries of a card that do not hold for the pruned network."""
 
 

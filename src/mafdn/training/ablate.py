@@ -12,11 +12,14 @@ from pathlib import Path
 
 from mafdn._support.atomic import replacing
 from mafdn.errors import ConfigError, MafdnError
-from mafdn.training.config import read_config, relative
+from mafdn.training.config import read_config, relative, toml_value
 from mafdn.training.record.log import read_log
 from mafdn.training.record.run_folder import RunFolder, load_config, to_json
 from mafdn.training.run import open_run, prepare
 from mafdn.training.workers import open_workers
+
+Mode = dict[str, str]
+"""The settings `precision` and `compile` of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +47,12 @@ class Row:
     """Mean training time in hours."""
     psnr: float
     """Mean validation PSNR in dB."""
-    spread: float
-    """The largest minus the smallest PSNR, in dB."""
+    spread: float | None
+    """The largest minus the smallest PSNR, in dB; `None` with one seed."""
+    precision: str
+    """`fp32`, or `bf16` for autocast."""
+    compile: str
+    """`on` or `off`."""
     differences: tuple[float, ...]
     """PSNR per seed minus that of the baseline (the first configuration), in dB. Runs with the same seed see the
     same patches in the same order and, if their networks have the same layers, start from the same weights."""
@@ -64,7 +71,8 @@ def ablate(
     """Train every configuration with every seed and compare the results.
 
     When the number of steps changes, a schedule keeps its shape: the warm-up stays the same and the decay is scaled.
-    Finished runs in `folder` are reused, interrupted ones resumed.
+    Finished runs in `folder` are reused, interrupted ones resumed. Where configurations leave precision or compilation
+    to `auto`, the baseline is timed once, before all runs, and the others take its choice.
 
     Args:
         configs: TOML files; the first is the baseline.
@@ -94,9 +102,10 @@ def ablate(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot create {folder}: {error.strerror}; choose another folder") from None
-    budget = dict.fromkeys(names, steps) if steps else _budget(configs, folder, minutes or 1.0)
+    modes = _modes(configs, folder)
+    budget = dict.fromkeys(names, steps) if steps else _budget(configs, folder, minutes or 1.0, modes=modes)
     derived = {
-        (config.stem, seed): _derive(config, folder, seed=seed, steps=budget[config.stem] or 1)
+        (config.stem, seed): _derive(config, folder, seed=seed, steps=budget[config.stem] or 1, mode=modes[config.stem])
         for seed in seeds
         for config in configs
     }
@@ -116,10 +125,45 @@ def ablate(
             for process in processes:
                 process.terminate()  # it finishes its step, saves and exits
             raise
-    return _rows(names, seeds, trials)
+    return _rows(names, seeds, trials, modes)
 
 
-def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: int = 30) -> dict[str, int]:
+def spread_title(seeds: int) -> str:
+    """The heading of the column `Row.spread` in tables."""
+    return f"range of {seeds} seed" + ("s" if seeds != 1 else "")
+
+
+def _modes(configs: Sequence[Path], folder: Path) -> dict[str, Mode]:
+    """Return the precision and compilation of each configuration by name.
+
+    What `auto` is for all of them is chosen once, for the baseline, and stored in `folder`.
+    """
+    named = {config.stem: _mode(config) for config in configs}
+    if "auto" not in {value for mode in named.values() for value in mode.values()}:
+        return named
+    path = folder / "mode.json"
+    if path.exists():
+        chosen: Mode = json.loads(path.read_text("utf-8"))
+    else:
+        with open_workers(read_config(configs[0]).run.device) as workers:
+            mode = open_run(configs[0], workers, resume=False).state.mode
+        chosen = {"precision": "bf16" if mode.bf16 else "fp32", "compile": "on" if mode.compiled else "off"}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(chosen), "utf-8")
+    return {
+        name: {key: chosen[key] if value == "auto" else value for key, value in mode.items()}
+        for name, mode in named.items()
+    }
+
+
+def _mode(config: Path) -> Mode:
+    run = read_config(config).run
+    return {"precision": run.precision, "compile": run.compile}
+
+
+def _budget(
+    configs: Sequence[Path], folder: Path, minutes: float, *, modes: dict[str, Mode], rounds: int = 30
+) -> dict[str, int]:
     """Return the number of steps each configuration takes in `minutes`; measured once and stored in `folder`."""
     path = folder / "budget.json"
     names = [config.stem for config in configs]
@@ -131,7 +175,15 @@ def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: in
             )
         return stored["steps"]
     with open_workers(read_config(configs[0]).run.device) as workers:
-        runs = {config.stem: open_run(config, workers, resume=False) for config in configs}
+        runs = {
+            config.stem: open_run(
+                config,
+                workers,
+                overrides={f"run.{key}": value for key, value in modes[config.stem].items()},
+                resume=False,
+            )
+            for config in configs
+        }
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):
             for name, run in runs.items():
@@ -145,7 +197,7 @@ def _budget(configs: Sequence[Path], folder: Path, minutes: float, *, rounds: in
     return steps
 
 
-def _derive(config: Path, folder: Path, *, seed: int, steps: int) -> Path:
+def _derive(config: Path, folder: Path, *, seed: int, steps: int, mode: Mode) -> Path:
     """Write the configuration of one run to its folder; returns the file."""
     schedule = read_config(config).schedule
     run = folder.resolve() / f"{config.stem}-seed{seed}"
@@ -154,12 +206,12 @@ def _derive(config: Path, folder: Path, *, seed: int, steps: int) -> Path:
     decay = min(steps - warmup, round(schedule.decay / schedule.steps * steps))
     path = run / "config.toml"
     text = (
-        f'extends = "{relative(config.resolve(), run)}"\n\n'
+        f"extends = {toml_value(relative(config.resolve(), run))}\n\n"
         f"[schedule]\nsteps = {steps}\nwarmup = {warmup}\ndecay = {decay}\n\n"
         f'[run]\nfolder = "."\nseed = {seed}\n'
-    )
+    ) + "".join(f"{key} = {toml_value(value)}\n" for key, value in mode.items())
     if path.exists() and path.read_text("utf-8") != text:
-        raise ConfigError(f"the run in {run} has a different budget; choose another folder")
+        raise ConfigError(f"the run in {run} has a different budget or precision; choose another folder")
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
     existing = RunFolder(run)
@@ -195,7 +247,7 @@ def _trial(config: Path, name: str, seed: int) -> Trial:
     return Trial(name=name, seed=seed, steps=last["step"], hours=last["seconds"] / 3600, psnr=last["psnr"])
 
 
-def _rows(names: Sequence[str], seeds: Sequence[int], trials: Sequence[Trial]) -> list[Row]:
+def _rows(names: Sequence[str], seeds: Sequence[int], trials: Sequence[Trial], modes: dict[str, Mode]) -> list[Row]:
     found = {(trial.name, trial.seed): trial for trial in trials}
     rows: list[Row] = []
     for name in names:
@@ -207,7 +259,9 @@ def _rows(names: Sequence[str], seeds: Sequence[int], trials: Sequence[Trial]) -
                 steps=own[0].steps,
                 hours=statistics.mean(trial.hours for trial in own),
                 psnr=statistics.mean(scores),
-                spread=max(scores) - min(scores),
+                spread=max(scores) - min(scores) if len(scores) > 1 else None,
+                precision=modes[name]["precision"],
+                compile=modes[name]["compile"],
                 differences=tuple(found[name, seed].psnr - found[names[0], seed].psnr for seed in seeds),
             )
         )

@@ -80,7 +80,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         return fork.path
     fork.path.mkdir(parents=True, exist_ok=True)
     source.copy_log(fork)
-    fork.save_settings(settings, saved.base, saved.overrides, banks=saved.banks)
+    fork.save_settings(settings, saved.base, saved.overrides, banks=saved.banks, starts=saved.starts)
     if source.parent is not None:
         fork.save_parent(source.parent)
     fork.save(replace(checkpoint, usual_loss=0.0))  # the loss may be another one at the new progress

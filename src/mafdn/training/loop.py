@@ -5,8 +5,9 @@
 
 On CPUs each process uses one thread: threads synchronize at every operation, processes only once per step. The patches
 of a step depend on the seed and the step alone, so the number of processes affects results only through the order
-of summation, and a resumed run equals an uninterrupted one bit for bit. What a network from outside draws in a step,
-such as dropout, depends on the process too.
+of summation, and a resumed run equals an uninterrupted one bit for bit. Networks from outside may depend on the number
+of processes: what they draw in a step, such as dropout, depends on the process too, and their batch norms see only its
+part of the batch. Statistics of batch norms are averaged before they are validated or saved.
 """
 
 import signal
@@ -129,7 +130,7 @@ def fit(
     if journal:
         if state.step and not state.usual_loss:  # going back, or a new start, must not restore that of another loss
             run.folder.save(state.checkpoint())
-        run.folder.save_settings(run.settings, run.base, run.overrides, banks=run.banks)
+        run.folder.save_settings(run.settings, run.base, run.overrides, banks=run.banks, starts=run.starts)
         if run.parent is not None:
             run.folder.save_parent(run.parent)
         if state.step == 0:
@@ -147,6 +148,9 @@ def fit(
                     due = should_stop()  # in every process, as it may communicate with the others
                     stopping = workers.any(due or stop.is_set())
                 saving = state.step % settings.save_every == 0 or done or stopping
+                validating = state.step % settings.validate_every == 0 or done
+                if saving or validating:
+                    run.average_statistics()
                 if saving or state.step % settings.log_every == 0:
                     loss = _mean(run, losses)
                     if not _is_healthy(run, loss, saving=saving):
@@ -160,7 +164,7 @@ def fit(
                     pace.update(state.samples)
                     if journal:
                         _report(run, journal, pace, loss=loss)
-                if state.step % settings.validate_every == 0 or done:
+                if validating:
                     with explain_memory("validating on whole pictures", "let data.held_out match smaller pictures"):
                         psnr = run.validate()
                     if journal and psnr is not None:

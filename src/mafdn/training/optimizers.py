@@ -2,7 +2,8 @@
 
 Muon: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. `torch.optim.Muon` accepts
 two-dimensional parameters only and updates them one by one; this one treats a kernel as the matrix (C_out, C_in*k*k)
-and orthogonalizes all kernels of one shape in one batch.
+and orthogonalizes all kernels of one shape in one batch. Its authors optimize the first and the last layer by AdamW;
+here only the shape of a kernel decides, so Muon also updates large kernels of these layers and those of DO-Conv.
 """
 
 from collections import defaultdict

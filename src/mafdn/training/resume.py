@@ -67,7 +67,8 @@ def check_banks(folder: RunFolder, before: Mapping[str, str], now: Mapping[str, 
 
     Args:
         folder: The folder of the run.
-        before: The fingerprints of its banks at the last start (`SavedRun.banks`); without any, nothing is checked.
+        before: The fingerprints of its banks at the last start (`SavedRun.banks`), or their digests; without any,
+            nothing is checked.
         now: Those of the banks to resume with.
 
     Raises:

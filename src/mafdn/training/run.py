@@ -25,10 +25,11 @@ from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
 from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
+from mafdn.training.record.starts import Start, changes, describe_start
 from mafdn.training.resume import check_banks, check_resumed
 from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
-from mafdn.training.step_mode import StepMode, choose_step_mode, training_memory
+from mafdn.training.step_mode import StepMode, choose_step_mode, resumed_mode, training_memory
 from mafdn.training.validation import check_split, held_out_psnr_sum, split_bank
 from mafdn.training.workers import Workers
 from mafdn.weights.header import Card
@@ -72,15 +73,20 @@ class Run:
         if settings.run.batch % workers.world:
             raise ConfigError(f"run.batch = {settings.run.batch} is not a multiple of the {workers.world} processes")
         zoomed = self._zoomed()
-        self.banks = {"data.bank": bank.fingerprint} | ({"data.zoomed": zoomed[0].fingerprint} if zoomed else {})
+        banks = {"data.bank": bank} | ({"data.zoomed": zoomed[0]} if zoomed else {})
+        self.banks = {name: used.fingerprint for name, used in banks.items()}
         """The fingerprints of the training pictures, as in `SavedRun.banks`."""
         checkpoint = self.folder.newest() if resume else None
         other_loss = False
+        earlier: tuple[Start, ...] = ()
         if checkpoint:
             before = self.folder.saved()
             other_loss = workers.any(_other_loss(before.settings, settings))  # the first process will replace them
             on_note(check_resumed(self.folder, before, config))
             check_banks(self.folder, before.banks, self.banks)
+            earlier = before.starts
+            if earlier:
+                check_banks(self.folder, earlier[-1]["banks"], {name: used.digest for name, used in banks.items()})
             if checkpoint.step:
                 on_note(f"resuming from step {checkpoint.step}")
         self.held_out, training = check_split(bank, settings.data.held_out, on_note=on_note)
@@ -95,6 +101,7 @@ class Run:
             pretrained.transfer_to(network)
             on_note(f"run.init: {pretrained.note}" if pretrained.note else "")
         network = _placed(network, workers.device)
+        workers.share(network.state_dict().values())  # a network from outside may draw weights from other generators
         if pretrained and pretrained.network.settings.scale != network.settings.scale:
             with training_memory(settings, workers.device):
                 patches = fit_last_convolution(network, lambda step: self.batches.get(step, 0), workers, settings.loss)
@@ -107,8 +114,8 @@ class Run:
             with training_memory(settings, workers.device):
                 lr, hr, _ = self.next_batch()
                 self.state.mode = choose_step_mode(network, lr, hr, settings.run, workers)
-        else:  # keep the mode of the first start, which a new measurement might not choose again
-            self.state.mode = StepMode(checkpoint.bf16, checkpoint.compiled)
+        else:
+            self.state.mode = self._resumed_mode(StepMode(checkpoint.bf16, checkpoint.compiled))
             try:
                 self.state.restore(checkpoint)
             except ConfigError as error:
@@ -116,6 +123,11 @@ class Run:
             if other_loss:
                 self.state.usual_loss = 0.0
         self.forward = torch.compile(network) if self.state.mode.compiled else network
+        teacher = settings.data.teacher
+        start = describe_start(self.state.step, self.state.mode, workers, banks, teacher=teacher)
+        on_note(changes(earlier, start))
+        self.starts = (*earlier, start)
+        """What each start of the run was computed with, this one last."""
 
     @property
     def network(self) -> Network:
@@ -133,7 +145,7 @@ class Run:
         batch = self.next_batch()
         torch.manual_seed(self._step_seed())
         loss = self.gradients(*batch)
-        self.workers.average([p.grad for p in self.network.parameters() if p.grad is not None])
+        self.workers.average_gradients(self.network.parameters())
         if self.settings.optimizer.clip:
             clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
         state = self.state
@@ -148,6 +160,17 @@ class Run:
         state.samples += self.settings.run.batch
         state.seconds += time.perf_counter() - start
         return loss
+
+    def _resumed_mode(self, before: StepMode) -> StepMode:
+        """The mode of a run that is resumed; raises `ConfigError` if it cannot be compiled."""
+        run = self.settings.run
+        mode = resumed_mode(before, run)
+        if mode.compiled and not before.compiled:
+            lr, hr, _ = self.batches.get(0, 0)
+            precision = "bf16" if mode.bf16 else "fp32"
+            with training_memory(self.settings, self.workers.device):
+                choose_step_mode(self.network, lr, hr, replace(run, precision=precision), self.workers)
+        return mode
 
     def next_batch(self) -> Tensors:
         """Return this process's patches of the next step."""
@@ -174,6 +197,16 @@ class Run:
         loss.backward()
         return loss.detach()
 
+    def average_statistics(self) -> None:
+        """Replace the statistics of batch norms, and their moving averages, with the means over all processes.
+
+        A batch norm sees only the patches of its process.
+        """
+        tensors, trained = self.network.state_dict(), dict(self.network.named_parameters(remove_duplicate=False))
+        names = [name for name, tensor in tensors.items() if tensor.is_floating_point() and name not in trained]
+        if names:
+            self.workers.average([state[name] for state in (tensors, self.state.ema) for name in names])
+
     def validate(self) -> float | None:
         """Measure the PSNR of the averaged weights on the held-out pictures, in dB; `None` if there are none.
 
@@ -188,7 +221,7 @@ class Run:
         total = held_out_psnr_sum(
             network.fold(), self.bank, mine, scale=settings.network.scale, degrade=settings.degrade
         )
-        mean = torch.tensor(total, device=self.workers.device)
+        mean = torch.tensor(total, dtype=torch.float64, device=self.workers.device)
         self.workers.average([mean])
         return float(mean) * self.workers.world / len(self.held_out)
 
@@ -222,7 +255,8 @@ class Run:
             raise ConfigError(
                 f"data.zoomed: {zoomed.folder} is not a bank of zoomed pairs; make one with 'mafdn bank zoom'"
             )
-        if zoomed.zoomed.source != self.bank.fingerprint:
+        pairs, photographs = ({picture.sha256 for picture in bank.pictures} for bank in (zoomed, self.bank))
+        if zoomed.zoomed.source != self.bank.fingerprint or pairs != photographs:
             raise ConfigError(f"data.zoomed: {zoomed.folder} was made from a different bank than {self.bank.folder}")
         if zoomed.zoomed.scale != scale:
             raise ConfigError(f"data.zoomed: {zoomed.folder} holds pairs for x{zoomed.zoomed.scale}, not x{scale}")

@@ -60,6 +60,20 @@ def choose_step_mode(network: nn.Module, lr: Tensor, hr: Tensor, run: RunSetting
     return StepMode(bf16, compiled)
 
 
+def resumed_mode(before: StepMode, run: RunSettings) -> StepMode:
+    """Return the mode of a run that is resumed: what its settings name, and for `auto` the mode that it had.
+
+    A new measurement might not choose the same one again.
+
+    Args:
+        before: The mode of the run until now.
+        run: The settings `precision` and `compile`.
+    """
+    bf16 = before.bf16 if run.precision == "auto" else run.precision == "bf16"
+    compiled = before.compiled if run.compile == "auto" else run.compile == "on"
+    return StepMode(bf16, compiled)
+
+
 def step_seconds(forward: Callable[[Tensor], Tensor], lr: Tensor, hr: Tensor, *, bf16: bool, repeats: int = 3) -> float:
     """Time forward and backward passes; gradients accumulate in the parameters.
 

@@ -1,13 +1,13 @@
 """The processes of a training run, one or several under torchrun."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 
 from mafdn.errors import ConfigError
@@ -38,6 +38,35 @@ class Workers:
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradient of every trained parameter with its mean over all processes.
+
+        Networks with stochastic depth use other parameters in every process: one without a gradient here counts as
+        zero. One without a gradient in any process keeps none, as an optimizer skips it then.
+        """
+        if self.world == 1:
+            return
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        unused = [parameter for parameter in trained if parameter.grad is None]
+        used = torch.tensor([float(parameter.grad is not None) for parameter in trained], device=self.device)
+        for parameter in unused:
+            parameter.grad = torch.zeros_like(parameter)
+        self.average([*(parameter.grad for parameter in trained if parameter.grad is not None), used])
+        if unused:  # otherwise all are used, and a GPU need not be waited for
+            for parameter, share in zip(trained, used.tolist(), strict=True):
+                if not share:
+                    parameter.grad = None
+
+    @torch.no_grad()
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Replace every tensor with that of the first process."""
+        if self.world == 1:
+            return
+        for tensor in tensors:
+            sent = tensor.contiguous()
+            dist.broadcast(sent, 0)
+            tensor.copy_(sent)
+
     def wait(self) -> None:
         """Wait until all processes have called this."""
         if self.world > 1:
@@ -56,6 +85,8 @@ class Workers:
 def open_workers(device: str = "auto") -> Generator[Workers]:
     """Join the processes that torchrun started, if any; on CPUs each uses one thread within the context.
 
+    On a GPU, fp32 means fp32 within the context: torch computes convolutions in TF32 otherwise, with 10 bits.
+
     Args:
         device: The device, as `run.device`. With several processes, each uses the GPU of its local rank.
 
@@ -64,6 +95,8 @@ def open_workers(device: str = "auto") -> Generator[Workers]:
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen, threads = _device(device, world), torch.get_num_threads()
+    reduced = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     else:
@@ -75,6 +108,7 @@ def open_workers(device: str = "auto") -> Generator[Workers]:
         yield Workers(rank, world, chosen)
     finally:
         torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = reduced
         if world > 1:
             dist.destroy_process_group()
 

@@ -33,6 +33,9 @@ class Stage:
         settings: The settings by table and key, without names of files and folders.
         scores: PSNR in dB and SSIM by benchmark dataset, measured when the weights were released.
         validation_psnr: PSNR in dB on the held-out pictures; `None` if it was not recorded.
+        starts: What the run was computed with at each start: versions, machine, device, processes, and digests of the
+            training pictures and of the teacher; empty if it was not recorded.
+        validation_pictures: Number of the held-out pictures; `None` if it was not recorded.
         pruned_width: Number of channels to which the weights were pruned before the next run; `None` if they were not.
     """
 
@@ -48,6 +51,8 @@ class Stage:
     settings: dict[str, dict[str, Any]]
     scores: dict[str, dict[str, float]]
     validation_psnr: float | None
+    starts: tuple[dict[str, Any], ...] = ()
+    validation_pictures: int | None = None
     pruned_width: int | None = None
 
 
@@ -157,6 +162,8 @@ def _stages(card: Card, own_sha256: str) -> tuple[Stage, ...]:
                 settings=settings,
                 scores=run.get("scores", {}),
                 validation_psnr=run.get("validation_psnr"),
+                starts=tuple(run.get("starts", ())),
+                validation_pictures=run.get("validation_pictures"),
                 pruned_width=run.get("pruned", {}).get("width"),
             )
         )

@@ -135,10 +135,18 @@ def _is_list(key: str) -> bool:
 
 
 def _moved(value: Any, base: Path) -> Any:
-    """Make a path, or a list of paths, that is relative to the current folder relative to `base`."""
+    """Make a path, or a list of paths, that is relative to the current folder relative to `base`.
+
+    On another drive of Windows than `base`, it becomes absolute.
+    """
     if isinstance(value, list):
         return [_moved(entry, base) for entry in cast(list[Any], value)]
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         return value
     path = Path(os.fspath(value)).expanduser()
-    return str(path) if path.is_absolute() else os.path.relpath(path.resolve(), base.resolve())
+    if path.is_absolute():
+        return str(path)
+    try:
+        return os.path.relpath(path.resolve(), base.resolve())
+    except ValueError:
+        return str(path.resolve())

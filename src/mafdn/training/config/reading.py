@@ -8,6 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
+from mafdn._support.text import read_text_file
 from mafdn.errors import ConfigError
 from mafdn.networks.architectures import Settings, find_architecture
 from mafdn.training.config.keys import unknown_key
@@ -85,7 +86,7 @@ def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     if path in extending:
         raise ConfigError(f"{shown} extends itself")
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(read_text_file(path))
     except OSError as error:
         raise ConfigError(f"cannot read {shown}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

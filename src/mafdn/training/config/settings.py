@@ -86,8 +86,9 @@ class OptimizerSettings:
     weight_decay: float = 0.0
     """Weight decay of `adamw`: at each step, every weight shrinks by this factor times the learning rate."""
     clip: float = 0.0
-    """Maximum Euclidean norm of the gradient over all parameters (gradient clipping); 0 for no limit. Updates of `muon`
-    do not depend on the norm; those of Adam do."""
+    """Maximum Euclidean norm of the gradient over all parameters (gradient clipping); 0 for no limit. A clipped
+    gradient has less weight in the moments, and so in the directions of later steps. The length of an update of `muon`
+    does not depend on it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,6 +107,10 @@ class Teacher:
     """Whether each network's result is the mean over eight orientations."""
     bank: str
     """Fingerprint of the bank whose pictures it upscaled."""
+    digest: str = ""
+    """Digest of that bank; empty for teachers of earlier versions."""
+    tile: int = 512
+    """Side of the tiles in LR pixels; pictures of up to this area were upscaled whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +140,7 @@ class Bank:
         pictures: Its pictures.
         excluded: Pictures that were left out.
         scales: The downscaling factors that it stores.
-        fingerprint: Digest of the sources it was made from.
+        fingerprint: Digest of the names and sizes of the files it was made from, and of its settings.
         teachers: The teachers whose results it stores.
         zoomed: How its pairs were made, if its HR pictures are a teacher's results.
         sources: What it was made from; `None` for zoomed pairs and for banks of earlier versions.
@@ -245,7 +249,7 @@ def open_bank(folder: Path) -> Bank:
             "one in another folder"
         ) from None
     for name, teacher in bank.teachers.items():
-        if teacher.bank != bank.fingerprint:
+        if teacher.bank != bank.fingerprint or teacher.digest not in ("", bank.digest):
             raise ConfigError(
                 f"the teacher in {teacher_folder(folder, name)} was made from different pictures than those in "
                 f"{folder}; move it out of the bank and run 'mafdn bank teach' again"

@@ -1,8 +1,9 @@
 """Build a training bank from folders of pictures, resuming an interrupted build.
 
 Consecutive files form a shard: a folder that one worker process writes, picture by picture, and that gets its final
-name when it is complete. A restarted build reuses the complete shards; `bank.json` and the bank's final name come last.
- The contents depend on the sources alone, not on the number of workers or on interruptions.
+name when it is complete. A restarted build reuses the complete shards of files with the same names and sizes;
+`bank.json` and the bank's final name come last. The contents depend on the sources alone, not on the number of workers
+or on interruptions.
 """
 
 import json
@@ -53,7 +54,7 @@ class _Shard:
     """(n, 8) perceptual hashes of the bench pictures in eight orientations."""
     bench_names: tuple[str, ...]
     key: str
-    """Digest of everything that the shard's contents depend on."""
+    """Fingerprint of its sources."""
 
 
 def build_bank(

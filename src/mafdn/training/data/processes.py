@@ -20,6 +20,9 @@ from mafdn.errors import MafdnError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+MOST_ON_WINDOWS = 61
+"""Largest number of processes of a `ProcessPoolExecutor` on Windows."""
+
 
 def spread(
     function: Callable[[Task], Result],
@@ -42,7 +45,7 @@ def spread(
     Raises:
         MafdnError: A worker was killed.
     """
-    count = min(workers or usable_cores(), len(tasks))
+    count = min(workers or usable_cores(), len(tasks), MOST_ON_WINDOWS if sys.platform == "win32" else len(tasks))
     report = on_done or ignore
     if count <= 1:
         results: list[Result] = []

@@ -8,6 +8,8 @@ from mafdn.errors import ConfigError
 SHARD_NAME = re.compile(r"\d{5,}(\.partial)?")
 SHARD_FILE = re.compile(r"(hr|lr_x\d+)\.u8|shard\.json")
 BANK_FILE = re.compile(r"bank\.json(\.partial)?")
+STRAY_FILE = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)
+"""Files that macOS and Windows add to folders that are looked at."""
 
 
 def check_unfinished(folder: Path) -> None:
@@ -23,7 +25,7 @@ def check_unfinished(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.is_dir() and SHARD_NAME.fullmatch(path.name):
             _files(path)
-        elif not BANK_FILE.fullmatch(path.name):
+        elif not BANK_FILE.fullmatch(path.name) and not STRAY_FILE.fullmatch(path.name):
             raise _foreign(path)
 
 
@@ -42,7 +44,8 @@ def remove_shard(folder: Path) -> None:
 def _files(folder: Path) -> list[Path]:
     files = sorted(folder.iterdir())
     for path in files:
-        if not SHARD_FILE.fullmatch(path.name) or not path.is_file():
+        known = SHARD_FILE.fullmatch(path.name) or STRAY_FILE.fullmatch(path.name)
+        if not known or not path.is_file():
             raise _foreign(path)
     return files
 

@@ -56,7 +56,9 @@ def list_pictures(folders: Iterable[Path]) -> Listing:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is not a folder of pictures; give one, such as that of DIV2K")
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        found = sorted(
+            (path for path in folder.rglob("*") if _is_listed(path, folder)), key=lambda p: p.relative_to(folder).parts
+        )
         if not found:
             raise ConfigError(f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}")
         top = folder.resolve().name
@@ -66,8 +68,18 @@ def list_pictures(folders: Iterable[Path]) -> Listing:
     return Listing(tuple(listing))
 
 
+def _is_listed(path: Path, folder: Path) -> bool:
+    """Whether a path below `folder` is a picture; hidden ones are not, such as the `._a.jpg` that macOS adds."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return not hidden and path.suffix.lower() in SUFFIXES and path.is_file()
+
+
 def fingerprint(files: Sequence[Source], *, bench: Sequence[Source], scales: Sequence[int]) -> str:
-    """Return the digest of everything that the contents of a bank, or of a shard, depend on."""
+    """Return the digest of the files by name and size and of the settings that a bank, or a shard, is made from.
+
+    It does not depend on what is in the files: reading all of them would take too long at each start. `Bank.digest` is
+    that of the contents of a finished bank.
+    """
     return _digest([[VERSION, list(scales), _names(bench)], _names(files)])
 
 
@@ -98,7 +110,7 @@ def check_bank(
     """Check that a run may use an existing bank.
 
     The bank may have more scales and exclude more benchmark datasets. Its pictures are only compared with folders that
-    still exist.
+    still exist, by the names and sizes of the files.
 
     Args:
         bank: The bank.

@@ -34,8 +34,8 @@ from mafdn.training.data.bank import (
 )
 from mafdn.weights.resolve import TORCH_FILES, resolve
 
-TILE = 512
-"""Side of a tile in LR pixels; pictures of up to this area are upscaled whole."""
+TILE = 1024
+"""Side of a tile in LR pixels, if none is asked for; pictures of up to this area are upscaled whole."""
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 """Valid names of teachers, which are also names of folders."""
 
@@ -46,6 +46,7 @@ def teach(
     *,
     name: str,
     self_ensemble: bool = False,
+    tile: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Teacher:
     """Upscale the reduced pictures of a bank and store the results in it as a teacher.
@@ -58,10 +59,12 @@ def teach(
             of several are averaged before rounding.
         name: Name of the teacher: letters, digits, `-` and `_`.
         self_ensemble: Whether to average each network's results over the eight orientations.
+        tile: Side of the tiles in LR pixels into which pictures of a larger area than a tile are cut; by default that
+            of the teacher if it exists, else 1024.
         on_progress: Called as `on_progress(done, total)`, counting pictures.
 
     Raises:
-        ConfigError: The bank is not usable, or has a teacher of that name made by different networks.
+        ConfigError: The bank is not usable, or has a teacher of that name made by different networks or in other tiles.
         UsageError: The name is invalid, or the networks do not match the bank or each other.
         WeightsError: A network is not usable.
         MissingPackageError: A network needs torch, which is not installed.
@@ -76,12 +79,18 @@ def teach(
     partial = target.with_name(name + PARTIAL)
     for existing in (target, partial):
         if (existing / "teacher.json").exists():
-            _check_same(existing, sources, self_ensemble)
+            tile = _check_same(existing, sources, self_ensemble, tile)
     if name in bank.teachers:
         return bank.teachers[name]
-    with open_teachers(files, bank, self_ensemble=self_ensemble) as teachers:
+    with open_teachers(files, bank, self_ensemble=self_ensemble, tile=tile or TILE) as teachers:
         teacher = Teacher(
-            name=name, scale=teachers.scale, networks=sources, self_ensemble=self_ensemble, bank=bank.fingerprint
+            name=name,
+            scale=teachers.scale,
+            networks=sources,
+            self_ensemble=self_ensemble,
+            bank=bank.fingerprint,
+            digest=bank.digest,
+            tile=teachers.tile,
         )
         try:
             partial.mkdir(parents=True, exist_ok=True)
@@ -102,6 +111,8 @@ class Teachers:
     scale: int
     self_ensemble: bool
     """Whether each network's results are averaged over the eight orientations."""
+    tile: int
+    """Side of a tile in LR pixels; pictures of up to this area are upscaled whole."""
 
     def upscale(self, low: NDArray[np.uint8], *, picture: str) -> NDArray[np.uint8]:
         """Upscale a picture.
@@ -122,7 +133,7 @@ class Teachers:
         total = np.zeros((height, width, 3), np.float32)
         for engine in self.engines:
             for orientation in orientations:
-                total += orient_back(upscale(engine, orient(unit, *orientation), tile=TILE), *orientation)
+                total += orient_back(upscale(engine, orient(unit, *orientation), tile=self.tile), *orientation)
         if not np.isfinite(total).all():
             raise WeightsError(f"the teacher's result for {picture} has values that are not finite")
         return np.rint(total * (255 / (len(self.engines) * len(orientations)))).astype(np.uint8)
@@ -150,13 +161,16 @@ def identify(networks: Sequence[Path]) -> tuple[TeacherSource, ...]:
 
 
 @contextmanager
-def open_teachers(networks: Sequence[Path], bank: Bank, *, self_ensemble: bool = False) -> Generator[Teachers]:
+def open_teachers(
+    networks: Sequence[Path], bank: Bank, *, self_ensemble: bool = False, tile: int = TILE
+) -> Generator[Teachers]:
     """Open networks for the duration of the context.
 
     Args:
         networks: Network files, as for `teach`.
         bank: The bank whose pictures they will upscale.
         self_ensemble: Whether to average each network's results over the eight orientations.
+        tile: Side of a tile in LR pixels.
 
     Raises:
         UsageError: The networks do not match the bank or each other.
@@ -166,7 +180,7 @@ def open_teachers(networks: Sequence[Path], bank: Bank, *, self_ensemble: bool =
     unique = {_digest(path): path for path in networks}
     with tempfile.TemporaryDirectory() as scratch:
         engines = tuple(_open(path, Path(scratch) / str(number)) for number, path in enumerate(unique.values()))
-        yield Teachers(engines=engines, scale=_scale(engines, bank), self_ensemble=self_ensemble)
+        yield Teachers(engines=engines, scale=_scale(engines, bank), self_ensemble=self_ensemble, tile=tile)
 
 
 def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Callable[[int, int], None]) -> None:
@@ -185,13 +199,15 @@ def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Cal
         on_progress(done, len(bank.pictures))
 
 
-def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble: bool) -> None:
-    """Raise `ConfigError` if the teacher in `folder` was made by different networks or settings."""
+def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble: bool, tile: int | None) -> int:
+    """Return the tile of the teacher in `folder`; raise `ConfigError` if other networks or settings made it."""
     teacher = read_teacher(folder)
     same = [n.sha256 for n in teacher.networks] == [n.sha256 for n in sources]
-    if not same or teacher.self_ensemble != self_ensemble:
+    if not same or teacher.self_ensemble != self_ensemble or tile not in (None, teacher.tile):
         how = ", ".join(n.file for n in teacher.networks) + (" with self-ensemble" if teacher.self_ensemble else "")
+        how += f" in tiles of {teacher.tile}" if tile not in (None, teacher.tile) else ""
         raise ConfigError(f"the teacher in {folder} was made by {how}; choose another --name")
+    return teacher.tile
 
 
 def _open(path: Path, scratch: Path) -> Engine:

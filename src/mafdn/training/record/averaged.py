@@ -8,6 +8,7 @@ from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks import TITLES, Network, architecture, build, save_network, stored_form, title
 from mafdn.training.record.checkpoint import Checkpoint, read_checkpoint
 from mafdn.training.record.run_folder import RunFolder, SavedRun, to_json
+from mafdn.training.record.starts import distinct
 from mafdn.weights.header import Card, read_header
 from mafdn.weights.history import complete_chain, shipped_cards
 
@@ -95,6 +96,8 @@ def run_card(run: Path, network: Network, saved: SavedRun, checkpoint: Checkpoin
         "settings": settings,
         "made_by": f"mafdn {__version__}",
     }
+    if saved.starts:
+        card["starts"] = distinct(saved.starts)
     if data.teacher:
         card["teacher"] = data.teacher_description or data.teacher
     if data.zoomed:

@@ -1,6 +1,7 @@
 """Checkpoints: every tensor needed to resume a run, and a JSON header, in one safetensors file."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -63,7 +64,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     except (OSError, SafetensorError) as error:
         raise MafdnError(f"cannot write {path} ({error}); free some space and run the same command to resume") from None
     for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
-        old.unlink()
+        with suppress(OSError):  # removed by someone else, or in use on Windows; the next one removes it
+            old.unlink()
     return path
 
 

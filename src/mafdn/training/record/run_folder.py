@@ -1,7 +1,8 @@
 """The folder of a run.
 
 - `settings.json` - the settings of the last start; `base`, the folder that their paths are relative to; `overrides`,
-  the settings that were given on the command line; and `banks`, the fingerprints of the training pictures
+  the settings that were given on the command line; `banks`, the fingerprints of the training pictures; and `starts`,
+  what each start was computed with (`mafdn.training.record.starts`)
 - `parent.json` - the card of the weights that the run started from, if any
 - `step-NNNNNNNN.safetensors` - the last two checkpoints (`mafdn.training.record.checkpoint`)
 - `log.jsonl`, `tensorboard/` - curves (`mafdn.training.record.journal`)
@@ -10,7 +11,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -39,6 +40,8 @@ class SavedRun:
     banks: Mapping[str, str] = field(default_factory=dict[str, str])
     """The fingerprints of the banks by setting (`data.bank`, `data.zoomed`); empty before the first start, and for runs
     of earlier versions."""
+    starts: tuple[dict[str, Any], ...] = ()
+    """What each start was computed with; runs of earlier versions have no records."""
 
     @property
     def bank(self) -> Path:
@@ -76,6 +79,7 @@ class RunFolder:
             base = Path(table.pop("base", ""))
             overrides = dict(table.pop("overrides", {}))
             banks = dict(table.pop("banks", {}))
+            starts = tuple(dict(start) for start in table.pop("starts", ()))
         except OSError as error:
             raise ConfigError(f"{self.path} is not the folder of a run: cannot read {file}: {error.strerror}") from None
         except (ValueError, AttributeError, TypeError) as error:
@@ -83,7 +87,8 @@ class RunFolder:
         network = table.get("network")
         if isinstance(network, dict) and "architecture" in network:  # imports its module, which is beside the TOML file
             find_architecture(str(cast(dict[str, Any], network)["architecture"]), folder=base)
-        return SavedRun(settings=build_settings(table, path=file), base=base, overrides=overrides, banks=banks)
+        settings = build_settings(table, path=file)
+        return SavedRun(settings=settings, base=base, overrides=overrides, banks=banks, starts=starts)
 
     def save_settings(
         self,
@@ -92,10 +97,12 @@ class RunFolder:
         overrides: Overrides | None = None,
         *,
         banks: Mapping[str, str] | None = None,
+        starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Write `settings.json`."""
         table = to_json(settings) | {"base": str(base)}
         table |= {key: dict(value) for key, value in (("overrides", overrides), ("banks", banks)) if value}
+        table |= {"starts": list(starts)} if starts else {}
         with replacing(self.path / SETTINGS) as temporary:
             temporary.write_text(json.dumps(table, indent=1, default=str), "utf-8")
 
