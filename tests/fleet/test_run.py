@@ -319,7 +319,7 @@ def test_missing_decoders_are_failures_of_their_pictures_alone(
     assert (report.stopped, report.counts["done"], report.counts["failed"]) == (None, 4, 4)
     found = rows(tmp_path / "out")["0.tif"]
     assert not found["fault"]
-    assert "pip install 'mafdn[formats]'" in found["reason"]
+    assert 'pip install "mafdn[formats]"' in found["reason"]
 
 
 def test_a_target_is_not_inside_a_folder_with_a_similar_name(pictures: Path) -> None:

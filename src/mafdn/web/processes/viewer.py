@@ -4,9 +4,8 @@ The server never decodes anything itself: a file that crashes or stalls a decode
 """
 
 import tempfile
-import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from mafdn.pictures.metadata import with_new_size
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import read_header
 from mafdn.pictures.spill import LARGE
+from mafdn.upscaling.intended import intended_result
 from mafdn.upscaling.output import choose_format, default_target
 from mafdn.upscaling.preflight import check_encodable
-from mafdn.upscaling.several import find_sizes
 from mafdn.upscaling.size import Size
 from mafdn.web.options import build_options
 from mafdn.web.processes.channel import become_child, describe_failure
@@ -70,7 +69,7 @@ class Viewer:
         """
         options = build_options(message["options"], self._limits)
         header = read_header(Path(message["source"]), limits=options.limits, number=options.frame)
-        kind = choose_format(header, None, options.output)
+        choose_format(header, None, options.output)
         size = options.requested_size or (Size(scale=message["scale"]) if message["scale"] else None)
         found: dict[str, Any] = {
             "format": header.format.name,
@@ -80,7 +79,8 @@ class Viewer:
         }
         if size is None:
             return found
-        sizes = find_sizes(header, size, kind, limits=options.limits, frame=options.frame)
+        intended = intended_result(header, None, options.output, size, limits=options.limits, frame=options.frame)
+        kind, sizes = intended.kind, intended.sizes
         target = default_target(header.path, size, sizes.after[0], kind)
         for width, height in set(sizes.after):
             check_encodable(target, kind, width=width, height=height)
@@ -106,7 +106,7 @@ class Viewer:
     def crop(self, message: dict[str, Any]) -> None:
         """Crop a PNG file to its middle, in place."""
         path, (width, height) = Path(message["path"]), message["size"]
-        limits = replace(self._limits, began=time.monotonic())
+        limits = self._limits.begun()
         picture = read_header(path, limits=limits, number=None).decode(limits=limits, scratch=self._folder)
         left, top = picture.width // 2 - width // 2, picture.height // 2 - height // 2
         named = with_new_size(picture, width=width, height=height)
@@ -132,7 +132,7 @@ class Viewer:
             return self._open[key]
         while len(self._open) >= MOST_OPEN:
             self._open.popitem(last=False)
-        limits = replace(self._limits, began=time.monotonic())
+        limits = self._limits.begun()
         header = read_header(path, limits=limits, number=frame)
         free = available_mib()
         if header.format.whole and free is not None and header.pixel_bytes > max(LARGE, free * 2**19):

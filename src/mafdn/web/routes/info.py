@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from mafdn._version import __version__
-from mafdn.film.libav import FILM_SUFFIXES
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY
+from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.pictures.formats import SUFFIXES, WRITABLE
 from mafdn.upscaling.networks import DEFAULT_SCALE
 from mafdn.web.faults import RefusedError
