@@ -180,3 +180,15 @@ def test_a_chain_is_completed_from_other_cards() -> None:
     assert "chain" not in alone
     assert alone["patches"] == 16
     assert complete_chain(card(6, ""), [known]) == card(6, "", patches=24), "random weights have no history"
+
+
+def test_scores_of_released_weights_are_kept_when_a_run_goes_on_from_their_folder() -> None:
+    measured = {"scores": {"Set5": {"psnr": 32.0, "ssim": 0.89}}, "validation_psnr": 31.8}
+    second = card(2, "11")
+    third = card(3, "22", chain=[card(1, ""), second])
+    whole = complete_chain(third, [card(2, "11", chain=[card(1, "")]) | measured])
+    assert whole["chain"] == [card(1, ""), second | measured]
+    pruned = card(3, "22", chain=[second | {"pruned": {"width": 48}}])
+    assert "scores" not in complete_chain(pruned, [second | measured])["chain"][-1]
+    other = card(2, "11", chain=[card(1, "")]) | measured | {"steps": 20}
+    assert complete_chain(third, [other]) == third | {"patches": whole["patches"]}

@@ -13,6 +13,10 @@ from mafdn.weights.shipped import VARIANTS, shipped, shipped_scales
 
 SHA256 = "SHA-256 "
 """What precedes the digest in the entry `started_from` of a card."""
+SAME = ("started_from", "steps", "samples", "hours", "pruned")
+"""Entries by which the card of a run and that of its released weights are those of one run."""
+MEASURED = ("scores", "validation_psnr", "validation_pictures", "off_color")
+"""Entries that are known when weights are released, and not in the folder of their run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,19 +101,21 @@ def training_history(network: str | os.PathLike[str]) -> TrainingHistory:
 
 
 def complete_chain(card: Card, known: Iterable[Card]) -> Card:
-    """Add the runs before the first one of a card, if one of the `known` cards has them.
+    """Add what `known` cards have: the runs before the first one of a card, and what was measured of earlier runs.
 
     Returns:
         The card with `chain`, the cards of the earlier runs (oldest first), and `patches`, those of all runs.
     """
     own = _runs(card)
     start = _digest(own[0])
-    for other in map(_runs, known):
+    others = [_runs(other) for other in known]
+    for other in others:
         for number, following in enumerate(other[1:], 1):
             if start and _digest(following) == start and not _digest(other[0]):
                 own = [*other[:number], *own]
                 start = ""
-    return _joined(own)
+    released = [run for other in others for run in other if "scores" in run]
+    return _joined([*(_measured(run, released) for run in own[:-1]), own[-1]])
 
 
 def shipped_cards() -> list[Card]:
@@ -124,6 +130,14 @@ def shipped_cards() -> list[Card]:
 def _runs(card: Card) -> list[Card]:
     """The cards of all runs, the last one included, each without a chain."""
     return [*card.get("chain", []), {key: value for key, value in card.items() if key not in ("chain", "patches")}]
+
+
+def _measured(run: Card, released: Iterable[Card]) -> Card:
+    """A card with what was measured when the run's weights were released, if one of the `released` cards is theirs."""
+    for other in () if "scores" in run else released:
+        if all(run.get(key) == other.get(key) for key in SAME):
+            return run | {key: other[key] for key in MEASURED if key in other}
+    return run
 
 
 def _joined(runs: list[Card]) -> Card:
