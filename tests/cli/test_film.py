@@ -67,7 +67,7 @@ def test_a_preview_has_a_name_of_its_own(upscale: Run, film: Path) -> None:
     [("90", 90), ("90.5s", 90.5), ("1:30", 90), ("1:02:03.5", 3723.5), ("1m30s", 90), ("2h", 7200), ("1h1s", 3601)],
 )
 def test_times_are_read_in_many_ways(text: str, seconds: float) -> None:
-    from mafdn.cli.film_options import _moment
+    from mafdn.cli.options.film import _moment
 
     assert _moment(text) == seconds
 

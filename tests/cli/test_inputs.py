@@ -9,7 +9,7 @@ import pytest
 import mafdn
 from mafdn import UsageError
 from mafdn.cli.inputs import as_typed
-from mafdn.cli.values import option_path
+from mafdn.cli.options.values import option_path
 from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.pictures.reading import open_picture
 from mafdn.upscaling.output import is_picture_name

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from mafdn.cli import file_options
+from mafdn.cli.options import file as file_options
 from mafdn.pictures import codecs
 from mafdn.pictures.codecs import FORMATS, codec_of
 from mafdn.pictures.codecs.base import PictureFile, SaveOptions

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn.cli.network_options import NETWORK
+from mafdn.cli.options.network import NETWORK
 from mafdn.cli.output import Json, progress, show_json, show_table
 
 if TYPE_CHECKING:

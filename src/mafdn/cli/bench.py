@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mafdn.cli.engine_options import Threads
-from mafdn.cli.network_options import MarkdownReport, NetworkName, Overwrite, Scales
+from mafdn.cli.options.engine import Threads
+from mafdn.cli.options.network import MarkdownReport, NetworkName, Overwrite, Scales
 from mafdn.cli.output import Json, show_json, show_table, stages
 from mafdn.cli.training_extra import training_extra
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mafdn.cli.engine_options import DeviceName, EngineName, Threads
-from mafdn.cli.network_options import (
+from mafdn.cli.options.engine import DeviceName, EngineName, Threads
+from mafdn.cli.options.network import (
     Baseline,
     Degrade,
     LrFolder,

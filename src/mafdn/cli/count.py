@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mafdn.cli.network_options import NETWORK
+from mafdn.cli.options.network import NETWORK
 from mafdn.cli.output import Json, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 

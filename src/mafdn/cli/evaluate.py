@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn.cli.engine_options import DeviceName, EngineName, Precision, Threads
-from mafdn.cli.network_options import (
+from mafdn.cli.options.engine import DeviceName, EngineName, Precision, Threads
+from mafdn.cli.options.network import (
     Baseline,
     Benches,
     Degrade,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mafdn._support.atomic import printable
-from mafdn.cli.batch_options import ShardOf
-from mafdn.cli.engine_options import DeviceName, EngineName, Ensemble, Exact, NetworkFile, Precision, Strength, Tile
-from mafdn.cli.file_options import (
+from mafdn.cli.help import GroupedCommand, RunByDefault
+from mafdn.cli.options.batch import ShardOf
+from mafdn.cli.options.engine import DeviceName, EngineName, Ensemble, Exact, NetworkFile, Precision, Strength, Tile
+from mafdn.cli.options.file import (
     FILES,
     FormatName,
     KeepPrintSize,
@@ -23,11 +24,10 @@ from mafdn.cli.file_options import (
     Redo,
     StripMetadata,
 )
-from mafdn.cli.frame_option import Frame
-from mafdn.cli.help import GroupedCommand, RunByDefault
-from mafdn.cli.limit_options import DEFAULT, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
+from mafdn.cli.options.frame import Frame
+from mafdn.cli.options.limit import DEFAULT, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
+from mafdn.cli.options.size import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.cli.output import Json, Quiet, check_stop, duration, progress_bar, show_json, show_table
-from mafdn.cli.size_options import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import MafdnError
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path
-from mafdn.cli.values import expanded
+from mafdn.cli.options.values import expanded
 from mafdn.errors import UsageError
 from mafdn.upscaling.folder.discover import WILDCARDS, find_sources, is_folder
 

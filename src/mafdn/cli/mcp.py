@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mafdn.cli.engine_options import DefaultNetwork, DeviceName, EngineName, Precision, Threads
-from mafdn.cli.limit_options import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
+from mafdn.cli.options.engine import DefaultNetwork, DeviceName, EngineName, Precision, Threads
+from mafdn.cli.options.limit import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
 from mafdn.cli.training_extra import training_extra
 
 

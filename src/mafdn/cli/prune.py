@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mafdn.cli.network_options import Overwrite
+from mafdn.cli.options.network import Overwrite
 from mafdn.cli.output import Json, Quiet, output_file, progress, show_json
 from mafdn.cli.training_extra import training_extra
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn.cli.network_options import Benches, Overwrite
+from mafdn.cli.options.network import Benches, Overwrite
 from mafdn.cli.output import Json, Quiet, output_file, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mafdn.cli.network_options import OptionalBenches
+from mafdn.cli.options.network import OptionalBenches
 from mafdn.cli.output import Json, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from mafdn._support.text import read_text_file
-from mafdn.cli.engine_options import NETWORK, DefaultNetwork, DeviceName, EngineName, Precision, Threads
-from mafdn.cli.limit_options import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
+from mafdn.cli.options.engine import NETWORK, DefaultNetwork, DeviceName, EngineName, Precision, Threads
+from mafdn.cli.options.limit import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import MafdnError, UsageError
 

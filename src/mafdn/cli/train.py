@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mafdn.cli.help import RunByDefault
-from mafdn.cli.network_options import Overwrite
+from mafdn.cli.options.network import Overwrite
 from mafdn.cli.output import output_file, progress, show_json, show_table
 from mafdn.cli.training_extra import training_extra
 from mafdn.errors import UsageError

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from mafdn.cli.batch_options import Jobs, JsonLines, OnlyKind, PictureOrder, ShardOf, Since, SkipLargerThan
-from mafdn.cli.engine_options import (
+from mafdn.cli.options.batch import Jobs, JsonLines, OnlyKind, PictureOrder, ShardOf, Since, SkipLargerThan
+from mafdn.cli.options.engine import (
     DeviceName,
     EngineName,
     Ensemble,
@@ -14,7 +14,7 @@ from mafdn.cli.engine_options import (
     Threads,
     Tile,
 )
-from mafdn.cli.file_options import (
+from mafdn.cli.options.file import (
     DryRun,
     FormatName,
     Inputs,
@@ -31,7 +31,7 @@ from mafdn.cli.file_options import (
     StripMetadata,
     Verify,
 )
-from mafdn.cli.film_options import (
+from mafdn.cli.options.film import (
     Codec,
     Container,
     Crf,
@@ -51,10 +51,10 @@ from mafdn.cli.film_options import (
     refuse_rate,
     refuse_unused_options,
 )
-from mafdn.cli.frame_option import Frame
-from mafdn.cli.limit_options import DEFAULT, MaxFileMb, MaxPixels, MaxSeconds
+from mafdn.cli.options.frame import Frame
+from mafdn.cli.options.limit import DEFAULT, MaxFileMb, MaxPixels, MaxSeconds
+from mafdn.cli.options.size import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.cli.output import Json, Quiet
-from mafdn.cli.size_options import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.errors import UsageError
 
 

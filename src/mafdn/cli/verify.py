@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mafdn._support.atomic import printable
-from mafdn.cli.frame_option import Frame
-from mafdn.cli.limit_options import DEFAULT, MaxFileMb, MaxPixels, MaxSeconds
+from mafdn.cli.options.frame import Frame
+from mafdn.cli.options.limit import DEFAULT, MaxFileMb, MaxPixels, MaxSeconds
 from mafdn.cli.output import Json, Quiet, progress, show_json, show_table
 from mafdn.errors import MafdnError, UsageError
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mafdn._support.validate import MOST_THREADS
-from mafdn.cli.values import option_text
+from mafdn.cli.options.values import option_text
 
 ENGINE, NETWORK = "Engine", "Network"
 """Groups of these options on help pages."""

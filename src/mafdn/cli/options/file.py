@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mafdn.cli.values import option_path, option_text
+from mafdn.cli.options.values import option_path, option_text
 
 FILES, FORMAT = "File", "Format"
 """Groups of these options on the help page."""

@@ -1,0 +1,1 @@
+"""Options that several commands share, by subject; one type for each option."""
