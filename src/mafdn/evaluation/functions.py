@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from mafdn._support.exact import exact_float32
 from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import Method, Pixels, Protocol
 from mafdn.evaluation.methods import WHOLE_TILE
 from mafdn.evaluation.quality import as_pictures
 from mafdn.inference import Stencil, ensembled, upscale
 from mafdn.inference.engines import Batch
+from mafdn.inference.exact import exact_float32
 
 
 def function_method(function: Any, protocol: Protocol, *, name: str) -> Method:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from mafdn.errors import ConfigError
+from mafdn.inference.exact import exact_float32
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,6 @@ def open_workers(device: str = "auto") -> Generator[Workers]:
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen, threads = _device(device, world), torch.get_num_threads()
-    reduced = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     else:
@@ -105,10 +104,10 @@ def open_workers(device: str = "auto") -> Generator[Workers]:
         # The first process may prepare pictures for hours while the others wait.
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(days=2))
     try:
-        yield Workers(rank, world, chosen)
+        with exact_float32():
+            yield Workers(rank, world, chosen)
     finally:
         torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = reduced
         if world > 1:
             dist.destroy_process_group()
 

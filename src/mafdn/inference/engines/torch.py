@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from mafdn._support.exact import exact_float32
 from mafdn._support.machine import thread_count
 from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference.engines.base import Batch, Gates, Stencil, require_precision_on
+from mafdn.inference.exact import exact_float32
 from mafdn.inference.options import BF16, FP16, FP32
 from mafdn.weights.resolve import TORCH_FILES
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mafdn._support.exact import exact_float32
+from mafdn.inference.exact import exact_float32
 
 CUDNN: Any = torch.backends.cudnn
 PRODUCTS: Any = torch.backends.cuda.matmul
@@ -37,7 +37,7 @@ def test_tf32_is_off_until_the_last_leaves() -> None:
 
 NEWER = """
 import torch
-from mafdn._support.exact import exact_float32
+from mafdn.inference.exact import exact_float32
 torch.backends.cuda.matmul.fp32_precision = "tf32"
 with exact_float32():
     print(torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision)
