@@ -40,7 +40,7 @@ def test_options_become_those_of_the_command() -> None:
 
 def test_every_option_of_the_command_is_offered() -> None:
     offered = {*OPTIONS, "size", "output", "limits"}
-    unneeded = {"overwrite"}  # results never replace anything
+    unneeded = {"overwrite", "keep_times"}  # results never replace anything, and uploads have no times
     assert set(UpscaleOptions.__dataclass_fields__) - unneeded <= offered
     assert set(Output.__dataclass_fields__) <= offered
     assert set(Size.__dataclass_fields__) <= offered
