@@ -9,6 +9,7 @@ from mafdn.errors import MissingPackageError
 
 
 def require_av(path: Path) -> None:
-    """Raise `MissingPackageError` if PyAV is not installed; `path` is the film for which it is needed."""
+    """Raise `MissingPackageError` if PyAV is not installed; `path` is the source for which it is needed."""
     if find_spec("av") is None:
-        raise MissingPackageError(f"{printable(path)} is a film, and films need the extra film: {pip_install('film')}")
+        need = f"to read and write films, install the extra film: {pip_install('film')}"
+        raise MissingPackageError(f"{printable(path)}: {need}")
