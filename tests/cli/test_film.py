@@ -159,7 +159,7 @@ def test_without_the_extra_the_line_says_how_to_get_it(
     upscale: Run, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mafdn.film.libav.find_spec", lambda _: None)
-    failed(upscale(film), 1, "film.mp4 is a film", 'pip install "mafdn[film]"')
+    failed(upscale(film), 1, "film.mp4: to read and write films", 'pip install "mafdn[film]"')
 
 
 def test_what_claims_to_be_a_film_fails_in_one_line(upscale: Run, tmp_path: Path) -> None:
