@@ -26,6 +26,7 @@ from mafdn.training.data.bank import open_bank
 from mafdn.training.data.batches import to_tensor
 from mafdn.training.data.patches import PatchSampler
 from mafdn.training.record.averaged import weights_card
+from mafdn.weights.history import MEASURED
 
 Axis = tuple[str, ...]
 """The groups of channels along an axis of a tensor, one after another; empty for an axis that is never shortened."""
@@ -39,8 +40,6 @@ BRANCHES = 4
 """Distillation branches of a block."""
 PATCHES, SIDE = 8, 32
 """Number and side of the LR patches that `prune_file` measures on."""
-MEASURED = ("scores", "validation_psnr", "validation_pictures", "off_color")
-"""Entries of a card that do not hold for the pruned network."""
 
 
 def prune_file(

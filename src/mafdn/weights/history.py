@@ -16,7 +16,7 @@ SHA256 = "SHA-256 "
 SAME = ("started_from", "steps", "samples", "hours", "pruned")
 """Entries by which the card of a run and that of its released weights are those of one run."""
 MEASURED = ("scores", "validation_psnr", "validation_pictures", "off_color")
-"""Entries that are known when weights are released, and not in the folder of their run."""
+"""Entries about the weights themselves: known when they are released, not in the folder of their run."""
 
 
 @dataclass(frozen=True, kw_only=True)

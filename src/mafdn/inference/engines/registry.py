@@ -4,6 +4,7 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
+from mafdn._support.extras import pip_install
 from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
 from mafdn.inference.engines.base import Engine, FullRangeError
@@ -214,5 +215,5 @@ def _no_engine() -> MissingPackageError:
 
 
 def _not_installed(name: str, error: ImportError) -> MissingPackageError:
-    package = '"mafdn[train]"' if name == TorchEngine.name else name
-    return MissingPackageError(f"the engine {name} cannot be imported ({error}); pip install {package}")
+    command = pip_install("train") if name == TorchEngine.name else f"pip install {name}"
+    return MissingPackageError(f"the engine {name} cannot be imported ({error}); {command}")

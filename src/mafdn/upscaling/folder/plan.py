@@ -246,17 +246,7 @@ def result_of_many(
 ) -> tuple[Intended, Output]:
     """Return what becomes of one of many pictures, and its output: the quality is for those whose format has one.
 
-    Args:
-        header: The opened picture.
-        name: A name with the ending of the result; `None` if the picture decides.
-        output: The output of all.
-        size: The requested size.
-        limits: Limits for all pictures of the file together.
-        frame: The number of the only frame or page to upscale, from 1; `None` for all, or the first.
-
-    Raises:
-        PictureError: As `intended_result`.
-        UsageError: As `choose_format`.
+    Arguments and errors are those of `intended_result`; `output` is that of all pictures.
     """
     intended = intended_result(header, name, replace(output, quality=None), size, limits=limits, frame=frame)
     return intended, output if intended.kind.lossy else replace(output, quality=None)

@@ -69,7 +69,6 @@ class Viewer:
         """
         options = build_options(message["options"], self._limits)
         header = read_header(Path(message["source"]), limits=options.limits, number=options.frame)
-        choose_format(header, None, options.output)
         size = options.requested_size or (Size(scale=message["scale"]) if message["scale"] else None)
         found: dict[str, Any] = {
             "format": header.format.name,
@@ -78,6 +77,7 @@ class Viewer:
             "sizes": [],
         }
         if size is None:
+            choose_format(header, None, options.output)  # refuses what cannot be written so, at any size
             return found
         intended = intended_result(header, None, options.output, size, limits=options.limits, frame=options.frame)
         kind, sizes = intended.kind, intended.sizes
