@@ -265,7 +265,7 @@ def test_unfit_pictures_are_named(tmp_path: Path) -> None:
 
 
 def test_colors_that_the_film_would_not_keep_are_refused(tmp_path: Path) -> None:
-    film = films.make(tmp_path / "hdr.mp4", films.Film(frames=2, colors=films.BT2020_PQ, **films.TEN_BITS))
+    film = films.make(tmp_path / "hdr.mp4", films.Film(frames=3, colors=films.BT2020_PQ, **films.TEN_BITS))
     pictures = numbering(tmp_path, "%d.png")
     written(film, pictures)
     with pytest.raises(PictureError, match=r"1\.png has HDR \(PQ\) colors"):

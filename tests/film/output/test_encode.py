@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -109,6 +110,37 @@ def test_a_repeated_result_is_converted_once(tmp_path: Path, monkeypatch: pytest
         pictures = [frame.to_ndarray() for frame in segment.decode(video=0)]
     assert len(pictures) == 6
     assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
+
+
+@pytest.mark.parametrize("codec", ["x264", "x265", "av1", "ffv1"])
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("undefined", [-(2**45), 2**45])
+def test_decoding_times_that_the_encoder_leaves_undefined_do_not_matter(
+    codec: str, frames: int, undefined: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, plan, read = opened(make(tmp_path / "film.mkv", Film(frames=frames)), codec)
+    encode(tmp_path / "expected.nut", info, plan, read)
+    with SegmentEncoder(tmp_path / "a.nut", info, plan) as encoder:
+        monkeypatch.setattr(encoder, "_stream", Undefined(encoder._stream, undefined))
+        write_all(encoder, read, doubled(read[0].pixels))
+    with av.open(str(tmp_path / "a.nut")) as segment, av.open(str(tmp_path / "expected.nut")) as expected:
+        times = [[packet.pts for packet in file.demux(video=0) if packet.size] for file in (segment, expected)]
+    assert times[0] == times[1]
+    assert len(times[0]) == frames
+
+
+class Undefined:
+    """A stream whose encoder counts decoding times of what it still holds from a value never written, as x265 may."""
+
+    def __init__(self, stream: Any, value: int) -> None:
+        self.stream, self.value = stream, value
+
+    def encode(self, picture: Any) -> list[Any]:
+        packets = self.stream.encode(picture)
+        if picture is None:
+            for packet in packets:
+                packet.dts += self.value
+        return packets
 
 
 def test_nothing_remains_after_an_error(tmp_path: Path) -> None:

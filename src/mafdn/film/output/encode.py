@@ -25,6 +25,8 @@ SEGMENT_MUXER = "nut"
 """It keeps time stamps exactly, if they are not negative, and holds the video of all encoders."""
 HIGHEST_RATE = Fraction(240)
 """Frames per second above which SVT-AV1 refuses a film; encoders only use it to share out bits, not for time stamps."""
+SHORTEST = 3
+"""Frames from which x265 (4.2 and earlier) states decoding times; those of fewer frames are memory never written."""
 BEGIN = "begin"
 """Name of the metadata with the time stamp of the first frame, from which those in the file count."""
 
@@ -52,6 +54,7 @@ class SegmentEncoder:
         self._convert = FromRgb(plan.color, plan.encoder.pixel_format, plan.stored_size)
         self._last: tuple[Pixels, VideoFrame] | None = None
         self._begin: int | None = None
+        self._frames = 0
         self._file: OutputContainer | None = None
         try:
             # Bit-exact files have no random identifiers; negative time stamps are those of decoding.
@@ -88,6 +91,7 @@ class SegmentEncoder:
         picture = self._last[1]
         picture.pts, picture.time_base = frame.pts - self._begin, self._info.time_base
         picture.duration = frame.duration or 0
+        self._frames += 1
         self._encode(picture)
 
     def close(self) -> None:
@@ -115,6 +119,8 @@ class SegmentEncoder:
     def _encode(self, picture: VideoFrame | None) -> None:
         try:
             for packet in self._stream.encode(picture):
+                if picture is None and self._frames < SHORTEST:  # too few to be reordered
+                    packet.dts = packet.pts
                 self._container.mux(packet)
         except (FFmpegError, OSError) as error:
             self._discard()
