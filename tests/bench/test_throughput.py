@@ -12,7 +12,7 @@ from mafdn.bench.tables import layer_tables, speed_tables
 from mafdn.networks import MAFDNSettings, build, count
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
-from tools.goals import goals
+from tools.documents.goals import goals
 
 SIZE = (18, 32)
 

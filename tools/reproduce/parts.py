@@ -23,12 +23,12 @@ from mafdn.weights.shipped import shipped_scales
 from tools.colors import measure as measure_colors
 from tools.degraded.measure import measure as measure_degraded
 from tools.degraded.measure import psnr_of
-from tools.documents import PROJECT, renewed
+from tools.documents.update import PROJECT, renewed
+from tools.documents.weights import RESULTS
 from tools.gates import measure as measure_gates
 from tools.reproduce.comparing import Difference, differences
-from tools.shipped_weights import shipped_weights
+from tools.shipped.weights import shipped_weights
 from tools.support_matrix import measure as measure_support
-from tools.weights_tables import RESULTS
 
 Key = TypeVar("Key", int, str)
 SETS = ("Set5", "Set14", "B100")
