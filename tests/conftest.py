@@ -19,7 +19,7 @@ from mafdn.cli import run
 from mafdn.training.data.bank import Bank
 from mafdn.training.data.build import build_bank
 from tests.support import draw_photos, use_cache
-from tools.browser import chromium, find_chromium
+from tools.screenshots.browser import chromium, find_chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -123,5 +123,18 @@ def test_pixels_needs_only_numpy() -> None:
         assert all(any(name == a or name.startswith(a + ".") for a in allowed) for name in imports(path)), path
 
 
+def test_costs_are_counted_in_one_place() -> None:
+    counting = {"mafdn.networks.count", "mafdn.networks.counting.count", "mafdn.evaluation.costs.graphs.count_graph"}
+    for path in FILES:
+        if path.parent != PACKAGE / "evaluation" / "costs" and part_of(path) != "networks":
+            found = {
+                f"{node.module}.{alias.name}"
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+            assert not found & counting, f"{path}: use mafdn.evaluation.costs.counting"
+
+
 def test_every_part_has_a_floor() -> None:
     assert {part_of(path) for path in FILES} == set(FLOORS)

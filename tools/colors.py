@@ -15,8 +15,8 @@ from mafdn._support.atomic import replacing
 from mafdn.evaluation.colors import color_score
 from mafdn.evaluation.methods import open_method
 from mafdn.weights.shipped import VARIANTS, shipped_scales
-from tools.documents import PROJECT, refresh
-from tools.weights_tables import RESULTS
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 
 def main() -> None:

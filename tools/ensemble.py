@@ -19,8 +19,8 @@ import mafdn
 from mafdn._support.atomic import replacing
 from mafdn._support.machine import machine
 from mafdn.pictures.reading import read_rgb8
-from tools.documents import PROJECT, refresh
-from tools.weights_tables import RESULTS
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 CASES = (
     ("classic", 2, ("Set5",), "none"),

@@ -20,7 +20,7 @@ from mafdn.evaluation.tables import markdown_table
 from mafdn.inference.engines.model_files import int8_file
 from mafdn.inference.engines.onnxruntime import LOG_FATAL
 from mafdn.inference.engines.openvino import OpenVINOEngine
-from tools.shipped_weights import shipped_weights
+from tools.shipped.weights import shipped_weights
 
 PROJECT = Path(__file__).parents[1]
 SIZE = (180, 320)

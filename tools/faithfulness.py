@@ -28,8 +28,8 @@ from mafdn.evaluation.benchset import read_bench
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels.bands import resized_rows
 from mafdn.pixels.resize import Kernel
-from tools.documents import PROJECT, refresh
-from tools.weights_tables import RESULTS
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 FIRST = 20
 """Pictures of the benchmark dataset, by name."""

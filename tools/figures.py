@@ -10,8 +10,8 @@ import json
 
 from mafdn.compare.publish import DATA
 from mafdn.compare.report import draw_plots
-from tools.documents import PROJECT, refresh
-from tools.sections import BENCHMARKS
+from tools.documents.sections import BENCHMARKS
+from tools.documents.update import PROJECT, refresh
 
 if __name__ == "__main__":
     folder = (PROJECT / BENCHMARKS).with_suffix("")

@@ -26,9 +26,9 @@ from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels.metrics import psnr_y
 from mafdn.pixels.resize import imresize
 from mafdn.weights.shipped import shipped
-from tools.documents import PROJECT, refresh
-from tools.film_tables import CHOICE, CRFS, METHODS, SCALES
-from tools.weights_tables import RESULTS
+from tools.documents.films import CHOICE, CRFS, METHODS, SCALES
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 FRAMES, LOOKED_AT = 12, (5, 10)
 """Frames of a clip, and those that are compared."""

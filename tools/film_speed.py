@@ -26,9 +26,9 @@ from mafdn.film.source.reader import open_film
 from mafdn.inference import EngineOptions, open_engine, preferred_engine, upscale
 from mafdn.weights.shipped import shipped
 from tests.film import films
-from tools.documents import PROJECT, refresh
-from tools.film_tables import SPEED
-from tools.weights_tables import RESULTS
+from tools.documents.films import SPEED
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 SIZE, RATE = (640, 360), Fraction(25)
 PATTERN = "mandelbrot"

@@ -9,7 +9,7 @@ definitions.
 from pathlib import Path
 
 from mafdn._support.atomic import replacing
-from tools.commands import Command, Parameter, all_commands
+from tools.manual.commands import Command, Parameter, all_commands
 
 PROJECT = Path(__file__).parents[1]
 FOLDER = PROJECT / "shared-data"

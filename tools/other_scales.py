@@ -19,7 +19,7 @@ from mafdn._support.machine import machine
 from mafdn.training.run import open_run
 from mafdn.training.workers import Workers, open_workers
 from mafdn.weights.shipped import VARIANTS, Variant, shipped, shipped_scales, shipped_stem
-from tools.documents import PROJECT
+from tools.documents.update import PROJECT
 
 
 def main() -> None:

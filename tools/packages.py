@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mafdn._support.atomic import replacing, sha256
-from tools.weights_tables import RESULTS
+from tools.documents.weights import RESULTS
 
 PROJECT = Path(__file__).parents[1]
 LARGEST = 40 * 2**20

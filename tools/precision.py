@@ -38,8 +38,8 @@ from mafdn.inference.engines.precision import (
 from mafdn.inference.options import FP32
 from mafdn.pixels import psnr_y
 from mafdn.weights.resolve import NAMES_OF_SCALES
-from tools.documents import PROJECT, refresh
-from tools.shipped_weights import shipped_weights
+from tools.documents.update import PROJECT, refresh
+from tools.shipped.weights import shipped_weights
 
 SETS = ("Set5", "Set14", "B100")
 SIZE = (180, 320)

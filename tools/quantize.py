@@ -12,8 +12,8 @@ from pathlib import Path
 from mafdn.inference.engines.model_files import int8_file
 from mafdn.release.int8_gate import Quantized, quantize
 from mafdn.weights.resolve import NAMES_OF_SCALES
-from tools.documents import PROJECT, refresh, store_loss
-from tools.shipped_weights import shipped_weights
+from tools.documents.update import PROJECT, refresh, store_loss
+from tools.shipped.weights import shipped_weights
 
 
 def quantize_and_document(

@@ -25,8 +25,8 @@ from mafdn.pictures.codecs.jpeg_coding import read_coding
 from mafdn.pictures.reading import read_rgb8
 from mafdn.pixels.dct import component_plane, forward_dct, reduced_chroma
 from mafdn.verification.coefficients import recover
-from tools.documents import PROJECT, refresh
-from tools.weights_tables import RESULTS
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 FIRST = 20
 """Pictures of the benchmark dataset, by name."""

@@ -17,9 +17,9 @@ from mafdn.release.int8_gate import Quantized
 from mafdn.release.ship import Shipped, ship
 from mafdn.training.record.plot import plot_runs
 from mafdn.training.record.run_folder import RunFolder
-from tools.documents import PROJECT, RESULTS, refresh, result_name, store_loss, store_scores
+from tools.documents.update import PROJECT, RESULTS, refresh, result_name, store_loss, store_scores
 from tools.precision import store
-from tools.shipped_weights import shipped_weights
+from tools.shipped.weights import shipped_weights
 
 
 def release_and_document(run: Path, project: Path = PROJECT, *, benches: Sequence[Path] = ()) -> Shipped:

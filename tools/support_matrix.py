@@ -12,7 +12,7 @@ from typing import Any
 
 from mafdn._support.atomic import replacing
 from tests.pictures.support import CASES, COLUMNS, outcome
-from tools.documents import PROJECT, refresh
+from tools.documents.update import PROJECT, refresh
 
 RESULT = Path("docs", "results", "support.json")
 

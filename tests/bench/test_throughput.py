@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mafdn.bench import throughput
-from mafdn.bench.convolutions import convolution_macs, convolutions, open_convolutions, profile_layers
+from mafdn.bench.convolutions import ceiling_macs, convolutions, open_convolutions, profile_layers
 from mafdn.bench.tables import layer_tables, speed_tables
 from mafdn.networks import MAFDNSettings, build, count
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
-from tools.goals import goals
+from tools.documents.goals import goals
 
 SIZE = (18, 32)
 
@@ -34,7 +34,7 @@ def test_multiply_adds_are_those_that_torch_counts(scale: int) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_ceiling_has_only_convolutions(precision: str) -> None:
     open_convolutions(width=8, size=(6, 10), precision=precision, threads=1)()
-    assert convolution_macs(8, (6, 10)) == 26 * 9 * 64 * 60
+    assert ceiling_macs(8, (6, 10)) == 26 * 9 * 64 * 60
 
 
 def test_layers_are_grouped_by_kind(small: Path) -> None:

@@ -12,9 +12,7 @@ import torch
 from mafdn.compare.report import render
 from mafdn.evaluation.benchset import Protocol
 from mafdn.evaluation.scoring import evaluate
-from mafdn.evaluation.summary.costs import count_onnx, network_costs
-from mafdn.export.onnx import export_onnx
-from mafdn.networks import AFAN, MAFDN, AFANSettings, MAFDNSettings, count, save_network
+from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.networks.checkpoints import load_pth
 from tests.conftest import Run
 from tests.support import failed
@@ -138,17 +136,6 @@ def test_networks_are_compared_without_the_shipped_one(
     arguments = ("compare", "--bench", bench, "--network", "bicubic", "--network", exported, "--scale", 2, "--scale", 4)
     code, _, err = cli(*arguments, "--baseline", exported, "--rounds", 0)
     assert (code, f"the baseline {exported} has no x4" in err) == (0, True)
-
-
-def test_means_of_rows_and_columns_are_counted_in_onnx_files(tmp_path: Path) -> None:
-    network = AFAN(AFANSettings(scale=2, width=8, blocks=1)).fold()
-    path = tmp_path / "afan.onnx"
-    export_onnx(network, path)
-    total = count(network)[-1]
-    expected = (total.parameters, total.conv_macs, total.thop_macs)
-    for counted in (network_costs(path, 2), count_onnx(path, 2)):
-        assert counted is not None
-        assert (counted.parameters, counted.conv_macs, counted.thop_macs) == expected
 
 
 def test_onnx_files_have_parameters_and_multi_adds(exported: Path, tmp_path: Path, cli: Run) -> None:

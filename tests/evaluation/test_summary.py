@@ -2,24 +2,18 @@
 
 import csv
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 
 from mafdn._support.atomic import sha256
 from mafdn.evaluation.benchset import LrPictures
 from mafdn.evaluation.paired import differences
-from mafdn.evaluation.summary.costs import count_onnx, network_costs
 from mafdn.evaluation.summary.formats import FORMATS, csv_text, json_text, latex, markdown
 from mafdn.evaluation.summary.rows import NetworkRow, Summary
-from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.networks import count
 from mafdn.networks.checkpoints import open_network
-from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.evaluation.conftest import noise, scores_of, write_picture
 from tests.support import failed
@@ -165,48 +159,3 @@ def test_the_baseline_is_chosen(cli: Run, bench: Path, network: Path) -> None:
     added = json.loads(cli(*arguments, "--baseline", network, "--json")[1])
     assert [score["network"] for score in added["scores"]] == ["bicubic", "tiny", "lanczos"]
     assert [d["reference"] for d in added["differences"]] == ["tiny", "tiny"]
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_onnx_files_are_counted_like_their_weights(scale: int) -> None:
-    total = count(open_network(shipped(scale, ".safetensors")))[-1]
-    expected = (total.parameters, total.conv_macs, total.thop_macs)
-    path = shipped(scale, ".onnx")
-    for file in (path, int8_file(path)) if has_int8(path) else (path,):
-        found = count_onnx(file, scale)
-        assert (found.parameters, found.conv_macs, found.thop_macs) == expected
-
-
-def test_a_network_of_another_program_is_counted(tmp_path: Path, cli: Run) -> None:
-    """Grouped and strided convolutions, a bias, a global pool and a linear layer."""
-    rng = np.random.default_rng(0)
-
-    def weights(name: str, *shape: int) -> onnx.TensorProto:
-        return onnx.numpy_helper.from_array(rng.random(shape, np.float32), name)
-
-    node = onnx.helper.make_node
-    nodes = [
-        node("Conv", ["x", "w1", "b1"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-        node("Conv", ["a", "w2"], ["b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=12),
-        node("GlobalAveragePool", ["b"], ["c"]),
-        node("Mul", ["b", "c"], ["d"]),
-        node("DepthToSpace", ["d"], ["y"], blocksize=2),
-    ]
-    stored = [weights("w1", 12, 3, 3, 3), weights("b1", 12), weights("w2", 12, 1, 3, 3)]
-    picture = onnx.helper.make_tensor_value_info("x", 1, [1, 3, "h", "w"])
-    result = onnx.helper.make_tensor_value_info("y", 1, [1, 3, "h2", "w2"])
-    graph = onnx.helper.make_graph(nodes, "other", [picture], [result], stored)
-    path = tmp_path / "other.onnx"
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
-    pixels = 360 * 640
-    parameters = 12 * 27 + 12 + 12 * 9
-    conv = pixels * 12 * (27 + 9)
-    found = network_costs(path, 2)
-    assert found is not None
-    assert (found.parameters, found.conv_macs, found.thop_macs) == (parameters, conv, conv + 12 * (pixels + 1))
-    report = json.loads(cli("count", "--network", path, "--json")[1])
-    assert (report["title"], report["scale"], report["parts"]) == ("other.onnx", 2, [])
-    assert (report["total"]["parameters"], report["total"]["conv_macs"]) == (parameters, conv)
-    code, out, _ = cli("count", path)
-    assert (code, f"{parameters:,}" in out, math.isfinite(found.thop_macs)) == (0, True, True)
-    failed(cli("count", path, "--scale", 4), 2, "upscales by 2, not 4")

@@ -21,7 +21,7 @@ from mafdn.networks.held import held
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.support import failed, shaken, soft_batch
-from tools.host_tiles import tiled
+from tools.plain_gates.tiles import tiled
 
 SIZES = ((1, 1), (7, 3), (35, 114), (64, 64))
 GATE = 0.4

@@ -21,7 +21,7 @@ from mafdn.weights.shipped import shipped
 from tests.conftest import Run
 from tests.runs import saved_run
 from tests.support import failed, soft_batch
-from tools.host_tiles import tiled
+from tools.plain_gates.tiles import tiled
 
 PROBES = ((16, 16), (64, 64), (256, 256), (512, 512), (35, 114), (1, 1), (7, 3))
 """Heights and widths that chaiNNer tries, and odd ones."""

@@ -22,7 +22,7 @@ from mafdn.pictures.reading import open_picture, read_header
 from mafdn.pictures.sequences.sequence import Timing
 from mafdn.upscaling.output import Output
 from tests.support import Repeat, upscale_file
-from tools.browser import chromium, find_chromium
+from tools.screenshots.browser import chromium, find_chromium
 
 LOSSLESS = Output(lossless=True)
 IN_BROWSER = """async encoded => {

@@ -17,7 +17,7 @@ from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT
 from tests.support import soft_batch
-from tools.weights_tables import RESULTS
+from tools.documents.weights import RESULTS
 
 INT8 = onnx.TensorProto.INT8
 

@@ -25,7 +25,7 @@ from mafdn.weights.resolve import NAMES_OF_SCALES
 from tests.conftest import ROOT, Run
 from tests.release.conftest import shipped_fp32, shipped_int8
 from tests.support import soft_batch
-from tools.documents import RESULTS
+from tools.documents.update import RESULTS
 from tools.quantize import quantize_and_document
 
 
@@ -115,7 +115,7 @@ def test_quantizing_shipped_weights_updates_the_documents(
     )
     stored = tmp_path / "docs" / "results" / "int8-x2.json"
     for limit, ships in ((100.0, True), (-100.0, False)):
-        for module in ("mafdn.release.int8_gate", "tools.documents"):
+        for module in ("mafdn.release.int8_gate", "tools.documents.update"):
             monkeypatch.setattr(f"{module}.MEAN_LIMIT", limit)
             monkeypatch.setattr(f"{module}.PICTURE_LIMIT", 100.0)
         quantize_and_document("x2", tmp_path, calibration=tmp_path / "bank", benches=[photos])

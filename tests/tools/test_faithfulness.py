@@ -6,8 +6,8 @@ import numpy as np
 
 from mafdn.pixels import imresize
 from tests.verification.support import noise, save, smooth
+from tools.documents.verification import faithfulness_tables, recovered_table
 from tools.faithfulness import KERNELS, Method, interpolated, verified
-from tools.verification_tables import faithfulness_tables, recovered_table
 
 
 def test_interpolation_equals_imresize_but_for_its_rounding_between_the_passes() -> None:

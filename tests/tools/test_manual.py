@@ -14,8 +14,8 @@ import pytest
 
 import mafdn
 from tests.conftest import ROOT
-from tools.commands import Command, all_commands
 from tools.man_page import FOLDER, VARIABLES, made
+from tools.manual.commands import Command, all_commands
 from tools.manual.hooks import on_page_content, relinked
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]

@@ -12,12 +12,12 @@ import pyvips
 from mafdn.errors import MafdnError, UsageError, WeightsError
 from tests.conftest import ROOT
 from tools.degraded.pictures import drawings
+from tools.documents.weights import RESULTS
 from tools.reproduce.__main__ import NOT_MADE, Outcome, main, show_list, store
 from tools.reproduce.comparing import Difference, differences
 from tools.reproduce.parts import COSTS, PARTS, Data, UnavailableError, costs, documents, int8, scores
 from tools.reproduce.pictures import PICTURES, compare_drawings, compare_pictures, comparison_plots, drawn_plots, plots
 from tools.reproduce.timings import TIMINGS, ratios
-from tools.weights_tables import RESULTS
 
 STORED: dict[str, Any] = {
     "bench": "Set5",

@@ -19,7 +19,7 @@ from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT, Run
 from tests.support import failed
-from tools.shipped_configs import FOLDER, shipped_configs, shipped_stages
+from tools.shipped.configs import FOLDER, shipped_configs, shipped_stages
 
 PRIVATE = re.compile(rb"(?<![\w.])(/(work|home|root|tmp|Users|mnt|media|var|opt|private)/|[A-Za-z]:\\\\Users)")
 """Absolute paths of a person's machine."""

@@ -17,7 +17,7 @@ from mafdn._support.atomic import replacing
 from tools.degraded.measure import BENCHES, measure
 from tools.degraded.pictures import PHOTO_PLACES, drawings
 from tools.degraded.tables import STORED, write_report
-from tools.documents import PROJECT, refresh
+from tools.documents.update import PROJECT, refresh
 
 
 def main(arguments: list[str] | None = None) -> None:

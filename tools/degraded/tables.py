@@ -7,7 +7,7 @@ from typing import Any
 
 from mafdn.degradation.chain import PRESETS
 from mafdn.evaluation.tables import markdown_table
-from tools.weights_tables import RESULTS
+from tools.documents.weights import RESULTS
 
 STORED = RESULTS / "degraded.json"
 """The stored measurement, relative to the root."""

@@ -2,7 +2,7 @@
 
 import mafdn
 from mafdn.evaluation.tables import markdown_table
-from tools.commands import Command, all_commands
+from tools.manual.commands import Command, all_commands
 
 GROUPS = {
     "Upscaling": (

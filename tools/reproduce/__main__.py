@@ -21,11 +21,11 @@ from typing import Any
 from mafdn._support.atomic import replacing
 from mafdn._support.machine import machine
 from mafdn.errors import MafdnError, MissingPackageError, OutOfMemoryError, UsageError
-from tools.documents import PROJECT
+from tools.documents.update import PROJECT
+from tools.documents.weights import RESULTS
 from tools.reproduce.parts import PARTS, Data, Part, UnavailableError
 from tools.reproduce.pictures import PICTURES
 from tools.reproduce.timings import TIMINGS, Timing, ratios
-from tools.weights_tables import RESULTS
 
 STORED = RESULTS / "reproduce.json"
 """The last stored outcome of each part, with the time it took."""

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from mafdn._support.atomic import sha256
 from mafdn.degradation.chain import parse_degradations
 from mafdn.evaluation.benchset import Protocol
+from mafdn.evaluation.costs.counting import count_costs
 from mafdn.evaluation.outputs import score_entry
 from mafdn.evaluation.scoring import evaluate
 from mafdn.inference.engines.model_files import int8_file
-from mafdn.networks import ARCHITECTURES, count
+from mafdn.networks import ARCHITECTURES
 from mafdn.networks.architectures import build, training_form
 from mafdn.release.gate import MEASURED_WITH
 from mafdn.release.int8_gate import judge, measure_loss
@@ -22,12 +23,12 @@ from mafdn.weights.shipped import shipped_scales
 from tools.colors import measure as measure_colors
 from tools.degraded.measure import measure as measure_degraded
 from tools.degraded.measure import psnr_of
-from tools.documents import PROJECT, renewed
+from tools.documents.update import PROJECT, renewed
+from tools.documents.weights import RESULTS
 from tools.gates import measure as measure_gates
 from tools.reproduce.comparing import Difference, differences
-from tools.shipped_weights import shipped_weights
+from tools.shipped.weights import shipped_weights
 from tools.support_matrix import measure as measure_support
-from tools.weights_tables import RESULTS
 
 Key = TypeVar("Key", int, str)
 SETS = ("Set5", "Set14", "B100")
@@ -109,7 +110,7 @@ def costs(data: Data) -> list[Difference]:
             rows[name] = cells[:3]
     found: list[Difference] = []
     for name, (architecture, scale, folded) in COSTS.items():
-        total = count(build(training_form(ARCHITECTURES[architecture][1](scale=scale))))[-1]
+        total = count_costs(build(training_form(ARCHITECTURES[architecture][1](scale=scale))), scale)[-1]
         values = (
             (total.parameters, total.conv_macs, total.thop_macs)
             if folded
@@ -174,7 +175,8 @@ def comparison(data: Data) -> list[Difference]:
             made = {score.bench: {"psnr": score.psnr, "ssim": score.ssim} for score in measured}
             found += differences({place: row["scores"]}, {place: made}, ignore=ABOUT)
         if row["count"]:
-            total = count(build(training_form(ARCHITECTURES[row["architecture"]][1](scale=row["scale"]))))[-1]
+            network = build(training_form(ARCHITECTURES[row["architecture"]][1](scale=row["scale"])))
+            total = count_costs(network, row["scale"])[-1]
             found += differences({place: row["count"]}, {place: asdict(total)})
     return found
 

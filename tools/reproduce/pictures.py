@@ -14,10 +14,10 @@ from mafdn.training.record.plot import plot_runs
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from tools import before_after
 from tools.degraded.pictures import drawings
+from tools.documents.weights import RESULTS
 from tools.growth import draw as draw_growth
 from tools.reproduce.comparing import Difference
 from tools.reproduce.parts import SETS, Data, Part
-from tools.weights_tables import RESULTS
 
 LIMIT = 2.0
 """Largest mean difference of two pictures, in 8-bit levels; other versions of matplotlib draw text differently."""

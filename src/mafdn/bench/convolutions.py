@@ -1,7 +1,6 @@
 """The cost of a network layer by layer in OpenVINO, and the highest rate of convolutions alone."""
 
 import functools
-import math
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mafdn.evaluation.costs.graphs import CONVOLUTIONS, convolution_macs
 from mafdn.inference.engines.base import FP32, INT8
 from mafdn.inference.engines.openvino import HINTS, OpenVINOEngine, import_openvino, openvino_core, read_onnx
 
@@ -54,12 +54,12 @@ def convolutions(path: Path, size: tuple[int, int]) -> Convolutions:
     kinds: dict[str, tuple[str, int]] = {}
     widths: Counter[int] = Counter()
     for operation in model.get_ordered_ops():
-        if operation.get_type_name() not in ("Convolution", "GroupConvolution"):
+        if operation.get_type_name() not in CONVOLUTIONS:
             continue
         out = list(operation.output(0).get_shape())  # (1, n, H, W)
         weights = list(operation.input_value(1).get_shape())  # (n, m, k, l), preceded by the number of groups, if any
         across, high, wide = weights[-3:]
-        macs = math.prod(out) * across * high * wide
+        macs = convolution_macs(operation)
         single = "" if out[2:] != [1, 1] else ", of one pixel"
         kinds[operation.get_friendly_name()] = (f"{high}x{wide} convolution, {across} to {out[1]}{single}", macs)
         widths[out[1]] += (high, wide) == (3, 3)
@@ -134,7 +134,7 @@ def open_convolutions(
     return functools.partial(run, x)
 
 
-def convolution_macs(width: int, size: tuple[int, int]) -> int:
+def ceiling_macs(width: int, size: tuple[int, int]) -> int:
     """The multiply-adds of one run of `open_convolutions`."""
     return DEPTH * 9 * width**2 * size[0] * size[1]
 

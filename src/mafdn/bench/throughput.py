@@ -15,7 +15,7 @@ from mafdn._support.machine import Machine, installed_version, machine
 from mafdn._support.progress import ignore
 from mafdn._version import __version__
 from mafdn.bench.cases import OURS, RESIZES, ConvolutionCase, NetworkCase, ResizeCase, network_cases, peer_case
-from mafdn.bench.convolutions import Convolutions, Layer, convolution_macs, convolutions, profile_layers
+from mafdn.bench.convolutions import Convolutions, Layer, ceiling_macs, convolutions, profile_layers
 from mafdn.bench.timing import Job, Latency, measure_in_turns
 from mafdn.inference.engines import ENGINES
 from mafdn.inference.engines.base import INT8
@@ -238,7 +238,7 @@ class _Session:
 
     def _ceiling(self, found: Mapping[ConvolutionCase, Latency]) -> Ceiling:
         """The best rate over all sizes of one precision and width."""
-        rates = {case: convolution_macs(case.width, case.size) / found[case].least / 1e9 for case in found}
+        rates = {case: ceiling_macs(case.width, case.size) / found[case].least / 1e9 for case in found}
         best = max(rates, key=rates.__getitem__)
         return Ceiling(
             scale=self.scale,

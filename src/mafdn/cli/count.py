@@ -75,10 +75,11 @@ def count_command(
 def _count(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]]:
     """Architecture, title, scale and rows of a network in torch."""
     with training_extra("counting"):
-        from mafdn.networks import architecture, count, title
+        from mafdn.evaluation.costs.counting import count_costs
+        from mafdn.networks import architecture, title
     chosen = _open(name, scale)
-    kind = architecture(chosen.settings)
-    return kind, title(chosen.settings), chosen.settings.scale, [asdict(row) for row in count(chosen)]
+    kind, found = architecture(chosen.settings), chosen.settings.scale
+    return kind, title(chosen.settings), found, [asdict(row) for row in count_costs(chosen, found)]
 
 
 def _count_onnx(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]] | None:
@@ -93,14 +94,12 @@ def _count_onnx(name: str, scale: int | None) -> tuple[str, str, int, list[dict[
     found = open_engine(source.path, EngineOptions(engine=preferred_engine(), device="cpu")).scale
     if scale not in (None, found):
         raise UsageError(f"{name} upscales by {found}, not {scale}")
-    from mafdn.evaluation.summary.costs import count_onnx, described_network
+    from mafdn.evaluation.costs.counting import count_costs, described_network
 
     if described_network(source.path):
         return None
     with training_extra("counting an ONNX file"):
-        costs = asdict(count_onnx(source.path, found))
-    total = {"part": "total"} | costs | {f"training_{key}": value for key, value in costs.items()}
-    return "", source.path.name, found, [total]
+        return "", source.path.name, found, [asdict(row) for row in count_costs(source.path, found)]
 
 
 def _open(name: str, scale: int | None) -> "Network":

@@ -15,19 +15,20 @@ from mafdn._support.progress import ignore
 from mafdn.bench.timing import Latency, measure_latency
 from mafdn.compare.published import Published, read_published
 from mafdn.degradation.chain import Degradation
-from mafdn.errors import UsageError, WeightsError
+from mafdn.errors import UsageError
 from mafdn.evaluation.benchset import LrPictures, Protocol, SetScore, finite
 from mafdn.evaluation.candidates import Candidate, find_candidate
+from mafdn.evaluation.costs.counting import total_costs
 from mafdn.evaluation.layouts import LrChoice
 from mafdn.evaluation.paired import Difference, differences
 from mafdn.evaluation.scoring import evaluate, label_networks
-from mafdn.evaluation.summary.costs import network_costs
 from mafdn.evaluation.summary.rows import NetworkRow, Summary, hr_pictures, lr_pictures, measured_with, versions
 from mafdn.export.onnx import export_onnx
 from mafdn.inference import EngineOptions
 from mafdn.inference.options import EXACT
-from mafdn.networks import Count, OwnSettings, build, count, title
+from mafdn.networks import OwnSettings, build, title
 from mafdn.networks.architectures import TITLES, training_form
+from mafdn.weights.counts import Count
 from mafdn.weights.sizes import input_size
 
 OnStage = Callable[[str, int, int], None]
@@ -322,14 +323,7 @@ def _title(candidate: Candidate) -> str:
 
 
 def _count(candidate: Candidate) -> Count | None:
-    """Parameters and Multi-Adds, if they can be counted; of an ONNX file without a header, from its graph."""
+    """Parameters and Multi-Adds, if they can be counted; of a network, beside those of its training form."""
     if candidate.network:
-        try:
-            return count(build(training_form(candidate.network.settings)))[-1]
-        except WeightsError:  # a network from outside that cannot be counted
-            return None
-    costs = network_costs(candidate.file, candidate.scale) if candidate.file else None
-    if costs is None:
-        return None
-    counted = asdict(costs)
-    return Count(part="total", **counted, **{f"training_{key}": value for key, value in counted.items()})
+        return total_costs(build(training_form(candidate.network.settings)), candidate.scale)
+    return total_costs(candidate.file, candidate.scale) if candidate.file else None

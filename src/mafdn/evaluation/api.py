@@ -323,8 +323,9 @@ def _row(label: str, network: Any, protocol: Protocol) -> NetworkRow:
 
 def _parameters(module: Any) -> int:
     """The number of parameters in inference form, as of files."""
-    counted = module.fold() if callable(getattr(type(module), "fold", None)) else module
-    return sum(int(p.numel()) for p in counted.parameters())
+    from mafdn.networks.counting import count_parameters
+
+    return count_parameters(module.fold() if callable(getattr(type(module), "fold", None)) else module)
 
 
 def _means(label: str, scores: Sequence[SetScore]) -> dict[str, tuple[float | None, float]]:

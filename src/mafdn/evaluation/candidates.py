@@ -9,7 +9,7 @@ from typing import Any
 
 from mafdn.errors import ConfigError, UsageError
 from mafdn.inference import EngineOptions, open_engine, preferred_engine
-from mafdn.networks import Network, architecture, build, find_architecture, short_name
+from mafdn.networks import Network, architecture, build, count_parameters, find_architecture, short_name
 from mafdn.networks.checkpoints import open_network
 from mafdn.networks.weights import checked_settings
 from mafdn.weights.resolve import Kind, NetworkSource, is_pattern, pattern_file, resolve
@@ -170,7 +170,7 @@ def from_onnx_header(path: Path) -> Network | None:
     if settings.scale != scale:
         return None
     network = build(settings)
-    expected = sum(parameter.numel() for parameter in network.fold().parameters())
+    expected = count_parameters(network.fold())
     stored = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
     return network if abs(stored - expected) <= SLACK * expected else None
 

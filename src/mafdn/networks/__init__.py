@@ -12,7 +12,7 @@ from mafdn.networks.architectures import (
     stored_form,
     title,
 )
-from mafdn.networks.counting import Count, count
+from mafdn.networks.counting import count, count_parameters
 from mafdn.networks.ddistill import DDistillSettings, DDistillSR
 from mafdn.networks.doconv import DOConvKernel, folded_state, over_parameterize
 from mafdn.networks.imdn import IMDN, IMDNSettings
@@ -28,7 +28,6 @@ __all__ = [
     "MAFDN",
     "TITLES",
     "AFANSettings",
-    "Count",
     "DDistillSR",
     "DDistillSettings",
     "DOConvKernel",
@@ -42,6 +41,7 @@ __all__ = [
     "architecture",
     "build",
     "count",
+    "count_parameters",
     "find_architecture",
     "folded_state",
     "load_mafdn",

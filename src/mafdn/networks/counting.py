@@ -10,7 +10,6 @@ Like thop, it counts nothing for calls of functions.
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,24 +23,8 @@ from mafdn.errors import WeightsError
 from mafdn.networks.architectures import Network, architecture
 from mafdn.networks.layers import ContrastChannelAttention, Mean
 from mafdn.networks.own import DEBUG, OwnSettings
+from mafdn.weights.counts import Count
 from mafdn.weights.sizes import input_size
-
-
-@dataclass(frozen=True, kw_only=True)
-class Count:
-    """One row of a count: learnable parameters, and multiply-adds for one 1280x720 output.
-
-    The fields named `training_...` are those of the training form, with DO-Conv's extra parameters, which add no
-    multiply-adds, or AFAN's extra convolutions, which do. The others are those of the folded form.
-    """
-
-    part: str
-    parameters: int
-    training_parameters: int
-    conv_macs: int
-    training_conv_macs: int
-    thop_macs: int
-    training_thop_macs: int
 
 
 def count(network: Network) -> list[Count]:
@@ -72,8 +55,8 @@ def _count(network: Network) -> list[Count]:
     def row(label: str, name: str) -> Count:
         return Count(
             part=label,
-            parameters=_parameters(folded.get_submodule(name)),
-            training_parameters=_parameters(network.get_submodule(name)),
+            parameters=count_parameters(folded.get_submodule(name)),
+            training_parameters=count_parameters(network.get_submodule(name)),
             conv_macs=conv[name],
             training_conv_macs=training_conv[name],
             thop_macs=conv[name] + extra[name],
@@ -89,12 +72,13 @@ def _parts(network: nn.Module) -> list[str]:
     for name, child in network.named_children():
         if isinstance(child, nn.ModuleList):
             parts += [f"{name}.{i}" for i in range(len(child))]
-        elif _parameters(child):
+        elif count_parameters(child):
             parts.append(name)
     return parts
 
 
-def _parameters(module: nn.Module) -> int:
+def count_parameters(module: nn.Module) -> int:
+    """The number of values in the parameters of a module."""
     return sum(p.numel() for p in module.parameters())
 
 

@@ -1,4 +1,4 @@
-"""Typical channel gates of the shipped networks, measured by `tools/plain_gates.py`."""
+"""Typical channel gates of the shipped networks, measured by `tools/plain_gates`."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support import use_cache
-from tools.browser import served
+from tools.screenshots.browser import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.browser.conftest import PICTURES, Visit
 from tests.web.browser.steps import choose, row, rows_in, start, wait_for_rows
-from tools.browser import served
+from tools.screenshots.browser import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -15,7 +15,7 @@ import pyvips
 import mafdn
 from tests.web.browser.conftest import PICTURES, Visit, ask
 from tests.web.browser.steps import choose, files_event, row, rows_in, set_factor, sizes, start, wait_for_rows
-from tools.browser import served
+from tools.screenshots.browser import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -9,9 +9,9 @@ from mafdn._support.atomic import sha256
 from mafdn._support.machine import installed_version
 from mafdn._version import __version__
 from mafdn.evaluation.benchset import LrPictures, Protocol, SetScore, finite
+from mafdn.evaluation.costs.counting import total_costs
 from mafdn.evaluation.methods import engine_label, find_network, reproducible_options
 from mafdn.evaluation.paired import Difference
-from mafdn.evaluation.summary.costs import network_costs
 from mafdn.inference import EngineOptions
 from mafdn.inference.engines import resolve_model
 from mafdn.inference.ensemble import ENSEMBLES
@@ -89,7 +89,7 @@ def network_rows(
     passes = ENSEMBLES[1] if protocol.self_ensemble else 1
     for label, network in labels.items():
         path = find_network(network, scale=protocol.scale)
-        costs = network_costs(path, protocol.scale) if path else None
+        costs = total_costs(path, protocol.scale) if path else None
         rows.append(
             NetworkRow(
                 network=label,

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.browser import chromium, served
+from tools.screenshots.browser import chromium, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 PICTURES = (SAMPLES / "flowers.jpg", SAMPLES / "test" / "leaves.png", SAMPLES / "test" / "flowers.png")
 WINDOW, PHONE = (1280, 800), (360, 740)

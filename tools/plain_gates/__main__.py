@@ -27,9 +27,9 @@ from mafdn.pixels import imresize, modulo_crop, psnr_y
 from mafdn.weights.gates import TYPICAL_GATES
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped, shipped_stem, weights_folder
-from tools.documents import PROJECT
-from tools.host_tiles import Batch, spans, tiled
-from tools.weights_tables import RESULTS
+from tools.documents.update import PROJECT
+from tools.documents.weights import RESULTS
+from tools.plain_gates.tiles import Batch, spans, tiled
 
 COUNT = 32
 """Number of training crops."""

@@ -19,23 +19,23 @@ from mafdn.evaluation.tables import markdown_table
 from mafdn.pictures.formats import FORMATS
 from mafdn.weights.header import SCALES
 from mafdn.weights.resolve import NAMES_OF_SCALES
-from tools.choice_table import choice_text
-from tools.color_table import color_table
-from tools.configuration import network_table, settings_tables
 from tools.degraded.tables import full_tables, preset_table, short_table
-from tools.ensemble_table import ensemble_table
+from tools.documents.choice import choice_text
+from tools.documents.colors import color_table
+from tools.documents.configuration import network_table, settings_tables
+from tools.documents.ensemble import ensemble_table
+from tools.documents.films import CHOICE, SPEED, choice_table, speed_table, time_text
+from tools.documents.fleet import pair_text, rows_text
+from tools.documents.goals import goal_table
+from tools.documents.hosts import gates_tables
+from tools.documents.other_scales import other_scales_table
+from tools.documents.precision import precision_table
+from tools.documents.verification import faithfulness_tables, recovered_table
+from tools.documents.weights import RESULTS, benchmark_table, data_text, run_table, weights_table
 from tools.executed_graph import operations_table
-from tools.film_tables import CHOICE, SPEED, choice_table, speed_table, time_text
-from tools.fleet_text import pair_text, rows_text
-from tools.goals import goal_table
-from tools.host_tables import gates_tables
-from tools.other_scales_table import other_scales_table
-from tools.precision_table import precision_table
-from tools.shipped_weights import earlier_note
+from tools.shipped.weights import earlier_note
 from tools.sides import side_table
 from tools.start import start_tables
-from tools.verification_tables import faithfulness_tables, recovered_table
-from tools.weights_tables import RESULTS, benchmark_table, data_text, run_table, weights_table
 
 BENCHMARKS = Path("docs", "benchmarks.md")
 """The comparison of networks, relative to the root; what it is made from is in the folder of the same name."""

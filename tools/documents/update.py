@@ -1,7 +1,8 @@
 """Documents with figures from stored measurements; `tools.figures`, `tools.release` and `tools.quantize` update them.
 
 A document has pairs of markers, `<!-- scores: mafdn release -->` and `<!-- /scores -->`, between which the text is
-replaced by a section of `tools.sections`. Measurements are stored in `docs/results`; its README says how each is made.
+replaced by a section of `tools.documents.sections`. Measurements are stored in `docs/results`; its README says how each
+is made.
 """
 
 import json
@@ -19,12 +20,12 @@ from mafdn.evaluation.outputs import score_entry
 from mafdn.release.int8_gate import MEAN_LIMIT, PICTURE_LIMIT, judge
 from mafdn.release.quantize import read_onnx_header
 from mafdn.training.config import example_config
-from tools.sections import BENCHMARKS, SECTIONS
-from tools.shipped_configs import FOLDER, shipped_configs
-from tools.shipped_weights import earlier_note
-from tools.weights_tables import RESULTS
+from tools.documents.sections import BENCHMARKS, SECTIONS
+from tools.documents.weights import RESULTS
+from tools.shipped.configs import FOLDER, shipped_configs
+from tools.shipped.weights import earlier_note
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 SCRATCH = """
 ## Trained from scratch for the same time
 

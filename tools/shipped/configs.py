@@ -8,7 +8,7 @@ from typing import Any
 
 from mafdn.training.config import build_settings, to_toml
 from mafdn.weights.history import SHA256, Stage, training_history
-from tools.shipped_weights import shipped_weights
+from tools.shipped.weights import shipped_weights
 
 FOLDER = Path("configs", "shipped")
 """The folder of the configurations, relative to the root."""

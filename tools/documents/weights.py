@@ -8,8 +8,8 @@ from mafdn._support.machine import machine_text
 from mafdn.evaluation.tables import markdown_table
 from mafdn.weights.header import SCALES, read_header
 from mafdn.weights.history import Stage
-from tools.shipped_configs import shipped_stages
-from tools.shipped_weights import shipped_weights
+from tools.shipped.configs import shipped_stages
+from tools.shipped.weights import shipped_weights
 
 RESULTS = Path("docs", "results")
 """The folder of stored measurements, relative to the root."""

@@ -11,8 +11,8 @@ from mafdn.weights.header import SCALES, read_header
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT
-from tools.documents import RESULTS as STORED
-from tools.documents import renewed
+from tools.documents.update import RESULTS as STORED
+from tools.documents.update import renewed
 
 RESULTS = ROOT / STORED
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]

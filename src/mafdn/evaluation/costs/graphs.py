@@ -8,12 +8,12 @@ convolution.
 """
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mafdn.errors import WeightsError
 from mafdn.inference.engines.openvino import read_onnx
+from mafdn.weights.counts import Count
 
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 TRANSPOSED = ("ConvolutionBackpropData", "GroupConvolutionBackpropData")
@@ -36,17 +36,8 @@ PASSED = (
 """Operations between stored weights and their use, in quantized files too."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OnnxCosts:
-    """Parameters, and multiply-adds for one input size."""
-
-    parameters: int
-    conv_macs: int
-    thop_macs: int
-
-
-def onnx_costs(path: Path, size: tuple[int, int]) -> OnnxCosts:
-    """Count an ONNX file for an input of `size` (height, width).
+def count_graph(path: Path, size: tuple[int, int]) -> Count:
+    """Count an ONNX file for an input of `size` (height, width), as a whole.
 
     Raises:
         WeightsError: The file cannot be read, or does not accept an input of this size.
@@ -68,12 +59,7 @@ def onnx_costs(path: Path, size: tuple[int, int]) -> OnnxCosts:
         inputs: list[Any] = [node.input_value(i).get_node() for i in range(node.get_input_size())]
         stored = [_stored(source) for source in inputs]
         if kind in (*CONVOLUTIONS, *TRANSPOSED):
-            weights = list(node.input_value(1).get_shape())  # (n, m, k, l), preceded by the number of groups, if any
-            grouped = kind.startswith("Group")
-            if kind in CONVOLUTIONS:
-                conv += _elements(node.output(0)) * math.prod(weights[2:] if grouped else weights[1:])
-            else:  # every input pixel is multiplied with its weights
-                conv += _elements(node.input_value(0)) * math.prod(weights[2:] if grouped else weights[1:])
+            conv += convolution_macs(node)
             learned |= _named(stored[1])
         elif kind == "MatMul":
             for constant in filter(None, stored):
@@ -89,7 +75,15 @@ def onnx_costs(path: Path, size: tuple[int, int]) -> OnnxCosts:
             if pooled[:2] == given[:2]:  # over pixels, not over channels
                 local = kind == "AvgPool" and math.prod(pooled[2:]) > 1
                 extra += math.prod(pooled) + (0 if local else math.prod(given))
-    return OnnxCosts(parameters=sum(learned.values()), conv_macs=conv, thop_macs=conv + extra)
+    return Count.of_one_form(parameters=sum(learned.values()), conv_macs=conv, thop_macs=conv + extra)
+
+
+def convolution_macs(node: Any) -> int:
+    """The multiply-adds of a convolution in a graph: one per weight and output pixel, without biases."""
+    kind = node.get_type_name()
+    weights = list(node.input_value(1).get_shape())  # (n, m, k, l), preceded by the number of groups, if any
+    pixels = node.output(0) if kind in CONVOLUTIONS else node.input_value(0)  # transposed: every input pixel
+    return _elements(pixels) * math.prod(weights[2:] if kind.startswith("Group") else weights[1:])
 
 
 def _stored(node: Any) -> Any | None:

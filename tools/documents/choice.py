@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mafdn.evaluation.tables import markdown_table
-from tools.weights_tables import RESULTS
+from tools.documents.weights import RESULTS
 
 NAME = "weights-choice"
 """Stem of the stored measurement."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tools.goals import goal_table, goals
+from tools.documents.goals import goal_table, goals
 
 
 def row(engine: str, precision: str, seconds: float, share: float | None = None) -> dict[str, Any]:

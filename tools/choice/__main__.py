@@ -27,10 +27,10 @@ from mafdn.pictures.reading import read_header, read_rgb8
 from mafdn.pixels.color import luma
 from mafdn.upscaling.choice.weights import WeightsChoice, choose_weights
 from mafdn.weights.shipped import shipped
-from tools.choice_cases import CLEAN, DEGRADED, GRAPHICS, Case, encoded
-from tools.choice_table import NAME, SCALES
-from tools.documents import PROJECT, refresh
-from tools.weights_tables import RESULTS
+from tools.choice.cases import CLEAN, DEGRADED, GRAPHICS, Case, encoded
+from tools.documents.choice import NAME, SCALES
+from tools.documents.update import PROJECT, refresh
+from tools.documents.weights import RESULTS
 
 PICTURES = 26
 """Clean photographs of which files are made."""

@@ -1,4 +1,4 @@
-"""The tables of docs/hosts.md, from `docs/results/plain-gates.json` (`tools/plain_gates.py`)."""
+"""The tables of docs/hosts.md, from `docs/results/plain-gates.json` (`tools/plain_gates`)."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from mafdn._support.atomic import sha256
 from tests.conftest import ROOT
-from tools.shipped_weights import earlier_note, shipped_weights
+from tools.shipped.weights import earlier_note, shipped_weights
 
 
 def row(scale: int, digest: str, *, ours: bool = True) -> dict[str, Any]:

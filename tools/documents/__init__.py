@@ -1,0 +1,1 @@
+"""The generated parts of README.md, docs and configs, from stored measurements (`python -m tools.figures`)."""
