@@ -131,7 +131,7 @@ def test_impossible_options_are_refused(
 
 def test_options_for_films_are_none_for_a_picture(cli: Run, tmp_path: Path) -> None:
     picture = draw(tmp_path / "a.png")
-    for option, more in (("--codec", ["x264"]), ("--crf", ["0"]), ("--from", ["0"]), ("--deinterlace", [])):
+    for option, more in (("--codec", ["x264"]), ("--crf", ["0"]), ("--from", ["0"]), ("--deinterlace-fields", [])):
         failed(cli("upscale", picture, option, *more), 2, f"{option} is for films", picture)
 
 

@@ -160,7 +160,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
 def moved(packets: list[tuple[int, int]], parts: tuple[int, ...] = (), *, rate: Fraction = Fraction(25)) -> list[int]:
     """Move packets, given as stream and time stamp in hundredths of a second; the video is stream 0."""
     unit = Fraction(1, 100)
-    info = SimpleNamespace(stream=0, time_base=unit, average_rate=rate)
+    info = SimpleNamespace(stream=0, time_base=unit, stored_time_base=unit, average_rate=rate)
     timeline = Timeline(cast(FilmInfo, info), parts)
     made: list[Any] = [
         SimpleNamespace(stream=SimpleNamespace(index=stream), time_base=unit, pts=moment, dts=moment)
