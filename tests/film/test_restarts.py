@@ -74,8 +74,8 @@ def test_parts_that_begin_before_the_film_follow_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["ts", "mpg"])
 def test_lengths_are_those_of_all_parts(ending: str, begins: tuple[int, ...], tmp_path: Path) -> None:
     path = joined(tmp_path, *(part(tmp_path, ending, begin=begin) for begin in begins))
-    for selected, frames in (({}, 50 * len(begins)), ({"start": 1.0, "end": 3.0}, 50)):
-        with open_film(path, FilmOptions(**selected)) as film:
+    for options, frames in ((FilmOptions(), 50 * len(begins)), (FilmOptions(start=1, end=3), 50)):
+        with open_film(path, options) as film:
             assert film.info.frame_count == pytest.approx(frames, rel=0.2)
             assert film.info.duration == pytest.approx(frames / 25, rel=0.2)
             assert film.info.ends is None
