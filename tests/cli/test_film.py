@@ -1,6 +1,7 @@
 """`mafdn upscale` for films: options, output and errors."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from mafdn import FilmProgress
+from mafdn.cli.output import rough_duration
 from tests.film import films
 from tests.support import draw, failed
 
@@ -50,6 +52,31 @@ def test_a_result_by_name_and_its_report(upscale: Run, film: Path) -> None:
     assert report["target"] == str(target)
     assert (report["new_size"], report["container"], report["frames"]) == ([192, 144], "mkv", 5)
     assert report["weights"] is None
+
+
+def test_a_dry_run_estimates_the_time(upscale: Run, film: Path) -> None:
+    code, out, err = upscale(film, "--dry-run", "--from", "0.2")
+    assert (code, err) == (0, "")
+    assert re.search(
+        r"^estimate: 0\.1 megapixels of results, about \S+ (s|min) \(measured just now by upscaling a part of a frame "
+        r"of one of the films; films take less where frames repeat; disk space is without 1 film\)$",
+        out,
+        re.MULTILINE,
+    )
+    report = json.loads(upscale(film, "--dry-run", "--json")[1])
+    assert report["estimate"]["seconds"] > 0
+    assert list(film.parent.iterdir()) == [film]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.002, "0.1 s"), (1.26, "1.3 s"), (89, "89 s"), (91, "1.5 min"), (4980, "83 min"), (5400, "1.5 h")),
+        *((86_400, "24 h"), (1e6, "12 days"), (12_345_678, "140 days")),
+    ],
+)
+def test_estimated_times_have_two_digits(seconds: float, text: str) -> None:
+    assert rough_duration(seconds) == text
 
 
 def test_a_preview_has_a_name_of_its_own(upscale: Run, film: Path) -> None:
@@ -104,7 +131,7 @@ def test_impossible_options_are_refused(
 
 def test_options_for_films_are_none_for_a_picture(cli: Run, tmp_path: Path) -> None:
     picture = draw(tmp_path / "a.png")
-    for option, more in (("--codec", ["x264"]), ("--crf", ["0"]), ("--from", ["0"]), ("--deinterlace", [])):
+    for option, more in (("--codec", ["x264"]), ("--crf", ["0"]), ("--from", ["0"]), ("--deinterlace-fields", [])):
         failed(cli("upscale", picture, option, *more), 2, f"{option} is for films", picture)
 
 

@@ -74,6 +74,7 @@ class Film:
         attachment: Whether a file is attached.
         title: Title in the metadata.
         muxing: Options of the muxer.
+        order: Order of fields that given pictures state: `tff`, `bff`, or nothing.
     """
 
     pattern: str = PATTERN
@@ -94,6 +95,7 @@ class Film:
     attachment: bool = False
     title: str | None = None
     muxing: dict[str, str] = field(default_factory=dict[str, str])
+    order: str = ""
 
 
 def make(path: Path, film: Film | None = None, *, pictures: list[np.ndarray[Any, Any]] | None = None) -> Path:
@@ -184,7 +186,17 @@ def _converted(film: Film, pictures: list[np.ndarray[Any, Any]]) -> Iterator[Any
     span = "JPEG" if film.colors and film.colors[3] == 2 else "MPEG"
     for pixels in pictures:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        yield _tagged(frame.reformat(format=film.pixel_format, dst_colorspace=matrix, dst_color_range=span), film)
+        frame = frame.reformat(format=film.pixel_format, dst_colorspace=matrix, dst_color_range=span)
+        yield _tagged(_in_order(frame, film.order) if film.order else frame, film)
+
+
+def _in_order(frame: Any, order: str) -> Any:
+    """The frame with an order of its fields, which PyAV cannot set; x264 goes by it."""
+    graph = Graph()
+    form = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/25:pixel_aspect=1/1"
+    graph.link_nodes(graph.add("buffer", form), graph.add("setfield", order), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def _tagged(frame: Any, film: Film) -> Any:
@@ -360,17 +372,26 @@ def screen_recording(path: Path, *, count: int = 30, size: tuple[int, int] = (96
     return make(path, film, pictures=pictures)
 
 
-def interlaced(path: Path, *, top_first: bool = True) -> Path:
-    """A film of fields: each frame holds two moments, in every other row."""
-    size, count = (96, 64), 24
-    moments = [frame.to_ndarray(format="rgb24") for frame in _frames(Film(frames=2 * count, size=size))]
+FIELDS = Film(frames=48, size=(96, 64))
+"""What the fields of `interlaced` show, one after the other."""
+
+
+def shown_by(film: Film) -> list[np.ndarray[Any, Any]]:
+    """The frames of a film before they are encoded."""
+    return [frame.to_ndarray(format="rgb24") for frame in _frames(film)]
+
+
+def interlaced(path: Path, *, top_first: bool = True, **changes: Any) -> Path:
+    """A film of fields: each frame holds two moments, in every other row; `changes` are those to `Film`."""
+    moments = shown_by(FIELDS)
     woven: list[np.ndarray[Any, Any]] = []
     for early, late in zip(moments[::2], moments[1::2], strict=True):
         frame = early.copy()
         frame[int(top_first) :: 2] = late[int(top_first) :: 2]
         woven.append(frame)
-    settings = {"x264-params": "tff=1" if top_first else "bff=1", "crf": "12"}
-    return make(path, Film(size=size, settings=settings), pictures=woven)
+    order = "tff" if top_first else "bff"
+    settings = {"x264-params": f"{order}=1", "crf": "12"}
+    return make(path, replace(Film(size=FIELDS.size, settings=settings, order=order), **changes), pictures=woven)
 
 
 def decoded(path: Path, *, form: str | None = None) -> list[np.ndarray[Any, Any]]:

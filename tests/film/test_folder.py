@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mafdn
@@ -221,8 +222,57 @@ def test_selection_and_dry_runs_apply_to_films(album: Path, tmp_path: Path) -> N
     assert set(status(dry).values()) == {"left"}
     assert dry.estimate is not None
     assert dry.estimate.pixels == 2 * 32 * 24 + 19 * 128 * 96
-    assert dry.estimate.basis.endswith("time and disk space are without 2 films")
+    assert dry.estimate.bytes
+    assert dry.estimate.basis == (
+        "measured just now by upscaling a part of 2 of the pictures and of a frame of 2 of the films; "
+        "films take less where frames repeat; disk space is without 2 films"
+    )
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("selected", [{}, {"start": 0.4, "end": 0.8}])
+def test_dry_runs_estimate_the_time_of_films(
+    selected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    class Timed(Repeat):
+        def run(self, x: np.ndarray) -> np.ndarray:
+            nonlocal now
+            now += 1e-4 * x.shape[2] * x.shape[3]
+            return super().run(x)
+
+    monkeypatch.setattr("mafdn.film.measuring.clock", lambda: now)
+    path = films.make(tmp_path / "film.mp4", films.Film(frames=40, size=(256, 240)))
+    options = FilmOptions(preset="ultrafast", **selected)
+    estimate = upscale(path, tmp_path / "out", film=options, engine=Timed(), dry_run=True).estimate
+    assert estimate
+    assert not (tmp_path / "out").exists()
+    frames = 10 if selected else 40
+    assert estimate.pixels == frames * 512 * 480
+    assert estimate.bytes is None
+    assert estimate.seconds == pytest.approx(frames * 1e-4 * 264 * 248, rel=0.1)
+    assert estimate.seconds == float(f"{estimate.seconds:.2g}")
+    assert estimate.basis == (
+        "measured just now by upscaling a part of a frame of one of the films; films take less where frames repeat; "
+        "disk space is without 1 film"
+    )
+    nothing = upscale(path, tmp_path / "out", film=FilmOptions(start=100), engine=Timed(), dry_run=True).estimate
+    assert nothing
+    assert (nothing.seconds, "has no frame in the selected part" in nothing.basis) == (None, True)
+
+
+def test_there_is_no_estimate_for_films_of_unknown_length(album: Path, tmp_path: Path) -> None:
+    raw = films.make(tmp_path / "film.h264")
+    alone = upscale(raw, tmp_path / "out", dry_run=True).estimate
+    assert alone
+    assert (alone.pixels, alone.seconds, alone.bytes) == (0, None, None)
+    assert alone.basis.endswith("films; without 1 film of unknown length; disk space is without 1 film")
+    raw.rename(album / "raw.h264")
+    mixed, known = upscale(album, tmp_path / "out", dry_run=True).estimate, 2 * 32 * 24 + 19 * 128 * 96
+    assert mixed
+    assert (mixed.pixels, mixed.seconds is None) == (known, False)
+    assert "; films take less where frames repeat; without 1 film of unknown length; " in mixed.basis
 
 
 def test_a_pattern_for_pictures_is_none_for_films(album: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mafdn.film.options import FilmOptions
         ({"start": -1}, "start must be between 0 and"),
         ({"start": 5, "end": 5}, r"end \(5 s\) must be later than start \(5 s\)"),
         ({"end": 0}, r"end \(0 s\) must be later than start \(0 s\)"),
-        ({"deinterlace": "yes"}, "deinterlace must be a bool"),
+        ({"deinterlace": "yes"}, "deinterlace must be True, False or 'fields', not 'yes'"),
         ({"segment_frames": 0}, "segment_frames must be between 1 and 100000, not 0"),
         ({"upscale": None}, "upscale must be a mafdn.UpscaleOptions"),
     ],

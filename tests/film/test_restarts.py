@@ -70,9 +70,29 @@ def test_parts_that_begin_before_the_film_follow_too(tmp_path: Path) -> None:
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize("begins", [(0, 0, 0), (100, 0), (0, 20_000, 0)])
+@pytest.mark.parametrize("ending", ["ts", "mpg"])
+def test_lengths_are_those_of_all_parts(ending: str, begins: tuple[int, ...], tmp_path: Path) -> None:
+    path = joined(tmp_path, *(part(tmp_path, ending, begin=begin) for begin in begins))
+    for options, frames in ((FilmOptions(), 50 * len(begins)), (FilmOptions(start=1, end=3), 50)):
+        with open_film(path, options) as film:
+            assert film.info.frame_count == pytest.approx(frames, rel=0.2)
+            assert film.info.duration == pytest.approx(frames / 25, rel=0.2)
+            assert film.info.ends is None
+
+
+@pytest.mark.parametrize("begins", [(0, 100, 0), (0, 9000) * 40], ids=["gap", "everywhere"])
+def test_lengths_are_unknown_if_bytes_do_not_tell_them(begins: tuple[int, ...], tmp_path: Path) -> None:
+    parts = {begin: part(tmp_path, begin=begin) for begin in set(begins)}
+    with open_film(joined(tmp_path, *(parts[begin] for begin in begins))) as film:
+        assert (film.info.duration, film.info.frame_count) == (None, None)
+
+
 def test_gaps_stay(tmp_path: Path) -> None:
     got, _, notes = moments(joined(tmp_path, part(tmp_path, begin=10), part(tmp_path, begin=40)))
     assert (got[50] - got[0], notes) == (30, [])
+    with open_film(joined(tmp_path, part(tmp_path, begin=10), part(tmp_path, begin=40))) as film:
+        assert film.info.duration == pytest.approx(32)
 
 
 @pytest.mark.parametrize(("start", "end"), [(2.6, 3.4), (0.5, 1.1), (1.7, 2.3), (4.5, None), (None, 2.2)])
@@ -140,7 +160,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
 def moved(packets: list[tuple[int, int]], parts: tuple[int, ...] = (), *, rate: Fraction = Fraction(25)) -> list[int]:
     """Move packets, given as stream and time stamp in hundredths of a second; the video is stream 0."""
     unit = Fraction(1, 100)
-    info = SimpleNamespace(stream=0, time_base=unit, average_rate=rate)
+    info = SimpleNamespace(stream=0, time_base=unit, stored_time_base=unit, average_rate=rate)
     timeline = Timeline(cast(FilmInfo, info), parts)
     made: list[Any] = [
         SimpleNamespace(stream=SimpleNamespace(index=stream), time_base=unit, pts=moment, dts=moment)

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from mafdn.errors import MafdnError, UnsupportedError
+from mafdn.film.options import FilmOptions
+from mafdn.film.report import FilmProgress, FilmStopped
+from mafdn.film.run import upscale_film_file
 from tests.film import films, oracle
-from tests.film.support import color_error, run, same_but_larger
+from tests.film.support import Fixed, color_error, run, same_but_larger
+from tests.support import Repeat
 
 OFTEN = ("plain", "vfr in mkv", "everything", "one frame", "odd size")
 """Cases that are tested always; the others take too long together."""
@@ -49,6 +53,45 @@ def test_interlaced_films_are_refused_unless_they_are_deinterlaced(tmp_path: Pat
     report = run(source, deinterlace=True, preset="ultrafast")
     assert report.frames == 24
     assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "a_x2.mkv"}
+
+
+@oracle.needs_ffprobe
+@pytest.mark.parametrize("top_first", [True, False])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_each_field_is_shown_for_half_the_time_of_its_frame(ending: str, top_first: bool, tmp_path: Path) -> None:
+    sounds = (films.Sound(),)
+    source = films.interlaced(tmp_path / f"a.{ending}", top_first=top_first, sounds=sounds, rate=films.RATE_29_97)
+    report = run(source, deinterlace="fields", preset="ultrafast", segment_frames=7)
+    assert (report.frames, report.frame_rate) == (48, 2 * films.RATE_29_97)
+    old, new = (oracle.frames(path) for path in (source, report.target))
+    unit = {"mp4": Fraction(0), "mkv": Fraction(1, 1000), "ts": Fraction(1, 90_000)}[ending]
+    for number, frame in enumerate(new):
+        assert abs(frame.begin - old[number // 2].begin - number % 2 / films.RATE_29_97 / 2) <= unit
+    assert float(oracle.probe(report.target).duration) == pytest.approx(float(oracle.probe(source).duration), abs=0.02)
+    whole = report.target.read_bytes()
+    assert len(whole) > 0
+
+    def stop(at: FilmProgress) -> None:
+        assert at.total in (None, 48) or at.phase != "frames"
+        if at.phase == "frames" and at.done >= 20:
+            raise KeyboardInterrupt
+
+    target = tmp_path / f"again.{ending}"
+    options = FilmOptions(deinterlace="fields", preset="ultrafast", segment_frames=7)
+    with pytest.raises(FilmStopped):
+        upscale_film_file(source, target, networks=Fixed(Repeat()), options=options, on_progress=stop)
+    resumed = run(source, target, deinterlace="fields", preset="ultrafast", segment_frames=7)
+    assert resumed.kept_frames >= 7
+    assert target.read_bytes() == whole
+
+
+@oracle.needs_ffprobe
+def test_fields_of_a_part_are_counted_from_its_beginning(tmp_path: Path) -> None:
+    source = films.interlaced(tmp_path / "a.mp4")
+    report = run(source, deinterlace="fields", preset="ultrafast", start=0.22, end=0.5)
+    frames = oracle.frames(report.target)
+    assert [frame.begin for frame in frames] == [Fraction(number, 50) for number in range(14)]
+    assert float(oracle.probe(report.target).duration) == pytest.approx(0.28, abs=0.001)
 
 
 def test_frames_that_do_not_change_are_computed_once(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pyvips
 from PIL import Image, ImageCms
 
 from mafdn.errors import PictureError
-from mafdn.pictures.codecs.heif.colors import read_colors, state_colors
+from mafdn.pictures.codecs.heif.boxes import read_top_box
+from mafdn.pictures.codecs.heif.colors import HeifColors, read_colors, state_colors
 from mafdn.pictures.icc import GAMMAS, LIKE_SRGB, PRIMARIES, make_profile
 from mafdn.pictures.picture import CodePoints, PngChunk
 from mafdn.pictures.profiles import check_profile, find_tone
@@ -46,6 +47,11 @@ def pixels_of(path: Path) -> np.ndarray:
     values = codecs.png_decode(content) if path.suffix == ".png" else codecs.avif_decode(content)
     top = 255 if values.dtype == np.uint8 else 65_535 if path.suffix == ".png" else 2 ** avif_bits(content) - 1
     return values / top
+
+
+def colors_of(path: Path) -> HeifColors:
+    with path.open("rb") as file:
+        return read_colors(file, read_top_box(file, b"meta"))
 
 
 def chunks(content: bytes) -> list[tuple[bytes, bytes]]:
@@ -343,7 +349,7 @@ def test_colors_that_only_the_av1_stream_states(tmp_path: Path, bits: int) -> No
     content = path.read_bytes()
     assert content.count(b"colrnclx") == 1
     path.write_bytes(content.replace(b"colrnclx", b"freenclx"))
-    assert read_colors(path).code_points == CodePoints(primaries=9, transfer=18)
+    assert colors_of(path).code_points == CodePoints(primaries=9, transfer=18)
 
 
 # --- damage
@@ -352,7 +358,7 @@ def test_colors_that_only_the_av1_stream_states(tmp_path: Path, bits: int) -> No
 def test_damaged_boxes_are_no_colors(tmp_path: Path) -> None:
     path = hdr_avif(tmp_path / "in.avif", PQ, bits=10)
     content = path.read_bytes()
-    assert read_colors(path).code_points == CodePoints(primaries=9, transfer=16)
+    assert colors_of(path).code_points == CodePoints(primaries=9, transfer=16)
     end = content.index(b"mdat")
     for seed in range(300):
         rng = np.random.default_rng(seed)
@@ -360,10 +366,10 @@ def test_damaged_boxes_are_no_colors(tmp_path: Path) -> None:
         for place in rng.integers(0, end, 4):
             changed[place] = int(rng.integers(256))
         path.write_bytes(changed)
-        read_colors(path)
+        colors_of(path)
     for length in range(0, end, 7):
         path.write_bytes(content[:length])
-        assert read_colors(path).code_points is None or length > 200
+        assert colors_of(path).code_points is None or length > 200
 
 
 def test_a_gain_map_of_heif_is_noted(tmp_path: Path) -> None:

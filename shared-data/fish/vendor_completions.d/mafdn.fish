@@ -33,6 +33,7 @@ complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l crf -r -d 'Quality
 complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l preset -r -d 'ultrafast to veryslow: time of encoding against size...'
 complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l container -r -d 'mp4, mov, mkv, webm or ts (default: as the film, or mkv if...'
 complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l deinterlace -d 'Deinterlace an interlaced film (bwdif).'
+complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l deinterlace-fields -d 'Deinterlace it into a frame for each field, at twice the...'
 complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l from -r -d 'Begin here, as 90, 1:30 or 1m30s.'
 complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l to -r -d 'Stop here, likewise.'
 complete -c mafdn -n '__fish_seen_subcommand_from upscale' -l preview -r -d 'Only this much, such as 10s, from --from or the beginning...'

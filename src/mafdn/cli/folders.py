@@ -13,7 +13,7 @@ import typer
 from rich.progress import TextColumn
 
 from mafdn._support.atomic import printable, replacing
-from mafdn.cli.output import check_stop, duration, progress_bar, show_json, show_json_line, show_table
+from mafdn.cli.output import check_stop, duration, progress_bar, rough_duration, show_json, show_json_line, show_table
 from mafdn.cli.verify import verifications_line
 from mafdn.errors import MafdnError, UsageError
 from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
@@ -196,7 +196,7 @@ def _sizes(item: FolderItem) -> str:
 
 def _estimate_text(estimate: FolderEstimate) -> str:
     parts = [f"{estimate.pixels / 1e6:,.1f} megapixels of results"]
-    parts += [f"about {duration(estimate.seconds)}"] if estimate.seconds is not None else []
+    parts += [f"about {rough_duration(estimate.seconds)}"] if estimate.seconds is not None else []
     if estimate.bytes is not None:
         free = "" if estimate.free_bytes is None else f" of {_megabytes(estimate.free_bytes)} free"
         parts.append(f"about {_megabytes(estimate.bytes)}{free} on disk")

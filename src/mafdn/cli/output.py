@@ -145,6 +145,14 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """Return an estimated duration with two digits, such as `2.5 h`, `61 min` or `3 s`."""
+    for unit, name in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * unit:
+            return f"{float(f'{seconds / unit:.2g}'):g} {name}"
+    return f"{seconds:.2g} s" if seconds >= 0.1 else "0.1 s"
+
+
 def output_file(output: Path | None, default: Path) -> Path:
     """Return the file of the option `--output`: a folder that exists gets a file with the name of the default."""
     if output is None:

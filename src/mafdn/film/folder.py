@@ -12,7 +12,7 @@ from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress
 from mafdn.film.thumbnails import thumbnail_paths
 from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
-from mafdn.upscaling.folder.films import FilmHeader, FilmOutcome
+from mafdn.upscaling.folder.films import FilmHeader, FilmOutcome, FilmSample
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import UpscaleOptions
 
@@ -47,11 +47,20 @@ class FolderFilms:
         return FilmHeader(
             size=shown,
             new_size=as_shown(info, plan.size),
-            frames=max(1, info.frame_count or 1),
+            frames=info.frame_count or 0,
             bits=info.color.bits,
             kind=film_format(plan.container),
             settings=json.dumps([RESULT_VERSION, settings], sort_keys=True),
         )
+
+    def measure(
+        self, path: Path, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions, *, side: int
+    ) -> FilmSample:
+        """Measure the pace of a film; arguments and errors as for `mafdn.upscaling.folder.films.Films`."""
+        require_av(path)
+        from mafdn.film.measuring import measure_film
+
+        return measure_film(path, networks=networks, options=replace(self._options, upscale=options), side=side)
 
     def upscale(
         self,

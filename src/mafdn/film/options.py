@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_number, as_whole
@@ -24,6 +25,8 @@ PRESETS = (
     "veryslow",
 )
 """Presets of all encoders, from the fastest; those of SVT-AV1 are numbers, to which these names are mapped."""
+FIELDS = "fields"
+"""The way of deinterlacing that makes a frame of each field."""
 MOST_SECONDS = 10_000_000.0
 """Latest moment of a film that can be selected, in seconds."""
 USUAL_RATE, MOST_RATE = Fraction(25), 1_000
@@ -44,8 +47,8 @@ class FilmOptions:
         preset: Speed against size: one of `PRESETS` (default: by codec).
         container: `mp4`, `mov`, `mkv`, `webm` or `ts` (default: from the result's name, else that of the film, or `mkv`
             if that cannot hold its streams).
-        deinterlace: Deinterlace the frames that are interlaced, by FFmpeg's bwdif; interlaced films are refused
-            otherwise.
+        deinterlace: Deinterlace the frames that are interlaced, by FFmpeg's bwdif: one frame for each if `True`, or one
+            for each of the two `fields`, at twice the rate. Interlaced films are refused otherwise.
         start: Where to begin, in seconds from the beginning of the film; the result begins at 0.
         end: Where to stop, in seconds from the beginning of the film.
         thumbnails: Whether to write a picture of a frame and of its result from time to time.
@@ -62,7 +65,7 @@ class FilmOptions:
     crf: float | None = None
     preset: str | None = None
     container: str | None = None
-    deinterlace: bool = False
+    deinterlace: bool | Literal["fields"] = False
     start: float | None = None
     end: float | None = None
     thumbnails: bool = False
@@ -87,8 +90,9 @@ class FilmOptions:
                 object.__setattr__(self, name, as_number(name, getattr(self, name), least=0, most=MOST_SECONDS))
         if self.end is not None and self.end <= (self.start or 0):
             raise UsageError(f"end ({self.end:g} s) must be later than start ({self.start or 0:g} s)")
-        for name in ("deinterlace", "thumbnails"):
-            as_kind(name, getattr(self, name), bool)
+        if self.deinterlace not in (True, False, FIELDS) or not isinstance(self.deinterlace, bool | str):
+            raise UsageError(f"deinterlace must be True, False or {FIELDS!r}, not {self.deinterlace!r}")
+        as_kind("thumbnails", self.thumbnails, bool)
         object.__setattr__(
             self, "segment_frames", as_whole("segment_frames", self.segment_frames, least=1, most=100_000)
         )

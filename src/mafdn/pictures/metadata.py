@@ -70,19 +70,22 @@ def fields_of_exif(block: bytes) -> dict[str, tuple[Any, Any]]:
     return {**fields, EXIF: (pyvips.GValue.blob_type, block)}
 
 
-def with_new_size(picture: Picture, *, width: int, height: int, keep_print_size: bool = False) -> Picture:
-    """Correct the sizes in the metadata of a picture that is going to be resized.
+def with_new_size(
+    picture: Picture, *, width: int, height: int, keep_print_size: bool = False, cropped: bool = False
+) -> Picture:
+    """Correct the sizes in the metadata of a picture that is going to be resized or cropped.
 
     Args:
         picture: The original.
         width: Columns of the result.
         height: Rows of the result.
         keep_print_size: Raise the print resolution with the size in pixels.
+        cropped: Whether the result is a part of the picture, whose pixels keep their size.
 
     Returns:
         The picture with its pixels unchanged.
     """
-    larger = (width / picture.width, height / picture.height)
+    larger = (1.0, 1.0) if cropped else (width / picture.width, height / picture.height)
     finer = larger if keep_print_size else (1.0, 1.0)
     across, down = picture.pixels_per_mm
     return replace(
@@ -120,7 +123,8 @@ def resized(
         if field in changed:
             changed[field] = (pyvips.GValue.gstr_type, f"{number} ({number}, Long, 1 components, 4 bytes)")
     for field, factor in zip(FOCAL_PLANE_FIELDS, larger, strict=True):
-        if found := re.match(r"([0-9]{1,10})/([1-9][0-9]{0,9}) ", str(changed.get(field, ("", ""))[1])):
+        found = re.match(r"([0-9]{1,10})/([1-9][0-9]{0,9}) ", str(changed.get(field, ("", ""))[1]))
+        if found and factor != 1.0:
             above, below = xmp.multiplied(int(found[1]), int(found[2]), factor)
             text = f"{above}/{below} ({above / below:g}, Rational, 1 components, 8 bytes)"
             changed[field] = (pyvips.GValue.gstr_type, text)

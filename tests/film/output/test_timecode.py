@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from mafdn.film.output.timecode import later
+from mafdn.film.output.timecode import later, of_first_field
 
 NTSC = Fraction(30_000, 1_001)
 
@@ -40,3 +40,10 @@ def test_dropped_numbers_are_those_of_all_minutes_but_every_tenth() -> None:
 )
 def test_what_cannot_be_counted_on_is_nothing(timecode: str, rate: Fraction | None) -> None:
     assert later(timecode, Fraction(1), rate) is None
+
+
+@pytest.mark.parametrize(
+    ("timecode", "expected"), [("01:00:00:24", "01:00:00:48"), ("00:01:00;02", "00:01:00;04"), ("reel 3", "reel 3")]
+)
+def test_fields_are_counted_like_frames(timecode: str, expected: str) -> None:
+    assert of_first_field(timecode) == expected

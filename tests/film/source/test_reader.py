@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +17,7 @@ from mafdn.film.source.reader import open_film
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.options import UpscaleOptions
 from tests.film import oracle
-from tests.film.films import BT601, CASES, FULL, Film, Sound, broken, case, decoded, interlaced, make
+from tests.film.films import BT601, CASES, FIELDS, FULL, Film, Sound, broken, case, decoded, interlaced, make, shown_by
 
 
 def frames_of(path: Path, options: FilmOptions | None = None, start: int = 0) -> list[FilmFrame]:
@@ -147,10 +149,83 @@ def test_interlaced_films_are_refused_or_deinterlaced(tmp_path: Path) -> None:
     assert [frame.pts for frame in got] == times
 
 
+UNEVEN = tuple(sum(40 + 10 * (number % 4) for number in range(end)) for end in range(24))
+"""Time stamps of a film of variable frame rate, in milliseconds."""
+
+
+def ranks_of_moments(frames: list[FilmFrame]) -> list[int]:
+    """For each frame, the number of the moment that it is most alike."""
+    moments = np.stack(shown_by(FIELDS)).astype(np.float32)
+    return [int(np.abs(moments - frame.pixels).mean((1, 2, 3)).argmin()) for frame in frames]
+
+
+@pytest.mark.parametrize("top_first", [True, False])
+@pytest.mark.parametrize("moments", [None, UNEVEN], ids=["constant", "variable"])
+def test_each_field_becomes_a_frame(top_first: bool, moments: tuple[int, ...] | None, tmp_path: Path) -> None:
+    unit = None if moments is None else Fraction(1, 1000)
+    path = interlaced(tmp_path / "film.mkv", top_first=top_first, moments=moments, time_base=unit)
+    options = FilmOptions(deinterlace="fields")
+    with open_film(path, options) as film:
+        info, frames, part = film.info, list(film.frames()), list(film.frames(17))
+    plain = frames_of(path, FilmOptions(deinterlace=True))
+    assert len(frames) == 2 * len(plain) == 48
+    assert info.frame_count == pytest.approx(48, rel=0.4)
+    assert info.time_base == Fraction(1, 2000)
+    ends = [2 * frame.pts for frame in plain[1:]] + [2 * plain[-1].pts + 2 * (plain[-1].duration or 0)]
+    for number, (whole, end) in enumerate(zip(plain, ends, strict=True)):
+        first, second = frames[2 * number : 2 * number + 2]
+        assert (first.pts, second.pts) == (2 * whole.pts, whole.pts + end // 2)
+        assert abs(first.seconds - whole.seconds) < 1e-9
+    assert ranks_of_moments(frames[2:-2]) == list(range(2, 46))
+    assert [frame.pts for frame in part] == [frame.pts for frame in frames[17:]]
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(part, frames[17:], strict=True))
+    with open_film(path, FilmOptions(deinterlace="fields", start=0.1, end=0.3)) as film:
+        selected = [frame.seconds for frame in film.frames()]
+    assert selected == [frame.seconds for frame in frames if 0.1 <= frame.seconds < 0.3]
+
+
+def test_rates_of_fields_are_twice_those_of_frames(tmp_path: Path) -> None:
+    path = interlaced(tmp_path / "film.mkv")
+    with open_film(path, FilmOptions(deinterlace="fields")) as film:
+        assert (film.info.average_rate, film.info.nominal_rate, film.info.frame_count) == (50, 50, 48)
+    with open_film(case(tmp_path, "bt709"), FilmOptions(deinterlace="fields")) as film:
+        assert (film.info.average_rate, film.info.nominal_rate, film.info.frame_count) == (25, 25, 24)
+
+
+@pytest.mark.parametrize(("order", "top_first"), [("tt", True), ("bb", False), ("tb", False), ("bt", True)])
+def test_the_order_of_fields_is_that_of_the_container_if_frames_state_none(
+    order: str, top_first: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.mkv"
+    coding: dict[str, Any] = {"codec": "ffv1", "settings": {"field_order": order}, "colors": BT601, "order": ""}
+    frames = frames_of(interlaced(path, top_first=top_first, **coding), FilmOptions(deinterlace="fields"))
+    assert ranks_of_moments(frames[2:-2]) == list(range(2, 46))
+
+
+@pytest.mark.parametrize(("way", "count"), [(True, 74), ("fields", 98)])
+def test_frames_that_are_interlaced_later_are_deinterlaced(way: Any, count: int, tmp_path: Path) -> None:
+    early, late = make(tmp_path / "a.ts", Film(frames=50, size=(96, 64))), interlaced(tmp_path / "b.ts")
+    path = tmp_path / "film.ts"
+    path.write_bytes(early.read_bytes() + late.read_bytes())
+    with open_film(path) as film:
+        assert len(list(film.frames())) == 74
+        assert any("24 interlaced frames in between; --deinterlace" in note for note in film.notes)
+    with open_film(path, FilmOptions(deinterlace=way)) as film:
+        frames = list(film.frames())
+        assert not any("interlaced" in note for note in film.notes)
+    assert len(frames) == count
+    assert all(b.pts > a.pts for a, b in pairwise(frames))
+    if way == "fields":
+        assert ranks_of_moments(frames[52:-2]) == list(range(2, 46))
+
+
 def test_progressive_films_are_not_changed_by_deinterlacing(tmp_path: Path) -> None:
     path = case(tmp_path, "bt709")
-    plain, asked = frames_of(path), frames_of(path, FilmOptions(deinterlace=True))
-    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(plain, asked, strict=True))
+    plain = frames_of(path)
+    for way in (True, "fields"):
+        asked = frames_of(path, FilmOptions(deinterlace=way))
+        assert [frame.seconds for frame in asked] == [frame.seconds for frame in plain]
+        assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(plain, asked, strict=True))
 
 
 def test_damaged_parts_are_skipped_and_said_and_the_rest_is_the_same_each_time(tmp_path: Path) -> None:

@@ -62,6 +62,14 @@ Container = Annotated[
 Deinterlace = Annotated[
     bool, typer.Option("--deinterlace", help="Deinterlace an interlaced film (bwdif).", rich_help_panel=FILM)
 ]
+DeinterlaceFields = Annotated[
+    bool,
+    typer.Option(
+        "--deinterlace-fields",
+        help="Deinterlace it into a frame for each field, at twice the rate.",
+        rich_help_panel=FILM,
+    ),
+]
 From = Annotated[
     float | None,
     typer.Option(
@@ -114,6 +122,7 @@ NAMES = {
     "preset": "--preset",
     "container": "--container",
     "deinterlace": "--deinterlace",
+    "deinterlace_fields": "--deinterlace-fields",
     "start": "--from",
     "end": "--to",
     "preview": "--preview",
@@ -141,9 +150,11 @@ def film_options(upscale: "UpscaleOptions", given: Mapping[str, Any]) -> "FilmOp
     Raises:
         UsageError: If values are invalid or exclude each other.
     """
-    from mafdn.film.options import FilmOptions
+    from mafdn.film.options import FIELDS, FilmOptions
 
     fields = dict(given)
+    if fields.pop("deinterlace_fields", False):
+        fields["deinterlace"] = FIELDS
     preview = fields.pop("preview", None)
     if preview is not None:
         if "end" in fields:

@@ -24,7 +24,7 @@ from mafdn.film.output.matroska import PLACEHOLDER, complete_header
 from mafdn.film.output.plan import BARE, FilmPlan
 from mafdn.film.output.sounds import SoundConverter
 from mafdn.film.output.subtitles import Converter
-from mafdn.film.output.timecode import later
+from mafdn.film.output.timecode import later, of_first_field
 from mafdn.film.output.timing import Timed, timed
 from mafdn.film.source.info import FilmInfo
 from mafdn.film.source.metadata import TIMECODE
@@ -201,13 +201,16 @@ class _Joining:
     def _move_timecode(self, target: OutputContainer, start: int | None, begin: int) -> None:
         """Make the time code that of the first frame, which is shown at `begin`; the film's own is that at `start`."""
         info = self.info
-        if self.window.start is None or info.timecode is None:
+        doubled = info.fields and info.interlaced
+        if (self.window.start is None and not doubled) or info.timecode is None:
             return
         self.lost_timecode = True
-        seconds = (begin - (info.start_pts if start is None else start)) * info.time_base
+        first = info.start_pts * info.time_base if start is None else start * info.stored_time_base
+        seconds = Fraction(0) if self.window.start is None else begin * info.time_base - first
         for metadata in (target.metadata, *(stream.metadata for stream in target.streams)):
             for name in [name for name in metadata if name.lower() == TIMECODE]:
-                moved = later(metadata.pop(name), seconds, info.nominal_rate)
+                old = metadata.pop(name)
+                moved = later(of_first_field(old) if doubled else old, seconds, info.nominal_rate)
                 if moved is not None:
                     metadata[name] = moved
                     self.lost_timecode = False
@@ -319,13 +322,17 @@ class _Joining:
 
     def _last_duration(self, timing: "Timed[AnyPacket]", step: int) -> int:
         """Return how long the film shows its last frame."""
-        found = step
+        found, fields, shown_twice = step, self.info.fields, self.info.interlaced
         with suppress(FFmpegError), open_container(self.info.path, Limits()) as source:
             stream = video_stream(source, self.info.path)
             moment = round(timing.pts * self.info.time_base * 1_000_000)
             source.seek(max(moment - NEAR_THE_END, int(source.start_time or 0)))
             for packet in packets_of(source, stream):
-                if packet.pts == timing.pts and packet.duration:
+                if packet.pts is None or not packet.duration:
+                    continue
+                if fields and 0 <= timing.pts - 2 * packet.pts < 2 * packet.duration:
+                    found = packet.duration if shown_twice else 2 * packet.duration
+                elif not fields and packet.pts == timing.pts:
                     found = packet.duration
         return found
 

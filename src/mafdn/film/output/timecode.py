@@ -35,6 +35,12 @@ def later(timecode: str, seconds: Fraction, rate: Fraction | None) -> str | None
     return _written(number + round(seconds * rate), per_second, dropped, found[4])
 
 
+def of_first_field(timecode: str) -> str:
+    """Return the time code of a frame as that of its first field, where fields are counted like frames."""
+    found = TIMECODE.fullmatch(timecode)
+    return timecode if found is None else f"{timecode[: found.start(5)]}{2 * int(found[5]):02}"
+
+
 def _written(number: int, per_second: int, dropped: int, separator: str) -> str:
     """Write the time code of frame `number` of a day; each minute but every tenth begins after `dropped` numbers."""
     minute, ten_minutes = 60 * per_second - dropped, 600 * per_second - 9 * dropped

@@ -1,6 +1,6 @@
 """What is known about a film before its frames are decoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class FilmInfo:
         display_matrix: The nine numbers of the matrix from which `rotation` is taken, or `None`.
         crop: Pixels that the container hides at the left, top, right and bottom; frames come without them.
         sample_aspect_ratio: Width of a pixel divided by its height; 1 if the film does not say.
-        time_base: Unit of time stamps in seconds.
+        time_base: Unit of the time stamps of frames in seconds.
         average_rate: Frames per second on average, or `None` if unknown.
         nominal_rate: Frames per second that the film aims at, such as 30000/1001, or `None` if unknown.
         start_pts: Time stamp of the beginning of the film (of all its streams), in `time_base`.
@@ -105,11 +105,13 @@ class FilmInfo:
             can be far off, and damaged films have fewer.
         ends: Time stamp, in `time_base`, at which the video ends as the film says, or `None` if it does not.
         color: How values are to be understood.
-        interlaced: Whether the frames are interlaced (and `frames` deinterlaces them).
+        interlaced: Whether the first frames are interlaced, as the file has them.
         streams: All streams of the file.
         chapters: Number of chapters.
         notes: What a user should know: one line each.
-        timecode: Time code of the first frame, such as `01:00:00:00`, or `None`.
+        timecode: Time code of the first frame, such as `01:00:00:00`, as the file counts frames, or `None`.
+        fields: Whether each field becomes a frame; then all times are in half of the file's unit, and rates and the
+            number of frames are those of fields.
     """
 
     path: Path
@@ -135,8 +137,28 @@ class FilmInfo:
     chapters: int
     notes: tuple[str, ...]
     timecode: str | None = None
+    fields: bool = False
+
+    @property
+    def stored_time_base(self) -> Fraction:
+        """Unit of the time stamps in the file in seconds."""
+        return self.time_base * 2 if self.fields else self.time_base
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
         return self.width, self.height
+
+    def by_fields(self) -> "FilmInfo":
+        """Return what is known about the film if each of its fields becomes a frame; frames of one field stay one."""
+        factor = 2 if self.interlaced else 1
+        return replace(
+            self,
+            time_base=self.time_base / 2,
+            average_rate=None if self.average_rate is None else self.average_rate * factor,
+            nominal_rate=None if self.nominal_rate is None else self.nominal_rate * factor,
+            start_pts=self.start_pts * 2,
+            frame_count=None if self.frame_count is None else self.frame_count * factor,
+            ends=None if self.ends is None else self.ends * 2,
+            fields=True,
+        )

@@ -16,6 +16,7 @@ from mafdn._support.atomic import printable
 from mafdn.film.color import MATRICES, UNTAGGED, Samples
 from mafdn.film.options import FilmOptions
 from mafdn.film.source.info import Color, FilmInfo, StreamInfo
+from mafdn.film.source.length import restarting_length
 from mafdn.film.source.metadata import (
     chroma_location_in,
     cropping_in,
@@ -55,7 +56,15 @@ def probe(
     width, height = first.width - left - right, first.height - top - bottom
     time_base = stream.time_base or Fraction(1, 90_000)
     color = _color(path, stream, first, height, chroma_location_in(text, stream.index), notes)
-    duration, count = _selected(container, stream, time_base, options)
+    ends = _ends(stream, time_base)
+    restarting = restarting_length(container, stream, ends=None if ends is None else ends * time_base)
+    if restarting is not None:
+        whole, ends = restarting.seconds, None
+    elif ends is not None:
+        whole = float((ends - (stream.start_time or 0)) * time_base)
+    else:
+        whole = container.duration / 1e6 if container.duration else None
+    duration, count = _selected(stream, whole, options)
     lost = sorted({name for frame in frames for name in lost_features(frame, text)})
     if lost:
         notes.append(f"{printable(path)} has {' and '.join(lost)}; its result will not")
@@ -80,7 +89,7 @@ def probe(
         start_pts=round((cast("int | None", container.start_time) or 0) * MICROSECOND / time_base),
         duration=duration,
         frame_count=count,
-        ends=_ends(stream, time_base),
+        ends=ends,
         color=color,
         interlaced=any(frame.interlaced_frame for frame in frames)
         or stream.codec_context.field_order in INTERLACED_ORDERS,
@@ -154,15 +163,8 @@ def _valid_crop(crop: tuple[int, int, int, int], frame: VideoFrame) -> tuple[int
     return crop if left + right < frame.width and top + bottom < frame.height else (0, 0, 0, 0)
 
 
-def _selected(
-    container: InputContainer, stream: VideoStream, time_base: Fraction, options: FilmOptions
-) -> tuple[float | None, int | None]:
-    """Return seconds and estimated number of frames that are selected, each `None` if unknown."""
-    ends, whole = _ends(stream, time_base), None
-    if ends is not None:
-        whole = float((ends - (stream.start_time or 0)) * time_base)
-    elif container.duration:
-        whole = container.duration / 1e6
+def _selected(stream: VideoStream, whole: float | None, options: FilmOptions) -> tuple[float | None, int | None]:
+    """Return seconds and estimated number of frames that are selected of `whole` seconds, each `None` if unknown."""
     start, end = options.start or 0.0, options.end
     if whole is None and end is None:
         return None, None

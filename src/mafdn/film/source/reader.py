@@ -19,7 +19,7 @@ from mafdn._support.atomic import printable
 from mafdn.errors import DamagedError, UnsupportedError, UsageError
 from mafdn.film.color import ToRgb
 from mafdn.film.frame import FilmFrame
-from mafdn.film.options import FilmOptions
+from mafdn.film.options import FIELDS, FilmOptions
 from mafdn.film.source.deinterlace import deinterlaced
 from mafdn.film.source.info import FilmInfo
 from mafdn.film.source.opening import decoding, open_container, packets_of, video_stream
@@ -44,15 +44,16 @@ class FilmSource:
     Attributes:
         path: The file.
         options: What was asked for.
-        info: What is known about it.
+        info: What is known about it; with `fields`, as `FilmInfo.by_fields` returns it.
         notes: What turned out while frames were decoded, such as damaged ones; one line each.
     """
 
     def __init__(self, path: Path, options: FilmOptions, info: FilmInfo) -> None:
         self.path = path
         self.options = options
-        self.info = info
+        self.info = info.by_fields() if options.deinterlace == FIELDS else info
         self.notes: list[str] = []
+        self._stored = info
         self._running: list[Generator[FilmFrame]] = []
 
     def frames(self, start: int = 0) -> Iterator[FilmFrame]:
@@ -84,13 +85,14 @@ class FilmSource:
         self.close()
 
     def _frames(self, start: int) -> Generator[FilmFrame]:
-        info, options = self.info, self.options
+        info, options, stored = self.info, self.options, self._stored
         to_rgb = ToRgb(info.color, info.size, crop=info.crop)
         self.notes.clear()
-        with closing(_Decoder(self.path, options, info)) as decoder:
+        with closing(_Decoder(self.path, options, stored)) as decoder:
             frames = decoder.frames()
-            if info.interlaced:
-                frames = deinterlaced(frames, info.time_base, every=decoder.only_container_interlaced)
+            if options.deinterlace:
+                order = decoder.field_order if stored.interlaced else 0
+                frames = deinterlaced(frames, stored.time_base, order=order, fields=info.fields)
             number = -1
             for number, frame in enumerate(_selected(frames, info, options)):
                 if number >= start:
@@ -98,7 +100,7 @@ class FilmSource:
                     pts = frame.pts or 0
                     seconds = float((pts - info.start_pts) * info.time_base)
                     yield FilmFrame(number, pts, frame.duration or None, pixels, seconds)
-            self.notes += decoder.notes(interlaced=info.interlaced)
+            self.notes += decoder.notes()
             if number < 0 and options.start is options.end is None:
                 raise DamagedError(f"{printable(self.path)} is damaged: no frame of its video can be decoded")
             if number < 0:
@@ -106,9 +108,9 @@ class FilmSource:
                     "an earlier start" if options.end is None else "another part" if options.start else "a later end"
                 )
                 raise UsageError(f"{printable(self.path)} has no frame in the selected part; choose {other}")
-            if options.end is None and info.ends is not None and decoder.end is not None and not decoder.restarts:
-                missing = (info.ends - decoder.end) * info.time_base
-                if missing > max(LEAST_MISSING, (info.ends - info.start_pts) * info.time_base / 20):
+            if options.end is None and stored.ends is not None and decoder.end is not None and not decoder.restarts:
+                missing = (stored.ends - decoder.end) * stored.time_base
+                if missing > max(LEAST_MISSING, (stored.ends - stored.start_pts) * stored.time_base / 20):
                     seconds = f"{float(missing):.1f}"
                     self.notes.append(f"{printable(self.path)} ends {seconds} s earlier than it says; it is incomplete")
 
@@ -121,10 +123,14 @@ class _Decoder:
         self.info = info
         self.limits = options.upscale.limits
         self.begin = None if options.start is None else _pts(info, options.start)
+        if options.start is not None and options.deinterlace == FIELDS:
+            self.begin = _pts(info.by_fields(), options.start) // 2
+        self.deinterlaces = bool(options.deinterlace)
         self.container = open_container(path, self.limits)
         self.stream = video_stream(self.container, path)
         self.timeline = Timeline(info) if info.format in RESTARTING else None
-        self.only_container_interlaced = self.stream.codec_context.field_order in INTERLACED_ORDERS
+        order = self.stream.codec_context.field_order
+        self.field_order = order if order in INTERLACED_ORDERS else 0
         self.damaged = self.moved = self.late = 0
         self.cut = ""
         self.end: int | None = None
@@ -138,7 +144,7 @@ class _Decoder:
         """How often the time stamps have restarted."""
         return len(self.timeline.offsets) - 1 if self.timeline else 0
 
-    def notes(self, *, interlaced: bool) -> list[str]:
+    def notes(self) -> list[str]:
         """Return what turned out."""
         name = printable(self.path)
         notes: list[str] = []
@@ -152,7 +158,7 @@ class _Decoder:
             notes.append(f"{name} has time stamps that restart ({self.restarts:,}x); its parts follow one another")
         if self.moved:
             notes.append(f"{name} has time stamps that do not increase; {self.moved:,} were moved")
-        if self.late and not interlaced:
+        if self.late and not self.deinterlaces:
             notes.append(f"{name} has {self.late:,} interlaced frames in between; --deinterlace deinterlaces them")
         return notes
 

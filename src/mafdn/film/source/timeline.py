@@ -36,7 +36,7 @@ class Timeline:
     def __init__(self, info: FilmInfo, parts: Sequence[int] = ()) -> None:
         """Prepare; to move packets of other streams, pass the `offsets` of the whole film as `parts`."""
         self.offsets = [0]
-        self.video, self._unit, self._parts = info.stream, info.time_base, parts
+        self.video, self._unit, self._parts = info.stream, info.stored_time_base, parts
         self._step = max(1, round(1 / (info.average_rate or 25) / info.time_base))
         self._before: int | None = None
         self._end = 0

@@ -30,7 +30,7 @@ class FilmHeader:
     Attributes:
         size: Width and height of frames as they are shown, in pixels.
         new_size: Those of the result.
-        frames: Estimated number of frames, at least 1.
+        frames: Estimated number of frames; 0 if it is unknown.
         bits: Bits per channel.
         kind: How the result is named.
         settings: What the result depends on beside the settings of pictures, as text.
@@ -54,6 +54,15 @@ class FilmOutcome:
     weights: WeightsChoice | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilmSample:
+    """What a part of one frame of a film took: its size and that of its result, and seconds."""
+
+    size: tuple[int, int]
+    new_size: tuple[int, int]
+    seconds: float
+
+
 class Films(Protocol):
     """How films are recognized, read and upscaled."""
 
@@ -63,6 +72,12 @@ class Films(Protocol):
 
     def read(self, path: Path, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions) -> FilmHeader:
         """Read what is known about a film; raises `MafdnError`."""
+        ...
+
+    def measure(
+        self, path: Path, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions, *, side: int
+    ) -> FilmSample:
+        """Upscale the middle of the first selected frame, at most `side` pixels wide and high; raises `MafdnError`."""
         ...
 
     def upscale(
@@ -151,9 +166,10 @@ class FilmRun:
         left = sum(other.work for other in self._jobs[number - self._before :])
 
         def tick(frames: int, speed: float | None) -> None:
-            count = max(1, job.film_frames or 1)
-            per_frame, share = job.work / count, min(1.0, frames / count)
-            seconds = ((count - frames) * per_frame + left) / (speed * per_frame) if speed else None
+            count = job.film_frames or 0
+            share = min(1.0, frames / count) if count else 0.0
+            per_frame = job.work / max(1, count)
+            seconds = ((count - frames) * per_frame + left) / (speed * per_frame) if speed and count else None
             self._on_progress(
                 FolderProgress(
                     phase="upscaling",

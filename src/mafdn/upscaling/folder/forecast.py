@@ -1,4 +1,4 @@
-"""An estimate of the time and disk space of a run, measured on parts of its pictures."""
+"""An estimate of the time and disk space of a run, measured on parts of its pictures and films."""
 
 import shutil
 import tempfile
@@ -15,6 +15,7 @@ from mafdn.pictures.formats import format_called
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import read_header
 from mafdn.upscaling.choice.weights import choose_weights
+from mafdn.upscaling.folder.films import Films
 from mafdn.upscaling.folder.job import Job, work_of
 from mafdn.upscaling.folder.report import FolderEstimate
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
@@ -25,38 +26,47 @@ from mafdn.upscaling.size import Size
 SIDE = 192
 """Side in pixels of the parts that are upscaled, from the middle of pictures."""
 SAMPLES = 3
-"""Pictures that are sampled of each kind: those with the same network and format of the result."""
+"""Pictures or films that are sampled of each kind: those with the same network and format of the result."""
 MOST_SECONDS = 10.0
-"""Time after which no further picture is sampled."""
+"""Time after which no further picture or film is sampled."""
+DIGITS = 2
+"""Significant digits of times: parts tell no more."""
 _Kind = tuple[int, str]
 """Scale of the network, and ending of the result."""
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """What the part of one picture took."""
+    """What the part of one picture or film took; a part of a frame does not tell the size of a film."""
 
     work: float
     seconds: float
-    pixels: int
-    bytes: int
+    pixels: int = 0
+    bytes: int = 0
 
 
 def forecast(
-    jobs: Sequence[Job], networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions, *, size: Size
+    jobs: Sequence[Job],
+    networks: NetworkSet | AutomaticNetworks,
+    options: UpscaleOptions,
+    *,
+    size: Size,
+    films: Films | None = None,
 ) -> FolderEstimate:
-    """Estimate what upscaling these pictures would take.
+    """Estimate what upscaling these pictures and films would take.
 
-    Parts of a few of them are upscaled and encoded in a temporary folder. This never fails: pictures that cannot be
-    read are left out, and `basis` is the reason if there are no figures.
+    Parts of a few of them are upscaled, those of pictures also encoded, in a temporary folder. This never fails: those
+    that cannot be read are left out, and `basis` is the reason if there are no figures. The time of films is that of
+    all their frames, as if each differed from the one before.
 
     Args:
-        jobs: The pictures.
+        jobs: The pictures and films.
         networks: The networks to use.
-        options: How pictures are upscaled.
+        options: How they are upscaled.
         size: Size of the results.
+        films: How films are upscaled; without it, they are left out.
     """
-    pixels, free = sum(job.pixels for job in jobs), _free_bytes(jobs)
+    pixels, free = sum(job.pixels for job in jobs if job.film_frames != 0), _free_bytes(jobs)
     kinds: defaultdict[_Kind, list[Job]] = defaultdict(list)
     for job in jobs:
         kinds[job.scale, job.target.suffix.lower()].append(job)
@@ -69,7 +79,7 @@ def forecast(
             if time.monotonic() - began > MOST_SECONDS:
                 break
             try:
-                sample = measure(job)
+                sample = measure(job) if job.film_frames is None else _of_film(job, films, networks, options)
             except (MafdnError, OSError, MemoryError) as error:
                 problem = str(error) or type(error).__name__
             else:
@@ -77,21 +87,57 @@ def forecast(
     known = [sample for several in samples.values() for sample in several]
     if not known:
         return FolderEstimate(pixels=pixels, free_bytes=free, basis=f"no estimate: {problem}")
+    written = [sample for sample in known if sample.pixels]
     seconds = total_bytes = 0.0
     for kind, members in kinds.items():
-        like = samples.get(kind, known)
+        like, like_written = samples.get(kind, known), samples.get(kind, written)
         per_work = sum(sample.seconds for sample in like) / sum(sample.work for sample in like)
-        per_pixel = sum(sample.bytes for sample in like) / sum(sample.pixels for sample in like)
-        seconds += per_work * sum(job.work for job in members)
-        total_bytes += per_pixel * sum(job.pixels for job in members)
-    parts = f"a part of {len(known)} of the pictures" if len(known) > 1 else "a part of one of the pictures"
+        seconds += per_work * sum(job.work for job in members if job.film_frames != 0)
+        pictures = [job for job in members if job.film_frames is None]
+        if written and pictures:
+            per_pixel = sum(sample.bytes for sample in like_written) / sum(sample.pixels for sample in like_written)
+            total_bytes += per_pixel * sum(job.pixels for job in pictures)
     return FolderEstimate(
         pixels=pixels,
-        seconds=seconds,
-        bytes=round(total_bytes),
+        seconds=float(f"{seconds:.{DIGITS}g}") or None,
+        bytes=round(total_bytes) if written else None,
         free_bytes=free,
-        basis=f"measured just now by upscaling {parts}",
+        basis=f"measured just now by upscaling {_parts(len(written), len(known) - len(written))}{_left_out(jobs)}",
     )
+
+
+def _parts(pictures: int, films: int) -> str:
+    """Name what was upscaled."""
+    parts = [f"{_one_or(pictures)} of the pictures"] if pictures else []
+    parts += [f"a frame of {_one_or(films)} of the films"] if films else []
+    return f"a part of {' and of '.join(parts)}"
+
+
+def _one_or(count: int) -> str:
+    return str(count) if count > 1 else "one"
+
+
+def _left_out(jobs: Sequence[Job]) -> str:
+    """Say what the figures do not contain."""
+    films = sum(job.film_frames is not None for job in jobs)
+    endless = sum(job.film_frames == 0 for job in jobs)
+    parts = ["; films take less where frames repeat"] if films > endless else []
+    parts += [f"; without {_films(endless)} of unknown length"] if endless else []
+    return "".join(parts) + (f"; disk space is without {_films(films)}" if films else "")
+
+
+def _films(count: int) -> str:
+    return f"{count} film{'s' if count > 1 else ''}"
+
+
+def _of_film(
+    job: Job, films: Films | None, networks: NetworkSet | AutomaticNetworks, options: UpscaleOptions
+) -> _Sample:
+    """Upscale a part of a frame of a film; raises what upscaling it would raise."""
+    if films is None:
+        raise MafdnError("films are not read")
+    sample = films.measure(job.source, networks, options, side=SIDE)
+    return _Sample(work=work_of(sample.size, sample.new_size), seconds=sample.seconds)
 
 
 def _typical(jobs: Sequence[Job]) -> list[Job]:

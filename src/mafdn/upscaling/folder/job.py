@@ -45,7 +45,7 @@ class Job:
         reason: Why the result is to be created.
         snapshot: The file at the target that may be replaced; `None` if there must be none.
         replaces: SHA-256 of an earlier result that is, or was, at the target.
-        film_frames: Estimated number of frames of a film; `None` for pictures.
+        film_frames: Estimated number of frames of a film, 0 if it is unknown; `None` for pictures.
         notes: What will not be done as expected.
     """
 

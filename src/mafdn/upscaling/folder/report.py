@@ -77,9 +77,9 @@ class FolderEstimate:
     """What a run would take, estimated by a dry run.
 
     Attributes:
-        pixels: Pixels of all results.
-        seconds: Time; `None` if it could not be measured.
-        bytes: Size of all result files; `None` if it could not be measured.
+        pixels: Pixels of all results, without those of films of unknown length.
+        seconds: Time for them, rounded; `None` if it could not be measured.
+        bytes: Size of all result files but films; `None` if it could not be measured.
         free_bytes: Free space on the disk of the results, the least if there are several; `None` if unknown.
         basis: How the figures were obtained, or why there are none.
     """

@@ -13,12 +13,11 @@ from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.upscaling.folder.discover import Found, find_sources
 from mafdn.upscaling.folder.films import FilmRun, Films
 from mafdn.upscaling.folder.forecast import forecast
-from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifests
 from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.folder.pipeline import Pipeline
 from mafdn.upscaling.folder.plan import Plan, make_plan
-from mafdn.upscaling.folder.report import FolderEstimate, FolderItem, FolderProgress, FolderReport, Stopped
+from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.options import FolderOptions, UpscaleOptions
 from mafdn.upscaling.size import Size
@@ -140,7 +139,7 @@ def upscale_all(
         for item in [*plan.finished, *(planned if folder_options.dry_run else ())]:
             on_item(item)
         if folder_options.dry_run:
-            estimate = _estimate(pictures, film_jobs, networks, options, size) if plan.jobs else None
+            estimate = forecast(plan.jobs, networks, options, size=size, films=films) if plan.jobs else None
             return replace(report(planned=planned), estimate=estimate)
         with ExitStack() as stack:
             for manifest in homes.values():
@@ -158,22 +157,6 @@ def upscale_all(
     stopped, reached = pipeline.stopped or film_run.stopped, {item.source for item in film_run.items}
     left = [job.item(status="left") for job in film_jobs if job.source not in reached]
     return report(stopped, planned=left)
-
-
-def _estimate(
-    pictures: Sequence[Job],
-    films: Sequence[Job],
-    networks: NetworkSet | AutomaticNetworks,
-    options: UpscaleOptions,
-    size: Size,
-) -> FolderEstimate:
-    """Estimate what upscaling pictures would take; films are only counted."""
-    estimate = forecast(pictures, networks, options, size=size)
-    if not films:
-        return estimate
-    pixels = estimate.pixels + sum(job.pixels for job in films)
-    count = f"{len(films)} film{'s' if len(films) > 1 else ''}"
-    return replace(estimate, pixels=pixels, basis=f"{estimate.basis}; time and disk space are without {count}")
 
 
 def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:

@@ -109,7 +109,7 @@ class Viewer:
         limits = self._limits.begun()
         picture = read_header(path, limits=limits, number=None).decode(limits=limits, scratch=self._folder)
         left, top = picture.width // 2 - width // 2, picture.height // 2 - height // 2
-        named = with_new_size(picture, width=width, height=height)
+        named = with_new_size(picture, width=width, height=height, cropped=True)
         with replacing(path) as temporary:
             encoder = Encoder(named, temporary, FORMATS["PNG"], width=width, height=height, report_as=path)
             try:

@@ -7,12 +7,11 @@ They state colors by number (`colr`), the display that HDR pictures were graded 
 import itertools
 import struct
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import BinaryIO
 
 from mafdn.pictures.codecs.boxes import box as encoded_box
 from mafdn.pictures.codecs.heif.av1 import find_colors, restated
-from mafdn.pictures.codecs.heif.boxes import MOST_BOXES, boxes, read_top_box
+from mafdn.pictures.codecs.heif.boxes import MOST_BOXES, boxes
 from mafdn.pictures.codecs.heif.items import (
     Edits,
     Tree,
@@ -46,17 +45,21 @@ class HeifColors:
     """Whether the file holds a gain map, which makes the picture HDR on displays that can show it."""
 
 
-def read_colors(path: Path) -> HeifColors:
-    """Read the colors that the boxes of a file state; none if they are damaged."""
-    with path.open("rb") as file:
-        meta = read_top_box(file, b"meta")
-        try:
-            found = _colors(meta) if meta else HeifColors()
-            if meta and found.code_points is None:
-                points = _colors_of_stream(file, meta)
-                found = replace(found, code_points=points)
-        except (struct.error, IndexError, ValueError):
-            return HeifColors()
+def read_colors(file: BinaryIO, meta: bytes | None) -> HeifColors:
+    """Read the colors that a file states; none if its boxes are damaged.
+
+    Args:
+        file: The file.
+        meta: Its box `meta`, if it has one.
+    """
+    if not meta:
+        return HeifColors()
+    try:
+        found = _colors(meta)
+        if found.code_points is None:
+            found = replace(found, code_points=_colors_of_stream(file, meta))
+    except (struct.error, IndexError, ValueError):
+        return HeifColors()
     return found
 
 

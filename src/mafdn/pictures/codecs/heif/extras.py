@@ -3,9 +3,8 @@
 import itertools
 import struct
 from collections.abc import Generator
-from pathlib import Path
 
-from mafdn.pictures.codecs.heif.boxes import MOST_BOXES, boxes, has_top_box, read_top_box
+from mafdn.pictures.codecs.heif.boxes import MOST_BOXES, boxes
 from mafdn.pictures.codecs.heif.colors import GAIN_MAPS
 from mafdn.pictures.codecs.heif.items import ALPHA, tree_of
 
@@ -17,12 +16,13 @@ DEPTH = (b"depth", b"disparity")
 """Parts of types that are depth."""
 
 
-def notes_on_extras(path: Path) -> list[str]:
-    """Return notes on depth maps, mattes and other auxiliary pictures, and on the video of a motion photo."""
-    with path.open("rb") as file:
-        meta = read_top_box(file, b"meta")
-        file.seek(0)
-        video = has_top_box(file, b"mpvd")
+def notes_on_extras(meta: bytes | None, *, video: bool) -> list[str]:
+    """Return notes on depth maps, mattes and other auxiliary pictures, and on the video of a motion photo.
+
+    Args:
+        meta: The box `meta` of the file, if it has one.
+        video: Whether the file has a video.
+    """
     try:
         kinds = {_kind(name) for name in _auxiliary_types(meta)} if meta else set[str]()
     except (struct.error, IndexError, ValueError, StopIteration):  # damaged: the decoder says so if it matters

@@ -21,6 +21,7 @@ from mafdn.errors import MissingPackageError, PictureError
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.codecs.animated import check_number
 from mafdn.pictures.codecs.base import DEFAULT_QUALITY, SaveOptions
+from mafdn.pictures.codecs.heif.boxes import has_top_box, read_top_box
 from mafdn.pictures.codecs.heif.colors import read_colors, state_colors
 from mafdn.pictures.codecs.heif.extras import notes_on_extras
 from mafdn.pictures.codecs.heif.tracks import read_track
@@ -47,9 +48,12 @@ class HeifFile(VipsFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._colors = read_colors(path)  # libvips reads only profiles
+        with path.open("rb") as file:
+            meta = read_top_box(file, b"meta")
+            self._colors = read_colors(file, meta)  # libvips reads only profiles
+            file.seek(0)
+            self._extras = notes_on_extras(meta, video=has_top_box(file, b"mpvd"))
         self.code_points = distinct_colors(self._colors.code_points)
-        self._extras = notes_on_extras(path)
         self._track = read_track(path)
 
     def count_pictures(self, image: pyvips.Image) -> tuple[int, str]:
