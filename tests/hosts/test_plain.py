@@ -13,7 +13,7 @@ import torch
 
 from mafdn.export.gates import choose_gates
 from mafdn.export.plain import export_plain
-from mafdn.networks import MAFDN, IMDNSettings, build, load_mafdn, save_network
+from mafdn.networks import MAFDN, IMDNSettings, build, load_mafdn, save_network, weights_digest
 from mafdn.networks.held import held, typical_gates
 from mafdn.weights.header import read_header
 from mafdn.weights.resolve import NAMES_OF_SCALES
@@ -55,9 +55,11 @@ def test_held_gates_are_those_of_the_network(network: MAFDN, gates: torch.Tensor
         held(held(network, gates), gates)
 
 
-def test_the_file_is_as_hosts_expect(plain: Path) -> None:
+def test_the_file_is_as_hosts_expect(network: MAFDN, plain: Path) -> None:
     model = onnx.load(plain)
     onnx.checker.check_model(model, full_check=True)
+    header = json.loads({entry.key: entry.value for entry in model.metadata_props}["mafdn"])
+    assert (header["plain"], header["weights_sha256"]) == (True, weights_digest(network))
     (entry,) = model.graph.input
     (result,) = model.graph.output
     assert (entry.name, result.name) == ("input", "output")

@@ -187,8 +187,7 @@ class OpenVINOEngine:
             shape = tuple(probe.output(0).shape)
         except RuntimeError:
             raise _unreadable(self._path) from None
-        info = ["framework", HEADER]
-        header = str(self._model.get_rt_info(info).value) if self._model.has_rt_info(info) else ""
+        header = header_text(self._model)
         scale = scale_of_output(self._path, shape)
         parse_header(self._path, header)  # an invalid header is not cached
         full_range = is_full_range(self._model)
@@ -271,6 +270,12 @@ def read_onnx(path: Path) -> Any:
         return loader.convert(loader.load(path))
     except (RuntimeError, frontend.GeneralFailure, frontend.OpConversionFailure, frontend.OpValidationFailure):
         raise _unreadable(path) from None
+
+
+def header_text(model: Any) -> str:
+    """The header of the file that a graph was read from; empty without one."""
+    entry = ["framework", HEADER]
+    return str(model.get_rt_info(entry).value) if model.has_rt_info(entry) else ""
 
 
 def is_full_range(model: Any) -> bool:
