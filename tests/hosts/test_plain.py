@@ -128,7 +128,7 @@ def test_typical_gates_are_stored_for_all_shipped_weights() -> None:
 def test_the_command(cli: Run, network: MAFDN, photos: Path, tmp_path: Path) -> None:
     source, target = tmp_path / "n.safetensors", tmp_path / "n-plain.onnx"
     save_network(network, source, card={"data": "none"})
-    failed(cli("export", source, "--plain"), 2, "no typical gates are stored", "--gates FOLDER")
+    failed(cli("export", source, "--plain"), 2, "no typical gates are stored", "(--gates)")
     failed(cli("export", source, "--size", 64), 2, "--plain")
     failed(cli("export", source, "--plain", "--gates", tmp_path / "none"), 2, "has no pictures")
     failed(cli("export", source, "--plain", "--gates", photos, "--size", 64, "-o", tmp_path / "n2.safetensors"), 2)

@@ -124,7 +124,8 @@ class OpenVINOEngine:
         if full_range and self._device == "CPU" and machine().may_saturate_int8:
             raise FullRangeError(
                 f"{path} has full-range int8 weights, which OpenVINO computes wrongly on x86 processors without "
-                "VNNI, and none was found here; quantize it again with 'mafdn quantize', or use --engine onnxruntime"
+                "VNNI, and none was found here; quantize it again with 'mafdn quantize', or use the engine onnxruntime",
+                setting="engine",
             )
         self.stencil = header.stencil(self._gates, self._run_with_gates)
         self.compiled = functools.lru_cache(maxsize=GRAPHS_IN_MEMORY)(self._compile)

@@ -141,7 +141,7 @@ def read_file_header(path: Path) -> dict[str, Any]:
 def require_scale(engine: Engine, path: Path, scale: int) -> None:
     """Raise `UsageError` unless the network that `engine` opened from `path` upscales by `scale`."""
     if engine.scale != scale:
-        raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; use --scale {engine.scale}")
+        raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; use scale {engine.scale}", setting="scale")
 
 
 def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
@@ -152,7 +152,8 @@ def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
         return replace(options, engine=TorchEngine.name)
     raise UsageError(
         f"{options.engine} runs ONNX files, not weights files such as {path}; "
-        "use --engine torch, or run 'mafdn export' first"
+        "use the engine torch, or run 'mafdn export' first",
+        setting="engine",
     )
 
 
@@ -213,7 +214,7 @@ def _measured(path: Path, options: EngineOptions) -> EngineOptions:
 def _checked_int8_file(path: Path) -> Path:
     beside = int8_file(path)
     if not beside.is_file():
-        raise WeightsError(f"{path.name} has no int8 version (no file {beside}); use --precision fp32")
+        raise WeightsError(f"{path.name} has no int8 version (no file {beside}); use fp32", setting="precision")
     if not has_int8(path):
         raise WeightsError(f"{beside} was quantized from a different {path.name}; run 'mafdn quantize' again")
     return beside

@@ -206,7 +206,7 @@ def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble:
     if not same or teacher.self_ensemble != self_ensemble or tile not in (None, teacher.tile):
         how = ", ".join(n.file for n in teacher.networks) + (" with self-ensemble" if teacher.self_ensemble else "")
         how += f" in tiles of {teacher.tile}" if tile not in (None, teacher.tile) else ""
-        raise ConfigError(f"the teacher in {folder} was made by {how}; choose another --name")
+        raise ConfigError(f"the teacher in {folder} was made by {how}; choose another name", setting="name")
     return teacher.tile
 
 
