@@ -197,6 +197,12 @@ def test_a_teacher_belongs_to_the_contents_of_a_bank(bank: Bank, a: Path) -> Non
     file.write_text(json.dumps(written | {"digest": "0" * 64}))
     with pytest.raises(ConfigError, match="was made from different pictures than those in"):
         open_bank(bank.folder)
+    file.write_text(json.dumps(written))
+    half = bank.folder / "teachers" / "half.partial"
+    half.mkdir()
+    (half / "teacher.json").write_text(json.dumps(written | {"name": "half", "digest": "0" * 64}))
+    with pytest.raises(ConfigError, match=r"half\.partial was made from different pictures than those in"):
+        teach(bank.folder, [a], name="half")
 
 
 def test_teach_from_the_command_line(bank: Bank, a: Path, b: Path, tmp_path: Path, cli: Run) -> None:
