@@ -226,7 +226,7 @@ def test_limits(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.png")
     with pytest.raises(PictureError, match="the limit is 100"):
         mafdn.verify(path, path, limits=Limits(pixels=100))
-    with pytest.raises(PictureError, match="takes longer than the 0 seconds"):
+    with pytest.raises(PictureError, match="takes longer than the limit of 0 seconds"):
         mafdn.verify(path, path, limits=Limits(seconds=0))
 
 
