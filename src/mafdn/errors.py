@@ -12,11 +12,13 @@ class MafdnError(Exception):
     Attributes:
         errno: Error number if the operating system caused the error, else `None`. To tell errors apart, use the class
             and this number, not the message.
+        setting: The parameter that the message says to change, such as `overwrite`; empty if it is about none. The
+            command line adds the option of this name.
     """
 
-    def __init__(self, message: str = "", *, errno: int | None = None) -> None:
+    def __init__(self, message: str = "", *, errno: int | None = None, setting: str = "") -> None:
         super().__init__(message)
-        self.errno = errno
+        self.errno, self.setting = errno, setting
 
     @classmethod
     def from_os_error(cls, what: str, error: OSError) -> Self:

@@ -80,7 +80,7 @@ def test_bench(small: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "mafdn bench --network small.onnx --rounds 1 --profile --report speed.md" in text
     assert json.loads(report.with_suffix(".json").read_text()) == measured
     result = cli("bench", "--network", small, "--rounds", 1, "--report", report)
-    assert (result[0], f"{report} exists; use another name or --overwrite" in result[2]) == (1, True)
+    assert (result[0], f"{report} exists; use another name or overwrite it (--overwrite)" in result[2]) == (1, True)
 
 
 def test_what_cannot_be_timed_gives_a_one_line_error(small: Path, cli: Run, tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_evaluate_refuses_a_network_of_another_scale(cli: Run, datasets: Path) -
     bench = datasets / "Set5"
     for suffix in (".onnx", ".safetensors"):
         result = cli("evaluate", "--bench", bench, "--scale", 2, "--network", shipped(4, suffix))
-        failed(result, 2, "--scale 4")
+        failed(result, 2, "use scale 4 (--scale)")
 
 
 @pytest.mark.parametrize("network", ["small", pytest.param("shipped", marks=pytest.mark.slow)])

@@ -38,7 +38,7 @@ def test_a_film_and_its_summary(upscale: Run, film: Path) -> None:
     assert others[0].endswith(" in fp32")
     assert all(line.startswith("note: ") for line in others[1:])
     assert target.is_file()
-    failed(upscale(film), 1, target, "exists; give another name or --overwrite")
+    failed(upscale(film), 1, target, "exists; give another name or overwrite it (--overwrite)")
     assert upscale(film, "--overwrite", "--quiet") == (0, "", "")
 
 

@@ -121,7 +121,7 @@ def test_half_a_picture_is_one_line(photo: Path) -> None:
 def test_limits_apply_to_streams(photo: Path) -> None:
     given = photo.read_bytes()
     _, said = shell(photo.parent, "-", "-", "--max-file-mb", "0.0001", given=given, code=1)
-    assert said == "mafdn: standard input has more than 0.0001 MB, which --max-file-mb allows\n"
+    assert said == "mafdn: standard input has more than the limit of 0.0001 MB (--max-file-mb)\n"
     _, said = shell(photo.parent, "-", "-", "--max-pixels", "100", given=given, code=1)
     assert said.startswith("mafdn: standard input has 20x31 pixels")
 
@@ -142,7 +142,9 @@ def test_a_stalled_pipe_ends_at_the_time_limit(tmp_path: Path) -> None:
     process.stdin.write(b"\x89PNG")
     process.stdin.flush()
     assert process.wait(timeout=60) == 1
-    assert process.stderr.read() == b"mafdn: standard input takes longer than the 0.5 seconds of --max-seconds\n"
+    assert (
+        process.stderr.read() == b"mafdn: standard input takes longer than the limit of 0.5 seconds (--max-seconds)\n"
+    )
     for stream in (process.stdin, process.stdout, process.stderr):
         stream.close()
 

@@ -85,7 +85,7 @@ def test_invalid_input_gives_one_line(cli: Run, pair: tuple[Path, Path], tmp_pat
     failed(cli("verify", pair[0], png), 1, "their sides have different ratios")
     failed(cli("verify", png, png, "--min-share", 90), 2, "--min-share is for JPEG files", "a.png")
     failed(cli("verify", pair[0], pair[1], "--min-share", 101), 2, "--min-share")
-    failed(cli("verify", pair[0], pair[1], "--max-pixels", 9), 1, "--max-pixels allows 9")
+    failed(cli("verify", pair[0], pair[1], "--max-pixels", 9), 1, "the limit is 9 (--max-pixels)")
     failed(cli("verify", pair[0]), 2, "RESULT")
     failed(cli("verify", "https://example.org/a.png", pair[1]), 2, "URLs are not read")
     film = tmp_path / "film.mp4"

@@ -130,7 +130,7 @@ def test_networks_are_compared_without_the_shipped_one(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
     failed(cli(*arguments, "--report", tmp_path / "full.md"), 1, tmp_path / "full", "not empty", "--overwrite")
-    failed(cli(*arguments, "--highlight", "vdsr"), 2, "--highlight vdsr", "not one of the networks")
+    failed(cli(*arguments, "--highlight", "vdsr"), 2, "highlight vdsr", "not one of the networks")
     failed(cli("compare", "--network", "afan", "--baseline", "afan", "--rounds", 0), 2, "random weights")
     # A network of another scale cannot be the baseline there.
     arguments = ("compare", "--bench", bench, "--network", "bicubic", "--network", exported, "--scale", 2, "--scale", 4)

@@ -111,7 +111,7 @@ def test_unused_lr_pictures_are_noted(tmp_path: Path, cli: Run) -> None:
     assert code == 0
     assert err == (
         "note: the LR pictures of Set were made by bicubic reduction: LR_unknown has none for x2 under a known name; "
-        "pass a folder with --lr to use it\n"
+        "set lr to that folder to use it\n"
     )
     assert cli(*arguments, "--lr", "made")[2] == ""
 
@@ -120,9 +120,16 @@ def test_lr_pictures_that_do_not_fit_are_named(tmp_path: Path, cli: Run) -> None
     write_set(tmp_path / "Set", "HR/{}.png", "LR/{}.png")
     arguments = ("evaluate", "--bench", tmp_path / "Set", "-s", 2, "--network", "bicubic")
     write_picture(tmp_path / "Set" / "LR" / "b.png", noise(1, 16, 16))
-    failed(cli(*arguments), 1, tmp_path / "Set" / "LR" / "b.png", "16x16", "48x40", "--lr made")
+    failed(cli(*arguments), 1, tmp_path / "Set" / "LR" / "b.png", "16x16", "48x40", "(--lr)")
     (tmp_path / "Set" / "LR" / "b.png").unlink()
-    failed(cli(*arguments), 1, "no LR picture for", tmp_path / "Set" / "HR" / "b.png", "bx2, b_x2, b", "--lr made")
+    failed(
+        cli(*arguments),
+        1,
+        "no LR picture for",
+        tmp_path / "Set" / "HR" / "b.png",
+        "bx2, b_x2, b",
+        "set lr to made (--lr)",
+    )
     assert cli(*arguments, "--lr", "made")[0] == 0
 
 

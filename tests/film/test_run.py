@@ -29,7 +29,7 @@ from tests.support import Repeat
 def test_existing_files_are_only_replaced_on_request(film: Path, right: bytes) -> None:
     target = film.with_name("film_x2.mp4")
     target.write_text("mine")
-    with pytest.raises(PictureError, match="exists; give another name or --overwrite"):
+    with pytest.raises(PictureError, match="exists; give another name or overwrite it"):
         run(film, **CODING)
     assert target.read_text() == "mine"
     assert not folder_of(target).exists()
@@ -110,7 +110,7 @@ def test_thumbnails_show_the_same_part(tmp_path: Path) -> None:
 
 
 def test_the_time_limit_holds_and_loses_nothing(film: Path) -> None:
-    with pytest.raises(PictureError, match="takes longer than the 0 seconds of --max-seconds"):
+    with pytest.raises(PictureError, match="takes longer than the limit of 0 seconds"):
         run(film, limits=Limits(seconds=0), **CODING)
 
 

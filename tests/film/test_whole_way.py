@@ -48,7 +48,7 @@ def test_colors_of_a_chart_are_kept_to_one_code_value(
 @pytest.mark.parametrize("top_first", [True, False])
 def test_interlaced_films_are_refused_unless_they_are_deinterlaced(tmp_path: Path, top_first: bool) -> None:
     source = films.interlaced(tmp_path / "a.mkv", top_first=top_first)
-    with pytest.raises(UnsupportedError, match=r"interlaced.*--deinterlace"):
+    with pytest.raises(UnsupportedError, match=r"interlaced.*deinterlace them"):
         run(source)
     report = run(source, deinterlace=True, preset="ultrafast")
     assert report.frames == 24

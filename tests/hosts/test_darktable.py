@@ -148,7 +148,7 @@ def test_the_card_of_shipped_networks_states_their_data(
         ([".", "--darktable"], 2, "name classic, photo, or files"),
         (["photo", "--darktable", "--plain"], 2, "omit them"),
         (["photo", "--darktable", "--size", "64"], 2, "omit them"),
-        (["photo", "--darktable", "--gates", "computed"], 2, "omit --gates computed"),
+        (["photo", "--darktable", "--gates", "computed"], 2, "they cannot be computed (--gates)"),
         (["photo", "--darktable", "-o", "photo.zip"], 2, "must end in .dtmodel"),
         (["photo", "--darktable", "-o", "my photo.dtmodel"], 2, "letters, digits"),
         (["none-{scale}.safetensors", "--darktable"], 1, "no such file"),

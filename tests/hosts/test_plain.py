@@ -13,7 +13,7 @@ import torch
 
 from mafdn.export.gates import choose_gates
 from mafdn.export.plain import export_plain
-from mafdn.networks import MAFDN, IMDNSettings, build, load_mafdn, save_network
+from mafdn.networks import MAFDN, IMDNSettings, build, load_mafdn, save_network, weights_digest
 from mafdn.networks.held import held, typical_gates
 from mafdn.weights.header import read_header
 from mafdn.weights.resolve import NAMES_OF_SCALES
@@ -55,9 +55,11 @@ def test_held_gates_are_those_of_the_network(network: MAFDN, gates: torch.Tensor
         held(held(network, gates), gates)
 
 
-def test_the_file_is_as_hosts_expect(plain: Path) -> None:
+def test_the_file_is_as_hosts_expect(network: MAFDN, plain: Path) -> None:
     model = onnx.load(plain)
     onnx.checker.check_model(model, full_check=True)
+    header = json.loads({entry.key: entry.value for entry in model.metadata_props}["mafdn"])
+    assert (header["plain"], header["weights_sha256"]) == (True, weights_digest(network))
     (entry,) = model.graph.input
     (result,) = model.graph.output
     assert (entry.name, result.name) == ("input", "output")
@@ -126,7 +128,7 @@ def test_typical_gates_are_stored_for_all_shipped_weights() -> None:
 def test_the_command(cli: Run, network: MAFDN, photos: Path, tmp_path: Path) -> None:
     source, target = tmp_path / "n.safetensors", tmp_path / "n-plain.onnx"
     save_network(network, source, card={"data": "none"})
-    failed(cli("export", source, "--plain"), 2, "no typical gates are stored", "--gates FOLDER")
+    failed(cli("export", source, "--plain"), 2, "no typical gates are stored", "(--gates)")
     failed(cli("export", source, "--size", 64), 2, "--plain")
     failed(cli("export", source, "--plain", "--gates", tmp_path / "none"), 2, "has no pictures")
     failed(cli("export", source, "--plain", "--gates", photos, "--size", 64, "-o", tmp_path / "n2.safetensors"), 2)

@@ -10,7 +10,9 @@ import pytest
 
 from mafdn.errors import MafdnError, UsageError, WeightsError
 from mafdn.export import onnx as export
-from mafdn.networks import Network, load_network
+from mafdn.inference.engines import read_file_header
+from mafdn.networks import Network, load_network, save_network, weights_digest
+from mafdn.weights.header import read_tensors_digest
 
 
 @pytest.fixture
@@ -24,6 +26,30 @@ def test_every_engine_checks_the_file(network: Network, tmp_path: Path) -> None:
     path = tmp_path / "n.onnx"
     assert 0 < export.export_onnx(network, path) < export.TOLERANCE
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_header_has_the_digest_of_the_weights(exported: Path, tmp_path: Path) -> None:
+    digest = read_file_header(exported)["weights_sha256"]
+    trained = load_network(exported.with_suffix(".safetensors"))
+    folded = trained.fold()
+    for card in ({}, {"steps": 1}):
+        save_network(folded, tmp_path / "n.safetensors", card=card)
+        assert read_tensors_digest(tmp_path / "n.safetensors") == digest
+    assert weights_digest(trained) == weights_digest(folded) == digest
+    cast(Any, folded).tail.bias.data[0] += 1e-3
+    assert weights_digest(folded) != digest
+
+
+def test_the_axes_of_the_picture_have_names(exported: Path) -> None:
+    graph = onnx.load(exported).graph
+    axes = {
+        value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    assert axes["lr"] == ["batch", 3, "height", "width"]
+    assert axes["sr"] == ["batch", 3, "2*height", "2*width"]
+    assert axes["gates"] == axes["gates_used"] == [2, 16]
+    assert axes["conv2d"] == ["batch", 8, "height", "width"]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from mafdn.errors import ConfigError, WeightsError
 from mafdn.evaluation.benchset import PictureScore, SetScore
 from mafdn.evaluation.colors import ColorScore
 from mafdn.export.onnx import export_onnx
+from mafdn.inference.engines import read_file_header
 from mafdn.networks import MAFDN, MAFDNSettings, load_network
 from mafdn.release import gate
 from mafdn.release.gate import release
 from mafdn.training.loop import train
-from mafdn.weights.header import read_header
+from mafdn.weights.header import read_header, read_tensors_digest
 from tests.conftest import Run
 from tests.runs import config
 from tools.release import release_and_document
@@ -50,6 +51,8 @@ def test_the_gate_lets_only_better_weights_through(workplace: Path, monkeypatch:
     settings = load_network(shipped).settings
     assert isinstance(settings, MAFDNSettings)
     assert not settings.over_parameterized
+    header = read_file_header(shipped.with_suffix(".onnx"))
+    assert header["weights_sha256"] == read_tensors_digest(shipped)
     card = read_header(shipped)[1]
     assert card["scores"]["Set"]["psnr"] == 30.5
     assert card["validation_psnr"] == worse.validation == worse.validation_before

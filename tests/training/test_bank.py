@@ -252,7 +252,7 @@ def test_a_failed_build_keeps_valid_shards(many: Path, tmp_path: Path, monkeypat
 def test_errors_and_deaths_of_workers_are_reported() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         spread(int, ["1", "x"], workers=2)
-    with pytest.raises(MafdnError, match="fewer --workers"):
+    with pytest.raises(MafdnError, match="fewer workers"):
         spread(os._exit, [3, 3], workers=2)
 
 

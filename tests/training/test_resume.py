@@ -183,12 +183,12 @@ def test_missing_pictures_are_named_before_any_work(workplace: Path, cli: Cli) -
         "data.folders: the folder",
         "nowhere does not exist",
         "download the dataset",
-        "--data FOLDER",
+        "(--data)",
     )
     path.write_text(text.replace("[data]", '[data]\nexclude = ["Set5"]'))
     failed(cli("train", path), 2, "data.exclude: the folder", "Set5 does not exist", "download the dataset")
     path.write_text(text.replace('folders = ["photos"]\n', ""))
-    failed(cli("train", path), 2, "bank does not exist, and data.folders is empty", "--data FOLDER")
+    failed(cli("train", path), 2, "bank does not exist, and data.folders is empty", "(--data)")
     assert not (workplace / "bank").exists()
 
 

@@ -111,7 +111,7 @@ def test_invalid_patterns_are_refused(text: str, word: str) -> None:
 
 
 def test_a_pattern_with_a_scale_needs_one() -> None:
-    with pytest.raises(UsageError, match="--scale"):
+    with pytest.raises(UsageError, match="needs a scale"):
         Pattern("{stem}_x{scale}{ext}").check_size(Size(width=90))
     Pattern("{stem}_{width}{ext}").check_size(Size(width=90))
 

@@ -45,7 +45,7 @@ def test_the_ending_of_the_target_chooses_the_format(png: Path, suffix: str) -> 
 def test_existing_files_are_kept(png: Path) -> None:
     target = png.with_name("out.png")
     target.write_text("precious")
-    with pytest.raises(PictureError, match="--overwrite"):
+    with pytest.raises(PictureError, match="or overwrite it"):
         upscale_file(png, target, engine=Repeat())
     assert target.read_text() == "precious"
     upscale_file(png, target, engine=Repeat(), overwrite=True)
@@ -123,7 +123,7 @@ def test_pnm_files_have_true_endings(png: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "allowed", "shown"),
     [
-        (321, 0, "0.0003 MB; --max-file-mb allows 0"),
+        (321, 0, "0.0003 MB; the limit is 0"),
         (12_345_678, 12, "12.3 MB"),
         (12_000_001, 12, "12.000001 MB"),
         (5_000_000_000, 4_000, "5,000 MB"),

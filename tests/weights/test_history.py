@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import mafdn
@@ -13,7 +14,7 @@ from mafdn.errors import UsageError, WeightsError
 from mafdn.networks import MAFDN, MAFDNSettings, save_network
 from mafdn.training.config import TrainSettings, read_config
 from mafdn.training.record.run_folder import to_json
-from mafdn.weights.header import SCALES, Card, read_header
+from mafdn.weights.header import SCALES, Card, read_header, read_tensors_digest
 from mafdn.weights.history import complete_chain, training_history
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
@@ -123,6 +124,7 @@ def test_info_prints_the_history(cli: Run) -> None:
     stages = mafdn.training_history("x4").stages
     assert (about["complete"], about["patches"]) == (True, sum(stage.patches for stage in stages))
     assert [stage["name"] for stage in about["stages"]] == [stage.name for stage in stages]
+    assert about["weights_sha256"] == read_tensors_digest(shipped(4, ".safetensors"))
     assert about["stages"][1]["settings"]["optimizer"]["lr"] == stages[1].settings["optimizer"]["lr"]
     code, out, err = cli("info", "x4")
     assert (code, err) == (0, "")
@@ -131,7 +133,23 @@ def test_info_prints_the_history(cli: Run) -> None:
         assert stage.sha256[:12] in out
         assert f"{stage.steps:,}" in out
     assert "random weights" in out
+    assert about["weights_sha256"] in out
     assert stages[-1].data in out.replace("\n", "")
+
+
+def test_info_prints_the_header_of_an_onnx_file(cli: Run, exported: Path, tmp_path: Path) -> None:
+    header = json.loads(cli("info", exported, "--json")[1])["header"]
+    assert (header["architecture"], header["settings"]["width"]) == ("mafdn", 8)
+    code, out, err = cli("info", exported)
+    assert (code, err) == (0, "")
+    assert header["weights_sha256"] in out
+    assert "radius 15, halo" in out
+    code, out, _ = cli("info", shipped(4, ".onnx"))
+    assert (code, "not recorded" in out or "weights: " in out) == (0, True)
+    bare = onnx.load(exported)
+    del bare.metadata_props[:]
+    onnx.save(bare, tmp_path / "bare.onnx")
+    failed(cli("info", tmp_path / "bare.onnx"), 1, "has no mafdn header")
 
 
 def test_networks_without_a_card_have_no_history(tmp_path: Path, cli: Run) -> None:

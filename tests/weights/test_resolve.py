@@ -68,7 +68,7 @@ def test_shipped_names_have_a_scale_or_take_that_of_the_task() -> None:
     for scale in SCALES:
         assert resolve(f"x{scale}").file() == shipped(scale, ".onnx")
         assert resolve(f"x{scale}", scale=scale).stem == f"mafdn-x{scale}"
-    with pytest.raises(UsageError, match="x4 upscales by 4, not 2; use --scale 4"):
+    with pytest.raises(UsageError, match="x4 upscales by 4, not 2; use scale 4"):
         resolve("x4", scale=2)
 
 
@@ -80,7 +80,7 @@ def test_photo_weights_have_names_and_files_of_their_own() -> None:
     assert shipped_scales("photo") == PHOTO_SCALES
     with pytest.raises(WeightsError, match=r"no photo weights for x3 ship with this version \(available: x2, x4\)"):
         resolve("photo", scale=3).file()
-    with pytest.raises(UsageError, match="photo-x4 upscales by 4, not 2; use --scale 4"):
+    with pytest.raises(UsageError, match="photo-x4 upscales by 4, not 2; use scale 4"):
         resolve("photo-x4", scale=2)
     with pytest.raises(UsageError, match="unknown network 'photo-x3'"):
         resolve("photo-x3")

@@ -109,7 +109,9 @@ def find_networks(name: str, scales: Sequence[int], folder: Path) -> dict[int, P
     """
     source = None if is_pattern(name) else resolve(name)
     if source and source.kind == "baseline":
-        raise UsageError(f"{name} is not a network; choose one with --network (lanczos is always timed for comparison)")
+        raise UsageError(
+            f"{name} is not a network; choose one (lanczos is always timed for comparison)", setting="networks"
+        )
     if source and source.kind == "shipped":
         own = [source.scale] if source.scale else scales or shipped_scales(source.variant)
         files = {scale: shipped(scale, ".onnx", source.variant) for scale in own}

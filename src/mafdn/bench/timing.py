@@ -31,7 +31,7 @@ from mafdn.pixels import imresize
 
 SECONDS_TO_START = 300.0
 """Time limit for opening a job, and for one run of it."""
-TIMING_ADVICE = "use fewer --threads, or time fewer networks (mafdn compare --rounds 0 times none)"
+TIMING_ADVICE = "use fewer threads, or time fewer networks (mafdn compare times none with 0 rounds)"
 """What to do when memory runs out."""
 
 Work = Callable[[], object]

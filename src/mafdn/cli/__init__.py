@@ -47,6 +47,9 @@ HELP_SHOWN = "NoArgsIsHelpError"
 DEBUG = "MAFDN_DEBUG"
 """Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
 
+OPTIONS = {"benches": "bench", "networks": "network"}
+"""Options whose names are not those of the parameters in Python."""
+
 app = typer.Typer(
     name="mafdn",
     help="Upscale pictures with MAFDN, a lightweight super-resolution network (reconstructed from its abstract).",
@@ -124,7 +127,7 @@ def run(arguments: list[str] | None = None) -> int:
     except MafdnError as error:
         if os.environ.get(DEBUG) and error.__cause__:
             raise
-        return _fail(str(error), _exit_code(error))
+        return _fail(_with_option(error), _exit_code(error))
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
     except OSError as error:
@@ -152,6 +155,12 @@ def _refuse_urls(arguments: list[str]) -> None:
             text = text.partition("=")[2] if text.startswith("--") else text[2:]
         if not (arguments[0] in ("upscale", "verify") and text.lower().startswith("file:")):
             refuse_url(text)
+
+
+def _with_option(error: MafdnError) -> str:
+    """The message of an error, with the option that it says to change."""
+    option = OPTIONS.get(error.setting, error.setting).replace("_", "-")
+    return f"{error} (--{option})" if option else str(error)
 
 
 def _exit_code(error: MafdnError) -> int:

@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,15 +12,19 @@ from mafdn._support.cache import cache_folder
 from mafdn._support.machine import installed_version, machine
 from mafdn._version import __version__
 from mafdn.cli.output import Json, show_json, show_table
+from mafdn.errors import WeightsError
 
 PACKAGES = ("numpy", "openvino", "onnxruntime", "pyvips", "pillow", "imagecodecs", "torch")
+DIGEST_TITLE = "SHA-256 of the weights, without their card"
 
 
 def info_command(
     network: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NETWORK]", help="x2, x3, x4, photo-x2, photo-x4 or a .safetensors file: show how it was trained."
+            metavar="[NETWORK]",
+            help="x2, x3, x4, photo-x2, photo-x4 or a .safetensors file: show how it was trained. An .onnx file: show "
+            "its header.",
         ),
     ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Measure again which engine is fastest.")] = False,
@@ -28,7 +33,8 @@ def info_command(
     """Show versions, engines and the shipped weights, or how a network was trained.
 
     Engines are listed with their speed and the one that --engine auto uses, weights with their scores. With NETWORK,
-    all runs since the random weights are listed; --json adds the settings and the training data of each.
+    all runs since the random weights are listed; --json adds the settings and the training data of each. An ONNX file
+    states the SHA-256 of the weights that it was made from, which is listed for those, too.
 
     \b
     Examples:
@@ -38,7 +44,7 @@ def info_command(
       mafdn info --json
     """
     if network is not None:
-        _show_history(network, as_json=as_json)
+        _show_network(network, as_json=as_json)
         return
     import pyvips
 
@@ -119,12 +125,43 @@ def _score_rows(name: str, card: dict[str, Any]) -> list[list[str]]:
     return rows or [[name, "-", "-", "-", steps]]
 
 
-def _show_history(network: str, *, as_json: bool) -> None:
+def _show_network(network: str, *, as_json: bool) -> None:
+    from mafdn.weights.resolve import resolve
+
+    path = resolve(network).file(".safetensors")
+    if path.suffix == ".onnx":
+        _show_header(path, as_json=as_json)
+    else:
+        _show_history(network, path, as_json=as_json)
+
+
+def _show_header(path: Path, *, as_json: bool) -> None:
+    from mafdn.inference.engines import WEIGHTS_DIGEST, read_file_header
+
+    header = read_file_header(path)
+    if not header:
+        raise WeightsError(f"{path} has no mafdn header; only ONNX files that this program exported have one")
+    if as_json:
+        show_json({"network": str(path), "header": header})
+        return
+    digest = header.pop(WEIGHTS_DIGEST, "not recorded; export it again")
+    rows = [[name, _plain(value)] for name, value in header.items()]
+    show_table(f"The header of {path}", ["entry", "value"], rows)
+    typer.echo(f"{DIGEST_TITLE}: {digest}")
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _show_history(network: str, path: Path, *, as_json: bool) -> None:
+    from mafdn.inference.engines import WEIGHTS_DIGEST
+    from mafdn.weights.header import read_tensors_digest
     from mafdn.weights.history import training_history
 
-    history = training_history(network)
+    history, digest = training_history(network), read_tensors_digest(path)
     if as_json:
-        about = {"network": network, "complete": history.complete, "patches": history.patches}
+        about = {"network": network, "complete": history.complete, "patches": history.patches, WEIGHTS_DIGEST: digest}
         show_json(about | {"stages": [asdict(stage) for stage in history.stages]})
         return
     sets = list(dict.fromkeys(name for stage in history.stages for name in stage.scores))
@@ -143,6 +180,7 @@ def _show_history(network: str, *, as_json: bool) -> None:
     ]
     columns = ["run", "started from", "SHA-256 of the result", "steps", "patches", "targets", "hours"]
     show_table(f"How {network} was trained: {history.patches:,} patches", [*columns, *(f"{s} dB" for s in sets)], rows)
+    typer.echo(f"{DIGEST_TITLE}: {digest}")
     if not history.complete:
         typer.echo(f"The runs before {history.stages[0].name} are not recorded.")
     for data in dict.fromkeys(stage.data for stage in history.stages if stage.data):

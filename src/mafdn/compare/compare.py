@@ -234,13 +234,13 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _check_names(candidates: Sequence[Candidate], baseline: str | None, highlight: Sequence[str]) -> None:
-    for option, name in [("--baseline", baseline), *(("--highlight", name) for name in highlight)]:
+    for option, name in [("baseline", baseline), *(("highlight", name) for name in highlight)]:
         if name is None:
             continue
         found = [candidate for candidate in candidates if name in (*candidate.given, candidate.name)]
         if not found:
-            raise UsageError(f"{option} {name} is not one of the networks; list it with --network too")
-        if option == "--baseline" and not any(candidate.measurable for candidate in found):
+            raise UsageError(f"{option} {name} is not one of the networks; list it there too", setting="networks")
+        if option == "baseline" and not any(candidate.measurable for candidate in found):
             raise UsageError(f"{option} {name} has random weights, so nothing can be compared with it")
 
 

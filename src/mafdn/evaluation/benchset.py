@@ -173,7 +173,8 @@ def read_bench(
         if hr.shape[:2] != (reduced.shape[0] * scale, reduced.shape[1] * scale):
             raise PictureError(
                 f"{low} is {reduced.shape[1]}x{reduced.shape[0]}, which does not fit {path} at x{scale}, cropped to "
-                f"{hr.shape[1]}x{hr.shape[0]}; pass other LR pictures with --lr FOLDER, or make them with --lr {MADE}"
+                f"{hr.shape[1]}x{hr.shape[0]}; set lr to a folder of other LR pictures, or to {MADE}",
+                setting="lr",
             )
         reduced = degrade.apply(reduced, name=name) if degrade else reduced
         digest = _pixel_digest(whole).hex()
@@ -310,7 +311,8 @@ def _score(picture: BenchPicture, method: str, result: Pixels, protocol: Protoco
     if result.shape != picture.hr.shape:
         raise UsageError(
             f"{method} upscaled {picture.name} to {result.shape[1]}x{result.shape[0]}, but x{scale} needs "
-            f"{picture.hr.shape[1]}x{picture.hr.shape[0]}; pass the network's scale with --scale"
+            f"{picture.hr.shape[1]}x{picture.hr.shape[0]}; pass the network's scale",
+            setting="scale",
         )
     psnr, ssim = METRICS[protocol.channels]
     try:

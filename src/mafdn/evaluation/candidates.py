@@ -80,7 +80,7 @@ def find_candidates(names: Sequence[str], scales: Sequence[int]) -> list[Candida
         mine = [c for scale in scales if (c := _candidate(name, scale)) is not None]
         if not mine:
             wanted = ", ".join(f"x{scale}" for scale in scales)
-            raise UsageError(f"{name} has none of the requested scales ({wanted}); pass its own with --scale")
+            raise UsageError(f"{name} has none of the requested scales ({wanted}); pass its own", setting="scale")
         for candidate in mine:
             key = candidate.scale, str(candidate.file.resolve()) if candidate.file else name
             first = found.setdefault(key, candidate)

@@ -126,7 +126,8 @@ def find_bench(folder: Path, scale: int, *, lr: LrChoice = None) -> BenchFiles:
         if found is None:
             choices = ", ".join(_lr_names(path, scale))
             raise PictureError(
-                f"{low} has no LR picture for {path} (looked for {choices}); complete it, or use --lr {MADE}"
+                f"{low} has no LR picture for {path} (looked for {choices}); complete it, or set lr to {MADE}",
+                setting="lr",
             )
         pairs[name] = (path, found)
     return BenchFiles(name=bench_name(folder), pairs=pairs, lr_folder=_label(low, folder, given=isinstance(lr, Path)))

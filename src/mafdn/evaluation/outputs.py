@@ -62,7 +62,7 @@ def check_target(path: Path, *endings: str, overwrite: bool) -> None:
         raise UsageError(f"cannot write {path}: the name must end in {' or '.join(endings)}")
     check_place(path)
     if path.exists() and not overwrite:
-        raise MafdnError(f"{path} exists; use another name or --overwrite")
+        raise MafdnError(f"{path} exists; use another name or overwrite it", setting="overwrite")
 
 
 def check_folder(path: Path, *, overwrite: bool) -> None:
@@ -75,7 +75,7 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
         if path.exists() and not path.is_dir():
             raise MafdnError(f"cannot write {path}: it is not a folder")
         if path.exists() and not overwrite and any(path.iterdir()):
-            raise MafdnError(f"{path} exists and is not empty; use another name or --overwrite")
+            raise MafdnError(f"{path} exists and is not empty; use another name or overwrite it", setting="overwrite")
     except OSError as error:
         raise MafdnError.from_os_error(f"cannot read {path}", error) from None
 

@@ -30,7 +30,7 @@ OnSetResult = Callable[[str, str, BenchPicture, Pixels], None]
 """Called with the name of a set, the label of a network, a picture and the network's result for its LR."""
 EVALUATING = (
     "measuring",
-    "pictures are upscaled whole: use fewer threads (--threads 1), leave out --ensemble, or measure datasets of "
+    "pictures are upscaled whole: use fewer threads, such as 1, leave out the ensemble, or measure datasets of "
     "smaller pictures",
 )
 """What is being done and what to lower when memory runs out (`mafdn._support.memory.explain_memory`)."""
@@ -92,7 +92,9 @@ def evaluate(
         MissingPackageError: An engine is not installed.
     """
     if isinstance(lr, Path) and len(benches) > 1:
-        raise UsageError("a folder of LR pictures belongs to one benchmark dataset; pass --lr with a single --bench")
+        raise UsageError(
+            "a folder of LR pictures belongs to one benchmark dataset; pass it with a single one", setting="lr"
+        )
     labels = label_networks(networks, protocol)
     plan = [
         _plan(folder, bench, labels, protocol, options, lr=lr, degrade=step, cached=not fresh and on_result is None)
@@ -223,7 +225,7 @@ def _unused_note(bench: str, files: BenchFiles, scale: int) -> str:
         return ""
     return (
         f"the LR pictures of {bench} were made by bicubic reduction: {', '.join(files.unused)} has none for x{scale} "
-        "under a known name; pass a folder with --lr to use it"
+        "under a known name; set lr to that folder to use it"
     )
 
 

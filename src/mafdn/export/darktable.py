@@ -115,7 +115,10 @@ def export_darktable(
     on_stage = on_progress or ignore
     name = package_id(path)
     if gates == COMPUTED:
-        raise UsageError("darktable cuts pictures into tiles, which join only with held gates; omit --gates computed")
+        raise UsageError(
+            "darktable cuts pictures into tiles, which join only with held gates; they cannot be computed",
+            setting="gates",
+        )
     weights = package_networks(source)
     networks = {scale: _opened(file, scale) for scale, file in weights.items()}
     held = {scale: choose_gates(network, weights[scale], gates) for scale, network in networks.items()}

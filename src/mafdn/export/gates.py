@@ -42,8 +42,9 @@ def choose_gates(network: Network, weights: Path, choice: str) -> torch.Tensor |
     stored = stored_gates(weights) if weights.is_file() else None
     if stored is None:
         raise UsageError(
-            f"no typical gates are stored for {weights}; measure them with --gates FOLDER, a folder of pictures such "
-            "as it will upscale"
+            f"no typical gates are stored for {weights}; name a folder of pictures such as it will "
+            "upscale, to measure them",
+            setting="gates",
         )
     return torch.tensor(stored).clamp(min=SMALLEST)
 
@@ -51,7 +52,9 @@ def choose_gates(network: Network, weights: Path, choice: str) -> torch.Tensor |
 def _pictures(folder: Path) -> Iterator[torch.Tensor]:
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
-        raise UsageError(f"--gates takes typical, computed or a folder of pictures; {folder} has no pictures")
+        raise UsageError(
+            f"gates are typical, computed or those of a folder of pictures; {folder} has no pictures", setting="gates"
+        )
     for path in files:
         pixels = read_rgb8(path)
         top, left = (max(0, (length - LARGEST_SIDE) // 2) for length in pixels.shape[:2])

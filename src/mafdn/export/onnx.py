@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,8 +29,8 @@ from mafdn._support.memory import explain_memory, is_out_of_memory
 from mafdn._support.progress import ignore
 from mafdn.errors import OutOfMemoryError, WeightsError
 from mafdn.inference import ENGINES
-from mafdn.inference.engines import GATES, HEADER, Batch
-from mafdn.networks import Network, architecture
+from mafdn.inference.engines import GATES, HEADER, WEIGHTS_DIGEST, Batch
+from mafdn.networks import Network, architecture, weights_digest
 from mafdn.networks.exported import exported_form
 from mafdn.networks.gated import Gated, influence, is_gated, receptive_radius
 from mafdn.pixels import imresize
@@ -43,6 +44,8 @@ CHECKED_SIZES = ((48, 40), (37, 65))
 """Heights and widths of the inputs on which every exported file is compared with the network."""
 TOLERANCE = 1e-4
 """Largest allowed difference, as a share of white: a fortieth of an 8-bit level."""
+AXES = ("batch", "channels", "height", "width")
+"""Names of the axes of the input; those of fixed size do not use theirs."""
 NEGLIGIBLE = 1e-6
 """The halo is the distance beyond which pixels change test pictures by less than this, as a share of white: a fifteenth
 of a 16-bit level."""
@@ -51,9 +54,9 @@ of a 16-bit level."""
 def export_onnx(network: Network, path: Path, *, on_progress: Callable[[str, int, int], None] | None = None) -> float:
     """Export `network` to ONNX, and check the file in every engine at two sizes.
 
-    The graph maps `lr` (1, 3, H, W) to `sr` (1, 3, scale*H, scale*W) for any H and W; its header holds the settings. If
-    the gates can be held (`mafdn.networks.gated`), they are an optional input, NaN by default, and a second output, and
-    the header holds the radius and halo of the stencil.
+    The graph maps `lr` (1, 3, H, W) to `sr` (1, 3, scale*H, scale*W) for any H and W; its header holds the settings and
+    the digest of the weights. If the gates can be held (`mafdn.networks.gated`), they are an optional input, NaN by
+    default, and a second output, and the header holds the radius and halo of the stencil.
 
     Args:
         network: In training or folded form.
@@ -81,7 +84,8 @@ def _export(network: Network, path: Path, on_stage: Callable[[str, int, int], No
     try:
         with replacing(path) as temporary:
             if all(np.isfinite(values).all() for values in checked.values()):
-                onnx.save(_graph(folded, lambda stage: on_stage(stage, 1, stages)), temporary)
+                model = _graph(folded, weights_digest(network), lambda stage: on_stage(stage, 1, stages))
+                onnx.save(model, temporary)
                 found = differences(
                     temporary, checked, lambda number, name: on_stage(f"checking in {name}", 2 + number, stages)
                 )
@@ -94,8 +98,8 @@ def _export(network: Network, path: Path, on_stage: Callable[[str, int, int], No
     return worst
 
 
-def _graph(folded: Network, on_stage: Callable[[str], None]) -> onnx.ModelProto:
-    header: dict[str, Any] = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings)}
+def _graph(folded: Network, digest: str, on_stage: Callable[[str], None]) -> onnx.ModelProto:
+    header = header_of(folded, digest)
     if is_gated(folded):
         gated = Gated(exported_form(folded))
         model = traced(gated, (torch.full(gated.shape, torch.nan),), names=(("lr", GATES), ("sr", f"{GATES}_used")))
@@ -109,6 +113,12 @@ def _graph(folded: Network, on_stage: Callable[[str], None]) -> onnx.ModelProto:
         model = traced(exported_form(folded), names=(("lr",), ("sr",)))
     onnx.helper.set_model_props(model, {HEADER: json.dumps(header)})
     return model
+
+
+def header_of(folded: Network, digest: str) -> dict[str, Any]:
+    """The entries that the header of every exported file has; `digest` is that of the weights it was made from."""
+    settings = folded.settings
+    return {"architecture": architecture(settings), "settings": asdict(settings), WEIGHTS_DIGEST: digest}
 
 
 def traced(
@@ -139,10 +149,21 @@ def traced(
             ) from error
         assert program is not None
         model = cast(onnx.ModelProto, onnxslim.slim(program.model_proto))
+    _name_axes(model.graph)
     for node in model.graph.node:  # remove paths of the exporting machine
         del node.metadata_props[:]
         node.doc_string = ""
     return model
+
+
+def _name_axes(graph: onnx.GraphProto) -> None:
+    """Name the free axes of the picture `AXES`, and those that follow from them accordingly, such as `2*height`."""
+    given = [axis.dim_param for axis in graph.input[0].type.tensor_type.shape.dim]
+    names = {symbol: name for symbol, name in zip(given, AXES, strict=True) if symbol}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_param = re.sub(r"\w+", lambda found: names.get(found[0], found[0]), axis.dim_param)
 
 
 def _halo(folded: Network, radius: int) -> int:

@@ -12,7 +12,6 @@ import copy
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,10 @@ from mafdn._support.atomic import replacing
 from mafdn._support.memory import explain_memory
 from mafdn._support.progress import ignore
 from mafdn.errors import WeightsError
-from mafdn.export.onnx import MEMORY_ADVICE, TOLERANCE, checked_pictures, differences, traced
+from mafdn.export.onnx import MEMORY_ADVICE, TOLERANCE, checked_pictures, differences, header_of, traced
 from mafdn.inference import ENGINES
 from mafdn.inference.engines import HEADER
-from mafdn.networks import MAFDN, Network, architecture, save_network
+from mafdn.networks import MAFDN, Network, save_network, weights_digest
 from mafdn.networks.exported import exported_form
 from mafdn.networks.gated import is_gated
 from mafdn.networks.held import held
@@ -70,7 +69,7 @@ def export_plain(
         if gates is not None:
             assert isinstance(folded, MAFDN)
             folded = held(folded, gates)
-        model = _graph(folded)
+        model = _graph(folded, weights_digest(network))
         fixed = _fixed(model, size, folded.settings.scale) if size else model
         try:
             with replacing(path) as temporary:
@@ -111,9 +110,9 @@ def save_plain(network: Network, path: Path, *, gates: torch.Tensor | None, card
     save_network(folded, path, card=card)
 
 
-def _graph(folded: Network) -> onnx.ModelProto:
+def _graph(folded: Network, digest: str) -> onnx.ModelProto:
     model = traced(exported_form(folded), names=((INPUT,), (OUTPUT,)))
-    header = {"architecture": architecture(folded.settings), "settings": asdict(folded.settings), "plain": True}
+    header = header_of(folded, digest) | {"plain": True}
     if is_gated(folded):
         header["gates"] = "computed from each input"
     onnx.helper.set_model_props(model, {HEADER: json.dumps(header)})

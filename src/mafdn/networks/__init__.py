@@ -19,7 +19,7 @@ from mafdn.networks.imdn import IMDN, IMDNSettings
 from mafdn.networks.mafdn import MAFDN, MAFDNSettings
 from mafdn.networks.own import OwnNetwork, OwnSettings
 from mafdn.networks.smfanet import SMFANet, SMFANetSettings
-from mafdn.networks.weights import load_mafdn, load_network, save_network, transfer
+from mafdn.networks.weights import load_mafdn, load_network, save_network, transfer, weights_digest
 
 __all__ = [
     "AFAN",
@@ -52,4 +52,5 @@ __all__ = [
     "stored_form",
     "title",
     "transfer",
+    "weights_digest",
 ]

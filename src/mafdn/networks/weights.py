@@ -26,12 +26,13 @@ from mafdn.networks.architectures import (
     architecture,
     build,
     find_architecture,
+    stored_form,
     title,
 )
 from mafdn.networks.mafdn import MAFDN
 from mafdn.networks.own import OwnSettings
 from mafdn.networks.storing import storable
-from mafdn.weights.header import VERSION, Card, read_header
+from mafdn.weights.header import VERSION, Card, read_header, tensors_digest
 from mafdn.weights.own_architectures import ALLOWED, is_own_architecture, may_import
 
 
@@ -49,6 +50,11 @@ def save_network(network: Network, path: Path, *, card: Card) -> None:
             )
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot write {path}: {error}") from None
+
+
+def weights_digest(network: Network) -> str:
+    """The `tensors_digest` of the file that holds `network`, in training or folded form, once it is released."""
+    return tensors_digest(save(storable(stored_form(network).state_dict())))
 
 
 def load_network(path: Path) -> Network:

@@ -47,14 +47,17 @@ class Limits:
         size = path.stat().st_size / 1e6
         if size > self.file_mb:
             digits = next((n for n in range(6) if round(size, n) > self.file_mb), 6)
-            raise PictureError(f"{printable(path)} has {size:,.{digits}f} MB; --max-file-mb allows {self.file_mb:,g}")
+            raise PictureError(
+                f"{printable(path)} has {size:,.{digits}f} MB; the limit is {self.file_mb:,g}", setting="max_file_mb"
+            )
 
     def check_pixels(self, path: Path, width: int, height: int, *, what: str = "has") -> None:
         """Raise `PictureError`, with `what` as its verb, if a picture of this size has too many pixels."""
         if width * height > self.pixels:
             raise PictureError(
                 f"{printable(path)} {what} {width}x{height} pixels, {width * height:,} in all; "
-                f"--max-pixels allows {self.pixels:,}"
+                f"the limit is {self.pixels:,}",
+                setting="max_pixels",
             )
 
     def check_total(self, path: Path, count: int, pixels: int, *, what: str = "has") -> None:
@@ -62,7 +65,8 @@ class Limits:
         if pixels > self.pixels:
             raise PictureError(
                 f"{printable(path)} {what} {count:,} frames or pages of {pixels:,} pixels in all; "
-                f"--max-pixels allows {self.pixels:,}: raise it, or choose one with --frame"
+                f"the limit is {self.pixels:,}: raise it, or choose one of them",
+                setting="max_pixels",
             )
 
     @property
@@ -73,4 +77,6 @@ class Limits:
     def check_time(self, path: Path) -> None:
         """Raise `PictureError` if the time limit has passed."""
         if self.exceeded:
-            raise PictureError(f"{printable(path)} takes longer than the {self.seconds:g} seconds of --max-seconds")
+            raise PictureError(
+                f"{printable(path)} takes longer than the limit of {self.seconds:g} seconds", setting="max_seconds"
+            )

@@ -119,7 +119,7 @@ def refuse(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_file():
         raise PictureError(f"cannot write {printable(path)}: it is not a regular file")
     if not overwrite and os.path.lexists(path):
-        raise PictureError(f"{printable(path)} exists; give another name or --overwrite")
+        raise PictureError(f"{printable(path)} exists; give another name or overwrite it", setting="overwrite")
 
 
 def publish(temporary: Path, final: Path, *, overwrite: bool) -> None:

@@ -85,7 +85,9 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     network, saved, checkpoint = averaged_network(run)
     benches = list(benches) or saved.bench_sets
     if not benches:
-        raise ConfigError(f"{run} has no benchmark datasets in data.exclude; pass them with --bench")
+        raise ConfigError(
+            f"{run} has no benchmark datasets in data.exclude; pass at least one folder", setting="benches"
+        )
     check_benches(benches)
     if not isinstance(network, MAFDN):
         raise ConfigError(f"{run} does not train MAFDN; only MAFDN ships ('mafdn export' writes any run's weights)")
@@ -102,7 +104,8 @@ def release(run: Path, weights: Path, *, benches: Sequence[Path] = (), scale: in
     missing = sorted(read_header(target)[1].get("scores", {}).keys() - before.keys()) if shipped else []
     if missing:
         raise ConfigError(
-            f"the shipped weights were also measured on {', '.join(missing)}; add these sets with --bench"
+            f"the shipped weights were also measured on {', '.join(missing)}; add the folders of these sets",
+            setting="benches",
         )
     bank, held_out = _held_out(saved)
     validation = _validation(saved, bank, held_out, network.fold())

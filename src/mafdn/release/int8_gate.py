@@ -113,7 +113,7 @@ def measure_loss(
         UsageError: There is no set, one is missing, or a network has another scale.
     """
     if not benches:
-        raise UsageError("no benchmark dataset to measure int8 on; pass one with --bench")
+        raise UsageError("no benchmark dataset to measure int8 on; pass at least one folder", setting="benches")
     label, float32 = open_method(str(network), scale=scale)
     methods = {label: float32, f"{label}, int8": open_method(str(int8), scale=scale)[1]}
     return measure(methods, benches, Protocol(scale=scale), on_progress=on_progress)

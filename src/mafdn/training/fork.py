@@ -66,7 +66,9 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
         )
     length = schedule.decay if decay is None else decay
     if length < 1:
-        raise ConfigError(f"a fork must decay over at least 1 step, not {length}; use --decay or schedule.decay")
+        raise ConfigError(
+            f"a fork must decay over at least 1 step, not {length}; set this length or schedule.decay", setting="decay"
+        )
     fork = RunFolder(target.resolve()) if target else source.fork(checkpoint.step)
     end = checkpoint.step + length
     settings = replace(
@@ -76,7 +78,7 @@ def fork_run(run: Path, target: Path | None = None, *, decay: int | None = None)
     )
     if fork.path.exists() and not fork.is_begun():
         if fork.newest() is None or fork.saved().settings.schedule != settings.schedule:
-            raise ConfigError(f"{fork.path} already exists and is not this fork; choose another folder with -o")
+            raise ConfigError(f"{fork.path} already exists and is not this fork; choose another folder")
         return fork.path
     fork.path.mkdir(parents=True, exist_ok=True)
     source.copy_log(fork)
@@ -155,7 +157,9 @@ def train_for(
         run = open_run(config, workers, overrides=overrides, init=init, on_prepare=on_prepare, on_note=on_note)
         planned = run.settings.schedule
         if planned.kind != "wsd" or planned.decay < 1:
-            raise ConfigError(f'{config}: --for needs schedule.kind = "wsd" and schedule.decay above 0')
+            raise ConfigError(
+                f'{config}: training for a given time needs schedule.kind = "wsd" and schedule.decay above 0'
+            )
         run.set_schedule(_stable(planned, run))
         deadline_watch = DeadlineWatch(run, deadline, decay=planned.decay)
         if fit(run, on_progress, should_stop=deadline_watch.is_due):
@@ -174,7 +178,8 @@ def _stable(planned: ScheduleSettings, run: Run) -> ScheduleSettings:
     last = run.folder.saved().settings.schedule if run.state.step else planned
     if planned.begin or _decays(last, run.state.step):
         raise ConfigError(
-            f"the decay of the run in {run.folder.path} has already begun; --for needs a stable run or a new run.folder"
+            f"the decay of the run in {run.folder.path} has already begun; training for a given time needs "
+            "a stable run or a new run.folder"
         )
     return replace(planned, steps=OPEN_END)
 
@@ -209,10 +214,10 @@ class DeadlineWatch:
         """Seconds per step."""
         left, needed, warmup = deadline - time.monotonic(), self._needed, self._warmup
         if run.workers.any(needed > left):
-            phases = f"{warmup:,} steps of warmup and the decay of" if warmup else "the decay of"
+            phases = f"{warmup:,} steps of warmup and " if warmup else ""
             raise ConfigError(
-                f"the time budget is too short: {phases} {decay:,} steps take about {needed:.0f} s on this machine and "
-                f"{max(0.0, left):.0f} s are left; allow more time or lower schedule.decay"
+                f"the time budget is too short: {phases}{decay:,} steps of decay take about {needed:.0f} s on this machine "
+                f"and {max(0.0, left):.0f} s are left; allow more time or lower schedule.decay"
             )
 
     def is_due(self) -> bool:

@@ -336,17 +336,19 @@ def prepare(
         return bank
     if not folders:
         raise ConfigError(
-            f"the bank {config.bank} does not exist, and data.folders is empty; set data.folders to build a bank (or "
-            "use --data FOLDER), or data.bank to an existing one"
+            f"the bank {config.bank} does not exist, and data.folders is empty; set data.folders to folders of "
+            "pictures to build a bank, or data.bank to an existing one",
+            setting="data",
         )
     for setting, paths, remedy in (
-        ("folders", folders, "use --data FOLDER for pictures of yours"),
+        ("folders", folders, "use a folder of your own pictures"),
         ("exclude", exclude, "set data.exclude to the benchmark datasets that you have, or to []"),
     ):
         for path in paths:
             if not path.is_dir():
                 raise ConfigError(
-                    f"data.{setting}: the folder {path} does not exist; download the dataset to there, or {remedy}"
+                    f"data.{setting}: the folder {path} does not exist; download the dataset to there, or {remedy}",
+                    setting="data" if setting == "folders" else "",
                 )
     return build_bank(folders, config.bank, scales=data.scales, exclude=exclude, on_progress=on_prepare)
 

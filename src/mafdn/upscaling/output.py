@@ -71,8 +71,8 @@ def encode_options(output: Output) -> EncodeOptions:
 def check_output(output: Output, kind: Format, *, kept: bool = False) -> None:
     """Raise `UsageError` if the format `kind`, `kept` from the picture or chosen, cannot be written so."""
     if output.lossless and not kind.lossless:
-        remedy = "add --format png, webp, tiff, avif or jxl" if kept else "choose PNG, WebP, TIFF, AVIF or JPEG XL"
-        raise UsageError(f"{kind.name} is never lossless; {remedy}")
+        remedy = "choose the format png, webp, tiff, avif or jxl" if kept else "choose PNG, WebP, TIFF, AVIF or JPEG XL"
+        raise UsageError(f"{kind.name} is never lossless; {remedy}", setting="format" if kept else "")
     if output.quality is not None and not kind.lossy:
         raise UsageError(f"{kind.name} has no quality setting; omit it, or choose JPEG, WebP, AVIF or JPEG XL")
 

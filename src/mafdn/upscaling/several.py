@@ -75,7 +75,8 @@ def find_sizes(header: PictureHeader, size: Size, kind: Format, *, limits: Limit
     before = header.sizes if all_of_them else ((header.width, header.height),)
     if len(before) > MOST_PICTURES:
         raise PictureError(
-            f"{printable(header.path)} has more than {MOST_PICTURES:,} frames or pages; choose one with --frame"
+            f"{printable(header.path)} has more than {MOST_PICTURES:,} frames or pages; choose one of them",
+            setting="frame",
         )
     known: dict[tuple[int, int], tuple[int, int]] = {}
     for one in before:

@@ -145,7 +145,9 @@ def _spool(stream: BinaryIO, path: Path, limits: Limits) -> None:
                     return
                 size += len(data)
                 if size > limits.file_mb * 1e6:
-                    raise PictureError(f"{name} has more than {limits.file_mb:,g} MB, which --max-file-mb allows")
+                    raise PictureError(
+                        f"{name} has more than the limit of {limits.file_mb:,g} MB", setting="max_file_mb"
+                    )
                 file.write(data)
     except OSError as error:
         raise PictureError.from_os_error(f"cannot read {name} into {printable(path.parent)}", error) from None

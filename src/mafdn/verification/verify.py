@@ -79,7 +79,8 @@ def verify_pictures(
     several = frame is None and count == result_count > 1
     if frame is None and not several and result_count > 1:
         raise PictureError(
-            f"the result has {result_count:,} frames or pages, the picture {count:,}; choose one with --frame"
+            f"the result has {result_count:,} frames or pages, the picture {count:,}; choose one of them",
+            setting="frame",
         )
     judge = _judge_of(header) if header else None
     first, second = (

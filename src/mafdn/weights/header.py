@@ -1,10 +1,12 @@
 """Read the header of a weights file without torch."""
 
+import hashlib
 import json
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 
 from mafdn.errors import WeightsError
 from mafdn.weights.run_files import AVERAGED_PREFIX, CHECKPOINT_ENTRY, read_run_network
@@ -52,6 +54,33 @@ def read_header(path: Path) -> tuple[dict[str, Any], Card]:
     if not isinstance(header, dict) or not isinstance(card, dict):
         raise WeightsError(f"{path} has a damaged mafdn header")
     return cast(dict[str, Any], header), cast(Card, card)
+
+
+def read_tensors_digest(path: Path) -> str:
+    """The `tensors_digest` of a weights file.
+
+    Raises:
+        WeightsError: The file is missing, too large or damaged.
+    """
+    try:
+        reject_unreadable(path)
+        return tensors_digest(path.read_bytes())
+    except OSError as error:
+        raise WeightsError.from_os_error(f"cannot read {path}", error) from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+
+
+def tensors_digest(content: bytes) -> str:
+    """SHA-256 over the names, types, shapes and values of the tensors in the bytes of a safetensors file.
+
+    Unlike that of the file, it does not depend on the card, and is known before there is a file.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(cast(list[tuple[str, dict[str, Any]]], deserialize(content)), key=itemgetter(0)):
+        digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
+        digest.update(tensor["data"])
+    return digest.hexdigest()
 
 
 def reject_unreadable(path: Path) -> None:

@@ -125,7 +125,9 @@ def resolve(network: str | os.PathLike[str], *, scale: int | None = None) -> Net
     if name in NAMES_OF_SCALES:
         variant, fixed = NAMES_OF_SCALES[name]
         if scale not in (None, fixed):
-            raise UsageError(f"{name} upscales by {fixed}, not {scale}; use --scale {fixed} or another network")
+            raise UsageError(
+                f"{name} upscales by {fixed}, not {scale}; use scale {fixed} or another network", setting="scale"
+            )
         return NetworkSource(name=name, kind="shipped", scale=fixed, variant=variant)
     if name in ARCHITECTURES:
         return NetworkSource(name=name, kind="architecture", scale=scale)
@@ -160,7 +162,7 @@ def is_pattern(network: str | os.PathLike[str]) -> bool:
 def pattern_file(network: str | os.PathLike[str], scale: int | None) -> Path:
     """The file that a pattern stands for at `scale`; any other path is returned unchanged."""
     if scale is None and is_pattern(network):
-        raise UsageError(f"{printable(os.fspath(network))} needs a scale; set one with --scale")
+        raise UsageError(f"{printable(os.fspath(network))} needs a scale; choose one", setting="scale")
     return Path(os.fspath(network).replace(SCALE_FIELD, str(scale)))
 
 

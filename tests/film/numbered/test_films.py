@@ -81,7 +81,7 @@ def test_the_next_run_keeps_what_is_whole(film: Path, tmp_path: Path) -> None:
     assert (report.kept_frames, report.frames) == (kept, 6)
     contents = [path.read_bytes() for path in pictures.files()]
     pictures.file(2).write_bytes(b"damaged")
-    with pytest.raises(PictureError, match="exists; give another name or --overwrite"):
+    with pytest.raises(PictureError, match="exists; give another name or overwrite it"):
         written(film, pictures)
     pictures.file(2).unlink()
     assert written(film, pictures).kept_frames == 5

@@ -150,8 +150,8 @@ def test_results_beyond_the_limit_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("codec", "size", "rotation", "told"),
     [
-        ("x264", (2050, 100), 0, "few players show H.264 of 4100x200 pixels; use --codec x265 or --fit 3840x2160"),
-        ("x264", (2050, 100), 90, "few players show H.264 of 200x4100 pixels; use --codec x265 or --fit 2160x3840"),
+        ("x264", (2050, 100), 0, "few players show H.264 of 4100x200 pixels; use the codec x265, or fit 3840x2160"),
+        ("x264", (2050, 100), 90, "few players show H.264 of 200x4100 pixels; use the codec x265, or fit 2160x3840"),
         ("x265", (2050, 100), 0, None),
         ("x264", (2048, 100), 0, None),
     ],

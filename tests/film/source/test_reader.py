@@ -133,7 +133,7 @@ def test_rotation_and_shape_of_pixels(tmp_path: Path) -> None:
 
 def test_interlaced_films_are_refused_or_deinterlaced(tmp_path: Path) -> None:
     path = interlaced(tmp_path / "film.mkv")
-    with pytest.raises(UnsupportedError, match=r"film\.mkv is interlaced: .*--deinterlace"):
+    with pytest.raises(UnsupportedError, match=r"film\.mkv is interlaced: .*deinterlace them"):
         open_film(path)
     plain = decoded(path, form="rgb24")
     got = frames_of(path, FilmOptions(deinterlace=True))

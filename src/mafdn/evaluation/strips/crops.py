@@ -37,10 +37,10 @@ def parse_crop(text: str) -> Crop:
     """Parse a crop; raises `UsageError`."""
     match = re.fullmatch(r"(?:(.+):)?(\d+),(\d+),(\d+),(\d+)", text)
     if not match:
-        raise UsageError(f"--crop {text} is not {FORM}")
+        raise UsageError(f"crop {text} is not {FORM}")
     x, y, width, height = (int(number) for number in match.groups()[1:])
     if not (SMALLEST <= width <= CELL and SMALLEST <= height <= CELL):
-        raise UsageError(f"--crop {text}: width and height must be {SMALLEST} to {CELL} pixels")
+        raise UsageError(f"crop {text}: width and height must be {SMALLEST} to {CELL} pixels")
     return Crop(picture=match[1] or "", x=x, y=y, width=width, height=height)
 
 
@@ -48,7 +48,7 @@ def parse_crops(texts: Sequence[str]) -> list[Crop]:
     """Parse crops: one for all pictures, or any number with the names of pictures; raises `UsageError`."""
     crops = [parse_crop(text) for text in texts]
     if len(crops) > 1 and not all(crop.picture for crop in crops):
-        raise UsageError("several crops need the names of their pictures: --crop PICTURE:X,Y,W,H")
+        raise UsageError("several crops need the names of their pictures: PICTURE:X,Y,W,H")
     return crops
 
 
@@ -71,5 +71,5 @@ def find_picture(crop: Crop, scores: Sequence[SetScore]) -> tuple[int, str]:
     if len(found) != 1:
         sets = ", ".join(score.bench for score in scores)
         problem = f"is in several of {sets}; write SET/PICTURE" if found else f"is not a picture of {sets}"
-        raise UsageError(f"--crop: {crop.picture} {problem}")
+        raise UsageError(f"crop: {crop.picture} {problem}")
     return found[0]

@@ -184,7 +184,8 @@ class _Run:
         for path in existing:
             if self._manifest.find(path) is None:
                 raise PictureError(
-                    f"{printable(path)} exists and was not made by this command; use --overwrite or another folder"
+                    f"{printable(path)} exists and was not made by this command; overwrite it, or use another folder",
+                    setting="overwrite",
                 )
 
     def _note_on_others(self) -> tuple[str, ...]:

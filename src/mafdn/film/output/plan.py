@@ -111,7 +111,7 @@ def plan_film(info: FilmInfo, options: FilmOptions, *, scale: int, target: Path 
     options.upscale.limits.check_pixels(info.path, new_width, new_height, what="would become")
     if encoder.name == "x264" and (max(width, height) > USUAL_H264[0] or min(width, height) > USUAL_H264[1]):
         fit = "3840x2160" if new_width >= new_height else "2160x3840"
-        notes.append(f"few players show H.264 of {new_width}x{new_height} pixels; use --codec x265 or --fit {fit}")
+        notes.append(f"few players show H.264 of {new_width}x{new_height} pixels; use the codec x265, or fit {fit}")
     return FilmPlan(
         width=width,
         height=height,

@@ -159,7 +159,9 @@ class _Decoder:
         if self.moved:
             notes.append(f"{name} has time stamps that do not increase; {self.moved:,} were moved")
         if self.late and not self.deinterlaces:
-            notes.append(f"{name} has {self.late:,} interlaced frames in between; --deinterlace deinterlaces them")
+            notes.append(
+                f"{name} has {self.late:,} interlaced frames in between; the option deinterlace deinterlaces them"
+            )
         return notes
 
     def _is_followed(self) -> bool:
@@ -276,7 +278,8 @@ def open_film(path: Path, options: FilmOptions | None = None) -> FilmSource:
     options.upscale.limits.check_pixels(path, *info.size)
     if info.interlaced and not options.deinterlace:
         raise UnsupportedError(
-            f"{printable(path)} is interlaced: its frames hold two moments each; deinterlace them with --deinterlace"
+            f"{printable(path)} is interlaced: its frames hold two moments each; deinterlace them",
+            setting="deinterlace",
         )
     return FilmSource(path, options, info)
 

@@ -5,7 +5,7 @@ channel gates from its input and outputs them too; otherwise it uses the gates p
 an entry `stencil`, which also states how far tiles must overlap.
 """
 
-from mafdn.inference.engines.base import GATES, HEADER, Batch, Engine, FullRangeError, Gates, Stencil
+from mafdn.inference.engines.base import GATES, HEADER, WEIGHTS_DIGEST, Batch, Engine, FullRangeError, Gates, Stencil
 from mafdn.inference.engines.precision import auto_precision
 from mafdn.inference.engines.registry import (
     ENGINES,
@@ -13,6 +13,7 @@ from mafdn.inference.engines.registry import (
     describe,
     open_engine,
     preferred_engine,
+    read_file_header,
     require_scale,
     resolve_model,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "GATES",
     "HEADER",
     "PRECISIONS",
+    "WEIGHTS_DIGEST",
     "Batch",
     "Engine",
     "FullRangeError",
@@ -34,6 +36,7 @@ __all__ = [
     "describe",
     "open_engine",
     "preferred_engine",
+    "read_file_header",
     "require_scale",
     "resolve_model",
 ]

@@ -21,6 +21,8 @@ GATES = "gates"
 """Name of the optional input for gates; the second output is the gates that were used."""
 HEADER = "mafdn"
 """Key of the JSON header in a file's metadata."""
+WEIGHTS_DIGEST = "weights_sha256"
+"""Entry of the header: the digest of the weights that the file was made from (`mafdn.networks.weights_digest`)."""
 LARGEST_RADIUS = 256
 """Largest receptive radius, in input pixels, that a header may declare."""
 PROBE = 16

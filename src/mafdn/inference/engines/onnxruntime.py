@@ -67,7 +67,8 @@ class OnnxRuntimeEngine:
         _require_device(onnxruntime, device)
         if precision == INT8:
             raise UsageError(
-                "onnxruntime computes int8 networks in float, no faster than in fp32; use --engine openvino for int8"
+                "onnxruntime computes int8 networks in float, no faster than in fp32; use the engine openvino",
+                setting="engine",
             )
         require_precision_on(self.name, device, precision, SUPPORTED)
         options = onnxruntime.SessionOptions()

@@ -124,7 +124,8 @@ class OpenVINOEngine:
         if full_range and self._device == "CPU" and machine().may_saturate_int8:
             raise FullRangeError(
                 f"{path} has full-range int8 weights, which OpenVINO computes wrongly on x86 processors without "
-                "VNNI, and none was found here; quantize it again with 'mafdn quantize', or use --engine onnxruntime"
+                "VNNI, and none was found here; quantize it again with 'mafdn quantize', or use the engine onnxruntime",
+                setting="engine",
             )
         self.stencil = header.stencil(self._gates, self._run_with_gates)
         self.compiled = functools.lru_cache(maxsize=GRAPHS_IN_MEMORY)(self._compile)
@@ -187,8 +188,7 @@ class OpenVINOEngine:
             shape = tuple(probe.output(0).shape)
         except RuntimeError:
             raise _unreadable(self._path) from None
-        info = ["framework", HEADER]
-        header = str(self._model.get_rt_info(info).value) if self._model.has_rt_info(info) else ""
+        header = header_text(self._model)
         scale = scale_of_output(self._path, shape)
         parse_header(self._path, header)  # an invalid header is not cached
         full_range = is_full_range(self._model)
@@ -271,6 +271,12 @@ def read_onnx(path: Path) -> Any:
         return loader.convert(loader.load(path))
     except (RuntimeError, frontend.GeneralFailure, frontend.OpConversionFailure, frontend.OpValidationFailure):
         raise _unreadable(path) from None
+
+
+def header_text(model: Any) -> str:
+    """The header of the file that a graph was read from; empty without one."""
+    entry = ["framework", HEADER]
+    return str(model.get_rt_info(entry).value) if model.has_rt_info(entry) else ""
 
 
 def is_full_range(model: Any) -> bool:

@@ -1,17 +1,19 @@
 """Choose the engine that runs a network: the requested one, or the fastest on this machine."""
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from mafdn._support.extras import pip_install
 from mafdn._support.machine import machine
 from mafdn.errors import MissingPackageError, UsageError, WeightsError
-from mafdn.inference.engines.base import Engine, FullRangeError
+from mafdn.inference.engines.base import Engine, FullRangeError, parse_header
 from mafdn.inference.engines.choice import Choice, has_other_device, measure_engines, remember, remembered
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.inference.engines.onnxruntime import PACKAGES, OnnxRuntimeEngine
-from mafdn.inference.engines.openvino import OpenVINOEngine
+from mafdn.inference.engines.openvino import OpenVINOEngine, header_text, read_onnx
 from mafdn.inference.engines.precision import auto_precision
 from mafdn.inference.engines.torch import TorchEngine, weights_file
 from mafdn.inference.options import AUTO, EXACT, FP32, INT8, EngineOptions
@@ -121,10 +123,25 @@ def preferred_engine() -> str:
     raise _no_engine()
 
 
+def read_file_header(path: Path) -> dict[str, Any]:
+    """Return the header of an ONNX file; empty for files of other programs.
+
+    Raises:
+        WeightsError: If the file is missing or damaged.
+        MissingPackageError: If OpenVINO, which reads it, is not installed.
+    """
+    try:
+        text = header_text(read_onnx(path))
+    except ImportError as error:
+        raise _not_installed(OpenVINOEngine.name, error) from None
+    parse_header(path, text)
+    return cast(dict[str, Any], json.loads(text)) if text else {}
+
+
 def require_scale(engine: Engine, path: Path, scale: int) -> None:
     """Raise `UsageError` unless the network that `engine` opened from `path` upscales by `scale`."""
     if engine.scale != scale:
-        raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; use --scale {engine.scale}")
+        raise UsageError(f"{path} upscales by {engine.scale}, not {scale}; use scale {engine.scale}", setting="scale")
 
 
 def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
@@ -135,7 +152,8 @@ def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
         return replace(options, engine=TorchEngine.name)
     raise UsageError(
         f"{options.engine} runs ONNX files, not weights files such as {path}; "
-        "use --engine torch, or run 'mafdn export' first"
+        "use the engine torch, or run 'mafdn export' first",
+        setting="engine",
     )
 
 
@@ -196,7 +214,7 @@ def _measured(path: Path, options: EngineOptions) -> EngineOptions:
 def _checked_int8_file(path: Path) -> Path:
     beside = int8_file(path)
     if not beside.is_file():
-        raise WeightsError(f"{path.name} has no int8 version (no file {beside}); use --precision fp32")
+        raise WeightsError(f"{path.name} has no int8 version (no file {beside}); use fp32", setting="precision")
     if not has_int8(path):
         raise WeightsError(f"{beside} was quantized from a different {path.name}; run 'mafdn quantize' again")
     return beside

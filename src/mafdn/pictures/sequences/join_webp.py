@@ -72,7 +72,8 @@ class WebpJoiner:
         if self._file.tell() + len(frame) + sum(map(len, self._after)) > LARGEST:
             raise PictureError(
                 f"cannot write {printable(self._report_as)}: an animated WebP holds at most 4 GiB; "
-                "choose --format png or avif"
+                "choose the format png or avif",
+                setting="format",
             )
         self._file.write(frame)
         self._number += 1

@@ -249,17 +249,22 @@ def open_bank(folder: Path) -> Bank:
             "one in another folder"
         ) from None
     for name, teacher in bank.teachers.items():
-        if teacher.bank != bank.fingerprint or teacher.digest not in ("", bank.digest):
-            raise ConfigError(
-                f"the teacher in {teacher_folder(folder, name)} was made from different pictures than those in "
-                f"{folder}; move it out of the bank and run 'mafdn bank teach' again"
-            )
+        check_pictures(teacher, bank, teacher_folder(folder, name))
         try:
             for shard, pixels in _pixels(bank).items():
                 _check_size(teacher_folder(folder, name) / f"{shard}.u8", pixels)
         except (OSError, ValueError) as error:
             raise _damaged(teacher_folder(folder, name), error) from None
     return bank
+
+
+def check_pictures(teacher: Teacher, bank: Bank, folder: Path) -> None:
+    """Raise `ConfigError` if the results of `teacher`, which are in `folder`, are not those of the bank's pictures."""
+    if teacher.bank != bank.fingerprint or teacher.digest not in ("", bank.digest):
+        raise ConfigError(
+            f"the teacher in {folder} was made from different pictures than those in {bank.folder}; move it out of "
+            "the bank and run 'mafdn bank teach' again"
+        )
 
 
 def read_teacher(folder: Path) -> Teacher:

@@ -67,7 +67,9 @@ def spread(
     except BaseException as error:
         other_end.close()
         if isinstance(error, BrokenProcessPool):
-            raise MafdnError("a worker was killed, perhaps out of memory; resume with fewer --workers") from None
+            raise MafdnError(
+                "a worker was killed, perhaps out of memory; resume with fewer workers", setting="workers"
+            ) from None
         raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -125,7 +125,7 @@ def check_bank(
     if scale not in bank.scales:
         raise ConfigError(
             f"the bank {bank.folder} has no pictures reduced by {scale}, only by {_list(bank.scales)}; build another "
-            "with 'mafdn bank build --scales' and set data.bank"
+            "for this scale with 'mafdn bank build' and set data.bank"
         )
     missing = [folder for folder in folders if not folder.exists()]
     if missing:

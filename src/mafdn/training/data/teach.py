@@ -27,6 +27,7 @@ from mafdn.training.data.bank import (
     Bank,
     Teacher,
     TeacherSource,
+    check_pictures,
     open_bank,
     read_teacher,
     shard_name,
@@ -79,7 +80,7 @@ def teach(
     partial = target.with_name(name + PARTIAL)
     for existing in (target, partial):
         if (existing / "teacher.json").exists():
-            tile = _check_same(existing, sources, self_ensemble, tile)
+            tile = _check_same(existing, bank, sources, self_ensemble, tile)
     if name in bank.teachers:
         return bank.teachers[name]
     with open_teachers(files, bank, self_ensemble=self_ensemble, tile=tile or TILE) as teachers:
@@ -199,14 +200,21 @@ def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Cal
         on_progress(done, len(bank.pictures))
 
 
-def _check_same(folder: Path, sources: tuple[TeacherSource, ...], self_ensemble: bool, tile: int | None) -> int:
-    """Return the tile of the teacher in `folder`; raise `ConfigError` if other networks or settings made it."""
+def _check_same(
+    folder: Path, bank: Bank, sources: tuple[TeacherSource, ...], self_ensemble: bool, tile: int | None
+) -> int:
+    """Return the tile of the teacher in `folder`.
+
+    Raises:
+        ConfigError: Other networks or settings made it, or it was made from other pictures.
+    """
     teacher = read_teacher(folder)
+    check_pictures(teacher, bank, folder)
     same = [n.sha256 for n in teacher.networks] == [n.sha256 for n in sources]
     if not same or teacher.self_ensemble != self_ensemble or tile not in (None, teacher.tile):
         how = ", ".join(n.file for n in teacher.networks) + (" with self-ensemble" if teacher.self_ensemble else "")
         how += f" in tiles of {teacher.tile}" if tile not in (None, teacher.tile) else ""
-        raise ConfigError(f"the teacher in {folder} was made by {how}; choose another --name")
+        raise ConfigError(f"the teacher in {folder} was made by {how}; choose another name", setting="name")
     return teacher.tile
 
 

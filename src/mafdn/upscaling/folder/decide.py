@@ -18,8 +18,8 @@ from mafdn.upscaling.folder.manifest import Manifest
 from mafdn.upscaling.folder.report import FolderItem
 from mafdn.verification.figures import Verification
 
-CHANGED = "the result was changed since it was created and is kept; use --overwrite to re-create it"
-HINT = "use --overwrite to replace it, or another folder or --pattern"
+CHANGED = "the result was changed since it was created and is kept; use the option overwrite to re-create it"
+HINT = "use the option overwrite to replace it, or another folder or pattern"
 
 
 def decide(job: Job, manifest: Manifest, *, overwrite: bool, redo: bool) -> Job | FolderItem:

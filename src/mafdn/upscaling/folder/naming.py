@@ -73,7 +73,10 @@ class Pattern:
     def check_size(self, size: Size) -> None:
         """Raise `UsageError` if the pattern uses `{scale}` and the size is not a scale."""
         if "scale" in self.fields and size.scale is None:
-            raise UsageError(f"pattern {printable(self.text)!r} needs --scale; otherwise use {{width}} and {{height}}")
+            raise UsageError(
+                f"pattern {printable(self.text)!r} needs a scale; otherwise use {{width}} and {{height}}",
+                setting="scale",
+            )
 
     def name(self, source: Path, size: Size, new_size: tuple[int, int], kind: Format, *, extra: str = "") -> str:
         """Return the name of a result; `extra` is appended to the stem. The stem of a name that is too long is cut."""

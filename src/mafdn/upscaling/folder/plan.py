@@ -32,7 +32,7 @@ from mafdn.upscaling.size import Size
 SIDECARS = (".aae", ".xmp")
 """Endings of files with metadata or edits beside pictures."""
 NO_FILMS = f"films need the extra film: {pip_install('film')}"
-NOT_VERIFIED = "the result was kept and not verified; use --redo, or mafdn verify"
+NOT_VERIFIED = "the result was kept and not verified; use the option redo, or mafdn verify"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +268,8 @@ def _inspect_film(
         )
     if options.output.strip_metadata:
         raise UsageError(
-            f"{printable(source.path)} is a film, whose metadata is not removed; upscale films without --strip-metadata"
+            f"{printable(source.path)} is a film, whose metadata is not removed; upscale films without that option",
+            setting="strip_metadata",
         )
     film = films.read(source.path, networks, options)
     largest, skipped = selection.skip_larger_than, _is_too_old(source, selection)

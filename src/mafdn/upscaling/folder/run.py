@@ -163,10 +163,10 @@ def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
     """Return one line on why there is nothing to do."""
     where = ", ".join(printable(entry) for entry in inputs[:3]) + (" and others" if len(inputs) > 3 else "")
     if plan.earlier_results:
-        return f"{where}: all {plan.earlier_results} pictures are results of earlier runs; use another folder with -o"
+        return f"{where}: all {plan.earlier_results} pictures are results of earlier runs; choose another output folder"
     count = plan.not_pictures + plan.sidecars
     others = f" ({count} other files)" if count else ""
-    hint = "; subfolders were not entered, use --recursive" if found.folders else ""
+    hint = "; subfolders were not entered, use the option recursive" if found.folders else ""
     return f"no pictures in the folder {where}{others}{hint}"
 
 
