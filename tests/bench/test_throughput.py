@@ -37,6 +37,14 @@ def test_a_ceiling_has_only_convolutions(precision: str) -> None:
     assert convolution_macs(8, (6, 10)) == 26 * 9 * 64 * 60
 
 
+def test_a_ceiling_uses_as_many_cores_as_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mafdn._support.machine.usable_cores", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    run = open_convolutions(width=8, size=(6, 10))
+    assert isinstance(run, partial)
+    assert run.func.get_property("INFERENCE_NUM_THREADS") == 1
+
+
 def test_layers_are_grouped_by_kind(small: Path) -> None:
     layers = profile_layers(small, SIZE, rounds=2, threads=1)
     assert sum(layer.share for layer in layers) == pytest.approx(1)
