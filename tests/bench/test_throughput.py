@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,8 @@ def test_a_ceiling_uses_as_many_cores_as_the_networks(monkeypatch: pytest.Monkey
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     run = open_convolutions(width=8, size=(6, 10))
     assert isinstance(run, partial)
-    assert run.func.get_property("INFERENCE_NUM_THREADS") == 1
+    compiled: Any = run.func
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def test_layers_are_grouped_by_kind(small: Path) -> None:

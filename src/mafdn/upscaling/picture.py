@@ -108,7 +108,7 @@ class Pending:
         """Time during which the network waited for the encoder."""
         return self._report.waited_seconds
 
-    def finish(self, on_whole: Callable[[Path], None] | None = None) -> Report:
+    def finish(self, on_whole: Callable[[Path], object] | None = None) -> Report:
         """Wait for the encoder and rename the file to its target; raises `PictureError`.
 
         `on_whole` is called with the complete temporary file before it is renamed, and may raise to prevent that.
