@@ -108,6 +108,11 @@ def test_imports_point_down(path: Path) -> None:
             assert own in FOREIGN[top], f"{own} imports {top}"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "upscaling").glob("*.py")), ids=lambda p: p.name)
+def test_upscaling_one_picture_does_not_depend_on_upscaling_many(path: Path) -> None:
+    assert not any(name.startswith("mafdn.upscaling.folder") for name in imports(path))
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if part_of(p) == "inference"], ids=lambda p: p.name)
 def test_inference_imports_what_it_runs_on_only_when_it_runs(path: Path) -> None:
     for node in ast.parse(path.read_text()).body:  # not what functions import

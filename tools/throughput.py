@@ -24,9 +24,10 @@ import pyvips
 from mafdn._support.machine import machine
 from mafdn.inference import upscale
 from mafdn.pictures.reading import open_picture, read_rgb8
+from mafdn.upscaling.folder.options import FolderOptions
 from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.networks import NetworkSet
-from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.options import UpscaleOptions
 
 Result = TypeVar("Result")
 PICTURES, ROUNDS = 6, 11

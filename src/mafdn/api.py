@@ -15,10 +15,11 @@ from mafdn.film.options import FilmOptions
 from mafdn.inference import EngineOptions
 from mafdn.upscaling.arguments import PathLike, input_list, network_set, one_size, result_folder, with_size
 from mafdn.upscaling.dispatch import upscale_any, upscale_any_file
-from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.options import FolderOptions
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.selection import Only, Order, as_moment
-from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.pattern import Pattern
 from mafdn.upscaling.picture import Report
 from mafdn.upscaling.pillow import PillowImage
 from mafdn.upscaling.shards import as_shard

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,15 @@ def test_multiply_adds_are_those_that_torch_counts(scale: int) -> None:
 def test_a_ceiling_has_only_convolutions(precision: str) -> None:
     open_convolutions(width=8, size=(6, 10), precision=precision, threads=1)()
     assert ceiling_macs(8, (6, 10)) == 26 * 9 * 64 * 60
+
+
+def test_a_ceiling_uses_as_many_cores_as_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mafdn._support.machine.usable_cores", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    run = open_convolutions(width=8, size=(6, 10))
+    assert isinstance(run, partial)
+    compiled: Any = run.func
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def test_layers_are_grouped_by_kind(small: Path) -> None:

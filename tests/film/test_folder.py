@@ -15,9 +15,10 @@ from mafdn.errors import MafdnError
 from mafdn.film import names
 from mafdn.film.folder import FolderFilms
 from mafdn.film.options import FilmOptions
+from mafdn.upscaling.folder.options import FolderOptions
 from mafdn.upscaling.folder.report import FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.folder.run import upscale_all
-from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.shards import LOCK, MANIFEST
 from tests.film import films
@@ -276,7 +277,7 @@ def test_there_is_no_estimate_for_films_of_unknown_length(album: Path, tmp_path:
 
 
 def test_a_pattern_for_pictures_is_none_for_films(album: Path, tmp_path: Path) -> None:
-    from mafdn.upscaling.folder.naming import Pattern
+    from mafdn.upscaling.pattern import Pattern
 
     report = upscale(album, tmp_path / "out", pattern=Pattern("{stem}.webp"))
     assert {item.source.name for item in report.failed} == {"clip.mkv", "film.mp4"}

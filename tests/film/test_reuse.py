@@ -163,7 +163,7 @@ def test_the_tiles_of_a_real_network_are_used_again(exported: Path) -> None:
     first = np.random.default_rng(1).integers(0, 256, (520, 512, 3), np.uint8)
     second = changed(first, (0, 0, 3, 3, 9))
     windows = gates.sample_windows(*first.shape[:2])
-    assert not windows.all
+    assert not windows.whole
     assert min(windows.tops) > 3 or min(windows.lefts) > 3
     upscaler = FrameUpscaler(engine, (1024, 1040), options)
     upscaler.upscale(first)

@@ -364,7 +364,7 @@ def test_a_store_that_fails_ends_the_run(pictures: Path, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("pattern", ["{stem}_{width}{ext}", "{stem}_{height}{ext}"])
 def test_patterns_that_need_the_content_are_refused(pattern: str) -> None:
-    from mafdn.upscaling.folder.naming import Pattern
+    from mafdn.upscaling.pattern import Pattern
 
     with pytest.raises(UsageError, match="must not use"):
         FleetOptions(pattern=Pattern(pattern))

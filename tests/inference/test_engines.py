@@ -22,6 +22,7 @@ from mafdn.inference import EngineOptions, open_engine, upscale
 from mafdn.inference.engines import ENGINE_NAMES, ENGINES, PRECISIONS, chosen_engine, registry
 from mafdn.inference.engines import choice as choice_module
 from mafdn.inference.engines.choice import Choice, Trial, has_other_device, remember, remembered
+from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.inference.engines.torch import TorchEngine
 from mafdn.inference.options import EXACT
@@ -63,6 +64,43 @@ def test_threads_that_share_an_engine_get_their_own_results(name: str, small: Pa
 
     with ThreadPoolExecutor(4) as pool:
         assert max(pool.map(again, range(36))) == 0
+
+
+class Failing:
+    """A network, a gated network and a session of onnxruntime that fail."""
+
+    shape = (1, 1)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_: object) -> object:
+        raise self.error
+
+    run = __call__
+
+
+@pytest.mark.parametrize("engine", [OnnxRuntimeEngine, TorchEngine])
+def test_failures_of_networks_are_told_in_one_line_with_their_reason(
+    engine: type[OnnxRuntimeEngine] | type[TorchEngine], small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, x = engine(small), np.zeros((1, 3, 8, 9), np.float32)
+    stencil = opened.stencil
+    assert stencil
+    uses = (lambda: opened.run(x), lambda: stencil.gates(x), lambda: stencil.run(x, np.zeros((1, 1), np.float32)))
+    attributes = ("_session",) if engine is OnnxRuntimeEngine else ("_network", "_gated")
+    for error, reason in ((ValueError("device lost\nat line 3"), "device lost"), (KeyError(), "KeyError")):
+        for name in attributes:
+            monkeypatch.setattr(opened, name, Failing(error))
+        for use in uses:
+            with pytest.raises(UsageError) as caught:
+                use()
+            assert str(caught.value) == f"{small} cannot process a picture of 9x8: {reason}"
+    for name in attributes:
+        monkeypatch.setattr(opened, name, Failing(RuntimeError("out of memory")))
+    for use in uses:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            use()
 
 
 @pytest.mark.parametrize("name", ENGINE_NAMES)

@@ -104,7 +104,7 @@ def test_influence_vanishes_at_the_radius() -> None:
 def test_windows_are_bounded_and_inside_the_picture(height: int, width: int) -> None:
     windows = sample_windows(height, width)
     pixels = len(windows.tops) * len(windows.lefts) * windows.height * windows.width
-    if windows.all:
+    if windows.whole:
         assert pixels == height * width <= WHOLE_AREA
     else:
         assert SAMPLE_AREA / 4 < pixels <= SAMPLE_AREA

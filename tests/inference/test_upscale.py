@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference import ENGINES, EngineOptions, open_engine, upscale
+from mafdn.inference.engines import Stencil
 from mafdn.inference.tiles import LEAST_HEIGHT, ROW_AREA, Tiling, kept, plan, plan_axis, ramp
+from mafdn.inference.upscale import tiling_for
 from mafdn.weights.shipped import shipped
 from tests.support import Repeat
 
@@ -65,6 +67,15 @@ def test_rows_of_tiles_do_not_grow_with_the_width(height: int, width: int, tile:
     assert len(rows) == 1 or rows[0].size * width <= max(ROW_AREA, lowest * width)
 
 
+@pytest.mark.parametrize("margin", [90, 95, 96, 99, 120, 128])
+def test_rows_of_tiles_are_high_enough_for_a_wide_overlap(margin: int) -> None:
+    tiling = Tiling(tile=512, margin=margin)
+    rows, columns = plan(2000, 7000, tiling)
+    assert len(rows) <= 2000 / margin
+    assert rows[0].size * columns[0].size <= 512**2
+    assert all(row.after == 0 or row.after >= tiling.overlap for row in rows)
+
+
 def test_small_pictures_are_not_cut() -> None:
     tiling = Tiling(tile=128, margin=16)
     assert [len(axis) for axis in plan(1000, 10, tiling)] == [1, 1]
@@ -80,6 +91,17 @@ def test_tiles_are_no_larger_than_necessary() -> None:
 def test_invalid_tilings_are_refused(tile: int, margin: int) -> None:
     with pytest.raises(UsageError, match="tile"):
         Tiling(tile=tile, margin=margin)
+
+
+@pytest.mark.parametrize(("radius", "tile"), [(39, 512), (128, 512), (387, 1548)])
+def test_the_default_tile_suits_the_margin_of_the_network(radius: int, tile: int) -> None:
+    engine = Repeat()
+    engine.stencil = Stencil(
+        radius=radius, halo=20, gates=lambda _: np.zeros((1, 1), np.float32), run=lambda x, _: engine.run(x)
+    )
+    assert tiling_for(engine, exact=True) == Tiling(tile=tile, margin=radius)
+    picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    assert np.array_equal(upscale(engine, picture, exact=True), picture.repeat(2, 0).repeat(2, 1))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

@@ -221,6 +221,7 @@ def test_lack_of_memory_and_disk_space_is_reported_before_any_work(png: Path, mo
             header,
             png.with_name("out.png"),
             scale=4,
+            tile=512,
             sizes=Sizes(before=((20_000, 20_000),), after=((80_000, 80_000),)),
             kind=FORMATS["PNG"],
             lossless=False,

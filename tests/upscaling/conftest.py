@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from mafdn.upscaling.choice.weights import WeightsChoice
-from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.options import FolderOptions
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport
 from mafdn.upscaling.folder.run import upscale_all
 from mafdn.upscaling.networks import Selection
-from mafdn.upscaling.options import FolderOptions, UpscaleOptions
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.pattern import Pattern
 from mafdn.upscaling.shards import LOCK, MANIFEST
 from mafdn.upscaling.size import Size
 from tests.support import Repeat, draw

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mafdn.errors import UsageError
 from mafdn.pictures.formats import FORMATS
-from mafdn.upscaling.folder.naming import LONGEST_NAME, NameRequest, Pattern, assign, place
+from mafdn.upscaling.folder.naming import NameRequest, assign, place
+from mafdn.upscaling.pattern import LONGEST_NAME, Pattern
 from mafdn.upscaling.size import Size
 
 X4 = Size(scale=4)

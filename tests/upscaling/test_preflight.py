@@ -8,11 +8,13 @@ from PIL import Image
 
 from mafdn.errors import PictureError
 from mafdn.pictures.formats import FORMATS
+from mafdn.pictures.reading import read_header
 from mafdn.upscaling.networks import SingleNetwork
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.picture import upscale_file
-from mafdn.upscaling.preflight import check_encodable
+from mafdn.upscaling.preflight import check_encodable, check_room
+from mafdn.upscaling.several import Sizes
 from mafdn.upscaling.streams import upscale_stream
 from tests.support import Repeat
 from tests.upscaling.conftest import upscale
@@ -33,6 +35,24 @@ def test_sizes_beyond_a_format_are_refused() -> None:
         check_encodable(Path("a.webp"), FORMATS["WebP"], width=16_384, height=10)
     with pytest.raises(PictureError, match="choose a smaller size, PNG or TIFF"):
         check_encodable(Path("a.webp"), FORMATS["WebP"], width=65_536, height=10)
+
+
+def test_memory_is_that_of_the_tiles_that_were_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (10, 10)).save(tmp_path / "a.png")
+    header = read_header(tmp_path / "a.png")
+
+    def check(tile: int, *widths: int, free: float) -> None:
+        monkeypatch.setattr("mafdn.upscaling.preflight.available_mib", lambda: free)
+        sizes = Sizes(before=tuple((w, 4000) for w in widths), after=tuple((4 * w, 16_000) for w in widths))
+        target, kind = tmp_path / "b.png", FORMATS["PNG"]
+        check_room(header, target, scale=4, tile=tile, sizes=sizes, kind=kind, lossless=False)
+
+    check(1024, 1000, free=170)
+    with pytest.raises(PictureError, match="memory"):
+        check(2048, 1000, free=170)
+    check(128, 8, 8000, free=180)
+    with pytest.raises(PictureError, match="memory"):
+        check(512, 8, 8000, free=180)
 
 
 @pytest.mark.parametrize(("mode", "name"), [("RGB", "JPEG"), ("RGBA", "PNG")])

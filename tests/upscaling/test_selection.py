@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 import mafdn
 from mafdn import UsageError
 from mafdn.upscaling.folder import pipeline
+from mafdn.upscaling.folder.options import FolderOptions
 from mafdn.upscaling.folder.report import FolderItem, FolderReport
 from mafdn.upscaling.folder.selection import ORDERS, as_moment
 from mafdn.upscaling.networks import SingleNetwork
-from mafdn.upscaling.options import FolderOptions
 from mafdn.upscaling.picture import upscale_file
 from tests.support import Repeat, draw
 from tests.upscaling.conftest import names, status, upscale

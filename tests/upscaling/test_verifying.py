@@ -128,6 +128,22 @@ def test_folders_record_the_figures(album: Path, tmp_path: Path) -> None:
     json.dumps(kept.for_programs(), default=str, allow_nan=False)
 
 
+def test_an_error_of_the_verification_does_not_lose_the_result(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("strange values")
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, "verify_pictures", broken)
+        items = upscale(album, out, verify=True).items
+    assert {item.status for item in items} == {"done"}
+    assert all(item.notes[-1].startswith("the result was not verified: ") for item in items)
+    assert all("strange values" in item.notes[-1] for item in items)
+    assert {item.status for item in upscale(album, out).items} == {"kept"}
+
+
 def test_kept_results_without_figures_have_a_note(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     upscale(album, out)

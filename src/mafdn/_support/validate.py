@@ -1,4 +1,4 @@
-"""Argument validation for the public API: each function returns the validated value or raises `UsageError`."""
+"""Argument validation for the public API: functions return the validated value or raise `UsageError`."""
 
 import os
 import re
@@ -40,6 +40,14 @@ def as_path(name: str, value: object, *, wanted: str = "a path") -> Path:
         raise UsageError(f"{name} {printable(text)} is not a valid path: it contains a NUL character")
     refuse_url(text)
     return Path(text)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; `False` for names that the system rejects."""
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
 
 
 def check_place(path: Path) -> None:

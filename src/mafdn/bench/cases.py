@@ -10,9 +10,9 @@ from mafdn.bench.timing import Job, Work, soft_picture, upscaling_job
 from mafdn.errors import UsageError
 from mafdn.inference import EngineOptions, open_engine, preferred_engine
 from mafdn.inference.engines import ENGINES
-from mafdn.inference.engines.base import BF16, FP16, FP32, INT8
 from mafdn.inference.engines.model_files import has_int8, int8_file
 from mafdn.inference.engines.torch import TorchEngine
+from mafdn.inference.options import BF16, FP16, FP32, INT8
 from mafdn.pixels import imresize
 from mafdn.weights.header import SCALES
 from mafdn.weights.resolve import is_pattern, resolve

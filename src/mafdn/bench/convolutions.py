@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from mafdn._support.machine import thread_count
 from mafdn.evaluation.costs.graphs import CONVOLUTIONS, convolution_macs
-from mafdn.inference.engines.base import FP32, INT8
 from mafdn.inference.engines.openvino import HINTS, OpenVINOEngine, import_openvino, openvino_core, read_onnx
+from mafdn.inference.options import FP32, INT8
 
 DEPTH = 26
 """Convolutions in the stack whose rate is a ceiling; about as much work as a network, so that load affects both alike.
@@ -119,14 +120,14 @@ def open_convolutions(
         size: Height and width of the input.
         precision: As in `mafdn.inference.options.EngineOptions`; `int8` has 8-bit activations and weights, as in a
             quantized network.
-        threads: Cores to use; all if `None`.
+        threads: Cores to use; all that this process may use if `None`.
     """
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }
-    if threads:
+    if threads := thread_count(threads):
         options["INFERENCE_NUM_THREADS"] = threads
     model = _stack(width, size, quantized=precision == INT8)
     run: Any = openvino_core().compile_model(model, "CPU", options)

@@ -18,8 +18,8 @@ from mafdn.bench.cases import OURS, RESIZES, ConvolutionCase, NetworkCase, Resiz
 from mafdn.bench.convolutions import Convolutions, Layer, ceiling_macs, convolutions, profile_layers
 from mafdn.bench.timing import Job, Latency, measure_in_turns
 from mafdn.inference.engines import ENGINES
-from mafdn.inference.engines.base import INT8
 from mafdn.inference.engines.model_files import int8_file
+from mafdn.inference.options import INT8
 from mafdn.weights.sizes import OUTPUT
 
 Size = tuple[int, int]

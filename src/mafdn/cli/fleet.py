@@ -158,9 +158,9 @@ def fleet_command(
     from mafdn.fleet.options import FleetOptions
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits
-    from mafdn.upscaling.folder.naming import Pattern
     from mafdn.upscaling.options import UpscaleOptions
     from mafdn.upscaling.output import Output
+    from mafdn.upscaling.pattern import Pattern
     from mafdn.upscaling.shards import as_shard
 
     options = UpscaleOptions(

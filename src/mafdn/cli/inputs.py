@@ -11,10 +11,10 @@ from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from mafdn._support.atomic import printable
-from mafdn._support.validate import as_path
+from mafdn._support.validate import as_path, is_folder
 from mafdn.cli.options.values import expanded
 from mafdn.errors import UsageError
-from mafdn.upscaling.folder.discover import WILDCARDS, find_sources, is_folder
+from mafdn.upscaling.folder.discover import WILDCARDS, find_sources
 
 STANDARD = "-"
 """Name of standard input and output."""

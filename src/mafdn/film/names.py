@@ -9,7 +9,7 @@ from mafdn.errors import MafdnError
 from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES, LONGEST, is_film_content
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.picture import Format
-from mafdn.upscaling.folder.naming import LONGEST_NAME, Pattern
+from mafdn.upscaling.pattern import LONGEST_NAME, Pattern
 from mafdn.upscaling.size import Size
 
 ENDINGS = {"mp4": (".mp4", ".m4v"), "mov": (".mov", ".qt"), "ts": (".ts", ".mts", ".m2ts")}

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from mafdn.inference import Engine, ensembled, upscale_rows
 from mafdn.inference.engines import Batch, Gates, Stencil
-from mafdn.inference.tiles import DEFAULT_TILE
-from mafdn.inference.upscale import Earlier
+from mafdn.inference.upscale import Earlier, tiling_for
 from mafdn.pixels.enlarge import enlarge
 from mafdn.pixels.rows import Rows
 from mafdn.upscaling.options import UpscaleOptions
@@ -143,10 +142,10 @@ class FrameUpscaler:
 
     def _is_cut(self, rows: Rows) -> bool:
         """Whether a frame has tiles that can be used again; a single one is the frame itself."""
-        return (
-            self._engine.stencil is not None
-            and rows.shape[0] * rows.shape[1] > (self._options.tile or DEFAULT_TILE) ** 2
-        )
+        if self._engine.stencil is None:
+            return False
+        tiling = tiling_for(self._engine, self._options.tile, exact=self._options.exact, mirror=True)
+        return rows.shape[0] * rows.shape[1] > tiling.tile**2
 
     def _is_native(self, rows: Rows) -> bool:
         """Whether the network's result is that of the frame."""

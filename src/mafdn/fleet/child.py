@@ -27,7 +27,7 @@ from mafdn.fleet.storage import STATE, Entry, StorageError, Store, is_running, s
 from mafdn.pictures.formats import Format
 from mafdn.pictures.reading import block_other_loaders, read_header
 from mafdn.upscaling.arguments import network_set
-from mafdn.upscaling.folder.plan import result_of_many
+from mafdn.upscaling.intended import result_of_many
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
 from mafdn.upscaling.picture import Report, upscale_file
 

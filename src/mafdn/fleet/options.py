@@ -8,8 +8,8 @@ from typing import Any
 from mafdn._support.validate import as_whole
 from mafdn.errors import UsageError
 from mafdn.inference import EngineOptions
-from mafdn.upscaling.folder.naming import Pattern
 from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.pattern import Pattern
 from mafdn.upscaling.shards import Shard, as_shard
 from mafdn.upscaling.size import Size
 

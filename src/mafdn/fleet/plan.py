@@ -16,8 +16,9 @@ from mafdn.fleet.storage import STATE, Entry, Store
 from mafdn.fleet.table import Row, contains, key_of
 from mafdn.pictures.codecs import FORMATS
 from mafdn.pictures.formats import Format, format_called, format_of_name
-from mafdn.upscaling.folder.naming import NameRequest, Pattern, assign, place
+from mafdn.upscaling.folder.naming import NameRequest, assign, place
 from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.pattern import Pattern
 from mafdn.upscaling.size import Size
 
 LISTED_FROM = 8

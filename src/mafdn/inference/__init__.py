@@ -13,7 +13,6 @@ from mafdn.inference.engines import (
 )
 from mafdn.inference.ensemble import ensembled
 from mafdn.inference.options import EngineOptions
-from mafdn.inference.tiles import Tiling
 from mafdn.inference.upscale import upscale, upscale_rows
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "Engine",
     "EngineOptions",
     "Stencil",
-    "Tiling",
     "ensembled",
     "open_engine",
     "preferred_engine",

@@ -24,14 +24,14 @@ class Windows:
     lefts: tuple[int, ...]
     height: int
     width: int
-    all: bool = False
+    whole: bool = False
     """Whether the only window is the whole picture."""
 
 
 def sample_windows(height: int, width: int) -> Windows:
     """Return the windows for the gates of a picture of this size; a single one if the picture is small."""
     if height * width <= WHOLE_AREA:
-        return Windows(tops=(0,), lefts=(0,), height=height, width=width, all=True)
+        return Windows(tops=(0,), lefts=(0,), height=height, width=width, whole=True)
     return spread_windows(height, width, area=SAMPLE_AREA, side=WINDOW_SIDE)
 
 

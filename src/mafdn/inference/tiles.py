@@ -19,7 +19,7 @@ DEFAULT_TILE = 512
 ROW_AREA = 5 * DEFAULT_TILE**2
 """Input pixels in a row of tiles. Their results are held in memory, so tiles of a wide picture are lower and wider."""
 LEAST_HEIGHT = 192
-"""Minimum height of such a tile, in input pixels; the halo above and below takes a sixth of it."""
+"""Minimum height of such a tile, in input pixels; it is at least three overlaps high as far as its area permits."""
 SIDE_MULTIPLE = 8
 """Tile sides are multiples of this, in input pixels, so that pictures of many sizes share compiled graphs."""
 
@@ -73,12 +73,12 @@ def plan(height: int, width: int, tiling: Tiling) -> tuple[list[Span], list[Span
     tile = tiling.tile
     if height * width <= tile**2:
         return [Span(0, height, 0, 0)], [Span(0, width, 0, 0)]
-    high = tile if tiling.fade else row_height(width, tile)
+    high = tile if tiling.fade else min(tile, max(row_height(width, tile), 3 * tiling.overlap))
     return plan_axis(height, tiling, high), plan_axis(width, tiling, tile**2 // high)
 
 
 def row_height(width: int, tile: int = DEFAULT_TILE) -> int:
-    """Return the largest number of input rows in a row of cut tiles, for a picture of this width."""
+    """Return the most input rows of a row of cut tiles with a small overlap, for a picture of this width."""
     return min(tile, max(LEAST_HEIGHT, ROW_AREA // width))
 
 

@@ -62,7 +62,8 @@ def upscale(
         engine: The network.
         array: (H, W) or (H, W, C): uint8 or uint16 over their full range, or float32 in [0, 1]. Channels: 1 gray,
             2 gray and alpha, 3 RGB, 4 RGB and alpha; alpha is not premultiplied and is upscaled like gray.
-        tile: Tile side in input pixels (default: 512); a picture of more than `tile**2` pixels is cut into tiles.
+        tile: Tile side in input pixels (default: 512, or four margins of a network that needs more); a picture of more
+            than `tile**2` pixels is cut into tiles.
         exact: Overlap tiles by the full receptive radius instead of the measured halo. The result then depends on the
             tile size only to within float32 rounding.
         mirror: Continue the picture at its borders by its mirror image. Networks see zeros there otherwise, as in
@@ -120,7 +121,7 @@ def upscale_rows(
     """
     height, width, channels = rows.shape
     around = MIRRORED if mirror else 0
-    tiling = _tiling(engine, tile, exact=exact, around=around)
+    tiling = tiling_for(engine, tile, exact=exact, mirror=mirror)
     groups = {1: [(0,)], 2: [(0,), (1,)], 3: [(0, 1, 2)], 4: [(0, 1, 2), (3,)]}[channels]
     constants = [_constant(rows, group) for group in groups]
     spans, columns = plan(height, width, tiling)
@@ -148,11 +149,12 @@ def cut(rows: Rows, windows: Windows, *, group: tuple[int, ...] = (0, 1, 2)) -> 
     return np.concatenate(parts)
 
 
-def _tiling(engine: Engine, tile: int | None, *, exact: bool, around: int) -> Tiling:
-    """Return how pictures are cut, where the network sees pixels around every tile."""
+def tiling_for(engine: Engine, tile: int | None = None, *, exact: bool = False, mirror: bool = False) -> Tiling:
+    """Return how `upscale` cuts pictures with these arguments; raises `UsageError` as it does."""
     if engine.stencil:
+        around = MIRRORED if mirror else 0  # pixels that the network sees around every tile
         margin = max((engine.stencil.radius if exact else engine.stencil.halo) - around, 1)
-        return Tiling(tile=DEFAULT_TILE if tile is None else tile, margin=margin)
+        return Tiling(tile=max(DEFAULT_TILE, 4 * margin) if tile is None else tile, margin=margin)
     if exact:
         raise UsageError("exact tiles need a network file with a stencil, and this one has none; export it again")
     return Tiling(tile=FADED_TILE if tile is None else tile, margin=MARGIN, fade=FADE)
@@ -172,10 +174,10 @@ def _runner_with_gates(engine: Engine, rows: Rows, group: tuple[int, ...], *, wh
     Those of a small plane are computed with what is `around` it, as the network itself does if it runs at once.
     """
     windows = sample_windows(*rows.shape[:2])
-    if engine.stencil is None or (whole and windows.all):  # the whole plane at once: its own gates are the same
+    if engine.stencil is None or (whole and windows.whole):  # the whole plane at once: its own gates are the same
         return engine.run
     sample = cut(rows, windows, group=group)
-    if windows.all:
+    if windows.whole:
         sample = np.pad(sample, [(0, 0), (0, 0), (around, around), (around, around)], "symmetric")
     stencil, gates = engine.stencil, engine.stencil.gates(sample)
     return lambda x: stencil.run(x, gates)

@@ -5,8 +5,6 @@ With the picture's gates held for all tiles, a pixel of the result depends only 
 radius: tiles with that margin join into exactly the result of the whole picture.
 """
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
@@ -115,4 +113,4 @@ def influence(network: Network, x: Tensor, radius: int) -> list[float]:
 
 def _in_float64(network: Network) -> Gated:
     """A copy of the folded network in float64."""
-    return Gated(copy.deepcopy(network.fold())).double()
+    return Gated(network.fold()).double()

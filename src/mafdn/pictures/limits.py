@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -80,3 +81,13 @@ class Limits:
             raise PictureError(
                 f"{printable(path)} takes longer than the limit of {self.seconds:g} seconds", setting="max_seconds"
             )
+
+    def timed(self, path: Path, on_progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
+        """Return a callback for progress that calls `check_time`, then `on_progress`."""
+
+        def tick(done: int, total: int) -> None:
+            self.check_time(path)
+            if on_progress:
+                on_progress(done, total)
+
+        return tick

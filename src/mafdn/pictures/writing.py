@@ -63,7 +63,7 @@ class Reservation:
                 raise PictureError.from_os_error(what, error) from None
             raise PictureError(f"{what}: {error}") from None  # a cycle of links
 
-    def publish(self, before_rename: Callable[[Path], None] | None = None) -> None:
+    def publish(self, before_rename: Callable[[Path], object] | None = None) -> None:
         """Flush the temporary file and give it the final name.
 
         Args:

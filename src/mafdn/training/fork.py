@@ -216,8 +216,8 @@ class DeadlineWatch:
         if run.workers.any(needed > left):
             phases = f"{warmup:,} steps of warmup and " if warmup else ""
             raise ConfigError(
-                f"the time budget is too short: {phases}{decay:,} steps of decay take about {needed:.0f} s on this machine "
-                f"and {max(0.0, left):.0f} s are left; allow more time or lower schedule.decay"
+                f"the time budget is too short: {phases}{decay:,} steps of decay take about {needed:.0f} s on this "
+                f"machine, and {max(0.0, left):.0f} s are left; allow more time or lower schedule.decay"
             )
 
     def is_due(self) -> bool:

@@ -1,6 +1,6 @@
 """The format and sizes of a result, determined before any work."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn.pictures.formats import FORMATS, Format
@@ -66,3 +66,14 @@ def _larger_format(header: PictureHeader, kind: Format, sizes: Sizes, output: Ou
     if plain and kind.lossy and not output.lossless and sizes.count == 1 and sizes.largest_side <= JPEG.largest_side:
         return JPEG
     return PNG if output.quality is None and sizes.largest_side <= PNG.largest_side else None
+
+
+def result_of_many(
+    header: PictureHeader, name: Path | None, output: Output, size: Size, *, limits: Limits, frame: int | None
+) -> tuple[Intended, Output]:
+    """Return what becomes of one of many pictures, and its output: the quality is for those whose format has one.
+
+    Arguments and errors are those of `intended_result`; `output` is that of all pictures.
+    """
+    intended = intended_result(header, name, replace(output, quality=None), size, limits=limits, frame=frame)
+    return intended, output if intended.kind.lossy else replace(output, quality=None)

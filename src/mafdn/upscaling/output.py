@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mafdn._support.atomic import printable
-from mafdn._support.validate import as_kind, as_whole
+from mafdn._support.validate import as_kind, as_whole, is_folder
 from mafdn.errors import UsageError
 from mafdn.pictures.codecs.foreign.unsupported import FILM_SUFFIXES
 from mafdn.pictures.codecs.foreign.unsupported import SUFFIXES as UNSUPPORTED
 from mafdn.pictures.encoding import EncodeOptions
 from mafdn.pictures.formats import FORMATS, SUFFIXES, Format, format_called, format_of_name
 from mafdn.pictures.reading import PictureHeader
-from mafdn.upscaling.folder.discover import is_folder
-from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.pattern import Pattern
 from mafdn.upscaling.size import Size
 
 DOCUMENTS = (".pdf", ".eps", ".xcf", ".hdr", ".pfm")

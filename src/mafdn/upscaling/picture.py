@@ -11,10 +11,10 @@ from mafdn._support.machine import peak_mib
 from mafdn.errors import PictureError, UsageError
 from mafdn.inference import Engine
 from mafdn.inference.engines import describe
+from mafdn.inference.tiles import DEFAULT_TILE
 from mafdn.pictures.codecs.tiff.entries import BIG
 from mafdn.pictures.encoding import EncodeOptions, check_colors
 from mafdn.pictures.formats import Format
-from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import PictureHeader, read_header
 from mafdn.pictures.sequences.encoder import SequenceEncoder
 from mafdn.pictures.sequences.sequence import Sequence, single
@@ -108,7 +108,7 @@ class Pending:
         """Time during which the network waited for the encoder."""
         return self._report.waited_seconds
 
-    def finish(self, on_whole: Callable[[Path], None] | None = None) -> Report:
+    def finish(self, on_whole: Callable[[Path], object] | None = None) -> Report:
         """Wait for the encoder and rename the file to its target; raises `PictureError`.
 
         `on_whole` is called with the complete temporary file before it is renamed, and may raise to prevent that.
@@ -216,7 +216,15 @@ def prepare(
     for width, height in set(sizes.after):
         check_encodable(target, kind, width=width, height=height)
     check_colors(target, header.code_points, kind)
-    check_room(header, target, scale=scale, sizes=sizes, kind=kind, lossless=output.lossless)
+    check_room(
+        header,
+        target,
+        scale=scale,
+        tile=options.tile or DEFAULT_TILE,
+        sizes=sizes,
+        kind=kind,
+        lossless=output.lossless,
+    )
     reservation = Reservation(target, overwrite=options.overwrite, temporary=temporary)
     try:
         scratch = reservation.temporary.parent
@@ -287,7 +295,7 @@ def run(
             encoder,
             options,
             source=prepared.source,
-            on_progress=_with_time_limit(on_progress, options.limits, prepared.source),
+            on_progress=options.limits.timed(prepared.source, on_progress),
         )
     except BaseException as error:
         encoder.cancel()
@@ -336,17 +344,6 @@ def _encode_options(prepared: Prepared) -> EncodeOptions:
     """The encoder's options; pages that could exceed the size of a TIFF file together are written as BigTIFF."""
     pixels = prepared.sizes.pixels_after if prepared.sizes.count > 1 else 0
     return replace(encode_options(prepared.options.output), big=pixels * LARGEST_PIXEL > BIG)
-
-
-def _with_time_limit(
-    on_progress: Callable[[int, int], None] | None, limits: Limits, source: Path
-) -> Callable[[int, int], None]:
-    def tick(done: int, total: int) -> None:
-        limits.check_time(source)
-        if on_progress:
-            on_progress(done, total)
-
-    return tick
 
 
 def _same_file(source: Path, target: Path) -> bool:

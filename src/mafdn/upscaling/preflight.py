@@ -32,13 +32,16 @@ def check_encodable(path: Path, kind: Format, *, width: int, height: int) -> Non
         )
 
 
-def check_room(header: PictureHeader, target: Path, *, scale: int, sizes: Sizes, kind: Format, lossless: bool) -> None:
+def check_room(
+    header: PictureHeader, target: Path, *, scale: int, tile: int, sizes: Sizes, kind: Format, lossless: bool
+) -> None:
     """Raise `PictureError` if memory or the disk of `target` clearly does not suffice.
 
     Args:
         header: Header of the picture.
         target: Path of the result.
         scale: Scale of the network.
+        tile: Side of its tiles in input pixels.
         sizes: The pictures and their results; frames and pages are in memory one at a time, but all on disk.
         kind: Format of the result.
         lossless: Whether the result is written losslessly.
@@ -47,7 +50,8 @@ def check_room(header: PictureHeader, target: Path, *, scale: int, sizes: Sizes,
     before, after = max(header.bytes_of(w * h) for w, h in sizes.before), max(w * h for w, h in sizes.after)
     new_size, after = sizes.after[0], after * header.channels * sample
     waiting = total if header.spills_to_disk or (sizes.count > 1 and total > LARGE) else 0  # beside the result
-    rows = BANDS_IN_MEMORY * row_height(header.width) * scale * header.width * scale * header.channels * sample
+    width = max(width for width, _ in sizes.before)
+    rows = BANDS_IN_MEMORY * row_height(width, tile) * scale * width * scale * header.channels * sample
     decoded = before if header.format.whole or not waiting else 0
     need = decoded + min(rows, after) + (after if kind.whole else 0)
     free = available_mib()

@@ -95,7 +95,7 @@ def verify_pictures(
         second,
         judge=judge,
         notes=notes,
-        on_progress=_with_time_limit(on_progress, limits, first.name),
+        on_progress=limits.timed(source if isinstance(source, Path) else Path(first.name), on_progress),
     )
 
 
@@ -243,12 +243,3 @@ def _check_shape(size: tuple[int, int], result_size: tuple[int, int], *, names: 
 def _scratch(folder: Path) -> Path:
     """A folder for the pixels of large pictures: this one if files can be created there."""
     return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def _with_time_limit(on_progress: Progress | None, limits: Limits, source: str) -> Progress:
-    def tick(done: int, total: int) -> None:
-        limits.check_time(Path(source))
-        if on_progress:
-            on_progress(done, total)
-
-    return tick

@@ -5,7 +5,7 @@ channel gates from its input and outputs them too; otherwise it uses the gates p
 an entry `stencil`, which also states how far tiles must overlap.
 """
 
-from mafdn.inference.engines.base import GATES, HEADER, WEIGHTS_DIGEST, Batch, Engine, FullRangeError, Gates, Stencil
+from mafdn.inference.engines.base import GATES, HEADER, WEIGHTS_DIGEST, Batch, Engine, Gates, Stencil
 from mafdn.inference.engines.precision import auto_precision
 from mafdn.inference.engines.registry import (
     ENGINES,
@@ -28,7 +28,6 @@ __all__ = [
     "WEIGHTS_DIGEST",
     "Batch",
     "Engine",
-    "FullRangeError",
     "Gates",
     "Stencil",
     "auto_precision",

@@ -23,7 +23,7 @@ HEADER = "mafdn"
 """Key of the JSON header in a file's metadata."""
 WEIGHTS_DIGEST = "weights_sha256"
 """Entry of the header: the digest of the weights that the file was made from (`mafdn.networks.weights_digest`)."""
-LARGEST_RADIUS = 256
+LARGEST_RADIUS = 512
 """Largest receptive radius, in input pixels, that a header may declare."""
 PROBE = 16
 """Side, in pixels, of the input from which a network's scale is determined."""
@@ -76,7 +76,7 @@ class Engine(Protocol):
         """Upscale (1, 3, H, W) float32 RGB in [0, 1] to (1, 3, scale*H, scale*W), not clipped.
 
         Raises:
-            UsageError: If the picture is too small for the network.
+            UsageError: If the network cannot process the picture, which may be too small.
         """
         ...
 
@@ -133,6 +133,12 @@ def scale_of_output(path: Path, shape: tuple[int, ...]) -> int:
 def too_small(path: Path, shape: tuple[int, ...]) -> UsageError:
     """Return the error for an input of `shape` that is too small for the network."""
     return UsageError(f"{path} cannot process a picture of {shape[3]}x{shape[2]}; try a larger one")
+
+
+def cannot_process(path: Path, shape: tuple[int, ...], error: Exception) -> UsageError:
+    """Return the error for an input of `shape` on which an engine failed, with the first line of its own message."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UsageError(f"{path} cannot process a picture of {shape[3]}x{shape[2]}: {reason}")
 
 
 def require_precision_on(engine: str, device: str, precision: str, supported: AbstractSet[str]) -> None:

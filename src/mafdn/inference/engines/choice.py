@@ -22,7 +22,7 @@ from mafdn.errors import MafdnError
 from mafdn.inference.engines.base import Engine
 from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
 from mafdn.inference.engines.openvino import OpenVINOEngine, openvino_core
-from mafdn.inference.options import EngineOptions
+from mafdn.inference.options import AUTO, EngineOptions
 
 Kinds = Mapping[str, type[OpenVINOEngine] | type[OnnxRuntimeEngine]]
 VERSION = 1
@@ -79,8 +79,8 @@ class Choice:
         options = options or EngineOptions()
         fastest: Trial | None = None
         for trial in self.trials:
-            wanted = options.engine in ("auto", trial.engine) and options.device in ("auto", trial.device)
-            inexact = options.device == "auto" and trial.device in INEXACT
+            wanted = options.engine in (AUTO, trial.engine) and options.device in (AUTO, trial.device)
+            inexact = options.device == AUTO and trial.device in INEXACT
             if not wanted or inexact or not trial.seconds:
                 continue
             if fastest is None or trial.seconds < CLEARLY_FASTER * (fastest.seconds or 0):

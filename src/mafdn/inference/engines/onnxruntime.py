@@ -14,11 +14,11 @@ from mafdn.inference.engines.base import (
     PROBE,
     Batch,
     Gates,
+    cannot_process,
     effective_precision,
     parse_header,
     require_precision_on,
     scale_of_output,
-    too_small,
 )
 from mafdn.inference.options import FP32, INT8
 
@@ -63,7 +63,7 @@ class OnnxRuntimeEngine:
             WeightsError: If the file is not an upscaling network.
         """
         onnxruntime = import_onnxruntime()
-        self.version, self.device = str(onnxruntime.__version__), device
+        self.version, self.device, self._path = str(onnxruntime.__version__), device, path
         _require_device(onnxruntime, device)
         if precision == INT8:
             raise UsageError(
@@ -94,7 +94,7 @@ class OnnxRuntimeEngine:
             raise WeightsError(f"{path} is not a network with input (1, 3, H, W) that onnxruntime can read") from None
         if self._session.get_providers()[0] != providers[0]:  # it falls back silently
             raise UsageError(f"onnxruntime cannot start its device {device!r} here: a driver or library is missing")
-        self._path, self.scale = path, scale_of_output(path, shape)
+        self.scale = scale_of_output(path, shape)
         parsed = parse_header(path, header)
         self.precision = effective_precision(path, precision, parsed)
         self.stencil = parsed.stencil(self._gates, self._run_with_gates)
@@ -106,20 +106,22 @@ class OnnxRuntimeEngine:
         return {device: SUPPORTED for device, provider in PROVIDERS.items() if provider in available}
 
     def run(self, x: Batch) -> Batch:
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
-
-        try:
-            return cast(Batch, self._session.run(self._outputs[:1], {self._input: x})[0])
-        except (Fail, InvalidArgument, RuntimeException) as error:
-            if is_out_of_memory(error):
-                raise
-            raise too_small(self._path, x.shape) from None
+        return cast(Batch, self._infer(x))
 
     def _gates(self, windows: Batch) -> Gates:
-        return cast(Gates, self._session.run(self._outputs[1:2], {self._input: windows})[0])
+        return cast(Gates, self._infer(windows, output=1))
 
     def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
-        return cast(Batch, self._session.run(self._outputs[:1], {self._input: x, GATES: gates})[0])
+        return cast(Batch, self._infer(x, {GATES: gates}))
+
+    def _infer(self, x: Batch, more: dict[str, Gates] | None = None, *, output: int = 0) -> Any:
+        """Run the network and return one output; any failure but a lack of memory raises `UsageError`."""
+        try:
+            return self._session.run([self._outputs[output]], {self._input: x, **(more or {})})[0]
+        except Exception as error:  # onnxruntime's errors have no common base class
+            if is_out_of_memory(error):
+                raise
+            raise cannot_process(self._path, x.shape, error) from None
 
 
 def import_onnxruntime() -> Any:

@@ -45,9 +45,9 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
         raise WeightsError(f"cannot read {path}: no such file")
     options = _with_precision(path, _with_engine_for(path, options or EXACT))
     path, _ = resolve_model(path, options)
-    if options.engine == TorchEngine.name and options.device == "auto":
+    if options.engine == TorchEngine.name and options.device == AUTO:
         options = replace(options, device=_torch_device())
-    if options.engine != "auto" and options.device != "auto":
+    if options.engine != AUTO and options.device != AUTO:
         return _open(path, options)
     choice = remembered(options)
     if choice is None and _is_known(options):
@@ -148,7 +148,7 @@ def _with_engine_for(path: Path, options: EngineOptions) -> EngineOptions:
     """Resolve an engine of `auto` to torch for a weights file, which the other engines cannot run."""
     if path.suffix not in TORCH_FILES or options.engine == TorchEngine.name:
         return options
-    if options.engine == "auto":
+    if options.engine == AUTO:
         return replace(options, engine=TorchEngine.name)
     raise UsageError(
         f"{options.engine} runs ONNX files, not weights files such as {path}; "
@@ -191,7 +191,7 @@ def _is_known(options: EngineOptions) -> bool:
 
 def _measured(path: Path, options: EngineOptions) -> EngineOptions:
     """Resolve engine and device by a measurement, which is skipped if only one qualifies."""
-    if options.engine != "auto":
+    if options.engine != AUTO:
         try:
             devices = ENGINES[options.engine].devices()
         except ImportError as error:
@@ -207,7 +207,7 @@ def _measured(path: Path, options: EngineOptions) -> EngineOptions:
         raise _no_engine()
     found = ", ".join(f"{t.engine} on {t.device}{f' ({t.problem})' if t.problem else ''}" for t in choice.trials)
     hint = f"; pip install {PACKAGES[options.device]} instead of onnxruntime" if options.device in PACKAGES else ""
-    where = f" on {options.device}" if options.device != "auto" else ""
+    where = f" on {options.device}" if options.device != AUTO else ""
     raise UsageError(f"no engine runs this network{where} in {options.precision}; available: {found}{hint}")
 
 

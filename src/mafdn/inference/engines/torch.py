@@ -3,6 +3,7 @@
 torch is only imported when a network is opened.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from mafdn._support.machine import thread_count
 from mafdn._support.memory import is_out_of_memory
 from mafdn.errors import UsageError, WeightsError
-from mafdn.inference.engines.base import Batch, Gates, Stencil, require_precision_on
+from mafdn.inference.engines.base import Batch, Gates, Stencil, cannot_process, require_precision_on
 from mafdn.inference.exact import exact_float32
 from mafdn.inference.options import BF16, FP16, FP32
 from mafdn.weights.resolve import TORCH_FILES
@@ -75,23 +76,23 @@ class TorchEngine:
         return found
 
     def run(self, x: Batch) -> Batch:
-        try:
-            with self._running, exact_float32(), self._torch.inference_mode():
-                return self._to_array(self._network(self._to_tensor(x)))
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._path} cannot process a picture of {x.shape[3]}x{x.shape[2]}: {reason}") from None
+        return self._infer(self._network, x)
 
     def _gates(self, windows: Batch) -> Gates:
-        own = np.full(self._gated.shape, np.nan, np.float32)
-        with self._running, exact_float32(), self._torch.inference_mode():
-            return self._to_array(self._gated(self._to_tensor(windows), self._to_tensor(own))[1])
+        return self._infer(lambda *both: self._gated(*both)[1], windows, np.full(self._gated.shape, np.nan, np.float32))
 
     def _run_with_gates(self, x: Batch, gates: Gates) -> Batch:
-        with self._running, exact_float32(), self._torch.inference_mode():
-            return self._to_array(self._gated(self._to_tensor(x), self._to_tensor(gates))[0])
+        return self._infer(lambda *both: self._gated(*both)[0], x, gates)
+
+    def _infer(self, network: Callable[..., Any], x: Batch, *more: Gates) -> Batch:
+        """Run a network; any failure but a lack of memory raises `UsageError`."""
+        try:
+            with self._running, exact_float32(), self._torch.inference_mode():
+                return self._to_array(network(*(self._to_tensor(one) for one in (x, *more))))
+        except Exception as error:  # networks from outside may raise anything
+            if is_out_of_memory(error):
+                raise
+            raise cannot_process(self._path, x.shape, error) from None
 
     def _to_tensor(self, array: Batch) -> Any:
         return self._torch.tensor(array, device=self.device, dtype=self._dtype)

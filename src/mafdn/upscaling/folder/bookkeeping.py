@@ -6,7 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mafdn._support.atomic import DISK_ERRORS, printable, sha256
@@ -93,17 +94,16 @@ def finish(
         The outcome and, if it failed, the error.
     """
 
-    def seal(complete: Path) -> None:
-        manifest.seal(job.target, sha256(complete))
-        # Without a snapshot the file is only renamed to a free name.
-        if job.snapshot is not None and not job.snapshot.still_holds(job.target):
-            raise MafdnError(f"{printable(job.target)} was changed during this run and is kept; run the command again")
-
     try:
-        report = with_verification(pending.finish(on_whole=seal), options, on_progress=on_progress)
+        report = pending.finish(on_whole=partial(seal, job, manifest))
     except Exception as error:
         undo(manifest, in_flight)
         return job.item(status="failed", reason=describe_error(job, error)), error
+    try:
+        report = with_verification(report, options, on_progress=on_progress)
+    except Exception as error:  # the result is complete all the same
+        note = f"the result was not verified: {describe_error(job, error)}"
+        report = replace(report, notes=(*report.notes, note))
     with suppress(OSError):  # its content is recorded, so the next run will recognize it
         manifest.finish(job.target, report.verification, report.weights)
     item = job.item(
@@ -116,6 +116,21 @@ def finish(
         weights=report.weights,
     )
     return item, None
+
+
+def seal(job: Job, manifest: Manifest, complete: Path) -> str:
+    """Record the digest of a complete result, which is about to be renamed to its target, and return it.
+
+    Raises:
+        MafdnError: What it would replace was changed since the run began.
+        OSError: The manifest cannot be written.
+    """
+    digest = sha256(complete)
+    manifest.seal(job.target, digest)
+    # Without a snapshot the file is only renamed to a free name.
+    if job.snapshot is not None and not job.snapshot.still_holds(job.target):
+        raise MafdnError(f"{printable(job.target)} was changed during this run and is kept; run the command again")
+    return digest
 
 
 def undo(manifest: Manifest, in_flight: InFlight) -> None:

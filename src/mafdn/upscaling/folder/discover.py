@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mafdn._support.atomic import printable
-from mafdn._support.validate import as_path
+from mafdn._support.validate import as_path, is_folder
 from mafdn.errors import UsageError
 
 WILDCARDS = frozenset("*?[")
@@ -180,14 +180,6 @@ def _unique(sources: list[Source]) -> list[Source]:
     for source in sorted(sources, key=lambda s: (len(s.root.parts), str(s.root), not s.named)):
         best.setdefault(source.path, source)
     return sorted(best.values(), key=lambda s: (str(s.relative), str(s.root)))
-
-
-def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder; `False` for names that the system rejects."""
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long
-        return False
 
 
 def _is_same(path: Path, other: Path | None) -> bool:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from mafdn._support.atomic import printable, sha256
+from mafdn._support.atomic import sha256
 from mafdn._support.progress import ignore
-from mafdn.errors import MafdnError
 from mafdn.pictures.formats import Format
 from mafdn.pictures.spill import LEAST_ROOM
 from mafdn.pictures.writing import keep_times
 from mafdn.upscaling.choice.weights import WeightsChoice
-from mafdn.upscaling.folder.bookkeeping import begin, describe_error, folder_fault, undo
+from mafdn.upscaling.folder.bookkeeping import begin, describe_error, folder_fault, seal, undo
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress
@@ -184,14 +183,9 @@ class FilmRun:
 
         sealed: str | None = None
 
-        def seal(complete: Path) -> None:
+        def on_whole(complete: Path) -> None:
             nonlocal sealed
-            sealed = sha256(complete)
-            manifest.seal(job.target, sealed)
-            if job.snapshot is not None and not job.snapshot.still_holds(job.target):
-                raise MafdnError(
-                    f"{printable(job.target)} was changed during this run and is kept; run the command again"
-                )
+            sealed = seal(job, manifest, complete)
 
         try:
             in_flight = begin(job, manifest)
@@ -202,7 +196,7 @@ class FilmRun:
                     networks=self._networks,
                     options=replace(self._options, overwrite=job.snapshot is not None),
                     on_progress=tick,
-                    on_whole=seal,
+                    on_whole=on_whole,
                 )
             except BaseException:
                 if sealed is None or not _has_content(job.target, sealed):  # it may come after the film is complete

@@ -13,14 +13,15 @@ from mafdn.errors import MafdnError, PictureError, UsageError
 from mafdn.upscaling.folder.discover import Found, find_sources
 from mafdn.upscaling.folder.films import FilmRun, Films
 from mafdn.upscaling.folder.forecast import forecast
+from mafdn.upscaling.folder.inspection import Setup
 from mafdn.upscaling.folder.manifest import Manifests
-from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.folder.options import FolderOptions
 from mafdn.upscaling.folder.pipeline import Pipeline
 from mafdn.upscaling.folder.plan import Plan, make_plan
 from mafdn.upscaling.folder.report import FolderItem, FolderProgress, FolderReport, Stopped
 from mafdn.upscaling.networks import AutomaticNetworks, NetworkSet
-from mafdn.upscaling.options import FolderOptions, UpscaleOptions
-from mafdn.upscaling.size import Size
+from mafdn.upscaling.options import UpscaleOptions
+from mafdn.upscaling.pattern import Pattern
 
 
 def upscale_all(
@@ -69,17 +70,15 @@ def upscale_all(
     def checking(name: str, done: int, total: int) -> None:
         on_progress(FolderProgress(phase="checking", name=name, number=done + 1, count=total, done=done, total=total))
 
-    plan = make_plan(
-        found,
-        networks,
-        manifests,
-        options,
+    setup = Setup(
+        networks=networks,
+        options=options,
         size=size,
         pattern=pattern,
         selection=folder_options,
         films=films,
-        on_check=checking,
     )
+    plan = make_plan(found, manifests, setup, on_check=checking)
     if not (plan.jobs or plan.finished or plan.other_shards):
         raise PictureError(_why_nothing(inputs, found, plan))
     homes = {home: manifests.manifest(home) for home in sorted({job.home for job in plan.jobs})}
@@ -124,7 +123,7 @@ def upscale_all(
             other_shards=plan.other_shards,
             links=found.links,
             folders=found.folders,
-            settings=_settings(options, folder_options, size, pattern, films),
+            settings=_settings(setup),
             engines=tuple(networks.names()),
             machine=asdict(machine()),
         )
@@ -170,15 +169,14 @@ def _why_nothing(inputs: Sequence[Path | str], found: Found, plan: Plan) -> str:
     return f"no pictures in the folder {where}{others}{hint}"
 
 
-def _settings(
-    options: UpscaleOptions, folder_options: FolderOptions, size: Size, pattern: Pattern, films: Films | None
-) -> dict[str, Any]:
+def _settings(setup: Setup) -> dict[str, Any]:
     """Return the options of a run for its report."""
+    options, folder_options, films = setup.options, setup.selection, setup.films
     return {
-        **{name: value for name, value in asdict(size).items() if value is not None},
+        **{name: value for name, value in asdict(setup.size).items() if value is not None},
         "strength": options.strength,
         **asdict(options.output),
-        "pattern": pattern.text,
+        "pattern": setup.pattern.text,
         "recursive": folder_options.recursive,
         "overwrite": options.overwrite,
         "redo": folder_options.redo,

@@ -7,7 +7,7 @@ from typing import Any
 
 from mafdn.pictures.formats import format_of_name
 from mafdn.pictures.limits import Limits
-from mafdn.upscaling.folder.naming import Pattern
+from mafdn.upscaling.pattern import Pattern
 from mafdn.web.labels import with_labels
 from mafdn.web.options import build_options
 from mafdn.web.settings import ServerSettings
