@@ -67,6 +67,16 @@ def test_every_degraded_picture_beats_bicubic_but_those_that_the_document_names(
     assert all(f"{bench}/{name} at x{scale}, " in document for scale, bench, _, name in below)
 
 
+def test_why_an_int8_file_does_not_ship_is_stated() -> None:
+    document = (ROOT / "docs" / "int8.md").read_text("utf-8")
+    for name in NAMES_OF_SCALES:
+        entry = json.loads((RESULTS / f"int8-{name}.json").read_text("utf-8"))
+        limits, loss = entry["limits"], entry["loss"]
+        picture = loss["mean"] <= limits["mean"] and loss["worst_loss"] > limits["picture"]
+        assert (f" {name} ({loss['worst']})" in document) == picture
+        assert not (picture and entry["ships"])
+
+
 @pytest.mark.parametrize(("scale", "floor"), [(2, 37.3), (3, 33.6), (4, 31.5)])
 def test_set5_is_above_its_floor(scale: int, floor: float) -> None:
     _, card = read_header(shipped(scale, ".safetensors"))
