@@ -78,7 +78,8 @@ def goals(measured: Mapping[str, Any]) -> list[Goal]:
         peers = [row for row in on_cpu if row["name"] not in (OURS, *RESIZES)]
         if peers:
             default = precision_on(_machine(measured), shipped(scale, ".onnx"))
-            found += _against_peers(rows.get(("openvino", default)), peers)
+            if ours := rows.get(("openvino", default)):
+                found += _against_peers(ours, peers)
     return found
 
 
@@ -107,10 +108,10 @@ def ships_int8(scale: int) -> bool:
     return has_int8(shipped(scale, ".onnx"))
 
 
-def _against_peers(ours: Row | None, peers: Sequence[Row]) -> list[Goal]:
+def _against_peers(ours: Row, peers: Sequence[Row]) -> list[Goal]:
     """The goal against every other network, each in the precision in which it was fastest."""
     found: list[Goal] = []
-    for name in dict.fromkeys(row["name"] for row in peers) if ours else ():
+    for name in dict.fromkeys(row["name"] for row in peers):
         best = min((row for row in peers if row["name"] == name), key=_least)
         what = f"default ({ours['precision']}), speed relative to {name} at its fastest ({best['precision']})"
         ratio = _least(best) / _least(ours)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from mafdn._support.machine import machine
-from tools import goals as goals_module
 from tools.goals import goal_table, goals, withdrawn_note
 
 
@@ -38,7 +37,7 @@ def test_goals_are_reached_or_missed() -> None:
 
 
 def test_a_goal_of_a_file_that_does_not_ship_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(goals_module, "ships_int8", lambda scale: scale == 4)
+    monkeypatch.setattr("tools.goals.ships_int8", lambda scale: scale == 4)
     rows = [row("openvino", precision, seconds, scale=2) for precision, seconds in (("fp32", 1.0), ("int8", 0.4))]
     (goal,) = goals({"rows": rows})
     assert (goal.measured, goal.outcome) == (2.5, "no longer ships")
@@ -49,7 +48,7 @@ def test_a_goal_of_a_file_that_does_not_ship_is_not_reached(monkeypatch: pytest.
 def test_the_default_is_compared_with_other_networks_at_their_fastest(
     default: str, outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(goals_module, "precision_on", lambda *_: default)
+    monkeypatch.setattr("tools.goals.precision_on", lambda *_: default)
     ours = [row("openvino", "fp32", 1.0), row("openvino", "bf16", 0.5)]
     peer = [row("openvino", precision, seconds, name="IMDN") for precision, seconds in (("fp32", 0.9), ("bf16", 0.6))]
     lanczos = row("numpy", "uint8", 0.1, name="lanczos")
