@@ -9,15 +9,27 @@ import argparse
 import tarfile
 from pathlib import Path
 
+from mafdn.errors import UsageError
+
+PADDING = 20_000
+"""Bytes that are left for the end of an archive, which is filled up to whole records of tar."""
+
 
 def pack(pictures: Path, folder: Path, *, megabytes: float) -> list[Path]:
-    """Write `pictures-00.tar`, `pictures-01.tar`, ... of at most `megabytes` (10**6 bytes) each."""
+    """Write `pictures-00.tar`, `pictures-01.tar`, ... of at most `megabytes` (10**6 bytes) each.
+
+    Raises:
+        UsageError: A picture does not fit into one of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    most = megabytes * 1e6 - PADDING
     groups: list[list[Path]] = []
     size = 0.0
     for path in sorted(p for p in pictures.rglob("*") if p.is_file()):
         needed = -(-path.stat().st_size // 512) * 512 + 1024  # with padding and header of tar
-        if not groups or size + needed > megabytes * 1e6 - 20_000:
+        if needed > most:
+            raise UsageError(f"{path} does not fit into {megabytes:g} MB; choose more --megabytes")
+        if not groups or size + needed > most:
             groups.append([])
             size = 0.0
         groups[-1].append(path)
@@ -27,7 +39,7 @@ def pack(pictures: Path, folder: Path, *, megabytes: float) -> list[Path]:
         with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
             for path in paths:
                 entry = archive.gettarinfo(path, path.relative_to(pictures).as_posix())
-                entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
+                entry.mtime, entry.mode, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0o644, 0, 0, "", ""
                 with path.open("rb") as file:
                     archive.addfile(entry, file)
     return packs

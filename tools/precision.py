@@ -66,7 +66,7 @@ def main() -> None:
 
 def measure(name: str, path: Path, precision: str, bench: Path) -> Measured | None:
     """Measure a precision of a network; `None` if this machine or this network does not have it."""
-    instructions = fast_instructions(precision)
+    instructions = fast_instructions(precision, machine())
     exact = open_engine(path, EngineOptions(engine="openvino", device="cpu", precision=FP32))
     other = engine_in(path, precision)
     if instructions is None or other is None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from mafdn.bench import throughput
+from mafdn.bench.cases import peer_cases
 from mafdn.bench.convolutions import ceiling_macs, convolutions, open_convolutions, profile_layers
 from mafdn.bench.tables import layer_tables, speed_tables
+from mafdn.inference.engines.openvino import OpenVINOEngine
 from mafdn.networks import MAFDNSettings, build, count
 from mafdn.weights.shipped import shipped
 from tests.conftest import Run
@@ -91,6 +93,16 @@ def test_bench(small: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert json.loads(report.with_suffix(".json").read_text()) == measured
     result = cli("bench", "--network", small, "--rounds", 1, "--report", report)
     assert (result[0], f"{report} exists; use another name or overwrite it (--overwrite)" in result[2]) == (1, True)
+
+
+def test_other_networks_are_timed_in_every_precision_that_needs_no_file(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supported = {"gpu": frozenset({"fp16"}), "cpu": frozenset({"fp32", "bf16", "int8"})}
+    monkeypatch.setattr(OpenVINOEngine, "devices", staticmethod(lambda: supported))
+    cases = peer_cases("IMDN", small, threads=1)
+    assert [(case.options.device, case.options.precision) for case in cases] == [("cpu", "fp32"), ("cpu", "bf16")]
+    assert {(case.name, case.path, case.options.threads) for case in cases} == {("IMDN", small, 1)}
 
 
 def test_what_cannot_be_timed_gives_a_one_line_error(small: Path, cli: Run, tmp_path: Path) -> None:

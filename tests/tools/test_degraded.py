@@ -16,7 +16,16 @@ from tests.evaluation.conftest import noise, write_picture
 from tools.degraded.__main__ import main
 from tools.degraded.measure import CASES, measure, psnr_of
 from tools.degraded.pictures import README_PLACES, SIDES, Place, draw_bench, save_sheet
-from tools.degraded.tables import SHORT, STORED, full_tables, gains, short_table, write_report
+from tools.degraded.tables import (
+    SHORT,
+    STORED,
+    below_bicubic,
+    below_bicubic_text,
+    full_tables,
+    gains,
+    short_table,
+    write_report,
+)
 
 
 @pytest.fixture
@@ -59,6 +68,19 @@ def test_the_first_pictures_are_measured_with_every_degradation(benches: Path, t
     worst = next(line for line in lines if line.startswith("| classic weights, worst picture"))
     assert worst.split(" | ")[-1] == f"{min(gains(low, 'classic')):+.2f} |"
     assert "| x2, photo weights |" in short_table(project)
+
+
+def test_pictures_below_bicubic_are_named() -> None:
+    psnr = {"bicubic": [30.0, 28.0, None], "photo": [30.5, 27.958, None], "classic": [31.0, 28.0, 30.0]}
+    report: dict[str, Any] = {
+        "cases": {"twice": "jpeg:80+jpeg:70"},
+        "benches": {"Set5": {"pictures": ["a", "b", "c"]}},
+        "rows": [{"scale": 2, "bench": "Set5", "case": "twice", "psnr": psnr}],
+    }
+    assert list(below_bicubic(report)) == [(2, "Set5", "twice", "b")]
+    assert below_bicubic_text(report).endswith(", except: Set5/b at x2, jpeg:80+jpeg:70 (-0.04 dB).")
+    psnr["photo"][1] = 28.1
+    assert below_bicubic_text(report).endswith("with every degradation.")
 
 
 def test_perfect_pictures_have_no_gain() -> None:

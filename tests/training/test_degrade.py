@@ -74,10 +74,42 @@ def test_jpeg_is_that_of_pillow_at_a_random_place_in_its_grid() -> None:
     options = replace(NOTHING, jpeg_share=1.0, quality=(60, 60), sampling=(0, 0, 1))
     patches = [degraded_patch(hr, lr, (30, 40), 24, options, random(seed)) for seed in range(40)]
     assert len({patch.tobytes() for patch in patches}) > 15, "the place in the grid varies"
-    file = io.BytesIO()
-    Image.fromarray(lr).save(file, "JPEG", quality=60, subsampling=0)
     whole = degrade_picture(hr, lr, options, random())
-    assert np.array_equal(whole, np.array(Image.open(file)))
+    assert np.array_equal(whole, jpeg(lr, 60))
+
+
+def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=0)
+    return np.array(Image.open(file))
+
+
+def test_patches_are_saved_again_at_their_own_size_on_the_same_or_a_shifted_grid() -> None:
+    hr, lr = pair()
+    qualities: dict[str, tuple[int, int]] = {"first_quality": (60, 60), "quality": (80, 80)}
+    options = replace(NOTHING, twice=1.0, saved_again=1.0, jpeg_share=1.0, sampling=(0, 0, 1), **qualities)
+    shifted = {
+        jpeg(jpeg(np.pad(lr, ((top, 0), (left, 0), (0, 0)), mode="edge"), 60)[top:, left:], 80).tobytes(): (top, left)
+        for top in range(8)
+        for left in range(8)
+    }
+    found = [shifted[degrade_picture(hr, lr, options, random(seed)).tobytes()] for seed in range(120)]
+    assert 40 < found.count((0, 0)) < 85
+    assert {top for top, _ in found} == {left for _, left in found} == set(range(8))
+    some = replace(options, saved_again=0.3)
+    again = [degrade_picture(hr, lr, some, random(seed)).tobytes() in shifted for seed in range(120)]
+    assert 0.15 < np.mean(again) < 0.45, "the others are encoded at a larger size first"
+
+
+def test_configurations_of_earlier_versions_get_the_same_patches() -> None:
+    hr, lr = pair()
+    options = DegradeSettings(share=1, twice=0.7)
+    following: list[float] = []
+    for seed in range(4):
+        numbers = random(seed)
+        degrade_picture(hr, lr, options, numbers)
+        following.append(round(numbers.random(), 4))
+    assert following == [0.9351, 0.1072, 0.6574, 0.3912], "as many numbers are drawn as before there was `saved_again`"
 
 
 @pytest.mark.parametrize("reduction", ["bicubic", "area", "bilinear", "lanczos"])
@@ -98,6 +130,7 @@ def test_every_reduction_is_aligned(reduction: str) -> None:
     ("table", "word"),
     [
         ({"share": 1.5}, "share"),
+        ({"saved_again": -0.1}, "saved_again"),
         ({"quality": [90, 30]}, "quality"),
         ({"quality": [0, 30]}, "quality"),
         ({"blur": [0.8, 0.3]}, "blur"),

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 import mafdn
+from mafdn._support.atomic import sha256
 from mafdn.errors import ConfigError
 from mafdn.training.data.bank import open_bank
 from mafdn.training.data.build import build_bank
+from mafdn.training.data.teach import teach
 from mafdn.training.loop import train
 from mafdn.training.record.run_folder import RunFolder
 from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
-from tests.runs import config, final
+from tests.runs import config, final, tiny
 from tests.support import failed
 
 # --- overrides
@@ -136,6 +138,33 @@ def test_pictures_of_the_same_names_and_sizes_are_told_apart(workplace: Path) ->
         ConfigError, match=r"data\.bank would change the run in .*, which was started with other pictures"
     ):
         train(path, overrides={"schedule.steps": 8})
+
+
+def test_a_run_keeps_its_teacher(workplace: Path) -> None:
+    bank, path = workplace / "bank", config(workplace, steps=7)
+    build_bank([workplace / "photos"], bank, scales=(2,))
+    first, other = (tiny(workplace / f"{name}.onnx", seed=seed) for seed, name in enumerate(("first", "other")))
+    text = path.read_text().replace("[data]", '[loss]\nteacher = 1.0\n[data]\nteacher = "wise"')
+    path.write_text(text)
+    teach(bank, [first], name="wise")
+    train(path)
+    shutil.rmtree(bank / "teachers")
+    teach(bank, [other], name="wise")
+    refused = (
+        rf"the teacher wise would change the run in .*: it was made by first\.onnx \(SHA-256 {sha256(first)[:12]}\) "
+        rf"and is now made by other\.onnx \(SHA-256 {sha256(other)[:12]}\); .*'mafdn bank teach'"
+    )
+    with pytest.raises(ConfigError, match=refused):
+        train(path, overrides={"schedule.steps": 8})
+    teach(bank, [first], name="third")
+    path.write_text(text.replace('"wise"', '"third"'))
+    notes: list[str] = []
+    train(path, overrides={"schedule.steps": 8}, on_note=notes.append)
+    assert notes[0] == 'changed since the last start: data.teacher "wise" -> "third"'
+    shutil.rmtree(bank / "teachers" / "third")
+    teach(bank, [first.rename(workplace / "renamed.onnx")], name="third")
+    train(path, overrides={"schedule.steps": 9})
+    assert final(workplace / "run").step == 9
 
 
 def test_a_bank_of_an_earlier_version_is_compared(workplace: Path) -> None:

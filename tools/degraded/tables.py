@@ -15,6 +15,8 @@ TITLES = {"lanczos": "Lanczos", "classic": "classic weights", "photo": "photo we
 """Names of networks in tables; others keep their own."""
 SHORT = ("clean", "q95", "q90", "q75", "q50", "q30")
 """Columns of the table in README.md."""
+CLEAN = "none"
+"""The degradation of the LR pictures as they are."""
 Row = dict[str, Any]
 """A row of the report: one dataset at one scale with one degradation."""
 
@@ -43,7 +45,29 @@ def full_tables(project: Path) -> str:
             rows += _rows(bench, len(report["benches"][bench]["pictures"]), list(mine.values()))
         title = f"x{scale}, gain over bicubic in dB"
         parts.append(markdown_table([title, *report["cases"]], rows))
-    return "\n\n".join([*parts, _about(report)])
+    return "\n\n".join([*parts, _clean_text(report), below_bicubic_text(report), _about(report)])
+
+
+def below_bicubic(report: dict[str, Any]) -> dict[tuple[int, str, str, str], float]:
+    """The gain of the photo weights by scale, dataset, degradation and picture, where it is not above 0."""
+    found: dict[tuple[int, str, str, str], float] = {}
+    for row in report["rows"]:
+        names = report["benches"][row["bench"]]["pictures"]
+        for name, ours, bicubic in zip(names, row["psnr"]["photo"], row["psnr"]["bicubic"], strict=True):
+            if ours is not None and (bicubic is None or ours <= bicubic):
+                lost = float("-inf") if bicubic is None else ours - bicubic
+                found[row["scale"], row["bench"], row["case"], name] = lost
+    return found
+
+
+def below_bicubic_text(report: dict[str, Any]) -> str:
+    """The sentence about pictures on which the photo weights are no better than bicubic."""
+    below = [
+        f"{bench}/{name} at x{scale}, {report['cases'][case]} ({gain:+.2f} dB)"
+        for (scale, bench, case, name), gain in below_bicubic(report).items()
+    ]
+    text = "The photo weights score above bicubic on every picture with every degradation"
+    return f"{text}, except: {'; '.join(below)}." if below else f"{text}."
 
 
 def short_table(project: Path) -> str:
@@ -90,6 +114,16 @@ def _mean(row: Row, network: str) -> str:
 
 def _average(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def _clean_text(report: dict[str, Any]) -> str:
+    """What the photo weights lose on clean pictures."""
+    losses: list[str] = []
+    for row in report["rows"]:
+        if report["cases"][row["case"]] == CLEAN:
+            loss = _average(gains(row, "classic")) - _average(gains(row, "photo"))
+            losses.append(f"x{row['scale']} {row['bench']} {loss:.3f}")
+    return f"What the photo weights lose against the classic ones on clean pictures, in dB: {', '.join(losses)}."
 
 
 def _about(report: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from tools.documents.configuration import network_table, settings_tables
 from tools.documents.ensemble import ensemble_table
 from tools.documents.films import CHOICE, SPEED, choice_table, speed_table, time_text
 from tools.documents.fleet import pair_text, rows_text
-from tools.documents.goals import goal_table
+from tools.documents.goals import goal_table, withdrawn_note
 from tools.documents.hosts import gates_tables
 from tools.documents.other_scales import other_scales_table
 from tools.documents.precision import precision_table
@@ -227,7 +227,22 @@ def _int8(project: Path) -> str:
         worst = f"{-loss['worst_loss']:+.3f} {loss['worst']}"
         rows.append([name, *cells, f"{-loss['mean']:+.3f}", worst, "yes" if entry["ships"] else "no"])
     columns = ["int8, PSNR dB (against fp32)", *sets, "mean", "worst picture", "ships"]
-    return markdown_table(columns, rows)
+    return "\n\n".join(filter(None, [markdown_table(columns, rows), _withdrawn(found)]))
+
+
+def _withdrawn(found: dict[str, dict[str, Any]]) -> str:
+    """A sentence about networks without an int8 file because of a single picture; empty if there are none."""
+    lost: dict[str, float] = {}
+    for name, entry in found.items():
+        loss, limits = entry["loss"], entry["limits"]
+        if not entry["ships"] and loss["mean"] <= limits["mean"] and loss["worst_loss"] > limits["picture"]:
+            lost[f"{name} ({loss['worst']})"] = limits["picture"]
+    if not lost:
+        return ""
+    return (
+        f"The files of {' and '.join(lost)} are withdrawn only because one picture loses more than the "
+        f"{max(lost.values()):g} dB that any picture may lose; the mean is within its limit."
+    )
 
 
 def _int8_pictures(project: Path) -> str:
@@ -307,7 +322,8 @@ def _stored(project: Path, name: str, make: Callable[[Any], str]) -> str:
 
 
 def _bench(measured: dict[str, Any]) -> str:
-    return speed_tables(measured, first=[goal_table(measured)])
+    note = withdrawn_note(measured)
+    return speed_tables(measured, first=[goal_table(measured)]) + (f"\n\n{note}" if note else "")
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {

@@ -1,7 +1,7 @@
 """What `mafdn bench` times: networks in every engine and precision, other networks, resizes, and plain convolutions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -82,10 +82,16 @@ def network_cases(path: Path, *, name: str = OURS, threads: int | None = None) -
     return cases
 
 
-def peer_case(name: str, path: Path, *, threads: int | None = None) -> NetworkCase:
-    """Another network, in the first installed engine on the CPU."""
-    options = EngineOptions(engine=preferred_engine(), device="cpu", precision=FP32, threads=threads)
-    return NetworkCase(name=name, path=path, options=options)
+def peer_cases(name: str, path: Path, *, threads: int | None = None) -> list[NetworkCase]:
+    """Another network, in the first installed engine on the CPU, in every precision that needs no file of its own."""
+    engine = preferred_engine()
+    supported = ENGINES[engine].devices()["cpu"]
+    options = EngineOptions(engine=engine, device="cpu", threads=threads)
+    return [
+        NetworkCase(name=name, path=path, options=replace(options, precision=precision))
+        for precision in (FP32, BF16, FP16)
+        if precision in supported
+    ]
 
 
 def network_name(name: str, scale: int) -> str:

@@ -14,7 +14,7 @@ from mafdn._support.atomic import sha256
 from mafdn._support.machine import Machine, installed_version, machine
 from mafdn._support.progress import ignore
 from mafdn._version import __version__
-from mafdn.bench.cases import OURS, RESIZES, ConvolutionCase, NetworkCase, ResizeCase, network_cases, peer_case
+from mafdn.bench.cases import OURS, RESIZES, ConvolutionCase, NetworkCase, ResizeCase, network_cases, peer_cases
 from mafdn.bench.convolutions import Convolutions, Layer, ceiling_macs, convolutions, profile_layers
 from mafdn.bench.timing import Job, Latency, measure_in_turns
 from mafdn.inference.engines import ENGINES
@@ -102,7 +102,8 @@ def measure_throughput(
     Args:
         networks: ONNX files by scale.
         names: Their names in tables by scale; default that of the shipped networks.
-        peers: ONNX files of other networks by scale and name, timed in the first installed engine.
+        peers: ONNX files of other networks by scale and name, timed in the first installed engine, in every precision
+            that it has without a file of its own.
         rounds: Timed runs of each.
         threads: Cores to use; all if `None`.
         profile: Also measure the time of every kind of layer.
@@ -125,8 +126,9 @@ def measure_throughput(
         own = (names or {}).get(scale, OURS)
         cases = network_cases(path, name=own, threads=threads)
         cases += [
-            peer_case(f"{name}, peer" if name == own else name, peer, threads=threads)
+            case
             for name, peer in (peers or {}).get(scale, {}).items()
+            for case in peer_cases(f"{name}, peer" if name == own else name, peer, threads=threads)
         ]
         digests |= {case.path.name: sha256(case.path) for case in cases if case.path.is_file()}
         session = _Session(

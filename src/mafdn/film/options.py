@@ -90,7 +90,7 @@ class FilmOptions:
                 object.__setattr__(self, name, as_number(name, getattr(self, name), least=0, most=MOST_SECONDS))
         if self.end is not None and self.end <= (self.start or 0):
             raise UsageError(f"end ({self.end:g} s) must be later than start ({self.start or 0:g} s)")
-        if self.deinterlace not in (True, False, FIELDS) or not isinstance(self.deinterlace, bool | str):
+        if not (self.deinterlace is True or self.deinterlace is False or self.deinterlace == FIELDS):
             raise UsageError(f"deinterlace must be True, False or {FIELDS!r}, not {self.deinterlace!r}")
         as_kind("thumbnails", self.thumbnails, bool)
         object.__setattr__(

@@ -82,6 +82,29 @@ def check_banks(folder: RunFolder, before: Mapping[str, str], now: Mapping[str, 
         )
 
 
+def check_teacher(folder: RunFolder, name: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Check that a run is resumed with the results of the teacher that it was started with.
+
+    Args:
+        folder: The folder of the run.
+        name: The name of the teacher, which is the same.
+        before: Its networks at the last start, SHA-256 by file name; without any, nothing is checked.
+        now: Those in the bank to resume with.
+
+    Raises:
+        ConfigError: They are other networks.
+    """
+    if before and now and sorted(before.values()) != sorted(now.values()):
+        was, is_now = (
+            " and ".join(f"{file} (SHA-256 {digest[:12]})" for file, digest in networks.items())
+            for networks in (before, now)
+        )
+        raise ConfigError(
+            f"the teacher {name} would change the run in {folder.path}: it was made by {was} and is now made by "
+            f"{is_now}; make it again by the former with 'mafdn bank teach', or choose another run.folder"
+        )
+
+
 def _flat(saved: SavedRun) -> dict[str, Any]:
     """The settings by table and key, with the value that `settings.json` holds."""
     tables = cast(dict[str, dict[str, Any]], to_json(saved.settings))

@@ -25,8 +25,8 @@ from mafdn.training.losses import training_loss
 from mafdn.training.optimizers import build_optimizers
 from mafdn.training.pretrained import locate, open_pretrained, origin, pretrained_file
 from mafdn.training.record.run_folder import RunFolder, SavedRun, load_config
-from mafdn.training.record.starts import Start, changes, describe_start
-from mafdn.training.resume import check_banks, check_resumed
+from mafdn.training.record.starts import Start, changes, describe_start, teacher_digests
+from mafdn.training.resume import check_banks, check_resumed, check_teacher
 from mafdn.training.schedule import learning_rate, progress
 from mafdn.training.state import RunState
 from mafdn.training.step_mode import StepMode, choose_step_mode, resumed_mode, training_memory
@@ -87,6 +87,9 @@ class Run:
             earlier = before.starts
             if earlier:
                 check_banks(self.folder, earlier[-1]["banks"], {name: used.digest for name, used in banks.items()})
+                if before.settings.data.teacher == (teacher := settings.data.teacher):
+                    taught = earlier[-1].get("teacher", {})
+                    check_teacher(self.folder, teacher, taught, teacher_digests(bank, teacher))
             if checkpoint.step:
                 on_note(f"resuming from step {checkpoint.step}")
         self.held_out, training = check_split(bank, settings.data.held_out, on_note=on_note)

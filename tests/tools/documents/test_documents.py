@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mafdn._version import __version__
-from mafdn.weights.header import SCALES, read_header
+from mafdn.weights.header import read_header
 from mafdn.weights.resolve import NAMES_OF_SCALES
 from mafdn.weights.shipped import shipped
 from tests.conftest import ROOT
+from tools.degraded.tables import below_bicubic
 from tools.documents.update import RESULTS as STORED
 from tools.documents.update import renewed
 
@@ -48,14 +49,32 @@ def test_the_card_is_complete(name: str) -> None:
     assert card["hours"] > 0
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_every_picture_beats_bicubic(scale: int) -> None:
-    results = json.loads((RESULTS / f"evaluate-x{scale}.json").read_text("utf-8"))
+@pytest.mark.parametrize("name", NAMES_OF_SCALES)
+def test_every_picture_beats_bicubic(name: str) -> None:
+    results = json.loads((RESULTS / f"evaluate-{name}.json").read_text("utf-8"))
     by_set: dict[str, list[dict[str, dict[str, float]]]] = {}
     for result in results:
         by_set.setdefault(result["bench"], []).append({p["name"]: p for p in result["pictures"]})
     for bicubic, ours in by_set.values():
         assert all(ours[name]["psnr"] > bicubic[name]["psnr"] for name in bicubic)
+
+
+def test_every_degraded_picture_beats_bicubic_but_those_that_the_document_names() -> None:
+    below = below_bicubic(json.loads((RESULTS / "degraded.json").read_text("utf-8")))
+    assert below.keys() <= {(2, "Set14", "q80, then q70", "barbara")}
+    assert min(below.values(), default=0) > -0.05
+    document = (ROOT / "docs" / "photo.md").read_text("utf-8")
+    assert all(f"{bench}/{name} at x{scale}, " in document for scale, bench, _, name in below)
+
+
+def test_why_an_int8_file_does_not_ship_is_stated() -> None:
+    document = (ROOT / "docs" / "int8.md").read_text("utf-8")
+    for name in NAMES_OF_SCALES:
+        entry = json.loads((RESULTS / f"int8-{name}.json").read_text("utf-8"))
+        limits, loss = entry["limits"], entry["loss"]
+        picture = loss["mean"] <= limits["mean"] and loss["worst_loss"] > limits["picture"]
+        assert (f" {name} ({loss['worst']})" in document) == picture
+        assert not (picture and entry["ships"])
 
 
 @pytest.mark.parametrize(("scale", "floor"), [(2, 37.3), (3, 33.6), (4, 31.5)])

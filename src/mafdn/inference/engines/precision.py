@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafdn._support.machine import machine
+from mafdn._support.machine import Machine, machine
 from mafdn.errors import WeightsError
 from mafdn.inference.engines.choice import has_other_device
 from mafdn.inference.engines.model_files import has_int8, int8_file, network_digest
@@ -106,18 +106,27 @@ def auto_precision(path: Path, options: EngineOptions | None = None) -> str:
         return FP32
     if not INSTRUCTION_LIMITS.isdisjoint(os.environ):
         return FP32
-    here = maker(machine().processor)
-    instructions = {precision: fast_instructions(precision) for precision in INSTRUCTIONS}
+    found = precision_on(machine(), path)
+    if found == FP32 or importlib.util.find_spec("openvino") is None or (options.device == AUTO and has_other_device()):
+        return FP32
+    return found
+
+
+def precision_on(hardware: Machine, path: Path) -> str:
+    """Return the precision that `auto` is for 8-bit pictures with the network in `path` in OpenVINO on some CPU.
+
+    Raises:
+        WeightsError: The file of measurements is damaged.
+    """
+    instructions = {precision: fast_instructions(precision, hardware) for precision in INSTRUCTIONS}
     known = [row for row in load_measured() if row.instructions == instructions.get(row.precision)]
     candidates = {row.precision for row in known if row.within_limits}  # files are only read if there are any
     rows = [row for row in known if row.precision in candidates and holds(row, path)]
     beyond = {row.precision for row in rows if not row.is_near}
-    rows = [row for row in rows if row.precision not in beyond and maker(row.processor) == here]
+    rows = [row for row in rows if row.precision not in beyond and maker(row.processor) == maker(hardware.processor)]
     slow = {row.precision for row in rows if not row.is_faster}
     rows = [row for row in rows if row.precision not in slow]
-    if not rows or importlib.util.find_spec("openvino") is None or (options.device == AUTO and has_other_device()):
-        return FP32
-    return max(rows, key=lambda row: row.speedup).precision
+    return max(rows, key=lambda row: row.speedup).precision if rows else FP32
 
 
 def holds(row: Measured, path: Path) -> bool:
@@ -137,10 +146,9 @@ def maker(processor: str) -> str:
     return next((name for name in MAKERS if name.lower() in processor.lower()), "")
 
 
-def fast_instructions(precision: str) -> str | None:
-    """Return which of `INSTRUCTIONS` computes a precision on this machine; `None` if none is known to."""
-    features = machine().features
-    return next((name for name in INSTRUCTIONS.get(precision, ()) if name in features), None)
+def fast_instructions(precision: str, hardware: Machine) -> str | None:
+    """Return which of `INSTRUCTIONS` computes a precision on a machine; `None` if none is known to."""
+    return next((name for name in INSTRUCTIONS.get(precision, ()) if name in hardware.features), None)
 
 
 def load_measured(folder: Path | None = None) -> tuple[Measured, ...]:

@@ -1,7 +1,8 @@
 """Degraded LR patches: what cameras and programs do to pictures before somebody enlarges them.
 
 A degraded patch passes, in this order, another reduction than bicubic, a slight blur, sensor noise, and one or two
-lossy encoders, each only with some probability. Strengths are those of ordinary photographs: the long chains of random
+lossy encoders, each only with some probability. The first of two encoders comes before the reduction, or right before
+the last one. Strengths are those of ordinary photographs: the long chains of random
 degradations that generative networks are trained with (BSRGAN, arXiv 2103.14006; Real-ESRGAN, arXiv 2107.10833) teach
 a network that is trained for PSNR to blur.
 """
@@ -23,6 +24,8 @@ RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 """Pillow's filters, which widen with the factor of a reduction."""
+BLOCK = 8
+"""Side of an encoder's blocks of luma, in pixels."""
 SHARES = (
     "share",
     "blur_share",
@@ -31,6 +34,7 @@ SHARES = (
     "correlated",
     "jpeg_share",
     "twice",
+    "saved_again",
     "webp_share",
 )
 """Settings that are shares."""
@@ -64,7 +68,12 @@ class DegradeSettings:
     sampling: tuple[float, float, float] = (0.6, 0.15, 0.25)
     """Relative frequencies of the chroma subsamplings 4:2:0, 4:2:2 and 4:4:4."""
     twice: float = 0.2
-    """Share of the degraded patches that are encoded as JPEG at a larger size first, before they are reduced."""
+    """Share of the degraded patches that are encoded as JPEG once more before: at a larger size, before they are
+    reduced, or at their own (`saved_again`)."""
+    saved_again: float = 0.0
+    """Share of these patches whose first encoding is at their own size, right before the last one, as in files that
+    were saved again. In half of them the blocks of both encodings are on the same grid; in the others the grids differ
+    by 0 to 7 pixels in each direction, as after a crop."""
     first_quality: tuple[int, int] = (75, 98)
     """JPEG quality of that first encoding."""
     webp_share: float = 0.05
@@ -141,7 +150,7 @@ def degrade_picture(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: n
     Returns:
         (H, W, 3).
     """
-    picture = _reduced(hr, lr, settings, random)
+    picture, saved_again = _reduced(hr, lr, settings, random)
     if random.random() < settings.blur_share:
         picture = blurred(picture, random.uniform(*settings.blur))
     if random.random() < settings.noise_share:
@@ -152,6 +161,8 @@ def degrade_picture(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: n
             read=settings.read_noise,
             correlated=bool(random.random() < settings.correlated),
         )
+    if saved_again:
+        picture = _coded_first(picture, settings, random)
     encoder = random.random()
     if encoder < settings.jpeg_share:
         return coded(picture, "JPEG", _between(settings.quality, random), sampling=_sampling(settings, random))
@@ -160,20 +171,35 @@ def degrade_picture(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: n
     return picture
 
 
-def _reduced(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: np.random.Generator) -> Pixels:
-    """Reduce a HR picture to the size of `lr`, in some cases after encoding it at a size in between."""
+def _reduced(hr: Pixels, lr: Pixels, settings: DegradeSettings, random: np.random.Generator) -> tuple[Pixels, bool]:
+    """Reduce a HR picture to the size of `lr`, in some cases after encoding it at a size in between.
+
+    Returns:
+        The reduced picture, and whether it is still to be encoded once more than others.
+    """
     chosen = settings.reductions[int(random.integers(len(settings.reductions)))]
-    if random.random() < settings.twice:
+    twice = random.random() < settings.twice
+    # Without a share nothing is drawn, so that configurations of earlier versions get the same patches.
+    saved_again = twice and settings.saved_again > 0 and random.random() < settings.saved_again
+    if twice and not saved_again:
         factor = random.uniform(1, hr.shape[0] / lr.shape[0])
         height, width = (round(length * factor) for length in lr.shape[:2])
         larger = np.array(Image.fromarray(hr).resize((width, height), Image.Resampling.BICUBIC))
         quality = _between(settings.first_quality, random)
         larger = coded(larger, "JPEG", quality, sampling=_sampling(settings, random))
         kind = RESAMPLING.get(chosen, Image.Resampling.BICUBIC)
-        return np.array(Image.fromarray(larger).resize(lr.shape[1::-1], kind))
+        return np.array(Image.fromarray(larger).resize(lr.shape[1::-1], kind)), False
     if chosen == "bicubic":
-        return lr
-    return np.array(Image.fromarray(hr).resize(lr.shape[1::-1], RESAMPLING[chosen]))
+        return lr, saved_again
+    return np.array(Image.fromarray(hr).resize(lr.shape[1::-1], RESAMPLING[chosen])), saved_again
+
+
+def _coded_first(picture: Pixels, settings: DegradeSettings, random: np.random.Generator) -> Pixels:
+    """Encode (H, W, 3) as JPEG, in half of the cases as a part of a larger picture with another grid of blocks."""
+    quality, sampling = _between(settings.first_quality, random), _sampling(settings, random)
+    top, left = (0, 0) if random.random() < 0.5 else random.integers(0, BLOCK, 2).tolist()
+    larger = np.pad(picture, ((top, 0), (left, 0), (0, 0)), mode="edge")
+    return coded(larger, "JPEG", quality, sampling=sampling)[top:, left:]
 
 
 def _sampling(settings: DegradeSettings, random: np.random.Generator) -> str:

@@ -16,7 +16,8 @@ from mafdn.training.workers import Workers
 Start = dict[str, Any]
 """The record of a start: its step, versions, device, processes, and digests of the pictures and of the teacher."""
 REFUSED = ("step", "banks")
-"""Entries of which no difference is reported: the step always differs, and other pictures are refused."""
+"""Entries of which no difference is reported: the step always differs, and other pictures are refused, as are other
+networks of a teacher that kept its name."""
 
 
 def describe_start(
@@ -31,7 +32,7 @@ def describe_start(
         banks: Its banks by setting (`data.bank`, `data.zoomed`).
         teacher: The name of its teacher; empty for none.
     """
-    device, taught = workers.device, banks["data.bank"].teachers.get(teacher)
+    device, taught = workers.device, teacher_digests(banks["data.bank"], teacher)
     start: Start = {
         "step": step,
         "mafdn": __version__,
@@ -44,7 +45,13 @@ def describe_start(
         "compiled": mode.compiled,
         "banks": {name: bank.digest for name, bank in banks.items()},
     }
-    return start | ({"teacher": {n.file: n.sha256 for n in taught.networks}} if taught else {})
+    return start | ({"teacher": taught} if taught else {})
+
+
+def teacher_digests(bank: Bank, name: str) -> dict[str, str]:
+    """The SHA-256 of the networks that made a teacher of a bank, by file name; empty if it has none of that name."""
+    teacher = bank.teachers.get(name)
+    return {network.file: network.sha256 for network in teacher.networks} if teacher else {}
 
 
 def changes(before: Iterable[Start], now: Start) -> str:
