@@ -140,6 +140,7 @@ def test_networks_are_compared_without_the_shipped_one(
     assert (code, f"the baseline {exported} has no x4" in err) == (0, True)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_means_of_rows_and_columns_are_counted_in_onnx_files(tmp_path: Path) -> None:
     network = AFAN(AFANSettings(scale=2, width=8, blocks=1)).fold()
     path = tmp_path / "afan.onnx"

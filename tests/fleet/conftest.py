@@ -60,9 +60,13 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pictures whose names begin with `poison` or `slow` end or hold the process that opens them."""
-    folder = tmp_path / "traps"
+    at_start(tmp_path / "traps", TRAP, monkeypatch)
+
+
+def at_start(folder: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes run this program at their start, from a new folder."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(TRAP)
+    (folder / "sitecustomize.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 

@@ -10,7 +10,7 @@ from mafdn.errors import MafdnError
 from mafdn.fleet import run as module
 from mafdn.fleet import storage
 from mafdn.fleet.storage import STATE, StorageError, Store
-from tests.fleet.conftest import rows, run, set_s3, upscaled
+from tests.fleet.conftest import at_start, rows, run, set_s3, upscaled
 from tests.fleet.proxy import Fault, proxy
 
 
@@ -52,8 +52,10 @@ def test_from_bucket_to_bucket_and_again(pictures: Path, tmp_path: Path, s3: str
 
 
 @pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let retries follow at once, here and in processes that are started."""
     monkeypatch.setattr(storage, "PAUSE", 0.01)
+    at_start(tmp_path / "hurry", "from mafdn.fleet import storage\nstorage.PAUSE = 0.01\n", monkeypatch)
 
 
 @pytest.mark.usefixtures("hurry")
