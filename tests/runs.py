@@ -54,7 +54,7 @@ save_every = {save_every}
 validate_every = 10
 """
 
-PROCESSES = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+PROCESSES = get_context("forkserver") if "forkserver" in get_all_start_methods() else get_context("spawn")
 """Starts processes from one that has imported torch, which takes seconds."""
 PROCESSES.set_forkserver_preload(["torch", "torch._dynamo", "torch.utils.tensorboard"])
 
@@ -122,7 +122,7 @@ def _work(words: list[str], environment: dict[str, str]) -> None:
         sys.exit(run(words))
 
 
-def two_processes(*words: object, seconds: float = 120) -> None:
+def two_processes(*words: object, seconds: float = 250) -> None:
     """Run `mafdn WORDS`, or a script with its arguments, in two processes that know of each other as under torchrun."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -135,7 +135,8 @@ def two_processes(*words: object, seconds: float = 120) -> None:
     try:
         for process in processes:
             process.join(max(0, end - time.monotonic()))
-        assert [process.exitcode for process in processes] == [0, 0]
+        codes = [process.exitcode for process in processes]  # None if it has not ended
+        assert codes == [0, 0], codes
     finally:
         for process in processes:
             process.kill()

@@ -10,7 +10,7 @@ from mafdn.errors import MafdnError
 from mafdn.fleet import run as module
 from mafdn.fleet import storage
 from mafdn.fleet.storage import STATE, StorageError, Store
-from tests.fleet.conftest import at_start, rows, run, set_s3, upscaled
+from tests.fleet.conftest import rows, run, set_s3, upscaled
 from tests.fleet.proxy import Fault, proxy
 
 
@@ -35,7 +35,7 @@ def upload(folder: Path, url: str) -> None:
 def test_from_bucket_to_bucket_and_again(pictures: Path, tmp_path: Path, s3: str) -> None:
     upload(pictures, f"{s3}/in")
     right = upscaled(pictures, tmp_path / "right")
-    report = run(f"{s3}/in", f"{s3}/out")
+    report = run(f"{s3}/in", f"{s3}/out", process=True)
     assert objects(f"{s3}/out") == right
     assert report.counts == {"done": 4, "kept": 0, "failed": 1, "left": 0}
     table = rows(f"{s3}/out")
@@ -52,10 +52,8 @@ def test_from_bucket_to_bucket_and_again(pictures: Path, tmp_path: Path, s3: str
 
 
 @pytest.fixture
-def hurry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let retries follow at once, here and in processes that are started."""
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "PAUSE", 0.01)
-    at_start(tmp_path / "hurry", "from mafdn.fleet import storage\nstorage.PAUSE = 0.01\n", monkeypatch)
 
 
 @pytest.mark.usefixtures("hurry")

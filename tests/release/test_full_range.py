@@ -228,4 +228,6 @@ def test_shipped_int8_networks_are_near_float_without_vnni_for_their_half_range(
     fulls = [with_full_range(half, tmp_path / f"{name}-int8.onnx") for name, half in zip(names, halves, strict=True)]
     near = nearness_in_avx2(list(zip(map(shipped_fp32, names), halves, fulls, strict=True)), tmp_path)
     assert {name: half for name, (half, _) in zip(names, near, strict=True) if half <= 40} == {}
-    assert max(half - full for half, full in near) > 3, "decibels by which the result is further from that of the network in float"
+    assert max(half - full for half, full in near) > 3, (
+        "decibels by which the result is further from that of the network in float"
+    )
