@@ -213,7 +213,7 @@ def nearness_in_avx2(networks: list[tuple[Path, Path, Path]], folder: Path) -> l
     files = [folder / "x.npy", *(path for paths in networks for path in paths)]
     line = [sys.executable, "-c", NEARNESS, *map(str, files)]
     capped = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, timeout=250, check=True, env=capped)
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, timeout=280, check=True, env=capped)
     return [(float(half), float(full)) for half, full in map(str.split, done.stdout.splitlines())]
 
 
