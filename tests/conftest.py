@@ -160,6 +160,21 @@ def _export(path: Path) -> None:
 
 
 @pytest.fixture
+def ready_graph(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports write the graph of `exported`, whatever the network, so that only their check takes time."""
+    import onnx
+
+    monkeypatch.setattr("mafdn.export.onnx._graph", lambda *_: onnx.load(exported))
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export without the check of each file by every engine in a process of its own, which has its own tests."""
+    for name in ("mafdn.export.onnx", "mafdn.export.plain"):
+        monkeypatch.setattr(f"{name}.differences", lambda *_: [0.0])
+
+
+@pytest.fixture
 def picture() -> NDArray[np.uint8]:
     """A smooth (24, 32, 3) picture with an edge."""
     y, x = np.mgrid[:24, :32]

@@ -1,11 +1,16 @@
 """Small training runs and teachers for tests."""
 
+import contextlib
 import os
 import random
+import runpy
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,7 @@ import onnx
 import pytest
 import torch
 
+from mafdn.cli import run
 from mafdn.networks import Network
 from mafdn.training.config import DataSettings, TrainSettings
 from mafdn.training.record.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
@@ -47,6 +53,10 @@ log_every = 5
 save_every = {save_every}
 validate_every = 10
 """
+
+PROCESSES = get_context("forkserver") if "forkserver" in get_all_start_methods() else get_context("spawn")
+"""Starts processes from one that has imported torch, which takes seconds."""
+PROCESSES.set_forkserver_preload(["torch", "torch._dynamo", "torch.utils.tensorboard"])
 
 
 def config(workplace: Path, name: str = "run", *, steps: int = 20, save_every: int = 10) -> Path:
@@ -87,6 +97,50 @@ def saved_run(folder: Path, network: Network, *, step: int = 10) -> Path:
 def torchrun(*what: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.Popen([*command, *map(str, what)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def started(*words: object, environment: Mapping[str, str] | None = None) -> BaseProcess:
+    """Start `mafdn WORDS`, or a script with its arguments, in a process of its own, without its messages."""
+    variables = dict(os.environ) | dict(environment or {})
+    process = PROCESSES.Process(target=_work, args=([str(word) for word in words], variables))
+    process.start()
+    return process
+
+
+def _work(words: list[str], environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    if words[0].endswith(".py"):
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+        return
+    with (
+        Path(os.devnull).open("w") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
+        sys.exit(run(words))
+
+
+def two_processes(*words: object, seconds: float = 250) -> None:
+    """Run `mafdn WORDS`, or a script with its arguments, in two processes that know of each other as under torchrun."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    processes = [
+        started(*words, environment={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)
+    ]
+    end = time.monotonic() + seconds
+    try:
+        for process in processes:
+            process.join(max(0, end - time.monotonic()))
+        codes = [process.exitcode for process in processes]  # None if it has not ended
+        assert codes == [0, 0], codes
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
 
 
 def known_losses(monkeypatch: pytest.MonkeyPatch, *, spikes: Collection[int] = ()) -> None:
@@ -133,7 +187,7 @@ def train_and_kill(path: Path, folder: Path, *, seed: int, times: int = 5) -> No
     rng, log = random.Random(seed), folder / "log.jsonl"
     for _ in range(times):
         before = log.stat().st_size if log.exists() else 0
-        process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.DEVNULL)
+        process = started("train", path)
         try:
             deadline = time.monotonic() + 60
             while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
@@ -141,5 +195,5 @@ def train_and_kill(path: Path, folder: Path, *, seed: int, times: int = 5) -> No
             time.sleep(rng.uniform(0, 0.2))
         finally:
             process.kill()  # SIGKILL
-            process.wait()
+            process.join()
         newest_checkpoint(folder)  # raises if none can be read

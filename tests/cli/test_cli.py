@@ -269,8 +269,10 @@ def test_evaluate_refuses_a_network_of_another_scale(cli: Run, datasets: Path) -
 
 
 @pytest.mark.parametrize("network", ["small", pytest.param("shipped", marks=pytest.mark.slow)])
-def test_export(cli: Run, tmp_path: Path, network: str, exported: Path) -> None:
+def test_export(cli: Run, tmp_path: Path, network: str, exported: Path, request: pytest.FixtureRequest) -> None:
     source = exported.with_suffix(".safetensors") if network == "small" else shipped(4, ".safetensors")
+    if network == "small":
+        request.getfixturevalue("ready_graph")
     target = tmp_path / "out.onnx"
     code, out, err = cli("export", source, "-o", target)
     assert (code, err) == (0, "")

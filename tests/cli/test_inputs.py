@@ -240,6 +240,7 @@ def test_output_is_a_file_for_one_picture_and_a_folder_otherwise(
     failed(cli("upscale", "a.png", "--order", "big"), 2, "newest")
 
 
+@pytest.mark.usefixtures("ready_graph", "unchecked")
 def test_output_of_other_commands_may_be_a_folder(cli: Run, tmp_path: Path, exported: Path) -> None:
     weights = exported.with_suffix(".safetensors")
     assert cli("export", weights, "-o", tmp_path)[0] == 0

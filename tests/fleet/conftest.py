@@ -1,5 +1,6 @@
 """What the tests of fleets share: pictures, runs without Ray, pictures that end their process, and an S3 server."""
 
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import mafdn
+from mafdn.fleet.child import PictureWork
 from mafdn.fleet.cluster import Cluster
 from mafdn.fleet.options import FleetOptions, FleetReport, Setup
 from mafdn.fleet.run import run_fleet
@@ -72,13 +74,33 @@ def upscaled(folder: Path, out: Path, **options: Any) -> dict[str, bytes]:
     return contents(out)
 
 
+class Here:
+    """Does in this process what a worker has a process of its own for, whose start takes a second."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = Setup.from_text(setup.as_text())
+        self._work: PictureWork | None = None
+
+    def run(self, task: Row) -> Row:
+        """As `PictureProcess.run`."""
+        self._work = self._work or PictureWork(self._setup)
+        return json.loads(json.dumps(self._work.run(json.loads(json.dumps(task)))))
+
+    def close(self) -> None:
+        """As `PictureProcess.close`."""
+        if self._work is not None:
+            self._work.close()
+
+
 def in_this_process(
-    ledger: Ledger, made: list[str] | None = None
+    ledger: Ledger, made: list[str] | None = None, *, process: bool = False
 ) -> Callable[[Cluster, list[Row], Setup], Iterator[Table]]:
-    """Return what takes the place of Ray: one worker, here, with a process of its own."""
+    """Return what takes the place of Ray: one worker, here, and only if asked for with a process of its own."""
 
     def upscale(_cluster: Cluster, tasks: list[Row], setup: Setup) -> Iterator[Table]:
         worker = Worker(setup, ledger)
+        if not process:
+            worker._process = Here(setup)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             for task in tasks:
                 row = worker.upscale(task)
@@ -97,16 +119,20 @@ def run(
     *,
     made: list[str] | None = None,
     fleet: dict[str, Any] | None = None,
+    process: bool = False,
     **options: Any,
 ) -> FleetReport:
-    """Run a fleet without Ray at x2; `made` gets the names of the pictures that were worked on."""
+    """Run a fleet without Ray at x2; `made` gets the names of the pictures that were worked on.
+
+    With `process`, a process of its own works on them.
+    """
     return run_fleet(
         str(source),
         str(target),
         engine=ENGINE,
         options=UpscaleOptions(size=2, **options),
         fleet=FleetOptions(**(fleet or {})),
-        upscale=in_this_process(Ledger(), made),
+        upscale=in_this_process(Ledger(), made, process=process),
     )
 
 

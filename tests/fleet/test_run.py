@@ -36,7 +36,7 @@ def test_results_are_those_of_upscale_and_the_table_says_what_happened(pictures:
     out = tmp_path / "out"
     (pictures / "truly-png.jpg").write_bytes((pictures / "a.png").read_bytes())
     right = upscaled(pictures, tmp_path / "right")
-    report = run(pictures, out)
+    report = run(pictures, out, process=True)
     assert contents(out) == right
     assert report.counts == {"done": 5, "kept": 0, "failed": 1, "left": 0}
     assert report.not_pictures == 1
@@ -315,7 +315,7 @@ def test_missing_decoders_are_failures_of_their_pictures_alone(
     monkeypatch.setenv("PYTHONPATH", f"{without.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     for number in range(3):
         tifffile.imwrite(pictures / f"{number}.tif", np.full((8, 8), 0.5, np.float64))
-    report = run(pictures, tmp_path / "out")
+    report = run(pictures, tmp_path / "out", process=True)
     assert (report.stopped, report.counts["done"], report.counts["failed"]) == (None, 4, 4)
     found = rows(tmp_path / "out")["0.tif"]
     assert not found["fault"]
@@ -351,7 +351,7 @@ def test_a_store_that_fails_ends_the_run(pictures: Path, tmp_path: Path, monkeyp
 
     def faulty(_cluster: Cluster, tasks: list[Row], setup: Setup) -> Iterator[Table]:
         monkeypatch.setattr("mafdn.fleet.worker.PictureProcess.run", fail)
-        return in_this_process(Ledger())(_cluster, tasks, setup)
+        return in_this_process(Ledger(), process=True)(_cluster, tasks, setup)
 
     report = run_fleet(
         str(pictures), str(tmp_path / "out"), engine=ENGINE, options=UpscaleOptions(size=2), upscale=faulty

@@ -35,7 +35,7 @@ def upload(folder: Path, url: str) -> None:
 def test_from_bucket_to_bucket_and_again(pictures: Path, tmp_path: Path, s3: str) -> None:
     upload(pictures, f"{s3}/in")
     right = upscaled(pictures, tmp_path / "right")
-    report = run(f"{s3}/in", f"{s3}/out")
+    report = run(f"{s3}/in", f"{s3}/out", process=True)
     assert objects(f"{s3}/out") == right
     assert report.counts == {"done": 4, "kept": 0, "failed": 1, "left": 0}
     table = rows(f"{s3}/out")

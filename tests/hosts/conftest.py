@@ -22,9 +22,9 @@ def run_documented(word: str, names: dict[str, Any]) -> None:
     exec(compile(code, "docs/hosts.md", "exec"), names)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network() -> MAFDN:
-    """A small x2 network in training form whose parts all have an effect."""
+    """A small x2 network in training form whose parts all have an effect; no test changes it."""
     torch.manual_seed(0)
     made = shaken(MAFDN(MAFDNSettings(scale=2, width=8, blocks=2)))
     with torch.no_grad():

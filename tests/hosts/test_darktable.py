@@ -64,6 +64,7 @@ def test_the_zip_is_as_darktable_expects(packaged: tuple[str, Path]) -> None:
     assert all(isinstance(value, str) for value in card.values())
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_same_networks_give_the_same_bytes(packaged: tuple[str, Path], tmp_path: Path) -> None:
     pair, path = packaged
     with _gates_of_tests():

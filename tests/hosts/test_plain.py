@@ -27,14 +27,14 @@ PROBES = ((16, 16), (64, 64), (256, 256), (512, 512), (35, 114), (1, 1), (7, 3))
 """Heights and widths that chaiNNer tries, and odd ones."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gates(network: MAFDN) -> torch.Tensor:
     return typical_gates(network, [torch.from_numpy(soft_batch(20, 30, seed)) for seed in range(3)])
 
 
-@pytest.fixture
-def plain(network: MAFDN, gates: torch.Tensor, tmp_path: Path) -> Path:
-    path = tmp_path / "plain.onnx"
+@pytest.fixture(scope="module")
+def plain(network: MAFDN, gates: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
     assert export_plain(network, path, gates=gates) < 1e-4
     return path
 
@@ -85,6 +85,7 @@ def test_every_size_of_a_host_runs(network: MAFDN, gates: torch.Tensor, plain: P
         assert np.abs(run(x) - expected).max() < 1e-5, (height, width)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_tiles_of_a_host_join_without_seams_only_if_gates_are_held(network: MAFDN, plain: Path, tmp_path: Path) -> None:
     x = soft_batch(93, 131)
     x[..., 60:] *= 0.1  # tiles that differ from each other
@@ -98,6 +99,7 @@ def test_tiles_of_a_host_join_without_seams_only_if_gates_are_held(network: MAFD
     assert worst["computed"] > 10 * worst["held"]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_fixed_size_runs_and_refuses_others(network: MAFDN, gates: torch.Tensor, tmp_path: Path) -> None:
     path = tmp_path / "fixed.onnx"
     export_plain(network, path, gates=gates, size=24)

@@ -215,6 +215,7 @@ def test_the_smallest_input_of_ddistill() -> None:
         network(torch.rand(1, 3, SMALLEST - 1, 40))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_picture_too_small_to_measure_gives_a_one_line_error(cli: Run, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_network(made(DDistillSettings(width=8, blocks=1)), path, card={})

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-import onnx
 import pytest
 
 from mafdn.errors import MafdnError, UsageError, WeightsError
@@ -16,9 +15,8 @@ from mafdn.weights.header import read_tensors_digest
 
 
 @pytest.fixture
-def network(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+def network(exported: Path, ready_graph: None) -> Network:  # noqa: ARG001
     """A network whose graph is ready, so that exporting it only runs the check."""
-    monkeypatch.setattr(export, "_graph", lambda *_: onnx.load(exported))
     return load_network(exported.with_suffix(".safetensors"))
 
 

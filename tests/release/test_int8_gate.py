@@ -34,6 +34,11 @@ def few_crops(_bank: Bank, *, scale: int) -> list[np.ndarray]:
     return [soft_batch(32, 32, scale)] * 3
 
 
+def quantize_as(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gate quantize a network as a copy of this file, which takes no time."""
+    monkeypatch.setattr(int8, "quantize_onnx", lambda _source, target, _crops: shutil.copy(path, target))
+
+
 def scored(bench: str, *psnrs: float) -> SetScore:
     pictures = tuple(PictureScore(name=str(i), psnr=value, ssim=0.9) for i, value in enumerate(psnrs))
     return SetScore(network="n", bench=bench, scale=2, pictures=pictures)
@@ -56,7 +61,7 @@ def test_the_gate_is_the_mean_over_sets_and_the_worst_picture() -> None:
 
 
 def test_quantize_writes_only_what_passes(
-    exported: Path, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+    exported: Path, quantized: Path, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos, weights = tmp_path / "photos", tmp_path / "weights"
     for folder in (photos, weights):
@@ -72,7 +77,9 @@ def test_quantize_writes_only_what_passes(
     )
     arguments = ("quantize", network, "--calibration", tmp_path / "bank", "--bench", photos)
     monkeypatch.setattr(int8, "MEAN_LIMIT", -100.0)
-    code, _, err = cli(*arguments)
+    with monkeypatch.context() as patch:
+        quantize_as(quantized, patch)
+        code, _, err = cli(*arguments)
     assert code == 1
     assert "int8 loses" in err
     assert "was not written" in err
@@ -98,8 +105,9 @@ def test_datasets_of_the_same_name_are_refused_before_any_work(exported: Path, t
 
 
 def test_quantizing_shipped_weights_updates_the_documents(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, quantized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    quantize_as(quantized, monkeypatch)
     photos = tmp_path / "photos"
     for folder in (photos, tmp_path / "weights", tmp_path / "docs" / "results"):
         folder.mkdir(parents=True)

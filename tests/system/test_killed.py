@@ -112,7 +112,7 @@ def test_ten_kills_in_two_hundred_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", stop_signals())
 def test_ctrl_c_shows_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
-    album, out = build(tmp_path / "in", 12, (96, 128)), tmp_path / "out"
+    album, out = build(tmp_path / "in", 12, (64, 96)), tmp_path / "out"
     report = tmp_path / "report.json"
     process = subprocess.Popen(
         command(album, out, "--report", str(report), "--engine", "onnxruntime"),
@@ -146,7 +146,7 @@ def test_ctrl_c_shows_how_to_resume(tmp_path: Path, number: signal.Signals) -> N
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_leaves_no_temporary_file(tmp_path: Path, *, ignored: bool) -> None:
-    draw(tmp_path / "a.png", 0, (300, 400))
+    draw(tmp_path / "a.png", 0, (150, 200))
     process = subprocess.Popen(
         [sys.executable, "-m", "mafdn", "upscale", "a.png", "--engine", "onnxruntime", "--threads", "1", "--quiet"],
         cwd=tmp_path,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mafdn.errors import MafdnError, UsageError, WeightsError
 from tests.conftest import ROOT
 from tools.degraded.pictures import drawings
 from tools.documents.weights import RESULTS
+from tools.reproduce import parts
 from tools.reproduce.__main__ import NOT_MADE, Outcome, main, show_list, store
 from tools.reproduce.comparing import Difference, differences
 from tools.reproduce.parts import COSTS, PARTS, Data, UnavailableError, costs, documents, int8, scores
@@ -52,7 +54,9 @@ def test_counts_and_texts_must_be_equal() -> None:
     assert differences({"ships": True}, {"ships": False}) != []
 
 
-def test_the_costs_in_the_documents_are_those_of_the_networks(tmp_path: Path) -> None:
+def test_the_costs_in_the_documents_are_those_of_the_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "build", cache(parts.build))
+    monkeypatch.setattr(parts, "count", cache(parts.count))
     data = Data(shared=tmp_path)
     assert costs(data) == []
     (tmp_path / "docs").mkdir()
@@ -64,7 +68,10 @@ def test_the_costs_in_the_documents_are_those_of_the_networks(tmp_path: Path) ->
     assert len(costs(Data(shared=tmp_path, project=tmp_path))) == len(COSTS)
 
 
-def test_documents_and_plots_are_those_of_the_stored_measurements(tmp_path: Path) -> None:
+def test_documents_and_plots_are_those_of_the_stored_measurements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mafdn.compare.report.PLOT_FORMATS", (".svg",))  # the others are not compared
     data = Data(shared=tmp_path)
     assert documents(data) == []
     assert plots(data) == []

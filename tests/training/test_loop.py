@@ -24,7 +24,7 @@ from mafdn.training.run import open_run
 from mafdn.training.workers import open_workers
 from mafdn.weights.header import read_header
 from tests.conftest import Run as Cli
-from tests.runs import config, final, same, torchrun
+from tests.runs import config, final, same, torchrun, two_processes
 from tests.support import failed
 
 
@@ -121,6 +121,7 @@ def test_clipping_shortens_gradients(workplace: Path, monkeypatch: pytest.Monkey
     assert max(norms) <= 1.001e-3
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_teacher_is_learned_from(workplace: Path) -> None:
     torch.manual_seed(2)
     wise = MAFDN(MAFDNSettings(scale=2, width=16, blocks=1))
@@ -228,7 +229,10 @@ def test_two_processes_give_the_result_of_one(start: str, workplace: Path) -> No
     one, two = (config(workplace, name, steps=8) for name in ("one", "two"))
     for path in (one, two):
         path.write_text(path.read_text() + f'init = "{start}"')
-    assert torchrun("-m", "mafdn", "train", two).wait(timeout=120) == 0
+    if start:
+        two_processes("train", two)
+    else:
+        assert torchrun("-m", "mafdn", "train", two).wait(timeout=120) == 0
     expected, shared = final(train(one)), final(workplace / "two")
     assert shared.samples == expected.samples
     for name, tensor in expected.network.items():

@@ -80,6 +80,7 @@ def test_a_self_ensemble_is_the_mean_over_eight_orientations(bank: Bank, a: Path
         assert not np.array_equal(result, upscale(engine, bank.lr(i, 2)))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_weights_file_teaches(bank: Bank, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = MAFDN(MAFDNSettings(scale=3, width=8, blocks=1)).fold()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mafdn.training.workers import Workers, open_workers
-from tests.runs import config, torchrun
+from tests.runs import config, two_processes
 
 NETWORK = """
 import numpy as np
@@ -69,7 +69,7 @@ def test_processes_that_use_other_parameters_keep_the_same_network(workplace: Pa
     path = config(workplace)
     text = path.read_text().replace("width = 16\nblocks = 1\n", "")
     path.write_text(text.replace("[network]", '[network]\narchitecture = "uneven:Uneven"'))
-    assert torchrun(workplace / "script.py", path).wait(timeout=120) == 0
+    two_processes(workplace / "script.py", path)
 
 
 def test_one_process_keeps_missing_gradients() -> None:

@@ -153,16 +153,15 @@ def test_a_whole_run_estimates_its_remaining_time(order: str, clock: Clock, tmp_
 # --- dry runs
 
 
-def test_a_dry_run_estimates_time_and_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_estimates_time_and_space(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.perf_counter", lambda: clock.now)
     for number in range(6):
         draw(tmp_path / "in" / f"{number}.png", number, (100 + 50 * number, 200))
         draw(tmp_path / "in" / f"{number}.jpg", number, (100 + 50 * number, 200))
 
     class Slow(Repeat):
         def run(self, x: np.ndarray) -> np.ndarray:
-            import time
-
-            time.sleep(2e-5 * x.shape[2] * x.shape[3])
+            clock.now += 2e-5 * x.shape[2] * x.shape[3]
             return super().run(x)
 
     scratch = tmp_path / "scratch"
