@@ -1,5 +1,6 @@
 """The command line: output, exit codes, one-line errors, and upscaling without torch."""
 
+import errno
 import json
 import os
 import re
@@ -150,6 +151,27 @@ def test_internal_errors_print_one_line(cli: Run, png: Path, monkeypatch: pytest
 
     monkeypatch.setattr("mafdn.api.upscale_file", broken)
     failed(cli("upscale", png), 1, "internal error", "ZeroDivisionError", "a b")
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.EPIPE, "mafdn: Broken pipe (set MAFDN_DEBUG=1"),
+        (errno.ENOSPC, "mafdn: No space left on device (set MAFDN_DEBUG=1"),
+        (errno.ENOMEM, "mafdn: out of memory; use a smaller --tile"),
+    ],
+)
+def test_errors_of_the_system_are_not_taken_for_those_of_the_output(
+    cli: Run, png: Path, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("mafdn.api.upscale_file", broken)
+    failed(cli("upscale", png), 1, message)
+    monkeypatch.setenv("MAFDN_DEBUG", "1")
+    with pytest.raises(OSError, match=os.strerror(number)):
+        cli("upscale", png)
 
 
 def test_ctrl_c(cli: Run, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,6 +330,8 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_closed_pipe_prints_no_message() -> None:
     done = shell("mafdn info --json | true; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stderr) == (1, "")
+    done = shell("mafdn upscale --help | true; exit ${PIPESTATUS[0]}")  # longer than a buffer
     assert (done.returncode, done.stderr) == (1, "")
 
 

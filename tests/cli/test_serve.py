@@ -46,6 +46,9 @@ def test_the_extra_is_named_where_it_is_missing() -> None:
         (["--network", "nothing"], 2, "unknown network"),
         (["--port", "99999"], 2, "port"),
         (["--allow-origin", "example.org"], 2, "an origin is"),
+        (["--allow-origin", "https://example.org", "--port", "99999"], 2, "port"),
+        (["--allow-origin=https://example.org", "--port", "99999"], 2, "port"),
+        (["--network", "https://example.org/x4.onnx"], 2, "URLs are not read"),
     ],
 )
 def test_errors_are_one_line(cli: Run, arguments: list[str], code: int, message: str) -> None:

@@ -17,7 +17,7 @@ from mafdn.fleet.child import PictureWork
 from mafdn.fleet.cluster import Cluster
 from mafdn.fleet.options import FleetOptions, FleetReport, Setup
 from mafdn.fleet.run import run_fleet
-from mafdn.fleet.state import results
+from mafdn.fleet.state import RESULTS, files_in, read_table
 from mafdn.fleet.storage import Store
 from mafdn.fleet.table import RESULT, Row, Table, as_table
 from mafdn.fleet.worker import Ledger, Worker
@@ -138,7 +138,9 @@ def run(
 
 def rows(target: object) -> dict[str, Row]:
     """The last row of every picture in the table of results, by its name."""
-    return {row["name"]: row for table in results(Store(str(target))) for row in table.to_pylist()}
+    store = Store(str(target))
+    tables = (read_table(store, name) for name in files_in(store, RESULTS))
+    return {row["name"]: row for table in tables for row in table.to_pylist()}
 
 
 def free_port() -> int:

@@ -19,11 +19,11 @@ from PIL import Image
 from mafdn.errors import MafdnError, MissingPackageError, PictureError, UsageError
 from mafdn.fleet import run as module
 from mafdn.fleet.cluster import Cluster
-from mafdn.fleet.options import FleetOptions, Setup
+from mafdn.fleet.options import FleetOptions, FleetReport, Setup
 from mafdn.fleet.run import FleetStopped, run_fleet
 from mafdn.fleet.state import LOCK, PLANS, files_in
 from mafdn.fleet.storage import STATE, StorageError, Store
-from mafdn.fleet.table import Row, Table
+from mafdn.fleet.table import RESULT, Row, Table, as_table
 from mafdn.fleet.worker import Ledger
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.options import UpscaleOptions
@@ -148,6 +148,34 @@ def test_ctrl_c_records_what_is_done(pictures: Path, tmp_path: Path) -> None:
     run(pictures, out, made=made)
     assert len(made) == 3
     assert contents(out) == upscaled(pictures, tmp_path / "right")
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_store_that_is_gone_costs_no_report(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("cannot use it: 403")
+
+    def gone(_cluster: Cluster, tasks: list[Row], setup: Setup) -> Iterator[Table]:
+        failed = {"status": "failed", "reason": "broken", "fault": False}
+        yield as_table([tasks[0] | failed | {"run": setup.run}], RESULT)
+        monkeypatch.setattr("mafdn.fleet.state.write_table", fail)
+        raise KeyboardInterrupt if by_hand else StorageError("cannot use it: 403")
+
+    def start() -> FleetReport:
+        options = UpscaleOptions(size=2)
+        return run_fleet(str(pictures), str(tmp_path / "out"), engine=ENGINE, options=options, upscale=gone)
+
+    if by_hand:
+        with pytest.raises(FleetStopped) as caught:
+            start()
+        report = caught.value.report
+        assert report.stopped == "stopped by hand; the last results are not recorded: cannot use it: 403"
+    else:
+        report = start()
+        assert report.stopped == "cannot use it: 403"
+    assert (report.counts["failed"], report.counts["left"]) == (1, 4)
 
 
 def test_windows_and_shards_are_a_partition(pictures: Path, tmp_path: Path) -> None:

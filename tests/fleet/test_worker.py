@@ -10,7 +10,7 @@ import pytest
 
 from mafdn.fleet import process as fleet_process
 from mafdn.fleet.options import Setup
-from mafdn.fleet.process import PictureProcess, ProcessEndedError
+from mafdn.fleet.process import PictureProcess, ProcessEndedError, TooSlowError
 from mafdn.fleet.storage import STATE, StorageError, Store
 from mafdn.fleet.table import Row
 from mafdn.fleet.worker import MOST_TRIES, Ledger, Worker
@@ -155,6 +155,20 @@ def test_a_picture_that_ends_its_worker_is_given_up() -> None:
     row = worker.upscale(values)
     assert row["reason"].startswith("/in/a.png was given up after 3 tries: its worker ended each time")
     assert row["fault"] is False
+
+
+def test_a_picture_that_takes_too_long_is_not_tried_again() -> None:
+    class SlowProcess:
+        def run(self, _task: Row) -> Row:
+            raise TooSlowError("was slow")
+
+        def close(self) -> None: ...
+
+    worker = Worker(setup_of(Path("/in"), Path("/out")), Ledger())
+    worker._process = SlowProcess()  # pyright: ignore[reportAttributeAccessIssue]
+    values = {"uri": "/in/a.png", "name": "a.png", "target": "a_x2.png", "source_size": 1, "source_mark": "", "key": 1}
+    row = worker.upscale(values)
+    assert (row["status"], row["attempts"], row["reason"]) == ("failed", 1, "/in/a.png was slow")
 
 
 def test_other_loaders_are_blocked_where_pictures_are_upscaled(tmp_path: Path) -> None:

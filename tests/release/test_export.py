@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+import onnx
 import pytest
 
 from mafdn.errors import MafdnError, UsageError, WeightsError

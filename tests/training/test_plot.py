@@ -88,7 +88,7 @@ def test_pdf_and_svg_are_vector_graphics(tmp_path: Path, cli: Run) -> None:
     for name in ("curves.pdf", "curves.svg", "curves.PNG"):
         code, out, _ = cli("train", "plot", run, "-o", tmp_path / name)
         assert (code, out) == (0, f"{tmp_path / name}\n")
-    failed(cli("train", "plot", run, "-o", tmp_path / "curves.pdf"), 2, "curves.pdf exists", "--overwrite")
+    failed(cli("train", "plot", run, "-o", tmp_path / "curves.pdf"), 1, "curves.pdf exists", "--overwrite")
     assert cli("train", "plot", run, "-o", tmp_path / "curves.pdf", "--overwrite")[0] == 0
     assert (tmp_path / "curves.PNG").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     pdf = (tmp_path / "curves.pdf").read_bytes()

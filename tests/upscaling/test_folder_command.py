@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 import mafdn
+from mafdn.upscaling.folder.report import Stopped
 from tests.conftest import Run
 from tests.upscaling.conftest import names
 
@@ -66,6 +67,22 @@ def test_a_report_that_cannot_be_written_costs_no_summary(
     code, text, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--report", report)
     assert (code, err) == (1, f"mafdn: cannot write {report}: No space left on device\n")
     assert "3 upscaled" in text
+    (album / "bad.png").write_text("no")
+    code, _, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--report", report)
+    assert (code, err) == (
+        1,
+        f"cannot write {report}: No space left on device\nmafdn: 1 of 4 pictures failed\n",
+    )
+
+    so_far = mafdn.upscale_folder(album, tmp_path / "out", size=2)
+
+    def stop(*_: object, **__: object) -> NoReturn:
+        raise Stopped(so_far)
+
+    monkeypatch.setattr("mafdn.api.upscale_folder", stop)
+    code, _, err = cli("upscale", album, "-o", tmp_path / "out", "-s", 2, "--report", report)
+    assert code == 130
+    assert "run the same command again to resume" in err
 
 
 def test_ambiguous_commands_are_refused(cli: Run, album: Path, tmp_path: Path) -> None:

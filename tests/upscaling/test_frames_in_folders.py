@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mafdn.pictures.writing import part_of, temporary_name
+from mafdn._support.atomic import temporary_name
+from mafdn.pictures.writing import part_of
 from mafdn.upscaling.folder.manifest import RESULT_VERSION, settings_digest
 from mafdn.upscaling.folder.report import FolderProgress
 from mafdn.upscaling.output import Output

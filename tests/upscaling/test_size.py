@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mafdn.errors import UsageError
 from mafdn.pixels import imresize
 from mafdn.pixels.bands import resized_rows
-from mafdn.upscaling.size import Size, network_scale, result_size
+from mafdn.upscaling.size import Size, as_box, network_scale, result_size
 
 SIDES = st.integers(1, 70_000)
 
@@ -112,6 +112,17 @@ def test_beyond_the_largest_network_it_is_the_largest() -> None:
 def test_invalid_sizes_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Size(**bad)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("text", ["1920x1080", " 1920X1080", "1920\u00d71080\n"])
+def test_boxes_are_read(text: str) -> None:
+    assert as_box(text, name="--fit") == (1920, 1080)
+
+
+@pytest.mark.parametrize("text", ["1920", "1920 x 1080", "\u0661\u0669x\u0661", "x2", "1x99999999999"])
+def test_other_texts_are_no_boxes(text: str) -> None:
+    with pytest.raises(UsageError, match="--fit must be WIDTHxHEIGHT"):
+        as_box(text, name="--fit")
 
 
 @pytest.mark.parametrize(

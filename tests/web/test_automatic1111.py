@@ -104,6 +104,21 @@ def test_a_size_is_covered_and_cropped_to_the_middle(engine_client: Client, tmp_
         assert "crop" not in answer["html_info"]
 
 
+@pytest.mark.parametrize(("mode", "size"), [(0, (40, 48)), (1, (10, 12))])
+def test_of_an_animation_the_first_frame_is_upscaled(
+    engine_client: Client, tmp_path: Path, mode: int, size: tuple[int, int]
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (60, 24, 3), np.uint8)
+    image = pyvips.Image.new_from_array(frames, interpretation="srgb").copy()
+    image.set_type(pyvips.GValue.gint_type, "page-height", 20)
+    image.write_to_file(str(tmp_path / "a.gif"))
+    body = {"resize_mode": mode, "upscaling_resize_w": size[1], "upscaling_resize_h": size[0], "upscaler_1": "Lanczos"}
+    answer = engine_client.post(SINGLE, json={**body, "image": base64_of((tmp_path / "a.gif").read_bytes())})
+    assert answer.status_code == 200, answer.text
+    assert b"acTL" not in base64.b64decode(answer.json()["image"])
+    assert pixels_of(answer.json()["image"]).shape[:2] == size
+
+
 def test_several_pictures_come_back_in_order(engine_client: Client, tmp_path: Path) -> None:
     sizes = [(8, 6), (60, 50), (5, 9)]
     files = [

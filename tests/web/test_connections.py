@@ -172,13 +172,15 @@ def test_clients_that_wait_for_a_result_and_go_cancel_it(port: int, tmp_path: Pa
 def test_results_count_as_delivered_only_when_they_were_taken(service: Service, port: int, path: str) -> None:
     """What was delivered is removed much earlier, and makes room for other results."""
     size = 30_000_000
-    name, folder = service.store.new_folder()
+    folder = service.store.new_folder()
     (folder / "source.png").write_bytes(b"?")
     (folder / "result.png").write_bytes(bytes(size))
-    job = Job(id=name, name="a", source_name="source.png", state="done", result_file="result.png", result_bytes=size)
+    job = Job(
+        id=folder.name, name="a", source_name="source.png", state="done", result_file="result.png", result_bytes=size
+    )
     service.store.add(job)
     with connect(port) as sock:
-        sock.sendall(head("GET", path.format(name)))
+        sock.sendall(head("GET", path.format(folder.name)))
         assert sock.recv(1_000).startswith(b"HTTP/1.1 200")
     until = time.monotonic() + WAIT
     route = path.partition("?")[0].replace("{}", "{job_id}")
@@ -187,11 +189,11 @@ def test_results_count_as_delivered_only_when_they_were_taken(service: Service, 
         time.sleep(0.05)
     assert job.delivered is None
     with connect(port) as sock:
-        sock.sendall(head("GET", path.format(name), "Range: bytes=0-9", "Connection: close"))
+        sock.sendall(head("GET", path.format(folder.name), "Range: bytes=0-9", "Connection: close"))
         taken = len(read_all(sock))
     assert (job.delivered is None) == (taken < size)
     with connect(port) as sock:
-        sock.sendall(head("GET", path.format(name), "Connection: close"))
+        sock.sendall(head("GET", path.format(folder.name), "Connection: close"))
         assert len(read_all(sock)) > size
     while job.delivered is None:
         assert time.monotonic() < until

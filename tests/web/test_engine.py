@@ -7,12 +7,14 @@ import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import pyvips
 
+from mafdn.web.processes import engine
 from tests.conftest import Run
 from tests.support import draw
 from tests.web.conftest import Client
@@ -261,3 +263,17 @@ def test_headers_alone_are_no_download(engine_client: Client, tmp_path: Path) ->
         assert head.headers["content-disposition"].startswith("attachment")
     assert int(engine_client.head(f"{path}/result").headers["content-length"]) == job["result_bytes"]
     assert not engine_client.get(path).json()["delivered"]
+
+
+def test_options_of_another_version_fail_only_their_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    message = {"do": "run", "id": "a", "source": str(tmp_path / "a.png"), "network": "auto", "options": {"tile": 7}}
+    messages = [message, {**message, "id": "b", "options": {}}]
+    channel: Any = SimpleNamespace(messages=lambda: messages, send=lambda _event, **values: sent.append(values))
+    worker = engine.EngineWorker(channel, {"engine": {}, "limits": {}, "network": "auto"})
+    monkeypatch.setattr(engine.os, "_exit", lambda _: None)
+    worker._listen()
+    for _ in messages:
+        worker._run_next(*worker._ready.get())
+    faults = [(values["id"], values["failure"]["fault"]) for values in sent]
+    assert faults == [("a", "UsageError"), ("b", "PictureError")]

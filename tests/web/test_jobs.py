@@ -107,7 +107,7 @@ def test_a_new_start_goes_on_and_cleans_up(serve: Serve, tmp_path: Path) -> None
 def test_records_that_name_other_files_are_not_believed(tmp_path: Path) -> None:
     store = JobStore(tmp_path, 10**6)
     (tmp_path / "jobs").mkdir()
-    name, folder = store.new_folder()
+    folder = store.new_folder()
     (folder / "source").write_bytes(b"x")
     for changes in (
         {"source_name": "../../x"},
@@ -115,7 +115,7 @@ def test_records_that_name_other_files_are_not_believed(tmp_path: Path) -> None:
         {"result_file": "../x", "state": "done"},
         {"size": 3},
     ):
-        job = Job(id=name, name="a")
+        job = Job(id=folder.name, name="a")
         (folder / RECORD).write_text(json.dumps({**job.__dict__, **changes}))
         copy = JobStore(tmp_path, 10**6)
         assert not copy.load()
@@ -248,7 +248,7 @@ def test_the_interface_is_documented_without_scripts(client: Client) -> None:
 def test_the_download_of_a_job_that_was_removed_meanwhile_is_not_recorded(serve: Serve) -> None:
     client = serve()
     queue, store = client.service.queue, client.service.store
-    jobs = [Job(id=store.new_folder()[0], name=str(number), state="done") for number in range(2)]
+    jobs = [Job(id=store.new_folder().name, name=str(number), state="done") for number in range(2)]
     for job in jobs:
         store.add(job)
     queue.forget(jobs[0])

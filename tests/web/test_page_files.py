@@ -122,6 +122,30 @@ def test_icons_of_the_markup_exist(elements: Elements) -> None:
     named = {attributes["data-icon"] for _, attributes in elements.found if "data-icon" in attributes}
     assert named
     assert named <= symbols
+    drawn = {name for path in SCRIPTS for name in re.findall(r'\bicon\("(\w+)"\)', path.read_text())}
+    assert symbols == named | drawn | {"emblem"}
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_controls_are_discernible(theme: int) -> None:
+    """Their frames have a contrast of 3 with what surrounds them, as WCAG 1.4.11 asks for."""
+    source = (PAGE / "styles" / "base.css").read_text()
+    colors = dict(re.findall(r"--([\w-]+): light-dark\((#\w{6}, #\w{6})\)", source))
+
+    def luminance(name: str) -> float:
+        text = colors[name].split(", ")[theme]
+        parts = [int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for ground in ("paper", "surface", "sunken"):
+        low, high = sorted(luminance(name) + 0.05 for name in ("field", ground))
+        assert high / low >= 3, ground
+
+
+def test_scripts_leave_motion_to_the_styles() -> None:
+    for path in SCRIPTS:
+        assert "behavior:" not in path.read_text(), f"{path.name} scrolls smoothly even where motion is unwanted"
 
 
 @pytest.mark.parametrize("path", [INDEX, *SCRIPTS, *STYLES], ids=lambda path: path.name)

@@ -58,7 +58,7 @@ def add(store: JobStore) -> Callable[..., Job]:
     """Add jobs, whose sizes need not be those of files."""
 
     def add(name: str, **values: Any) -> Job:
-        job = Job(id=store.new_folder()[0], name=name, **values)
+        job = Job(id=store.new_folder().name, name=name, **values)
         store.add(job)
         return job
 
@@ -105,13 +105,31 @@ def test_pictures_fail_if_nothing_can_leave_disk_space(queue: Queue, store: JobS
     assert waiting[0].state == "running"
 
 
+def test_a_job_whose_result_cannot_be_taken_over_fails(
+    queue: Queue, store: JobStore, add: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(job: Job, *_: object) -> int:
+        job.result_file, job.result_bytes = "result.png", 9
+        raise KeyError("unexpected")
+
+    monkeypatch.setattr("mafdn.web.work.queue.take_result", broken)
+    job, other = add("a"), add("b")
+    queue.submit(job)
+    (store.folder_of(job) / "result.png").touch()
+    queue._received(queue.processes[0], {"event": "done", "id": job.id, "report": {}})
+    assert (job.state, job.fault, job.result_file) == ("failed", "internal", None)
+    assert not (store.folder_of(job) / "result.png").exists()
+    queue.submit(other)
+    assert other.state == "running"
+
+
 def test_an_archive_leaves_out_what_was_removed(serve: Serve) -> None:
     client = serve()
     store = client.service.store
-    name, folder = store.new_folder()
+    folder = store.new_folder()
     (folder / "result.png").write_bytes(b"result")
-    store.add(Job(id=name, name="a.png", state="done", result_file="result.png", result_name="a_x4.png"))
-    answer = client.get(f"/api/v1/results.zip?ids={'0' * 32},{name}")
+    store.add(Job(id=folder.name, name="a.png", state="done", result_file="result.png", result_name="a_x4.png"))
+    answer = client.get(f"/api/v1/results.zip?ids={'0' * 32},{folder.name}")
     assert answer.status_code == 200
     with ZipFile(BytesIO(answer.content)) as archive:
         assert archive.namelist() == ["a_x4.png"]

@@ -108,7 +108,7 @@ def test_the_length_alone_refuses_what_is_too_large(serve: Serve) -> None:
 def test_the_length_alone_refuses_what_has_no_room(serve: Serve, kind: str) -> None:
     client = serve(disk_mb=3)
     store = client.service.store
-    kept = Job(id=store.new_folder()[0], name="a.png", bytes=1_000_000, state="done", delivered=1.0)
+    kept = Job(id=store.new_folder().name, name="a.png", bytes=1_000_000, state="done", delivered=1.0)
     store.add(kept)
 
     def ask(count: int) -> Any:

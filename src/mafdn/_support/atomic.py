@@ -3,9 +3,10 @@
 import errno
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,26 +14,44 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Error numbers (`errno`) that concern a whole disk, not one file."""
 
 
+def temporary_name() -> str:
+    """A new name for a file that is not yet complete."""
+    return f".{secrets.token_hex(6)}.partial"
+
+
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
-    """Write a file atomically: an existing one stays until the new one is complete.
+def replacing(path: Path, *, resumed: bool = False) -> Generator[Path]:
+    """Write a file atomically: an existing one stays until the new one is complete, which takes its mode.
+
+    Args:
+        path: The file; a link is written through.
+        resumed: Whether the temporary file is named after `path`, so that the next run writes over what a killed one
+            has left; only where no other process writes the same file.
 
     Yields:
-        A temporary path beside `path`, renamed to it on success and removed on failure.
+        A temporary path beside the file, renamed to it on success and removed on failure.
 
     Raises:
         OSError: From the system, or because `path` is something other than a file, such as a device.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, "not a regular file", str(path))
-    temporary = path.with_name(path.name + ".partial")
+    final = Path(os.path.realpath(path))
+    temporary = final.with_name(final.name + ".partial" if resumed else temporary_name())
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        take_place(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def take_place(temporary: Path, final: Path) -> None:
+    """Rename a complete file; it takes the mode of what it replaces. Raises `OSError`."""
+    with suppress(OSError):  # nothing is replaced, or the file system has no modes
+        temporary.chmod(stat.S_IMODE(final.stat().st_mode))
+    temporary.replace(final)
 
 
 def sha256(path: Path) -> str:

@@ -3,8 +3,10 @@
 Exit codes: 0 success, 1 failure, 2 invalid usage, 130 stopped by Ctrl-C.
 """
 
+import errno
 import gc
 import io
+import itertools
 import os
 import signal
 import sys
@@ -35,6 +37,7 @@ from mafdn.cli.prune import prune_command
 from mafdn.cli.quantize import quantize_command
 from mafdn.cli.release import release_command
 from mafdn.cli.serve import serve_command
+from mafdn.cli.standard import is_output_error
 from mafdn.cli.train import train_app
 from mafdn.cli.upscale import upscale_command
 from mafdn.cli.verify import verify_command
@@ -46,6 +49,8 @@ HELP_SHOWN = "NoArgsIsHelpError"
 """Class of the error whose message is the help of a command that was called without arguments."""
 DEBUG = "MAFDN_DEBUG"
 """Environment variable that shows tracebacks: of internal errors, and of errors in the user's own network."""
+ORIGIN = "--allow-origin"
+"""Option of `mafdn serve` whose value is a URL."""
 
 OPTIONS = {"benches": "bench", "networks": "network"}
 """Options whose names are not those of the parameters in Python."""
@@ -131,9 +136,11 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
     except OSError as error:
-        if error.filename is not None:
-            return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
-        return _no_output(error)
+        return _system_error(error, arguments)
+    except SystemExit as end:  # typer ends the program at any broken pipe
+        if not isinstance(end.__context__, OSError):
+            raise
+        return _system_error(end.__context__, arguments)
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
@@ -146,11 +153,29 @@ def run(arguments: list[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _system_error(error: OSError, arguments: list[str]) -> int:
+    """Report an error of the system and return the exit code."""
+    if error.filename is not None:
+        return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
+    if is_output_error(error):
+        return _no_output(error)
+    if os.environ.get(DEBUG):
+        raise error
+    if is_out_of_memory(error):
+        return _fail(f"out of memory; {memory_advice(arguments)}", 1)
+    return _fail(f"{error.strerror or error} (set {DEBUG}=1 to see where)", 1)
+
+
 def _refuse_urls(arguments: list[str]) -> None:
-    """Raise `UsageError` for a URL, as an argument or the value of an option; some commands take `file:` URIs."""
+    """Raise `UsageError` for a URL, as an argument or the value of an option; some commands take `file:` URIs.
+
+    Fleets read stores, and --allow-origin takes the address of a site.
+    """
     if arguments[:1] == ["fleet"]:
         return
-    for text in arguments:
+    for before, text in itertools.pairwise(["", *arguments]):
+        if ORIGIN in (before, text.partition("=")[0]):
+            continue
         if text.startswith("-"):
             text = text.partition("=")[2] if text.startswith("--") else text[2:]
         if not (arguments[0] in ("upscale", "verify") and text.lower().startswith("file:")):
@@ -179,7 +204,7 @@ def _no_output(error: OSError) -> int:
     """Handle an output that cannot be written, and keep the interpreter from flushing it again at exit."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
+    if error.errno == errno.EPIPE:  # the reader has closed the pipe
         return 1
     return _fail(f"cannot write the output: {error.strerror or error}", 1)
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from mafdn._support.machine import usable_cores
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.output import Json, progress, show_json, show_table
-from mafdn.cli.training_extra import training_extra
 
 
 def ablate_command(
@@ -40,7 +40,7 @@ def ablate_command(
       mafdn ablate configs/ablations/*.toml --steps 1000 -o runs/ablations
       mafdn ablate configs/choices/muon.toml configs/choices/adam.toml --minutes 10 -o runs/optimizer
     """
-    with training_extra("training"):
+    with needs_extra("training", extra="train"):
         from mafdn.training.ablate import ablate, spread_title
     from mafdn.errors import UsageError
 

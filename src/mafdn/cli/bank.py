@@ -44,7 +44,7 @@ def build_command(
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Number of processes (default: one per core).", min=1)
-    ] = (None),
+    ] = None,
 ) -> None:
     """Build a bank: decode and downscale training pictures once.
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.engine import Threads
 from mafdn.cli.options.network import MarkdownReport, NetworkName, Overwrite, Scales
 from mafdn.cli.output import Json, show_json, show_table, stages
-from mafdn.cli.training_extra import training_extra
 
 
 def bench_command(
@@ -58,7 +58,7 @@ def bench_command(
         check_target(report.with_suffix(".json"), ".json", overwrite=overwrite)
     scales = sorted(set(scale or []))
     with tempfile.TemporaryDirectory(prefix="mafdn-bench-") as folder, stages(quiet=as_json) as tick:
-        with training_extra("--peer" if peer else "--network"):
+        with needs_extra("--peer" if peer else "--network", extra="train"):
             networks = find_networks(network, scales, Path(folder))
             peers = export_networks(peer or [], list(networks), Path(folder))
         measured = throughput.measure_throughput(

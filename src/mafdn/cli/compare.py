@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.engine import DeviceName, EngineName, Threads
 from mafdn.cli.options.network import (
     Baseline,
@@ -22,7 +23,6 @@ from mafdn.cli.options.network import (
     with_baseline,
 )
 from mafdn.cli.output import Json, show_json, show_table, stages
-from mafdn.cli.training_extra import training_extra
 
 
 def compare_command(
@@ -69,7 +69,7 @@ def compare_command(
       mafdn compare --bench Set5 --network IMDN_x4.pth --network mine.onnx --baseline IMDN_x4.pth -o table.tex
       mafdn compare --bench Set5 -s 2 -s 4 --network IMDN_x{scale}.pth --network mafdn --report benchmarks.md
     """
-    with training_extra("comparing"):
+    with needs_extra("comparing", extra="train"):
         from mafdn.compare.compare import as_json as comparison_as_json
         from mafdn.compare.compare import compare, summary_of
         from mafdn.compare.publish import write_report

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.network import Overwrite
-from mafdn.cli.output import Json, output_file, show_json
-from mafdn.cli.training_extra import training_extra
+from mafdn.cli.output import Json, keep_existing, output_file, show_json
 
 
 def convert_command(
@@ -39,10 +39,10 @@ def convert_command(
     Example:
       mafdn convert IMDN_x4.pth -o imdn-x4.safetensors
     """
-    with training_extra("converting"):
+    with needs_extra("converting", extra="train"):
         from mafdn.networks import architecture, title
         from mafdn.networks.checkpoints import convert
-    from mafdn.errors import UsageError, WeightsError
+    from mafdn.errors import UsageError
     from mafdn.weights.resolve import DESCRIPTIONS, resolve
 
     kind = resolve(source).kind
@@ -51,8 +51,7 @@ def convert_command(
     target = output_file(target, source.with_suffix(".safetensors"))
     if target.suffix != ".safetensors":
         raise UsageError(f"a weights file must end in .safetensors; {target} does not")
-    if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; use another name or --overwrite")
+    keep_existing(target, overwrite=overwrite)
     network, note = convert(source, target)
     name, scale = architecture(network.settings), network.settings.scale
     if as_json:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.network import NETWORK
 from mafdn.cli.output import Json, show_json, show_table
-from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
     from mafdn.networks import Network
@@ -74,7 +74,7 @@ def count_command(
 
 def _count(name: str, scale: int | None) -> tuple[str, str, int, list[dict[str, Any]]]:
     """Architecture, title, scale and rows of a network in torch."""
-    with training_extra("counting"):
+    with needs_extra("counting", extra="train"):
         from mafdn.evaluation.costs.counting import count_costs
         from mafdn.networks import architecture, title
     chosen = _open(name, scale)
@@ -98,7 +98,7 @@ def _count_onnx(name: str, scale: int | None) -> tuple[str, str, int, list[dict[
 
     if described_network(source.path):
         return None
-    with training_extra("counting an ONNX file"):
+    with needs_extra("counting an ONNX file", extra="train"):
         return "", source.path.name, found, [asdict(row) for row in count_costs(source.path, found)]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.engine import DeviceName, EngineName, Precision, Threads
 from mafdn.cli.options.network import (
     Baseline,
@@ -21,7 +22,6 @@ from mafdn.cli.options.network import (
     with_baseline,
 )
 from mafdn.cli.output import Json, Scale, progress, show_json, show_table
-from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
     from mafdn.evaluation.benchset import Protocol, SetScore
@@ -191,7 +191,7 @@ def evaluate_command(
 
 def _strip_drawer(crops: list[str]) -> "Callable[..., None]":
     """The function that draws strips, imported before any work, so that a missing matplotlib is reported early."""
-    with training_extra("--strip"):
+    with needs_extra("--strip", extra="train"):
         from mafdn.evaluation.strips.crops import parse_crops
         from mafdn.evaluation.strips.extremes import draw_extremes
     return partial(draw_extremes, crops=parse_crops(crops))

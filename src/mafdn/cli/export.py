@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.network import Overwrite
-from mafdn.cli.output import Json, output_file, show_json, stages
-from mafdn.cli.training_extra import training_extra
-from mafdn.errors import UsageError, WeightsError
+from mafdn.cli.output import Json, keep_existing, output_file, show_json, stages
+from mafdn.errors import UsageError
 
 
 def export_command(
@@ -79,7 +79,7 @@ def export_command(
             raise UsageError("--plain and --size are for single ONNX files; omit them with --darktable")
         _export_package(os.fspath(source), target, gates, overwrite=overwrite, as_json=as_json)
         return
-    with training_extra("exporting"):
+    with needs_extra("exporting", extra="train"):
         from mafdn.export.gates import TYPICAL, choose_gates
         from mafdn.export.onnx import export_onnx
         from mafdn.export.plain import export_plain, save_plain
@@ -107,7 +107,7 @@ def export_command(
         raise UsageError(f"an ONNX file must end in .onnx{also}; {target} does not")
     if weights_wanted and size is not None:
         raise UsageError("--size is for ONNX files; a weights file is for any size")
-    _keep_existing(target, overwrite=overwrite)
+    keep_existing(target, overwrite=overwrite)
     worst: float | None = None
     if weights_wanted and is_run:
         export_run(source, target)
@@ -127,21 +127,16 @@ def export_command(
 
 
 def _export_package(source: str, target: Path | None, gates: str | None, *, overwrite: bool, as_json: bool) -> None:
-    with training_extra("exporting"):
+    with needs_extra("exporting", extra="train"):
         from mafdn.export.darktable import default_package, export_darktable
         from mafdn.export.gates import TYPICAL
         from mafdn.training.record.averaged import weights_card
 
     target = output_file(target, default_package(source))
-    _keep_existing(target, overwrite=overwrite)
+    keep_existing(target, overwrite=overwrite)
     with stages(quiet=as_json) as on_stage:
         worst = export_darktable(source, target, gates=gates or TYPICAL, card_of=weights_card, on_progress=on_stage)
     _report(target, worst, is_run=False, as_json=as_json)
-
-
-def _keep_existing(target: Path, *, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; use another name or --overwrite")
 
 
 def _report(target: Path, worst: float | None, *, is_run: bool, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mafdn._support.atomic import printable
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.help import GroupedCommand, RunByDefault
 from mafdn.cli.options.batch import ShardOf
 from mafdn.cli.options.engine import DeviceName, EngineName, Ensemble, Exact, NetworkFile, Precision, Strength, Tile
@@ -28,7 +29,6 @@ from mafdn.cli.options.frame import Frame
 from mafdn.cli.options.limit import DEFAULT, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
 from mafdn.cli.options.size import Factor, Fit, Height, Longest, Megapixels, Width, requested_size
 from mafdn.cli.output import Json, Quiet, check_stop, duration, progress_bar, show_json, show_table
-from mafdn.cli.training_extra import training_extra
 from mafdn.errors import MafdnError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def fleet_command(
     A picture that fails, takes too long or ends its process is a row of the table in TARGET/.mafdn-fleet/results; the
     others are upscaled. The same command again makes only what is missing or has changed.
     """
-    with training_extra("mafdn fleet", extra="fleet"):
+    with needs_extra("mafdn fleet", extra="fleet"):
         from mafdn.fleet.run import FleetStopped, run_fleet
     from mafdn.cli.inputs import as_typed
     from mafdn.fleet.options import FleetOptions
@@ -239,7 +239,7 @@ def merge_command(
     as_json: Json = False,
 ) -> None:
     """Join what shards or runs recorded about their results into one record, and write it as one table."""
-    with training_extra("mafdn fleet merge", extra="fleet"):
+    with needs_extra("mafdn fleet merge", extra="fleet"):
         from mafdn.fleet.merge import merge
     merged = merge(folder, output, overwrite=overwrite)
     if as_json:

@@ -58,21 +58,21 @@ class FolderOutput:
             with _progress(quiet=hidden) as tick:
                 report = self._followed(upscale, tick) if self.as_json_lines else upscale(on_progress=tick)
         except Stopped as stopped:
-            self._show(stopped.report)
+            problem = self._show(stopped.report)
+            if problem is not None:
+                typer.echo(str(problem), err=True)
             counts = stopped.report.counts
             complete, total = counts["done"] + counts["kept"], sum(counts.values()) - counts["skipped"]
             typer.echo(f"{complete} of {total} pictures are done; run the same command again to resume", err=True)
             raise
-        self._show(report)
-        counts = report.counts
-        total = len(report.items) - counts["skipped"]
-        if report.stopped:
-            left = f"{counts['left']} of {total} pictures remain"
-            raise MafdnError(f"{report.stopped}; {left}: run the same command again to resume")
-        if counts["failed"]:
-            raise MafdnError(f"{counts['failed']} of {total} pictures failed")
+        problem, fault = self._show(report), _fault(report)
+        if problem is not None and fault is not None:
+            typer.echo(str(problem), err=True)
+        if error := fault or problem:
+            raise error
 
-    def _show(self, report: FolderReport) -> None:
+    def _show(self, report: FolderReport) -> MafdnError | None:
+        """Show a report; returns an error if its file cannot be written."""
         problem = None if self.report_file is None else _write_report(report, self.report_file)
         if self.as_json_lines:
             _show_event("end", report)
@@ -82,8 +82,9 @@ class FolderOutput:
             _show_reasons(report)
         else:
             _show_text(report, self.inputs, dry_run=self.dry_run)
-        if problem is not None:
-            raise MafdnError.from_os_error(f"cannot write {printable(self.report_file or '')}", problem)
+        if problem is None:
+            return None
+        return MafdnError.from_os_error(f"cannot write {printable(self.report_file or '')}", problem)
 
     def _followed(self, upscale: Callable[..., FolderReport], tick: Tick) -> FolderReport:
         """Run `upscale` and print a line of JSON for what happens; the last line says why a run failed."""
@@ -103,6 +104,18 @@ class FolderOutput:
             if started:
                 show_json_line({"event": "end", "error": str(error)})
             raise
+
+
+def _fault(report: FolderReport) -> MafdnError | None:
+    """The error that says why not all pictures are done, if that is so."""
+    counts = report.counts
+    total = len(report.items) - counts["skipped"]
+    if report.stopped:
+        left = f"{counts['left']} of {total} pictures remain"
+        return MafdnError(f"{report.stopped}; {left}: run the same command again to resume")
+    if counts["failed"]:
+        return MafdnError(f"{counts['failed']} of {total} pictures failed")
+    return None
 
 
 def _check_report_file(path: Path) -> None:

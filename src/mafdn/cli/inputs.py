@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from mafdn._support.atomic import printable
 from mafdn._support.validate import as_path, is_folder
 from mafdn.cli.options.values import expanded
+from mafdn.cli.standard import ResultOutput
 from mafdn.errors import UsageError
 from mafdn.upscaling.folder.discover import WILDCARDS, find_sources
 
@@ -140,7 +141,7 @@ def standard_output() -> Generator[BinaryIO]:
     sys.stdout.flush()
     number = sys.stdout.fileno()
     with ExitStack() as stack:
-        own = stack.enter_context(os.fdopen(os.dup(number), "wb"))
+        own = stack.enter_context(ResultOutput(os.dup(number), "wb"))
         stack.callback(os.dup2, own.fileno(), number)
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - the name is not a path of its own
             errors = nowhere if sys.stderr is None else sys.stderr  # pyright: ignore[reportUnnecessaryComparison]

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.engine import DefaultNetwork, DeviceName, EngineName, Precision, Threads
 from mafdn.cli.options.limit import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
-from mafdn.cli.training_extra import training_extra
 
 
 def mcp_command(
@@ -38,7 +38,7 @@ def mcp_command(
     Example of a configuration, as most programs have it:
       {"mcpServers": {"mafdn": {"command": "mafdn", "args": ["mcp", "--folder", "/home/me/Pictures"]}}}
     """
-    with training_extra("mafdn mcp", extra="mcp"):
+    with needs_extra("mafdn mcp", extra="mcp"):
         from mafdn.web.mcp import ToolSettings, serve
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits

@@ -160,6 +160,12 @@ def output_file(output: Path | None, default: Path) -> Path:
     return output / default.name if output.is_dir() else output
 
 
+def keep_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise `MafdnError` if a file exists that may not be replaced."""
+    if path.exists() and not overwrite:
+        raise MafdnError(f"{path} exists; use another name or --overwrite")
+
+
 def check_stop() -> None:
     """Raise `KeyboardInterrupt` once `STOP_REQUESTED` is set."""
     if STOP_REQUESTED.is_set():

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.network import Overwrite
-from mafdn.cli.output import Json, Quiet, output_file, progress, show_json
-from mafdn.cli.training_extra import training_extra
+from mafdn.cli.output import Json, Quiet, keep_existing, output_file, progress, show_json
 
 
 def prune_command(
@@ -35,10 +35,10 @@ def prune_command(
     Example:
       mafdn prune x4 --width 48 --bank runs/bank -o mafdn-x4-48.safetensors
     """
-    from mafdn.errors import UsageError, WeightsError
+    from mafdn.errors import UsageError
     from mafdn.weights.resolve import SCALE_NAMES, resolve
 
-    with training_extra("pruning"):
+    with needs_extra("pruning", extra="train"):
         from mafdn.release.prune import prune_file
 
     origin = resolve(network)
@@ -48,8 +48,7 @@ def prune_command(
     target = output_file(target, Path(f"{origin.stem}-{width}.safetensors"))
     if target.suffix != ".safetensors" or target.resolve() == source.resolve():
         raise UsageError(f"{target} cannot be the pruned file: use a .safetensors file other than {source}")
-    if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; use another name or --overwrite")
+    keep_existing(target, overwrite=overwrite)
     with progress("pruning", quiet=quiet or as_json) as tick:
         agreement = prune_file(source, target, width=width, bank=bank, on_progress=tick)
     if as_json:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.network import Benches, Overwrite
-from mafdn.cli.output import Json, Quiet, output_file, progress, show_json, show_table
-from mafdn.cli.training_extra import training_extra
+from mafdn.cli.output import Json, Quiet, keep_existing, output_file, progress, show_json, show_table
 
 if TYPE_CHECKING:
     from mafdn.evaluation.benchset import SetScore
@@ -50,9 +50,8 @@ def quantize_command(
     network, target = shipped or network, output_file(target, default)
     if target.suffix != ".onnx" or target.resolve() == network.resolve():
         raise UsageError(f"{target} cannot be the int8 file: use an .onnx file other than {network}")
-    if target.exists() and not overwrite:
-        raise WeightsError(f"{target} exists; use another name or --overwrite")
-    with training_extra("quantizing", extra="quantize"):
+    keep_existing(target, overwrite=overwrite)
+    with needs_extra("quantizing", extra="quantize"):
         from mafdn.release.int8_gate import quantize
     with progress("measuring", quiet=quiet or as_json) as tick:
         quantized = quantize(network, target, calibration=calibration, benches=bench, on_progress=tick)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.network import OptionalBenches
 from mafdn.cli.output import Json, show_json, show_table
-from mafdn.cli.training_extra import training_extra
 
 if TYPE_CHECKING:
     from mafdn.release.gate import Outcome
@@ -37,7 +37,7 @@ def release_command(
       mafdn release runs/x4 --scale 4
       mafdn release runs/x4 --bench Set5 --bench Set14 --bench B100
     """
-    with training_extra("releasing"):
+    with needs_extra("releasing", extra="train"):
         from mafdn.release.ship import ship
 
     shipped = ship(run, weights, benches=bench or [], scale=scale)

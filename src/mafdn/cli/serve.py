@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from mafdn._support.text import read_text_file
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.options.engine import NETWORK, DefaultNetwork, DeviceName, EngineName, Precision, Threads
 from mafdn.cli.options.limit import DEFAULT, LIMITS, SERVER_SECONDS, MaxFileMb, MaxPixels, ServerMaxSeconds
-from mafdn.cli.training_extra import training_extra
 from mafdn.errors import MafdnError, UsageError
 
 ACCESS = "Access"
@@ -151,7 +151,7 @@ def serve_command(
       mafdn serve --host 0.0.0.0 --token-file token    for other machines
       curl --fail-with-body -F file=@photo.jpg -F scale=2 http://127.0.0.1:8484/api/v1/upscale -o large.jpg
     """
-    with training_extra("mafdn serve", extra="web"):
+    with needs_extra("mafdn serve", extra="web"):
         from mafdn.web.server import serve
     from mafdn.inference import EngineOptions
     from mafdn.pictures.limits import Limits

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mafdn.cli.extras import needs_extra
 from mafdn.cli.help import RunByDefault
 from mafdn.cli.options.network import Overwrite
-from mafdn.cli.output import output_file, progress, show_json, show_table
-from mafdn.cli.training_extra import training_extra
+from mafdn.cli.output import keep_existing, output_file, progress, show_json, show_table
 from mafdn.errors import UsageError
 
 PLOT = Path("curves.png")
@@ -96,7 +96,7 @@ def train_command(
     """
     from mafdn.cli.train_progress import leads, reporting
 
-    with training_extra("training"):
+    with needs_extra("training", extra="train"):
         from mafdn.training.config import example_config
         from mafdn.training.fork import train_for
         from mafdn.training.loop import train
@@ -177,7 +177,7 @@ def fork_command(
     """
     from mafdn.cli.train_progress import leads, reporting
 
-    with training_extra("training"):
+    with needs_extra("training", extra="train"):
         from mafdn.training.fork import train_fork
     with reporting() as (_, report, note):
         folder = train_fork(run, output, decay=decay, on_progress=report, on_note=note)
@@ -203,9 +203,8 @@ def plot_command(
 
     output = output_file(output, PLOT)
     check_figure_name(output)
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists; use another name or --overwrite")
-    with training_extra("plotting"):
+    keep_existing(output, overwrite=overwrite)
+    with needs_extra("plotting", extra="train"):
         from mafdn.training.record.plot import plot_runs
     plot_runs(runs, output)
     typer.echo(str(output))

@@ -180,7 +180,7 @@ def assemble(shots: Shots, film: Path, *, on_progress: Callable[[int, int], None
 def _storing(film: Path) -> Generator[Path]:
     """Replace a film by what is written to the path that this yields; failures to write are `EncodeError`."""
     try:
-        with replacing(film) as temporary:
+        with replacing(film, resumed=True) as temporary:
             yield temporary
     except FFmpegError as error:
         raise EncodeError(f"cannot write {printable(film)}: {error.strerror}", errno=error.errno) from None

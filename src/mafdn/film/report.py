@@ -14,7 +14,7 @@ class FilmProgress:
 
     Attributes:
         phase: `frames` while frames are upscaled, then `joining`, when they are put together with all other streams;
-            `reading` while numbered pictures are put together before.
+            `reading` while numbered pictures or the frames of an animation are put together before.
         name: File name of the film.
         done: Frames that are done, those of earlier runs included; bytes while joining, pictures while reading.
         total: All of them; an estimate for frames, and `None` if nothing is known.

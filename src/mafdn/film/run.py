@@ -196,7 +196,7 @@ class _Run:
         self.reused = Reused()
         self.seconds = 0.0
         self.thumbnails: tuple[Path, ...] = ()
-        self._missing: list[str] = []
+        self._join_notes: list[str] = []
         self._film, self._plan, self._held, self._options, self._target = film, plan, held, options, target
         self._on_progress = on_progress
         self._done, self._pace = held.frames, Pace(held.frames)
@@ -253,7 +253,7 @@ class _Run:
             plan=self._plan,
             options=self._options,
             on_progress=tick,
-            on_note=self._missing.append,
+            on_note=self._join_notes.append,
         )
 
     def notes(self, engine: Engine) -> tuple[str, ...]:
@@ -261,7 +261,7 @@ class _Run:
         strength = self._options.upscale.strength
         info = self._film.info
         sizes = size_notes(as_shown(info), as_shown(info, self._plan.size), engine.scale, strength, what="film")
-        return (*sizes, *self._missing)
+        return (*sizes, *self._join_notes)
 
     def _tick(self, _done: int = 0, _total: int = 0) -> None:
         """Check the time limit and report the progress."""

@@ -278,7 +278,7 @@ class Segments:
             "notes": self._film_notes,
             "segments": segments,
         }
-        with replacing(self.folder / MANIFEST) as temporary:
+        with replacing(self.folder / MANIFEST, resumed=True) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
 
 

@@ -21,7 +21,7 @@ NAMES = ("{}.before.png", "{}.after.png")
 
 def thumbnail_paths(target: Path) -> tuple[Path, ...]:
     """Return the paths of the two pictures beside the result of a film."""
-    return tuple(target.with_name(name_beside(name, target.name, spare=len(".partial"))) for name in NAMES)
+    return tuple(target.with_name(name_beside(name, target.name)) for name in NAMES)
 
 
 def write_thumbnails(target: Path, frame: Pixels, result: Pixels) -> tuple[Path, ...]:

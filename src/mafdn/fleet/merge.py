@@ -39,14 +39,14 @@ def merge(folder: str, output: Path | None = None, *, overwrite: bool = False) -
         `records`, how many were joined, and `counts`, how many results there are of each status.
 
     Raises:
-        UsageError: The ending of `output` is another, the file exists, or the folder has no records.
-        MafdnError: A run is working in the folder, or it cannot be read or written.
+        UsageError: The ending of `output` is another, or the folder has no records.
+        MafdnError: The file exists, a run is working in the folder, or it cannot be read or written.
     """
     if output is not None:
         if output.suffix.lower() not in ENDINGS:
             raise UsageError(f"{printable(output)} must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
         if output.exists() and not overwrite:
-            raise UsageError(f"{printable(output)} exists; use --overwrite to replace it")
+            raise MafdnError(f"{printable(output)} exists; use another name or --overwrite")
     if not URL.match(folder) and (paths := manifests_in(Path(folder))):
         return _merge_manifests(Path(folder), paths, output)
     store = Store(folder)

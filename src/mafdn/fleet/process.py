@@ -25,6 +25,10 @@ class ProcessEndedError(Exception):
     """The process has ended, or was ended, while it worked; the message says how."""
 
 
+class TooSlowError(ProcessEndedError):
+    """The process was ended because its picture took too long."""
+
+
 class PictureProcess:
     """A process that upscales one picture after the other, started when first needed.
 
@@ -106,7 +110,7 @@ class PictureProcess:
             answer = self._answers.get(timeout=seconds)
         except queue.Empty:
             self.close()
-            raise ProcessEndedError(f"took longer than {seconds:g} seconds and was ended") from None
+            raise TooSlowError(f"took longer than {seconds:g} seconds and was ended") from None
         if answer is None:
             raise self._ended()
         return answer

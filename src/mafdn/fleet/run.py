@@ -154,14 +154,13 @@ def run_fleet(
 
         try:
             run.work(planner, on_ray, lock, window)
+            if run.stopped is None and not share:
+                remove_plans(place)
         except KeyboardInterrupt:
-            run.save()
-            raise FleetStopped(run.report(source, target, began, planner, pictures, "stopped by hand")) from None
+            stopped = run.save_after("stopped by hand")
+            raise FleetStopped(run.report(source, target, began, planner, pictures, stopped)) from None
         except MafdnError as error:
-            run.save()
-            run.stopped = str(error)
-        if run.stopped is None and not share:
-            remove_plans(place)
+            run.stopped = run.save_after(str(error))
     if run.stopped is None and not run.planned and not planner.other_shards:
         others = f" ({pictures.not_pictures:,} other files)" if pictures.not_pictures else ""
         raise PictureError(f"no pictures in {printable(source)}{others}")
@@ -202,16 +201,20 @@ class _Run:
                 if lock.lost is not None:
                     self.stopped = lock.lost
                 if self.stopped is not None:
-                    self.save()
+                    self.stopped = self.save_after(self.stopped)
                     return
             self._recorder.join()
             self.forget([task["name"] for task in tasks])
             self.target.remove(plan)
         self._recorder.join()
 
-    def save(self) -> None:
-        """Record what is known at an early end."""
-        self._recorder.flush()
+    def save_after(self, reason: str) -> str:
+        """Record what is known at an early end; returns its reason, and why this is not recorded if it cannot be."""
+        try:
+            self._recorder.flush()
+        except MafdnError as error:
+            return reason if str(error) == reason else f"{reason}; the last results are not recorded: {error}"
+        return reason
 
     def report(
         self, source: str, target: str, began: float, planner: Planner, pictures: Source, stopped: str | None
@@ -261,9 +264,8 @@ class _Run:
                 self.counts["done"] += 1
                 self._faults = 0
         self._network_seconds += sum(value or 0.0 for value in rows["network_seconds"].to_pylist())
-        for pixels, sides in (("_pixels", ("width", "height")), ("_new_pixels", ("new_width", "new_height"))):
-            areas = zip(*(rows[side].to_pylist() for side in sides), strict=True)
-            setattr(self, pixels, getattr(self, pixels) + sum((w or 0) * (h or 0) for w, h in areas))
+        self._pixels += _area(rows, "width", "height")
+        self._new_pixels += _area(rows, "new_width", "new_height")
         self.forget(self._recorder.add(rows))
         self._show()
 
@@ -277,6 +279,11 @@ class _Run:
         self._on_progress(
             FleetProgress(done=done, planned=self.planned, failed=self.counts["failed"], complete=self._complete)
         )
+
+
+def _area(rows: Table, width: str, height: str) -> int:
+    """Return the pixels of all pictures, by the names of their columns."""
+    return sum((w or 0) * (h or 0) for w, h in zip(rows[width].to_pylist(), rows[height].to_pylist(), strict=True))
 
 
 def _content(network: str) -> bytes | None:

@@ -12,7 +12,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mafdn._support.atomic import printable
+from mafdn._support.atomic import printable, temporary_name
 from mafdn.errors import MafdnError
 from mafdn.fleet.storage import STATE, StorageError, Store, is_running
 from mafdn.fleet.table import TASK, Row, Table, as_table, key_of, sorted_keys
@@ -236,23 +236,16 @@ def write_plan(target: Store, run: str, number: int, tasks: list[Row]) -> str:
     return name
 
 
-def remove_plans(target: Store, run: str | None = None) -> None:
-    """Remove the plans of a run, or of all runs; raises `StorageError`."""
+def remove_plans(target: Store) -> None:
+    """Remove the plans of all runs; raises `StorageError`."""
     for name in files_in(target, PLANS):
-        if run is None or name.rpartition("/")[2].startswith(f"{run}-"):
-            target.remove(name)
+        target.remove(name)
 
 
 def files_in(target: Store, folder: str) -> list[str]:
     """Return the tables in a folder of the state, the earliest first; raises `StorageError`."""
     found = target.entries(folder)
     return sorted(entry.name for entry in found[0] if entry.name.endswith(".parquet")) if found else []
-
-
-def results(target: Store) -> Iterator[Table]:
-    """Yield the parts of the table of results, the earliest first; raises `StorageError`."""
-    for name in files_in(target, RESULTS):
-        yield read_table(target, name)
 
 
 def read_table(target: Store, name: str, columns: list[str] | None = None) -> Table:
@@ -269,7 +262,7 @@ def write_table(target: Store, name: str, table: Table) -> None:
     if target.local:
         parent = target.path(name).rpartition("/")[0]
         Path(parent).mkdir(parents=True, exist_ok=True)
-    local = Path(parent or tempfile.gettempdir()) / f".{secrets.token_hex(6)}.partial"
+    local = Path(parent or tempfile.gettempdir()) / temporary_name()
     try:
         pq.write_table(table, local, compression="zstd")
         if target.local:

@@ -1,16 +1,14 @@
 """Folders and object stores, through fsspec: listing, reading, and files that appear whole or not at all."""
 
 import os
-import secrets
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import quote
 
-from mafdn._support.atomic import printable
+from mafdn._support.atomic import printable, replacing, temporary_name
 from mafdn._support.validate import URL
 from mafdn.errors import MafdnError, MissingPackageError, UsageError
 
@@ -182,7 +180,7 @@ class Store:
             return
         folder, _, last = path.rpartition("/")
         self.fs.makedirs(folder, exist_ok=True)
-        temporary = f"{folder}/.{secrets.token_hex(6)}.partial"
+        temporary = f"{folder}/{temporary_name()}"
         try:
             self.fs.put_file(str(local), temporary)
             with suppress(FileNotFoundError):
@@ -203,12 +201,13 @@ class Store:
         with _explained(self.url_of(name)):
             if self.local:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-                temporary = Path(f"{path}.{secrets.token_hex(6)}.partial")
+                if not new:
+                    with replacing(Path(path)) as temporary:
+                        temporary.write_bytes(content)
+                    return True
+                temporary = Path(path).with_name(temporary_name())
                 temporary.write_bytes(content)
                 try:
-                    if not new:
-                        temporary.replace(path)
-                        return True
                     try:
                         os.link(temporary, path)
                     except FileExistsError:
@@ -288,11 +287,6 @@ def is_inside(inner: Store, outer: Store) -> bool:
         return False
     places = [Path(os.path.realpath(s.root)).as_posix() if s.local else s.root for s in (inner, outer)]
     return f"{places[0].rstrip('/')}/".startswith(f"{places[1].rstrip('/')}/")
-
-
-def quoted(text: str) -> str:
-    """Return a text as part of a file name."""
-    return quote(text, safe="")
 
 
 def is_running(number: int) -> bool:

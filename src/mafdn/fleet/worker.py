@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mafdn.errors import MafdnError
 from mafdn.fleet.options import Setup
-from mafdn.fleet.process import PictureProcess, ProcessEndedError, fault_row
+from mafdn.fleet.process import PictureProcess, ProcessEndedError, TooSlowError, fault_row
 from mafdn.fleet.table import RESULT, Row, Table, as_table
 
 MOST_TRIES = 3
@@ -104,11 +104,11 @@ class Worker:
             began = time.perf_counter()
             try:
                 return self._finished(task, self._process.run(task), tries)
+            except TooSlowError as ended:  # it would be again
+                row = {"status": "failed", "reason": f"{task['uri']} {ended}", "fault": False}
+                return self._finished(task, row | {"seconds": time.perf_counter() - began}, tries)
             except ProcessEndedError as ended:
                 why = f"it {ended}"
-                if "took longer" in why:  # it would again
-                    row = {"status": "failed", "reason": f"{task['uri']} {ended}", "fault": False}
-                    return self._finished(task, row | {"seconds": time.perf_counter() - began}, tries)
             except MafdnError as error:
                 return self._finished(task, fault_row(error), tries)
 

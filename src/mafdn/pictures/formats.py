@@ -9,7 +9,7 @@ from mafdn.pictures.codecs import FORMATS, codec_of
 from mafdn.pictures.codecs.foreign.unsupported import LONGEST, claimed_kind, unsupported_kind
 from mafdn.pictures.picture import Format
 
-__all__ = ["FORMATS", "SUFFIXES", "Format", "format_called", "format_of_name", "sniff"]
+__all__ = ["FORMATS", "SUFFIXES", "WRITABLE", "Format", "format_called", "format_of_name", "sniff"]
 
 SUFFIXES = frozenset(suffix for f in FORMATS.values() for suffix in f.suffixes)
 """File name endings of all formats, in lower case."""

@@ -2,24 +2,17 @@
 
 import os
 import re
-import secrets
-import stat
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mafdn._support.atomic import printable
+from mafdn._support.atomic import printable, take_place, temporary_name
 from mafdn.errors import PictureError
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial")
-"""Names of files that are not yet complete."""
-
-
-def temporary_name() -> str:
-    """A new file name that matches `TEMPORARY`."""
-    return f".{secrets.token_hex(6)}.partial"
+"""What `temporary_name` returns."""
 
 
 def part_of(temporary: Path) -> Path:
@@ -138,7 +131,4 @@ def publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
             refuse(final, overwrite=False)
         else:
             return
-    else:
-        with suppress(OSError):  # nothing is replaced, or the file system has no modes
-            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
-    temporary.replace(final)
+    take_place(temporary, final)

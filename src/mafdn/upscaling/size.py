@@ -1,12 +1,14 @@
 """The size of a result, computed in exact arithmetic so that it is never off by one pixel."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from numbers import Real
 from typing import Any, cast
 
+from mafdn._support.atomic import printable
 from mafdn._support.validate import as_kind, as_number, as_whole
 from mafdn.errors import UsageError
 from mafdn.weights.header import SCALES
@@ -54,6 +56,14 @@ class Size:
             if not 0 < number <= LARGEST:
                 raise UsageError(f"{name} must be above 0 and at most {LARGEST}, not {number}")
         object.__setattr__(self, name, numbers if name == "fit" else numbers[0])
+
+
+def as_box(text: str, *, name: str) -> tuple[int, int]:
+    """Return the width and height of a box such as `1920x1080`; raises `UsageError`, which calls the option `name`."""
+    found = re.fullmatch(r"(\d{1,10})[x\u00d7](\d{1,10})", text.strip(), re.IGNORECASE | re.ASCII)
+    if not found:
+        raise UsageError(f"{name} must be WIDTHxHEIGHT such as 1920x1080, not {printable(text)!r}")
+    return int(found[1]), int(found[2])
 
 
 def as_size(value: object) -> Size:

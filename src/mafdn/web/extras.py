@@ -160,7 +160,7 @@ def request_options(request: ExtrasRequest, networks: Mapping[str, str], default
     if request.gfpgan_visibility or request.codeformer_visibility:
         raise UsageError("there is no face restoration here: set gfpgan_visibility and codeformer_visibility to 0")
     first = _network(request.upscaler_1, networks, default)
-    options: dict[str, Any] = {"format": "png"}
+    options: dict[str, Any] = {"format": "png", "frame": 1}  # as Automatic1111, which returns stills
     if first == NONE:
         return {**options, "scale": 1.0, "strength": 0.0}
     if request.resize_mode == 0:

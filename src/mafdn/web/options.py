@@ -1,7 +1,6 @@
 """The options of requests: as text in forms and queries, or as JSON; checked and turned into `UpscaleOptions`."""
 
 import math
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from mafdn.inference.ensemble import ENSEMBLES
 from mafdn.pictures.limits import Limits
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
-from mafdn.upscaling.size import LARGEST, Size
+from mafdn.upscaling.size import LARGEST, Size, as_box
 
 LEAST_TILE, MOST_TILE = 96, 1024
 """Sides of tiles, in input pixels, that requests may choose; larger ones need much memory."""
@@ -139,10 +138,7 @@ def _size(given: Mapping[str, Any]) -> Size | None:
     if not values:
         return None
     if "fit" in values:
-        found = re.fullmatch(r"(\d{1,10})[x\u00d7](\d{1,10})", values["fit"], re.IGNORECASE | re.ASCII)
-        if not found:
-            raise UsageError(f"fit must be WIDTHxHEIGHT such as 1920x1080, not {_shown(values['fit'])}")
-        values["fit"] = (int(found[1]), int(found[2]))
+        values["fit"] = as_box(values["fit"], name="fit")
     return Size(**values)
 
 

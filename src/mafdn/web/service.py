@@ -22,7 +22,7 @@ from mafdn.web.work.describe import no_room
 from mafdn.web.work.jobs import Job
 from mafdn.web.work.queue import Queue
 from mafdn.web.work.store import JobStore
-from mafdn.web.work.viewers import Viewer
+from mafdn.web.work.viewers import ViewerProcess
 from mafdn.weights.resolve import resolve
 
 logger = logging.getLogger("mafdn.web")
@@ -58,8 +58,8 @@ class Service:
         self.sessions = Sessions(settings.token, settings.port)
         self.store = JobStore(settings.folder, int(settings.disk_mb * 1e6))
         self.queue = Queue(settings, self.store, self.metrics)
-        self.viewer = Viewer(settings.folder, settings.limits, VIEW_SECONDS)
-        self._inspector = Viewer(settings.folder, settings.limits, INSPECT_SECONDS)
+        self.viewer = ViewerProcess(settings.folder, settings.limits, VIEW_SECONDS)
+        self._inspector = ViewerProcess(settings.folder, settings.limits, INSPECT_SECONDS)
         self._lock = filelock.FileLock(settings.folder / LOCK, timeout=0)
         self._uploads = 0
         self._checking: asyncio.Task[None] | None = None
@@ -187,13 +187,10 @@ class Service:
         network = choose_network(given, settings.networks, settings.default_network)
         build_options(given, settings.limits)
         source = self.store.source(job)
-        try:
+        with self._worded(job):
             answer, _ = await self._inspector.ask(
                 "inspect", source=str(source), options=given, scale=self.default_scale(network)
             )
-        except MafdnError as error:
-            error.args = (self.queue.worded(job, str(error)),)
-            raise
         job.options, job.network = given, network
         job.inspected(answer["found"])
 
@@ -208,11 +205,8 @@ class Service:
         """Draw a preview, if the client still wants it when its turn comes; raises `MafdnError` and `RefusedError`."""
         async for _ in body_chunks(request):  # only at its end can be seen whether the client has gone
             raise RefusedError(413, "the request must have no body")
-        try:
+        with self._worded(job):
             _, payload = await self.viewer.ask(do, is_unwanted=request.is_disconnected, **message)
-        except MafdnError as error:
-            error.args = (self.queue.worded(job, str(error)),)
-            raise
         return payload
 
     async def crop(self, job: Job, width: int, height: int) -> None:
@@ -220,12 +214,18 @@ class Service:
         path = self.store.result(job)
         if path is None or job.new_size == (width, height):
             return
-        try:
+        with self._worded(job):
             await self.viewer.ask("crop", path=str(path), size=(width, height))
+        job.new_size, job.result_bytes = (width, height), path.stat().st_size
+
+    @contextlib.contextmanager
+    def _worded(self, job: Job) -> Generator[None]:
+        """Put labels in place of the paths of this server in errors about a job."""
+        try:
+            yield
         except MafdnError as error:
             error.args = (self.queue.worded(job, str(error)),)
             raise
-        job.new_size, job.result_bytes = (width, height), path.stat().st_size
 
     def _remove_left_over(self) -> None:
         """Remove the temporary folders of viewer processes that were killed."""

@@ -143,6 +143,16 @@ def test_zoom_and_movement_by_keys_wheel_and_mouse(visit: Visit) -> None:
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Compare flowers.jpg with bicubic"
 
 
+def test_the_keyboard_shows_where_it_is(visit: Visit) -> None:
+    page = visit.open()
+    dialog = upscaled(page, PICTURES[1])
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    page.get_by_role("button", name="Compare leaves.png with bicubic").press("Enter")
+    dialog.wait_for()
+    assert page.evaluate("document.activeElement.matches('#divider:focus-visible')")
+
+
 def test_side_by_side_shows_the_same_part_twice(visit: Visit) -> None:
     page = visit.open()
     dialog = upscaled(page, PICTURES[1])

@@ -13,7 +13,7 @@ from tests.web.browser.steps import choose, row, rows_in, start, wait_for_rows
 from tools.screenshots.browser import served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.slow
 TOKEN = "correct-horse-battery-staple"
@@ -110,3 +110,23 @@ def test_a_token_is_asked_for_and_remembered(browser: "Browser", tmp_path: Path)
             assert TOKEN not in other.url
             row(other, "leaves.png").wait_for()
             assert not any(TOKEN in url.partition("#")[0] for url in visit.requests)
+
+
+def test_the_token_of_the_address_is_kept_while_the_server_is_busy(browser: "Browser", tmp_path: Path) -> None:
+    with served(tmp_path / "server", "--token", TOKEN) as printed, visiting(browser, printed) as visit:
+        page = visit.open(wait=False, address=printed.partition("#")[0])
+        busy: list[Route] = []
+
+        def fail_once(route: "Route") -> None:
+            if busy:
+                route.continue_()
+            else:
+                busy.append(route)
+                route.fulfill(status=429, json={"error": "come back later"})
+
+        page.route("**/api/v1/session", fail_once)
+        page.goto(printed)
+        page.reload()
+        page.locator("#connection").filter(has_text="come back later").wait_for()
+        page.locator("#about").filter(has_text="mafdn").wait_for()
+        assert page.locator("#connection").is_hidden()

@@ -18,7 +18,7 @@ from tests.web.browser.steps import choose, files_event, row, rows_in, set_facto
 from tools.screenshots.browser import served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.slow
 WATCH = """() => {
@@ -191,6 +191,49 @@ def test_canceled_pictures_can_be_tried_again(visit: Visit, tmp_path: Path) -> N
     assert row(page, "b.png").get_by_text(sizes((250, 200), (500, 400))).is_visible()
 
 
+def test_a_picture_that_is_tried_again_while_it_is_still_sent_is_sent_anew(visit: Visit) -> None:
+    page = visit.open()
+    held: list[Route] = []
+
+    def hold(route: "Route") -> None:
+        if held or route.request.method != "POST":
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/api/v1/jobs", hold)
+    choose(page, PICTURES[1])
+    start(page)
+    wait_for_rows(page, "uploading", 1)
+    page.get_by_role("button", name="Cancel leaves.png").click()
+    wait_for_rows(page, "canceled", 1)
+    set_factor(page, "2")
+    page.get_by_role("button", name="Try leaves.png again").click()
+    wait_for_rows(page, "waiting", 1)
+    held[0].continue_()
+    wait_for_rows(page, "done", 1)
+    assert page.locator(".row").count() == 1
+    (job,) = ask(visit.address, "jobs")["jobs"]
+    assert (job["state"], job["new_size"]) == ("done", [320, 320])
+
+
+def test_an_estimate_that_failed_is_asked_for_again(visit: Visit) -> None:
+    page = visit.open()
+    failed: list[Route] = []
+
+    def fail_once(route: "Route") -> None:
+        if failed:
+            route.continue_()
+        else:
+            failed.append(route)
+            route.fulfill(status=429, json={"error": "busy"})
+
+    page.route("**/api/v1/estimate", fail_once)
+    choose(page, PICTURES[1])
+    row(page, "leaves.png").get_by_text(sizes((160, 160), (640, 640))).wait_for()
+    assert failed
+
+
 def test_errors_are_in_the_words_of_the_command_line(visit: Visit, tmp_path: Path) -> None:
     broken = tmp_path / "holiday.jpg"
     broken.write_bytes(PICTURES[0].read_bytes()[:50])
@@ -251,6 +294,9 @@ def test_options_are_remembered_and_obeyed(visit: Visit) -> None:
     page.get_by_label("Keep metadata").uncheck()
     page.get_by_label("Verify").check()
     page.reload()
+    assert page.locator("#network-hint").inner_text().startswith("Classic · For clean pictures")
+    assert page.locator("#verify-hint").inner_text().startswith("Verify · Compares each result")
+    assert (page.get_by_label("Photo").get_attribute("aria-description") or "").startswith("For JPEG pictures")
     assert page.locator("#quality").input_value() == "70"
     assert page.locator("[name=factor][value='2']").is_checked()
     choose(page, PICTURES[0])

@@ -1,11 +1,8 @@
 """The command line options for the size of a result."""
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from mafdn.errors import UsageError
 
 if TYPE_CHECKING:
     from mafdn import Size
@@ -30,17 +27,9 @@ Megapixels = Annotated[
 
 def requested_size(*, fit: str | None, **values: float | None) -> "Size | None":
     """Return the size that the options give, `None` if they give none; raises `UsageError`."""
-    from mafdn.upscaling.size import Size
+    from mafdn.upscaling.size import Size, as_box
 
     if fit is None and all(value is None for value in values.values()):
         return None
-    box = None if fit is None else _box(fit)
+    box = None if fit is None else as_box(fit, name="--fit")
     return Size(fit=box, **values)  # pyright: ignore[reportArgumentType]
-
-
-def _box(text: str) -> tuple[int, int]:
-    """Parse `1920x1080`; raises `UsageError`."""
-    found = re.fullmatch(r"(\d{1,10})[x\u00d7](\d{1,10})", text.strip(), re.IGNORECASE)
-    if not found:
-        raise UsageError(f"--fit must be WIDTHxHEIGHT such as 1920x1080, not {text!r}")
-    return int(found[1]), int(found[2])

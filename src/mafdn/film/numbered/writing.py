@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mafdn._support.atomic import printable, sha256
+from mafdn._support.atomic import printable, sha256, temporary_name
 from mafdn._support.machine import peak_mib
 from mafdn.errors import EncodeError, PictureError
 from mafdn.film.choice import Networks, as_shown, exact_size, select
@@ -28,7 +28,7 @@ from mafdn.inference.engines import describe
 from mafdn.pictures.encoding import check_colors, save_picture
 from mafdn.pictures.formats import Format
 from mafdn.pictures.picture import DEFAULT_PIXELS_PER_MM, HDR_TRANSFERS, CodePoints, Picture
-from mafdn.pictures.writing import publish, temporary_name
+from mafdn.pictures.writing import publish
 from mafdn.upscaling.folder.bookkeeping import InFlight, undo
 from mafdn.upscaling.folder.manifest import Entry, Manifest
 from mafdn.upscaling.output import check_output, encode_options, named_format

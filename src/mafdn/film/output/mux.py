@@ -73,7 +73,7 @@ def join(
         DamagedError: A segment cannot be read.
     """
     try:
-        with replacing(target) as temporary:
+        with replacing(target, resumed=True) as temporary:
             joining = _Joining(info, segments, plan, options, on_progress)
             if not joining.write(temporary):  # once more without the streams that do not even begin well
                 joining = _Joining(info, segments, plan, options, on_progress, without=joining.unwritable())

@@ -139,7 +139,7 @@ def _finish(partial: Path, shards: Sequence[_Shard], about: dict[str, Any]) -> N
     for path in set(partial.iterdir()) - {shard.folder for shard in shards}:
         if path.is_dir() and SHARD_NAME.fullmatch(path.name):
             remove_shard(path)
-    with replacing(partial / "bank.json") as file:
+    with replacing(partial / "bank.json", resumed=True) as file:
         file.write_text(json.dumps(about | parts, indent=1))
 
 

@@ -189,7 +189,7 @@ def _teach_shards(bank: Bank, teachers: Teachers, folder: Path, on_progress: Cal
     for shard, indices in bank.shards.items():
         target = folder / f"{shard_name(shard)}.u8"
         if not target.exists():
-            with replacing(target) as temporary, temporary.open("wb") as file:
+            with replacing(target, resumed=True) as temporary, temporary.open("wb") as file:
                 # Sorted by size, as an engine compiles a graph for every new size.
                 for count, index in enumerate(sorted(indices, key=lambda i: bank.hr(i).shape), 1):
                     picture = bank.pictures[index]

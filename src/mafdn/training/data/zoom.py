@@ -134,7 +134,7 @@ def _write_bank(
         done += len(indices)
         on_progress(done, len(bank.pictures))
     about = {"version": VERSION, "fingerprint": fingerprint, "scales": [zoomed.scale], "zoomed": asdict(zoomed)}
-    with replacing(partial / "bank.json") as file:
+    with replacing(partial / "bank.json", resumed=True) as file:
         file.write_text(json.dumps(about | {"pictures": pictures, "excluded": []}, indent=1))
     partial.rename(target)
 

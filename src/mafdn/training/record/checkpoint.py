@@ -58,7 +58,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     tensors = storable({f"{part}/{name}": t for part in PARTS for name, t in getattr(checkpoint, part).items()})
     header = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint) if field.name not in PARTS}
     try:
-        with replacing(path) as temporary:
+        with replacing(path, resumed=True) as temporary:
             # Not save_file, whose files only their owner may read.
             temporary.write_bytes(save(tensors, {"checkpoint": json.dumps(header)}))
     except (OSError, SafetensorError) as error:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from mafdn._support.atomic import DISK_ERRORS, printable, sha256
+from mafdn._support.atomic import DISK_ERRORS, printable, sha256, temporary_name
 from mafdn._support.progress import ignore
 from mafdn.errors import EncodeError, MafdnError
 from mafdn.pictures.formats import sniff
 from mafdn.pictures.spill import LEAST_ROOM
-from mafdn.pictures.writing import temporary_name
 from mafdn.upscaling.folder.entries import Entry
 from mafdn.upscaling.folder.job import Job
 from mafdn.upscaling.folder.manifest import Manifest

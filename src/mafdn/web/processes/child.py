@@ -104,3 +104,8 @@ class Child:
             self.kill()
             code = await self._process.wait()
         on_end(code)
+
+
+def ending(code: int) -> str:
+    """Return how a process with this exit code ended, in words."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

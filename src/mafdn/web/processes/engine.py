@@ -48,7 +48,8 @@ class _Task:
     id: str
     source: Path
     network: str
-    options: UpscaleOptions
+    requested: dict[str, Any]
+    """Its options as they are stored, perhaps by another version."""
     canceled: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
@@ -61,6 +62,7 @@ class _Task:
 class _Decoded:
     """A decoded picture that waits for the network."""
 
+    options: UpscaleOptions
     prepared: Prepared
     selection: Selection
     largest: tuple[int, int]
@@ -118,7 +120,7 @@ class EngineWorker:
                 id=message["id"],
                 source=Path(message["source"]),
                 network=message["network"],
-                options=build_options(message["options"], self._limits),
+                requested=message["options"],
             )
             self._tasks[task.id] = task
             self._ready.put((task, self._preparer.submit(self._prepare, task)))
@@ -127,8 +129,7 @@ class EngineWorker:
     def _prepare(self, task: _Task) -> "_Decoded":
         """Decode a picture and select its network; in a thread of its own."""
         task.check()
-        self._channel.send("started", id=task.id)
-        options = task.options
+        options = build_options(task.requested, self._limits)
         header = read_header(task.source, limits=options.limits, number=options.frame)
         networks = self._networks_called(task.network)
         largest = most_enlarged(header, None, options)
@@ -138,7 +139,7 @@ class EngineWorker:
         except BaseException:
             prepared.close()
             raise
-        return _Decoded(prepared, selection, largest, time.monotonic())
+        return _Decoded(options, prepared, selection, largest, time.monotonic())
 
     def _run_next(self, task: _Task, future: "Future[_Decoded]") -> None:
         """Run the network on a picture."""
@@ -146,7 +147,7 @@ class EngineWorker:
         try:
             decoded = future.result()
             task.check()
-            engine = decoded.selection.engine(task.options.requested_size, *decoded.largest)
+            engine = decoded.selection.engine(decoded.options.requested_size, *decoded.largest)
             prepared = decoded.without_waiting()
             pending = run(prepared, engine, selection=decoded.selection, on_progress=self._reporter(task))
         except BaseException as error:
@@ -154,14 +155,14 @@ class EngineWorker:
                 decoded.prepared.close()
             self._end(task, error)
             return
-        self._finisher.submit(self._finish, task, pending)
+        self._finisher.submit(self._finish, task, decoded.options, pending)
 
-    def _finish(self, task: _Task, pending: Pending) -> None:
+    def _finish(self, task: _Task, options: UpscaleOptions, pending: Pending) -> None:
         """Wait for the encoder and verify if that is wanted; in a thread of its own."""
         try:
             report = pending.finish()
             task.check()
-            report = with_verification(report, task.options, on_progress=lambda _done, _total: task.check())
+            report = with_verification(report, options, on_progress=lambda _done, _total: task.check())
             task.check()
         except BaseException as error:
             pending.cancel()

@@ -82,7 +82,10 @@ def routes(service: Service) -> APIRouter:
         openapi_extra=json_body(SingleRequest.model_json_schema(), required=True),
     )
     async def single(request: Request) -> Response:
-        """Upscale a picture, given and returned as base64. Sizes are exact, not multiples of 8."""
+        """Upscale a picture, given and returned as base64. Sizes are exact, not multiples of 8.
+
+        Of an animation the first frame is upscaled, and of a file with pages the first page.
+        """
         async with _finished(service, request, SingleRequest, most=1, pictures=_single) as (parsed, jobs):
             return _PicturesAnswer(service, jobs, html_info(parsed, networks, default), single=True)
 
@@ -200,7 +203,7 @@ async def _receive(
             reserved += count
 
         files = EmbeddedFiles(
-            new_folder=lambda: store.new_folder()[1], most=settings.upload_bytes, most_files=most + SPARE, grow=grow
+            new_folder=store.new_folder, most=settings.upload_bytes, most_files=most + SPARE, grow=grow
         )
         try:
             parsed: Any = _parsed(model, await files.receive(request))

@@ -36,7 +36,7 @@ async def uploaded(service: Service, request: Request, *, ephemeral: bool) -> As
     with service.upload_slot():
         service.check_disk(least_bytes(request))
         with storing():
-            _, folder = service.store.new_folder()
+            folder = service.store.new_folder()
         reserved = 0
 
         def grow(count: int) -> None:

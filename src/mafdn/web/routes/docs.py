@@ -27,7 +27,8 @@ def _page(schema: dict[str, Any]) -> str:
         for method, operation in methods.items()
     ]
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{TITLE}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{TITLE}</title>'
         f"<h1>{TITLE}</h1><p>Version {escape(schema['info']['version'])}. "
         '<a href="openapi.json">openapi.json</a> describes the same for programs.</p>' + "".join(operations)
     )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
-from mafdn.web.faults import RefusedError
+from mafdn.web.faults import ClosingError, RefusedError
 from mafdn.web.routes.schemas import errors, texts
 from mafdn.web.service import Service
 
@@ -28,7 +28,7 @@ def routes(service: Service) -> APIRouter:
         """
         stream = service.queue.events
         if service.queue.closing:
-            raise RefusedError(503, "the server is closing; try again later", retry_after=10)
+            raise ClosingError
         if stream.clients >= MOST_CLIENTS:
             raise RefusedError(429, "too many clients listen to events", retry_after=10)
         last = request.headers.get("last-event-id", last_event_id)

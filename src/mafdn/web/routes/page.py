@@ -1,7 +1,7 @@
 """The page: files of this package, read into memory at the start."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -32,10 +32,11 @@ class _File:
 
     content: bytes
     type: str
+    tag: str = field(init=False)
 
-    @property
-    def tag(self) -> str:
-        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+    def __post_init__(self) -> None:
+        tag = f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+        object.__setattr__(self, "tag", tag)
 
 
 def routes(folder: Path = FOLDER) -> APIRouter:

@@ -160,11 +160,6 @@ class EngineProcess:
                 return
 
 
-def ending(code: int) -> str:
-    """Return how a process with this exit code ended, in words."""
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
 def core_group(number: int, groups: int) -> list[int]:
     """Return the cores of one of several groups of equal size.
 

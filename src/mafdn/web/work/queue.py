@@ -17,10 +17,10 @@ from mafdn.errors import UsageError
 from mafdn.upscaling.folder.pipeline import BYTES_PER_PIXEL
 from mafdn.web.metrics import Metrics
 from mafdn.web.options import choose_network
-from mafdn.web.processes.child import Message
+from mafdn.web.processes.child import Message, ending
 from mafdn.web.settings import ServerSettings
 from mafdn.web.work.describe import describe, expires_at, no_room, take_result, worded
-from mafdn.web.work.engines import EngineProcess, ending
+from mafdn.web.work.engines import EngineProcess
 from mafdn.web.work.events import Events
 from mafdn.web.work.jobs import Job, State
 from mafdn.web.work.speed import Speed
@@ -285,13 +285,23 @@ class Queue:
         if job.is_finished:  # canceled in the meantime
             self._clean(job)
         elif message["event"] == "done":
-            report = message["report"]
-            pixels = take_result(job, report, self._store.folder_of(job), self._settings)
-            self.speed.done(job.work, report["network_seconds"] + report["waited_seconds"])
-            self._metrics.picture_done(pixels=pixels, seconds=report["seconds"])
-            self._finish(job, "done")
+            try:
+                self._take(job, message["report"])
+            except Exception:  # perhaps with the options of another version
+                logger.exception("internal error at the result of the job %s", job.id)
+                self._store.remove_results(job)
+                job.result_file = job.result_bytes = None
+                self._fail(job, "internal error; the log of the server says more", "internal")
+            else:
+                self._finish(job, "done")
         else:
             self._fail(job, self.worded(job, message["failure"]["error"]), message["failure"]["fault"])
+
+    def _take(self, job: Job, report: dict[str, Any]) -> None:
+        """Take over the result of a picture, and count it."""
+        pixels = take_result(job, report, self._store.folder_of(job), self._settings)
+        self.speed.done(job.work, report["network_seconds"] + report["waited_seconds"])
+        self._metrics.picture_done(pixels=pixels, seconds=report["seconds"])
 
     def _lost(self, process: EngineProcess, jobs: list[Job], code: int, deliberate: bool) -> None:
         """Handle the end of an engine process: a picture that was alone in it is taken for the reason."""

@@ -61,12 +61,14 @@ class JobStore:
         self._jobs = {job.id: job for job in found}
         return [job for job in found if job.state == "queued"]
 
-    def new_folder(self) -> tuple[str, Path]:
-        """Create the folder of a new job, which is removed at the next start unless `add` follows; raises `OSError`."""
-        name = secrets.token_hex(16)
-        path = self._folder / name
+    def new_folder(self) -> Path:
+        """Create a folder whose name is the identifier of a new job; raises `OSError`.
+
+        It is removed at the next start unless `add` follows.
+        """
+        path = self._folder / secrets.token_hex(16)
         path.mkdir(mode=0o700)
-        return name, path
+        return path
 
     def folder_of(self, job: Job) -> Path:
         """The folder of a job."""

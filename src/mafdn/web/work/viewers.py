@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from mafdn.errors import PictureError
 from mafdn.pictures.limits import Limits
 from mafdn.web.faults import ClosingError, RefusedError, error_of
-from mafdn.web.processes.child import Child, Message
+from mafdn.web.processes.child import Child, Message, ending
 
 IDLE_SECONDS = 60.0
 """Time without requests after which a viewer ends, to free its memory."""
@@ -20,7 +20,7 @@ MOST_WAITING = 200
 """Requests that may wait for a viewer."""
 
 
-class Viewer:
+class ViewerProcess:
     """A viewer process that answers one request after the other.
 
     Args:
@@ -110,8 +110,8 @@ class Viewer:
             if self._closed:
                 self._answer.set_exception(ClosingError())
                 return
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            self._answer.set_exception(PictureError(f"the picture cannot be read: its decoder crashed ({how})"))
+            error = f"the picture cannot be read: its decoder crashed ({ending(code)})"
+            self._answer.set_exception(PictureError(error))
 
     def _end_idle(self) -> None:
         if self._child and not self._turn.locked():

@@ -3,15 +3,18 @@ import { getInfo, openSession } from "./api.js";
 import { find, show } from "./dom.js";
 import { say } from "./say.js";
 
+/** Seconds before the next attempt to connect, if the server does not say. */
+const PAUSE = 2;
+
 /** Return what the server says about itself, as soon as it lets this browser in. */
 export async function enter() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (token) {
-    history.replaceState(null, "", location.pathname + location.search); // it should not stay in the address line
-    await tryToken(token);
-  }
+  let token = new URLSearchParams(location.hash.slice(1)).get("token");
+  // It should not stay in the address line.
+  if (token) history.replaceState(null, "", location.pathname + location.search);
   for (;;) {
     try {
+      if (token) await tryToken(token);
+      token = null;
       const info = await getInfo();
       show(find("connection"), "");
       return info;
@@ -27,8 +30,8 @@ async function tryToken(token) {
     await openSession(token);
     return true;
   } catch (error) {
-    if (error.status === 401 || error.status === 403) return false;
-    throw error;
+    if (!error.status || error.status === 429 || error.status >= 500) throw error; // it may be the right one
+    return false;
   }
 }
 
@@ -63,5 +66,5 @@ function askForToken() {
 /** Show why there is no connection, and wait before the next attempt. */
 async function complain(error) {
   show(find("connection"), error.message);
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await new Promise((resolve) => setTimeout(resolve, (error.retryAfter || PAUSE) * 1000));
 }

@@ -135,6 +135,8 @@ export class Options extends EventTarget {
     find("quality-field").hidden = !this.#lossy || (this.#lossless && lossless);
     find("strength-shown").textContent = percent(strength / 100);
     find("options-summary").textContent = this.#summary;
+    show(find("network-hint"), hintOf(this.#form.querySelector("[name=network]:checked")));
+    show(find("verify-hint"), hintOf(this.#form.querySelector("[name=verify]:checked")));
   }
 
   /** The most important options in a few words. */
@@ -151,6 +153,12 @@ export class Options extends EventTarget {
     this.#form.elements.sizeValue.value = PLACEHOLDERS[this.#form.elements.sizeKind.value];
     this.#read();
   }
+}
+
+/** What an option means that is chosen; nothing if there is none, or its name says all. */
+function hintOf(input) {
+  const label = input?.parentElement;
+  return label?.dataset.title ? `${label.textContent.trim()} · ${label.title}` : "";
 }
 
 /** Those of the remembered values that are still options of the same type. */

@@ -15,7 +15,11 @@ export function say(key, values = {}) {
 export function fillTexts(root) {
   document.documentElement.lang = language;
   for (const element of root.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
-  for (const element of root.querySelectorAll("[data-title]")) element.title = say(element.dataset.title);
+  for (const element of root.querySelectorAll("[data-title]")) {
+    element.title = say(element.dataset.title);
+    const control = element.querySelector("input") ?? element;
+    control.setAttribute("aria-description", element.title); // titles are only shown by a mouse
+  }
   for (const element of root.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", say(element.dataset.label));
     if (element.classList.contains("icon-button")) element.title = say(element.dataset.label);

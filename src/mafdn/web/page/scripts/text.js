@@ -147,7 +147,8 @@ export const text = {
   "compare.coefficients": "It meets {share} of the JPEG coefficients.",
 
   "entry.title": "Enter the token",
-  "entry.hint": "This server is protected. The token was given to mafdn serve with --token.",
+  "entry.hint":
+    "This server is protected. The token was given to mafdn serve with --token-file, MAFDN_TOKEN or --token.",
   "entry.token": "Token",
   "entry.enter": "Enter",
   "entry.wrong": "This is not the token.",

@@ -21,5 +21,4 @@ function apply() {
   const label = say("page.theme", { theme: say(`page.theme.${theme}`) });
   find("theme").setAttribute("aria-label", label);
   find("theme").title = label;
-  document.dispatchEvent(new Event("themechange"));
 }

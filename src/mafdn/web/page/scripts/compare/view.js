@@ -63,7 +63,7 @@ export class Compare {
     if (this.#dialog.open) return;
     this.#dialog.showModal();
     this.#setMode(this.#mode);
-    (this.#mode === "slider" ? this.#divider : this.#canvas).focus({ focusVisible: false });
+    (this.#mode === "slider" ? this.#divider : this.#canvas).focus();
   }
 
   get #density() {

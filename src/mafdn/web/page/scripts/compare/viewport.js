@@ -27,10 +27,6 @@ export class Viewport {
     this.#clamp();
   }
 
-  get size() {
-    return this.#size;
-  }
-
   get pane() {
     return this.#pane;
   }

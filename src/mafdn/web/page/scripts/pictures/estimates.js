@@ -52,6 +52,9 @@ export class Estimates {
       this.#options.complain(error.status === 422 ? error.message : "");
       for (const item of known) this.#items.change(item, { result: null, seconds: null });
       this.#onTotal({ seconds: null, unknown: 0, wrong: error.status === 422 });
+      if (error.status === 422) return;
+      this.#asked = "";
+      this.#later(AGAIN);
     }
   }
 

@@ -62,14 +62,15 @@ export class Jobs extends EventTarget {
       else this.#items.add(described(job));
       return;
     }
-    if (!this.#items.has(item)) {
-      this.#unknown.delete(job.id); // removed while it was sent
-      this.#ignored.add(job.id);
-      return;
-    }
     const before = item.state;
     this.#items.change(item, described(job));
     if (before !== item.state) this.#announce(item);
+  }
+
+  /** Take no notice of a job from now on. */
+  ignore(job) {
+    this.#unknown.delete(job.id);
+    this.#ignored.add(job.id);
   }
 
   /** The server does not know a picture any more. */

@@ -20,7 +20,7 @@ export function showList(items, actions) {
   });
   let first = null;
   const reveal = oncePerFrame(() => {
-    first?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    first?.scrollIntoView({ block: "nearest" });
     first = null;
   });
   items.addEventListener("add", ({ detail: item }) => {

@@ -100,10 +100,14 @@ export class Queue {
     this.#sending = { item, abort };
     try {
       const job = await this.#jobs.whileSending(promise);
-      const canceled = item.state !== "uploading";
-      this.#jobs.apply(job, item);
-      if (!this.#items.has(item)) await remove(job);
-      else if (canceled) await this.cancel(item);
+      if (!this.#items.has(item) || item.state === "waiting") {
+        this.#jobs.ignore(job); // the picture was removed, or is to be sent again
+        await remove(job);
+      } else {
+        const canceled = item.state === "canceled";
+        this.#jobs.apply(job, item);
+        if (canceled) await this.cancel(item);
+      }
     } catch (error) {
       await this.#failed(item, error);
     }

@@ -8,7 +8,7 @@ from mafdn.errors import MissingPackageError
 
 
 @contextmanager
-def training_extra(what: str, *, extra: str = "train") -> Generator[None]:
+def needs_extra(what: str, *, extra: str) -> Generator[None]:
     """Turn a failed import within the context into an error that names the extra to install.
 
     Args:
