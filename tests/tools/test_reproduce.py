@@ -56,7 +56,7 @@ def test_counts_and_texts_must_be_equal() -> None:
 
 def test_the_costs_in_the_documents_are_those_of_the_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "build", cache(parts.build))
-    monkeypatch.setattr(parts, "count", cache(parts.count))
+    monkeypatch.setattr(parts, "count_costs", cache(parts.count_costs))
     data = Data(shared=tmp_path)
     assert costs(data) == []
     (tmp_path / "docs").mkdir()
