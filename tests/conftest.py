@@ -1,8 +1,10 @@
 """Fixtures: shared data, small pictures, and the command line run in this process."""
 
 import os
+import random
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ import filelock
 import numpy as np
 import pytest
 import pyvips
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from mafdn._support.machine import usable_cores
@@ -30,9 +32,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts programs in the background with SIGINT ignored, also for those that they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# The time that an example takes depends on the load of the machine.
-settings.register_profile("busy", deadline=None)
-settings.load_profile("busy")
+# The time that an example takes depends on the load of the machine. Every run has the same examples, so that one that
+# fails concerns the change that is tested; `--hypothesis-profile random` looks for others.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False)
+settings.register_profile("same", settings.get_profile("random"), derandomize=True, database=None, print_blob=True)
+settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MAFDN_SHARED", ROOT.parent / "shared"))
@@ -109,6 +113,15 @@ def _own_cache(_new_cache: Path, tmp_path_factory: pytest.TempPathFactory, monke
     folder = tmp_path_factory.mktemp("cache")
     shutil.copytree(_new_cache, folder, dirs_exist_ok=True)
     monkeypatch.setenv("MAFDN_CACHE", str(folder))
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """Give every test the same random numbers, whatever ran before it; torch is only seeded if it is in use."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

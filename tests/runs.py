@@ -189,9 +189,11 @@ def train_and_kill(path: Path, folder: Path, *, seed: int, times: int = 5) -> No
         before = log.stat().st_size if log.exists() else 0
         process = started("train", path)
         try:
-            deadline = time.monotonic() + 60
-            while not (log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
+            deadline = time.monotonic() + 200
+            while not (grown := log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
+                assert process.poll() is None, "the run ended before it was killed"
                 time.sleep(0.01)
+            assert grown, "the run did not start"
             time.sleep(rng.uniform(0, 0.2))
         finally:
             process.kill()  # SIGKILL

@@ -1,6 +1,7 @@
 """Helpers shared by several test modules."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -126,6 +127,22 @@ def draw(path: Path, seed: int = 0, size: tuple[int, int] = (12, 16)) -> Path:
     noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     pyvips.Image.new_from_array(noise, interpretation="srgb").write_to_file(str(path))
     return path
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *refused: Path) -> None:
+    """Let opening these files and listing these folders fail for lack of permission, which root never lacks."""
+    names = {name for path in refused for name in (path, str(path))}
+
+    def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *arguments: Any, **options: Any) -> Any:
+            if path in names:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return function(path, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(Path, "open", checked(Path.open))
+    monkeypatch.setattr(os, "scandir", checked(os.scandir))
 
 
 def draw_photos(folder: Path) -> Path:

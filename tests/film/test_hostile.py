@@ -41,9 +41,6 @@ KINDS = {
 def answers(paths: list[Path], folder: Path) -> list[dict[str, Any]]:
     """What the child says of each film; fails when it crashes or hangs."""
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-
     folder.mkdir()
     said: list[dict[str, Any]] = []
     with subprocess.Popen(
@@ -53,8 +50,8 @@ def answers(paths: list[Path], folder: Path) -> list[dict[str, Any]]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        preexec_fn=limit,
     ) as child:
+        resource.prlimit(child.pid, resource.RLIMIT_AS, (MEMORY, MEMORY))
         assert child.stdin
         assert child.stdout
         assert child.stderr

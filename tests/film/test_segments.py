@@ -164,7 +164,7 @@ def _hold(target: Path, ready: Any, done: Any) -> None:
 
 
 def test_a_second_process_is_refused(target: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(target, ready, done))
     process.start()

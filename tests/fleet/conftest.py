@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def trap(event, arguments):
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)
         if name.startswith("slow"):
-            time.sleep(60)
+            time.sleep(600)
 
 sys.addaudithook(trap)
 """
@@ -152,19 +153,35 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def s3_server() -> Generator[str]:
     """The URL of an S3 server (that of moto) on this machine, in a process of its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    for _ in range(3):  # another program may take the port before the server does
+        port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if _moto_answers(process, port):
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            process.kill()
+            process.wait()
+    pytest.fail("moto.server does not start")
+
+
+def _moto_answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Wait for the server; returns whether it has started."""
+    until = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < until:
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", "/moto-api/")
+            if b"moto" in connection.getresponse().read().lower():
+                return True
+        except (OSError, HTTPException):  # it does not listen yet, or is another program
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.1)
+    return False
 
 
 @pytest.fixture

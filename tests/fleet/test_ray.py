@@ -34,18 +34,18 @@ class Nodes:
             "PYTHONPATH": os.pathsep.join(path),
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_local_fs_capacity_threshold": "1",  # other programs may fill the memory and the disk of this machine
+            "RAY_memory_monitor_refresh_ms": "0",
             "RAY_worker_niceness": "0",
         }
         command = [sys.executable, "-m", "tests.fleet.two_nodes", folder]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=self.environment,
-        )
+        errors = Path(folder) / "errors.txt"
+        with errors.open("w") as stderr:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=self.environment
+            )
         self.address = self._line()
+        assert self.address, errors.read_text()[-2000:]
 
     def tell(self, word: str) -> None:
         """Send `kill` or `add`, and wait until it is done."""
@@ -123,6 +123,7 @@ def check(source: Path, out: Path, right: Path) -> None:
     assert {row["target"] for row in table.values() if row["status"] == "done"} == set(contents(out))
 
 
+@pytest.mark.timeout(900)
 def test_two_nodes_make_what_upscale_makes(nodes: Nodes, tmp_path: Path, cli: Run) -> None:
     source = make_pictures(tmp_path / "pictures")
     code, errors = nodes.run(source, tmp_path / "out")

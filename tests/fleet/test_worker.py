@@ -50,12 +50,11 @@ def test_a_picture_that_ends_its_process_is_named_and_the_others_are_made(tmp_pa
     source, target = tmp_path / "in", tmp_path / "out"
     for seed, name in enumerate(("a.png", "poison.png", "slow.png", "z.png")):
         draw(source / name, seed)
-    worker = Worker(setup_of(source, target), Ledger())
-    found: dict[str, Row] = {}
-    for name in ("a.png", "poison.png", "slow.png", "z.png"):
-        worker._process._setup = setup_of(source, target, hard_seconds=1.0 if name == "slow.png" else 200.0)
-        found[name] = worker.upscale(task(source, name))
-    worker.close()
+    worker, impatient = (Worker(setup_of(source, target, hard_seconds=s), Ledger()) for s in (200.0, 3.0))
+    found = {name: worker.upscale(task(source, name)) for name in ("a.png", "poison.png", "z.png")}
+    found["slow.png"] = impatient.upscale(task(source, "slow.png"))
+    for each in (worker, impatient):
+        each.close()
     assert {name: row["status"] for name, row in found.items()} == {
         "a.png": "done",
         "poison.png": "failed",
@@ -66,7 +65,7 @@ def test_a_picture_that_ends_its_process_is_named_and_the_others_are_made(tmp_pa
     assert found["poison.png"]["reason"] == (
         f"{source}/poison.png was given up after 3 tries: it ended its process by SIGKILL, as when memory runs out"
     )
-    assert found["slow.png"]["reason"] == f"{source}/slow.png took longer than 1 seconds and was ended"
+    assert found["slow.png"]["reason"] == f"{source}/slow.png took longer than 3 seconds and was ended"
     assert found["slow.png"]["attempts"] == 1
     assert sorted(contents(target)) == ["a_x2.png", "z_x2.png"]
     assert list((target / STATE / "partial").iterdir()) == []

@@ -20,7 +20,7 @@ from mafdn.pictures.reading import read_header
 from mafdn.upscaling.preflight import check_room
 from mafdn.upscaling.several import Sizes
 from tests.conftest import ROOT
-from tests.support import Repeat, check_loaders_are_blocked, upscale_file
+from tests.support import Repeat, check_loaders_are_blocked, refuse, upscale_file
 
 HANG = 60.0
 """Seconds without an answer after which the child is taken to hang."""
@@ -158,9 +158,8 @@ def test_special_files_are_refused_in_one_line(tmp_path: Path) -> None:
             read_header(Path(url))
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_one_line(png: Path) -> None:
-    png.chmod(0)
+def test_an_unreadable_file_is_one_line(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, png)
     refused(png, "Permission denied")
 
 

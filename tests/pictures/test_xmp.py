@@ -125,9 +125,9 @@ MANY = b"".join(b' xmlns:a%d="http://ns.adobe.com/hdr-gain-map/1.0/"' % number f
 @pytest.mark.parametrize("start", [b"", b"<a:b ", MANY], ids=len)
 def test_hostile_packets_take_no_time(start: bytes, repeated: bytes) -> None:
     packet = start + repeated * (500_000 // len(repeated))
-    began = time.process_time()
+    began = time.thread_time()
     enlarged(upright(packet, 6))
-    assert time.process_time() - began < 2  # most take a twentieth of it
+    assert time.thread_time() - began < 10  # most take a hundredth of it
 
 
 def enlarged(packet: bytes) -> bytes:

@@ -184,9 +184,10 @@ def test_a_signal_finishes_the_step_and_saves(workplace: Path, number: signal.Si
     process = subprocess.Popen([sys.executable, "-m", "mafdn", "train", str(path)], stderr=subprocess.PIPE, text=True)
     try:
         log = workplace / "run" / "log.jsonl"
-        deadline = time.monotonic() + 60
-        while not log.exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 200
+        while not log.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert log.exists(), "the run did not start"
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:

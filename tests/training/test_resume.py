@@ -3,8 +3,10 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from torch import Tensor
 
 import mafdn
 from mafdn._support.atomic import sha256
@@ -14,6 +16,7 @@ from mafdn.training.data.build import build_bank
 from mafdn.training.data.teach import teach
 from mafdn.training.loop import train
 from mafdn.training.record.run_folder import RunFolder
+from mafdn.training.run import Run
 from mafdn.training.workers import open_workers
 from tests.conftest import Run as Cli
 from tests.runs import config, final, tiny
@@ -221,7 +224,15 @@ def test_missing_pictures_are_named_before_any_work(workplace: Path, cli: Cli) -
     assert not (workplace / "bank").exists()
 
 
-def test_the_python_interface_does_what_the_command_does(workplace: Path) -> None:
+def test_the_python_interface_does_what_the_command_does(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, take_step = [0.0], Run.take_step
+
+    def timed(run: Run) -> Tensor:
+        clock[0] += 0.1
+        return take_step(run)
+
+    monkeypatch.setattr("mafdn.training.fork.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Run, "take_step", timed)
     notes: list[str] = []
     reports: list[mafdn.TrainingProgress] = []
     path = config(workplace, steps=7)

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import numpy as np
@@ -168,14 +169,22 @@ def test_only_one_run_at_a_time(album: Path, tmp_path: Path) -> None:
     assert upscale(album, out).counts["done"] == 1  # a lock file that is left does not matter
 
 
-def test_time_limits_are_for_each_picture(album: Path, tmp_path: Path) -> None:
+def test_time_limits_are_for_each_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(6):
+        draw(tmp_path / "in" / f"{seed}.png", seed)
+    began = time.monotonic()
+    clock = [began]
+
     class Slow(Repeat):
         def run(self, x: np.ndarray) -> np.ndarray:
-            time.sleep(0.5)
+            clock[0] += 0.5
             return super().run(x)
 
-    report = upscale(album, tmp_path / "out", networks=Networks(engine=Slow), limits=Limits(seconds=1.4))
-    assert report.counts["done"] == 3
+    monkeypatch.setattr("mafdn.pictures.limits.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    limits = Limits(seconds=2.2, began=began)  # the last two pictures may be running while one is still written
+    report = upscale(tmp_path / "in", tmp_path / "out", networks=Networks(engine=Slow), limits=limits)
+    assert report.counts["done"] == 6
+    assert clock[0] - began > 2.2
 
 
 def test_a_size_may_need_another_network(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Overlap of decoding, network and encoding, and progress."""
 
 import signal
-import time
+import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -17,30 +17,46 @@ from tests.upscaling.conftest import Networks, names, upscale
 
 
 def test_decoding_and_encoding_do_not_hold_up_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a picture is in the network, the next is decoded and the one before encoded."""
     for seed in range(8):
         draw(tmp_path / "in" / f"{seed}.png", seed)
+    begun = {"decoding": 0, "encoding": 0}
+    changed = threading.Condition()
+    overlaps: list[bool] = []
 
-    class Slow(Repeat):
+    class Waiting(Repeat):
         def run(self, x: np.ndarray) -> np.ndarray:
-            time.sleep(0.1)
+            number = len(overlaps) + 1
+            with changed:
+                overlaps.append(
+                    changed.wait_for(
+                        lambda: begun["decoding"] >= min(number + 1, 8) and begun["encoding"] >= number - 1, timeout=30
+                    )
+                )
             return super().run(x)
+
+    def count(what: str) -> None:
+        with changed:
+            begun[what] += 1
+            changed.notify_all()
 
     real_prepare, real_finish = pipeline.prepare, pipeline.Pending.finish
 
     def prepare(*args: object, **kwargs: object) -> object:
-        time.sleep(0.06)
+        count("decoding")
         return real_prepare(*args, **kwargs)  # pyright: ignore
 
     def finish(self: pipeline.Pending, **given: object) -> object:
-        time.sleep(0.06)
+        count("encoding")
         return real_finish(self, **given)  # pyright: ignore
 
     monkeypatch.setattr(pipeline, "prepare", prepare)
     monkeypatch.setattr(pipeline.Pending, "finish", finish)
-    report = upscale(tmp_path / "in", tmp_path / "out", networks=Networks(engine=Slow))
+    report = upscale(tmp_path / "in", tmp_path / "out", networks=Networks(engine=Waiting))
     assert report.counts["done"] == 8
-    assert report.network_seconds >= 0.8
-    assert report.waited_seconds < 0.6  # in turn it would be 0.96
+    assert overlaps == [True] * 8
+    assert report.network_seconds > 0
+    assert report.waited_seconds > 0
 
 
 def test_large_pictures_are_processed_alone(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

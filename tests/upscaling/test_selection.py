@@ -242,14 +242,16 @@ def test_jobs_are_decoded_and_encoded_at_once(tmp_path: Path, monkeypatch: pytes
     lock = threading.Lock()
     active = {"decoding": 0, "encoding": 0}
     most = dict(active)
+    meetings: dict[str, threading.Barrier] = {}
     real_prepare, real_finish = pipeline.prepare, pipeline.Pending.finish
 
     def watch(what: str, function: Any, *args: object, **kwargs: object) -> Any:
         with lock:
             active[what] += 1
             most[what] = max(most[what], active[what])
-        time.sleep(0.05)
         try:
+            if what in meetings:
+                meetings[what].wait(60)
             return function(*args, **kwargs)
         finally:
             with lock:
@@ -259,5 +261,6 @@ def test_jobs_are_decoded_and_encoded_at_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(pipeline.Pending, "finish", lambda *a, **k: watch("encoding", real_finish, *a, **k))  # pyright: ignore
     assert upscale(tmp_path / "in", tmp_path / "one").counts["done"] == 12
     assert most == {"decoding": 1, "encoding": 1}
+    meetings |= {what: threading.Barrier(3) for what in active}  # three begin before one goes on
     assert upscale(tmp_path / "in", tmp_path / "three", selection={"jobs": 3}).counts["done"] == 12
     assert most == {"decoding": 3, "encoding": 3}

@@ -20,16 +20,13 @@ from mafdn.web.settings import ServerSettings
 from mafdn.web.work.jobs import Job
 from tests.support import draw
 
-WAIT = 20.0
+WAIT = 60.0
 """Seconds after which a test gives up."""
 
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Service]:
-    """A server without engines, which gives slow clients little time."""
-    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.5)
-    monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
-    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.5)
+    """A server without engines."""
     settings = ServerSettings(folder=tmp_path / "server", port=0, processes=0, limits=Limits(file_mb=0.1))
     started = threading.Event()
     running: list[server._Server] = []
@@ -64,6 +61,13 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=WAIT)
 
 
+def receive(sock: socket.socket) -> bytes:
+    """Read what there is; fails if the server has closed the connection."""
+    part = sock.recv(2**16)
+    assert part, "the server closed the connection"
+    return part
+
+
 def read_all(sock: socket.socket) -> bytes:
     """Read until the server closes the connection."""
     parts: list[bytes] = []
@@ -92,7 +96,8 @@ def wait_for_folders(tmp_path: Path, count: int) -> None:
         time.sleep(0.05)
 
 
-def test_connections_without_a_request_are_closed(port: int) -> None:
+def test_connections_without_a_request_are_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.5)
     began = time.monotonic()
     with connect(port) as silent, connect(port) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0")
@@ -102,23 +107,25 @@ def test_connections_without_a_request_are_closed(port: int) -> None:
                 slow.sendall(b".")
         assert read_all(silent) == b""
         assert read_all(slow) == b""
-    assert time.monotonic() - began < WAIT / 2
+    assert time.monotonic() - began < WAIT / 4  # half a second, and what a busy machine adds
 
 
-def test_a_second_request_may_come_later_but_not_too_slowly(port: int) -> None:
+def test_a_second_request_may_come_later_but_not_too_slowly(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with connect(port) as sock:
         for _ in range(3):
             sock.sendall(head("GET", "/healthz"))
             answer = b""
             while b"status" not in answer:
-                answer += sock.recv(2**16)
+                answer += receive(sock)
             assert answer.startswith(b"HTTP/1.1 200")
+            monkeypatch.setattr(connections, "HEADER_SECONDS", 0.2)  # from the first byte of a later request
             time.sleep(0.3)
         sock.sendall(b"GET /healthz HTTP/1.1\r\n")
         assert read_all(sock) == b""
 
 
 def test_clients_that_take_nothing_are_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
     monkeypatch.setattr("mafdn.web.routes.docs._page", lambda _: "x" * 30_000_000)
     lost, gone = connections.TimedProtocol.connection_lost, threading.Event()
 
@@ -214,7 +221,7 @@ def test_events_resume_where_a_client_was(port: int, tmp_path: Path) -> None:
             sock.sendall(head("GET", "/api/v1/events", *lines))
             found = ""
             while text not in found:
-                found += sock.recv(2**16).decode()
+                found += receive(sock).decode()
             return found
 
     first = queue_one()

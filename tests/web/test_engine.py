@@ -189,9 +189,21 @@ def restarts(client: Client) -> int:
     return round(float(next(line.split()[1] for line in lines if line.startswith("mafdn_engine_restarts_total "))))
 
 
+def suspended(client: Client) -> int:
+    """Suspend the engine process once it is idle, so that it finishes no picture; returns its number."""
+    process = client.service.queue.processes[0]
+    until = time.monotonic() + WAIT
+    while not (process.ready and process.idle):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    number = process._child._process.pid
+    os.kill(number, signal.SIGSTOP)
+    return number
+
+
 def test_running_work_is_canceled_at_once(engine_client: Client, tmp_path: Path) -> None:
     before = restarts(engine_client)
-    job = queue_one(engine_client, draw(tmp_path / "large.png", size=(800, 800)), tile="96")
+    job = queue_one(engine_client, draw(tmp_path / "large.png", size=(1200, 1200)), tile="96")
     wait(engine_client, job["id"], "running")
     service = engine_client.service
     assert engine_client.delete(f"/api/v1/jobs/{job['id']}").json()["state"] == "canceled"
@@ -207,7 +219,7 @@ def test_running_work_is_canceled_at_once(engine_client: Client, tmp_path: Path)
 
 
 def test_a_removed_job_is_gone_although_it_runs(engine_client: Client, tmp_path: Path) -> None:
-    job = queue_one(engine_client, draw(tmp_path / "large.png", size=(800, 800)), tile="96")
+    job = queue_one(engine_client, draw(tmp_path / "large.png", size=(1200, 1200)), tile="96")
     wait(engine_client, job["id"], "running")
     for expected in (202, 204):
         assert engine_client.delete(f"/api/v1/jobs/{job['id']}").status_code == expected
@@ -221,10 +233,10 @@ def test_a_removed_job_is_gone_although_it_runs(engine_client: Client, tmp_path:
 
 def test_an_engine_process_that_ends_fails_only_its_picture(engine_client: Client, tmp_path: Path) -> None:
     before = restarts(engine_client)
-    first = queue_one(engine_client, draw(tmp_path / "large.png", size=(800, 800)), tile="96")
+    number = suspended(engine_client)
+    first = queue_one(engine_client, draw(tmp_path / "a.png"))
     wait(engine_client, first["id"], "running")
-    process = engine_client.service.queue.processes[0]
-    os.kill(process._child._process.pid, signal.SIGKILL)
+    os.kill(number, signal.SIGKILL)
     failed = wait(engine_client, first["id"])
     assert failed["state"] == "failed"
     assert "signal 9" in failed["error"]
@@ -234,10 +246,11 @@ def test_an_engine_process_that_ends_fails_only_its_picture(engine_client: Clien
 
 
 def test_pictures_that_were_together_in_a_lost_process_are_tried_alone(engine_client: Client, tmp_path: Path) -> None:
-    jobs = [queue_one(engine_client, draw(tmp_path / f"{n}.png", n, (600, 600)), tile="96") for n in range(2)]
+    number = suspended(engine_client)
+    jobs = [queue_one(engine_client, draw(tmp_path / f"{n}.png", n)) for n in range(2)]
     for job in jobs:
         wait(engine_client, job["id"], "running")
-    os.kill(engine_client.service.queue.processes[0]._child._process.pid, signal.SIGKILL)
+    os.kill(number, signal.SIGKILL)
     assert [wait(engine_client, job["id"])["state"] for job in jobs] == ["done", "done"]
 
 
