@@ -191,7 +191,7 @@ def train_and_kill(path: Path, folder: Path, *, seed: int, times: int = 5) -> No
         try:
             deadline = time.monotonic() + 200
             while not (grown := log.exists() and log.stat().st_size != before) and time.monotonic() < deadline:
-                assert process.poll() is None, "the run ended before it was killed"
+                assert process.is_alive(), "the run ended before it was killed"
                 time.sleep(0.01)
             assert grown, "the run did not start"
             time.sleep(rng.uniform(0, 0.2))

@@ -20,6 +20,11 @@ class MafdnError(Exception):
         super().__init__(message)
         self.errno, self.setting = errno, setting
 
+    @property
+    def reason(self) -> str:
+        """The message with the name of the parameter to change, for reports, in which it stands alone."""
+        return f"{self} (option {self.setting})" if self.setting else str(self)
+
     @classmethod
     def from_os_error(cls, what: str, error: OSError) -> Self:
         """Create an error from an `OSError`; `what` is the start of the message, such as "cannot write FILE"."""

@@ -47,7 +47,7 @@ def test_the_options_of_upscale_are_grouped(cli: Run) -> None:
         *(f"{s} options" for s in ["File", "Batch", "Size", "Format", "Film", "Network", "Engine", "Limit", "Other"]),
     ]
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", out, re.MULTILINE)
-    assert len(options) == len(set(options)) == 54
+    assert len(options) == len(set(options)) == 55
     assert [line for line in cli("info", "--help")[1].splitlines() if line.endswith("ptions:")] == ["Options:"]
 
 

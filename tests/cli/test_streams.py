@@ -336,6 +336,6 @@ def test_bad_streams_are_refused(photo: Path, monkeypatch: pytest.MonkeyPatch, t
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs an endless file")
 def test_an_endless_stream_ends_at_the_limit(photo: Path) -> None:
     options = UpscaleOptions(limits=Limits(file_mb=5))
-    with Path("/dev/zero").open("rb") as endless, pytest.raises(PictureError, match="more than 5 MB"):
+    with Path("/dev/zero").open("rb") as endless, pytest.raises(PictureError, match="more than the limit of 5 MB"):
         mafdn.Upscaler(Repeat()).upscale_file(endless, photo.with_name("o.png"), options=options)
     assert list(photo.parent.iterdir()) == [photo]

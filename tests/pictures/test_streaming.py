@@ -308,7 +308,7 @@ def test_one_picture_is_prepared_while_another_is_encoded(png: Path, tmp_path: P
 def test_the_time_limit_ends_an_encoder(tmp_path: Path) -> None:
     like = Picture(planes=noise(2, 2, 3), format=FORMATS["PNG"])
     writer = Encoder(like, tmp_path / "out.png", FORMATS["PNG"], width=700, height=4000, limits=Limits(seconds=0.0))
-    with pytest.raises(PictureError, match="max-seconds"):
+    with pytest.raises(PictureError, match="the limit of 0 seconds"):
         encode(writer, noise(4000, 700, 3))
     writer.cancel()
 

@@ -75,7 +75,8 @@ def test_a_crashed_check_gives_a_one_line_error_that_names_the_engine(
 
 
 @pytest.mark.parametrize(
-    ("engine", "kind", "words"), [("tpu", UsageError, "unknown engine"), ("torch", WeightsError, "n.onnx.safetensors")]
+    ("engine", "kind", "words"),
+    [("tpu", UsageError, "unknown engine"), ("torch", WeightsError, "needs the weights file")],
 )
 def test_errors_of_an_engine_are_raised_by_the_export(
     engine: str, kind: type[MafdnError], words: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

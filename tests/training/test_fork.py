@@ -166,7 +166,7 @@ def test_a_budget_too_short_for_the_decay_is_refused_before_it_starts(workplace:
     path.write_text(path.read_text().replace("[schedule]", '[schedule]\nkind = "cosine"'))
     code, _, err = cli("train", path, "--for", "5s")
     assert code == 2
-    assert '--for needs schedule.kind = "wsd"' in err.splitlines()[-1]
+    assert 'training for a given time needs schedule.kind = "wsd"' in err.splitlines()[-1]
 
 
 def test_a_refused_budget_leaves_an_existing_run_as_it_was(workplace: Path, cli: Cli) -> None:

@@ -67,7 +67,7 @@ def test_files_of_others_are_not_overwritten(album: Path, tmp_path: Path) -> Non
     (out / "a_x2.png").write_text("precious")
     report = upscale(album, out)
     assert status(report) == {"a.png": "failed", "b.jpg": "done", "d.png": "done"}
-    assert "--overwrite" in (report.failed[0].reason or "")
+    assert "option overwrite" in (report.failed[0].reason or "")
     assert (out / "a_x2.png").read_text() == "precious"
     assert upscale(album, out).counts["failed"] == 1
     assert upscale(album, out, overwrite=True).counts == {"done": 1, "kept": 2, "failed": 0, "left": 0, "skipped": 0}
@@ -149,7 +149,7 @@ def test_an_edited_result_is_kept(album: Path, tmp_path: Path) -> None:
         assert "changed since" in item.notes[0]
     report = upscale(album, out, strength=0.5)
     assert status(report) == {"a.png": "failed", "b.jpg": "done", "d.png": "done"}
-    assert "--overwrite" in (report.failed[0].reason or "")
+    assert "option overwrite" in (report.failed[0].reason or "")
     assert (out / "a_x2.png").read_bytes() == edited
     assert upscale(album, out, strength=0.5, overwrite=True).counts == {
         "done": 1,

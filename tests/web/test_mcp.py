@@ -79,7 +79,7 @@ def test_an_agent_upscales_a_picture_and_sees_what_was_done(
     assert report["network"] == str(exported)
     assert report["verification"]
     assert seen[-1] == 1
-    assert error_of(again) == f"{target} exists; give another name or overwrite"
+    assert error_of(again) == f"{target} exists; give another name or overwrite it (option overwrite)"
     assert replaced.structured_content["new_size"] == [60, 45]
     command = ["upscale", str(source), str(expected), "--scale", "1.5", "--network", str(exported), "--quiet"]
     assert run(command) == 0

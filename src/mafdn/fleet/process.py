@@ -142,4 +142,4 @@ def _read(process: "subprocess.Popen[bytes]", answers: "queue.SimpleQueue[dict[s
 
 def fault_row(error: MafdnError) -> dict[str, Any]:
     """Return what is known of a row of `RESULT` if no picture can be upscaled."""
-    return {"status": "failed", "reason": str(error), "fault": True}
+    return {"status": "failed", "reason": error.reason, "fault": True}

@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -218,7 +217,7 @@ ARGUMENTS = tuple(name for name in inspect.signature(Tool.upscale_image).paramet
 
 
 class _Server(MCPServer):
-    """A server whose errors are one line, in the words of the command line."""
+    """A server whose errors are one line."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context | None = None
@@ -261,6 +260,5 @@ def serve(settings: ToolSettings) -> None:
 
 
 def _line(error: MafdnError) -> str:
-    """Return a message in one line, with arguments in place of options of the command line."""
-    line = " ".join(str(error).split())
-    return re.sub(r"--([a-z-]+)", lambda found: found[1] if found[1] in ARGUMENTS else found[0], line)
+    """Return a message in one line, with the argument to change if the tool has it."""
+    return " ".join((error.reason if error.setting in ARGUMENTS else str(error)).split())

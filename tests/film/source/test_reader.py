@@ -209,7 +209,7 @@ def test_frames_that_are_interlaced_later_are_deinterlaced(way: Any, count: int,
     path.write_bytes(early.read_bytes() + late.read_bytes())
     with open_film(path) as film:
         assert len(list(film.frames())) == 74
-        assert any("24 interlaced frames in between; --deinterlace" in note for note in film.notes)
+        assert any("24 interlaced frames in between; the option deinterlace" in note for note in film.notes)
     with open_film(path, FilmOptions(deinterlace=way)) as film:
         frames = list(film.frames())
         assert not any("interlaced" in note for note in film.notes)

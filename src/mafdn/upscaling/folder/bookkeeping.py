@@ -167,7 +167,7 @@ def folder_fault(folder: Path, error: Exception, least_room: int) -> str | None:
 def describe_error(job: Job, error: Exception) -> str:
     """Return one line for an error; a bug is reported likewise and ends only its own picture."""
     if isinstance(error, MafdnError):
-        return str(error)
+        return error.reason
     if isinstance(error, OSError):
         return f"cannot write {printable(job.target)}: {error.strerror or error}"
     return " ".join(f"{printable(job.source)}: internal error, {type(error).__name__}: {error}".split())

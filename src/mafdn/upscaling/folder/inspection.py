@@ -122,7 +122,7 @@ def _inspected(source: Source, setup: Setup, films: Films | None) -> Inspected |
             return _inspect_picture(source, setup) if films is None else _inspect_film(source, setup, films)
         except MafdnError as error:
             skipped = _too_old(source, selection) or _not_read(source, error, film=films is not None)
-            failure = str(error)
+            failure = error.reason
     return FolderItem(source=source.path, status="skipped" if skipped else "failed", reason=skipped or failure)
 
 
