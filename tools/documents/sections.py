@@ -63,8 +63,9 @@ def _peers(project: Path) -> str:
     stored = (project / BENCHMARKS).with_suffix("") / DATA
     comparison = json.loads(stored.read_text("utf-8"))
     rows = [row for row in comparison["rows"] if row["scale"] == 4]
+    titled = [row | {"name": row["title"], "title": ""} if row["file"] and not row["ours"] else row for row in rows]
     return (
-        f"{measured_table(rows).markdown(titled=False)}\n\n"
+        f"{measured_table(titled).markdown(titled=False)}\n\n"
         f"For a 1280x720 result, on {machine_text(comparison['machine'])} in fp32. "
         f"{earlier_note(project, rows)}".rstrip()
     )
