@@ -26,9 +26,16 @@ class MafdnError(Exception):
         return f"{self} (option {self.setting})" if self.setting else str(self)
 
     @classmethod
-    def from_os_error(cls, what: str, error: OSError) -> Self:
-        """Create an error from an `OSError`; `what` is the start of the message, such as "cannot write FILE"."""
-        return cls(f"{what}: {error.strerror or error}", errno=error.errno)
+    def from_os_error(cls, what: str, error: Exception, advice: str = "") -> Self:
+        """Create an error from an `OSError`, or from what a library raised for one.
+
+        Args:
+            what: The start of the message, such as "cannot write FILE".
+            error: What was raised.
+            advice: The end of the message: what to do.
+        """
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return cls(f"{what}: {reason}" + (f"; {advice}" if advice else ""), errno=getattr(error, "errno", None))
 
 
 class PictureError(MafdnError):

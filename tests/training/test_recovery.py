@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -239,3 +240,16 @@ def test_running_out_of_memory_names_the_settings_to_lower(workplace: Path, monk
     monkeypatch.setattr(Run, "gradients", full)
     with pytest.raises(MafdnError, match=r"run\.batch = 4 and data\.patch = 12; lower run\.batch"):
         train(config(workplace))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_names_the_file_and_what_to_do(workplace: Path) -> None:
+    def fill(_: TrainingProgress) -> None:
+        log = workplace / "run" / "log.jsonl"
+        log.unlink()
+        log.symlink_to("/dev/full")
+
+    words = r"cannot write .*log\.jsonl: No space left on device; free some space and run the same command to resume"
+    with pytest.raises(MafdnError, match=words) as caught:
+        train(config(workplace), on_progress=fill)
+    assert caught.value.errno == ENOSPC

@@ -125,7 +125,7 @@ def evaluate(
             try:
                 store_entry(work.keys[score.network], score)
             except OSError as error:
-                cache_error = f"scores could not be cached: {error}"
+                cache_error = f"scores could not be cached: {error.strerror or error}"
     scores = [work.known[label] for work in plan for label in labels]
     if on_note:
         one_each = zip(bench_names(benches), plan[:: len(degrade)], strict=True)

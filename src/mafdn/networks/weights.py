@@ -49,7 +49,7 @@ def save_network(network: Network, path: Path, *, card: Card) -> None:
                 save(storable(network.state_dict()), {"mafdn": json.dumps(header), "card": json.dumps(card)})
             )
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot write {path}: {error}") from None
+        raise WeightsError.from_os_error(f"cannot write {path}", error) from None
 
 
 def weights_digest(network: Network) -> str:
@@ -91,7 +91,7 @@ def load_network(path: Path) -> Network:
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path} does not contain the network its header describes: {reason}") from None
     return network.requires_grad_(False).eval()
 

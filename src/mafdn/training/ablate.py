@@ -101,7 +101,7 @@ def ablate(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot create {folder}: {error.strerror}; choose another folder") from None
+        raise ConfigError.from_os_error(f"cannot create {folder}", error, "choose another folder") from None
     modes = _modes(configs, folder)
     budget = dict.fromkeys(names, steps) if steps else _budget(configs, folder, minutes or 1.0, modes=modes)
     derived = {

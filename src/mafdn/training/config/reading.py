@@ -88,7 +88,7 @@ def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     try:
         table = tomllib.loads(read_text_file(path))
     except OSError as error:
-        raise ConfigError(f"cannot read {shown}: {error.strerror}") from None
+        raise ConfigError.from_os_error(f"cannot read {shown}", error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{shown} is not valid TOML: {error}") from None
     parent = table.pop("extends", None)

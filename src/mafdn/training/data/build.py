@@ -123,7 +123,7 @@ def build_bank(
         _finish(partial, shards, about)
         partial.rename(folder)
     except OSError as error:
-        raise MafdnError(f"cannot write the bank {folder} ({error}); finished shards are kept") from None
+        raise MafdnError.from_os_error(f"cannot write the bank {folder}", error, "finished shards are kept") from None
     return open_bank(folder)
 
 

@@ -100,7 +100,8 @@ def teach(
             _teach_shards(bank, teachers, partial, on_progress or ignore)
             partial.rename(target)
         except OSError as error:
-            raise MafdnError(f"cannot write the teacher {target} ({error}); run the same command to resume") from None
+            advice = "run the same command to resume"
+            raise MafdnError.from_os_error(f"cannot write the teacher {target}", error, advice) from None
     return teacher
 
 

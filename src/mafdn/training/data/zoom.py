@@ -87,7 +87,8 @@ def zoom(
         try:
             _write_bank(bank, target, zoomed, teachers, fingerprint, on_progress or ignore)
         except OSError as error:
-            raise MafdnError(f"cannot write the bank {target} ({error}); run the same command to resume") from None
+            advice = "run the same command to resume"
+            raise MafdnError.from_os_error(f"cannot write the bank {target}", error, advice) from None
     return open_bank(target)
 
 

@@ -62,7 +62,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             # Not save_file, whose files only their owner may read.
             temporary.write_bytes(save(tensors, {"checkpoint": json.dumps(header)}))
     except (OSError, SafetensorError) as error:
-        raise MafdnError(f"cannot write {path} ({error}); free some space and run the same command to resume") from None
+        advice = "free some space and run the same command to resume"
+        raise MafdnError.from_os_error(f"cannot write {path}", error, advice) from None
     for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
         with suppress(OSError):  # removed by someone else, or in use on Windows; the next one removes it
             old.unlink()

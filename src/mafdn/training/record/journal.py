@@ -10,7 +10,7 @@ from mafdn._support.atomic import replacing
 from mafdn._support.progress import ignore
 from mafdn.errors import ConfigError
 from mafdn.training.record.progress import TrainingProgress
-from mafdn.training.record.run_folder import RunFolder
+from mafdn.training.record.run_folder import RunFolder, writing
 
 
 class Journal:
@@ -32,25 +32,34 @@ class Journal:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot create {folder.path}: {error.strerror}; choose another run.folder") from None
+            advice = "choose another run.folder"
+            raise ConfigError.from_os_error(f"cannot create {folder.path}", error, advice) from None
         self.rewind(step)
 
     def rewind(self, step: int) -> None:
-        """Drop the entries of steps after `step`, which will be repeated."""
+        """Drop the entries of steps after `step`, which will be repeated; raises `MafdnError`."""
         log = self.folder.log
         if log.exists():
-            lines = log.read_text("utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            with replacing(log) as shorter:
-                shorter.write_text("".join(kept), "utf-8")
+            with writing(log):
+                lines = log.read_text("utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+                with replacing(log) as shorter:
+                    shorter.write_text("".join(kept), "utf-8")
         self.close()
-        self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
+        with writing(self.folder.tensorboard):
+            self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
 
     def report(self, progress: TrainingProgress) -> None:
-        """Write one report."""
+        """Write one report; raises `MafdnError`."""
         entry = {key: value for key, value in asdict(progress).items() if value not in (None, "")}
-        with self.folder.log.open("a", encoding="utf-8") as log:
+        with writing(self.folder.log), self.folder.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
+        with writing(self.folder.tensorboard):
+            self._draw(progress)
+        self.on_progress(progress)
+
+    def _draw(self, progress: TrainingProgress) -> None:
+        """Add a report to the TensorBoard file."""
         assert self.board is not None
         if progress.loss is not None:
             self.board.add_scalar("loss", progress.loss, progress.step)
@@ -62,7 +71,6 @@ class Journal:
         if progress.psnr is not None:
             self.board.add_scalar("validation_psnr", progress.psnr, progress.step)
         self.board.flush()
-        self.on_progress(progress)
 
     def close(self) -> None:
         """Close the TensorBoard file."""

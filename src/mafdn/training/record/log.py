@@ -24,7 +24,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
         if not entries or not all(math.isfinite(e["step"]) and math.isfinite(e["seconds"]) for e in entries):
             raise ValueError("no entries")
     except OSError as error:
-        raise ConfigError(f"cannot read the log {path}: {error.strerror}; choose the folder of a run") from None
+        raise ConfigError.from_os_error(f"cannot read the log {path}", error, "choose the folder of a run") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is not the log of a run: {error}") from None
     return entries

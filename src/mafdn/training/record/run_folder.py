@@ -11,8 +11,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +28,16 @@ from mafdn.weights.run_files import LOG, SETTINGS
 
 PARENT = "parent.json"
 TENSORBOARD = "tensorboard"
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn an `OSError` within the context, such as that of a full disk, into a `MafdnError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        advice = "free some space and run the same command to resume" if error.errno == ENOSPC else ""
+        raise MafdnError.from_os_error(f"cannot write {path}", error, advice) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +93,8 @@ class RunFolder:
             banks = dict(table.pop("banks", {}))
             starts = tuple(dict(start) for start in table.pop("starts", ()))
         except OSError as error:
-            raise ConfigError(f"{self.path} is not the folder of a run: cannot read {file}: {error.strerror}") from None
+            what = f"{self.path} is not the folder of a run: cannot read {file}"
+            raise ConfigError.from_os_error(what, error) from None
         except (ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"{file} does not contain the settings of a run: {error}") from None
         network = table.get("network")
@@ -99,11 +112,11 @@ class RunFolder:
         banks: Mapping[str, str] | None = None,
         starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Write `settings.json`."""
+        """Write `settings.json`; raises `MafdnError`."""
         table = to_json(settings) | {"base": str(base)}
         table |= {key: dict(value) for key, value in (("overrides", overrides), ("banks", banks)) if value}
         table |= {"starts": list(starts)} if starts else {}
-        with replacing(self.path / SETTINGS) as temporary:
+        with writing(self.path / SETTINGS), replacing(self.path / SETTINGS) as temporary:
             temporary.write_text(json.dumps(table, indent=1, default=str), "utf-8")
 
     @property
@@ -118,11 +131,11 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self.path / PARENT} cannot be read: {error}") from None
+            raise ConfigError.from_os_error(f"cannot read {self.path / PARENT}", error) from None
 
     def save_parent(self, card: Card) -> None:
-        """Write `parent.json`."""
-        with replacing(self.path / PARENT) as temporary:
+        """Write `parent.json`; raises `MafdnError`."""
+        with writing(self.path / PARENT), replacing(self.path / PARENT) as temporary:
             temporary.write_text(json.dumps(card, indent=1), "utf-8")
 
     def newest(self) -> Checkpoint | None:
@@ -149,11 +162,8 @@ class RunFolder:
             MafdnError: The copy cannot be written.
         """
         if self.log.exists():
-            try:
-                with replacing(target.log) as temporary:
-                    shutil.copyfile(self.log, temporary)
-            except OSError as error:
-                raise MafdnError.from_os_error(f"cannot write {target.log}", error) from None
+            with writing(target.log), replacing(target.log) as temporary:
+                shutil.copyfile(self.log, temporary)
 
 
 def load_config(
