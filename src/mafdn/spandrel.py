@@ -59,10 +59,16 @@ def settings_of(state: Mapping[str, Tensor]) -> MAFDNSettings:
     Raises:
         ValueError: The tensors describe no MAFDN.
     """
-    scale = math.isqrt(state[TAIL].shape[0] // 3)
+    try:
+        rows, width = state[TAIL].shape[0], state["head.weight"].shape[0]
+    except (KeyError, IndexError):
+        raise ValueError(f"tensors without {TAIL} and head.weight are no MAFDN") from None
+    scale = math.isqrt(rows // 3)
+    if 3 * scale**2 != rows:
+        raise ValueError(f"{TAIL} has {rows} rows, which is no scale")
     return MAFDNSettings(
         scale=scale,
-        width=state["head.weight"].shape[0],
+        width=width,
         blocks=get_seq_len(cast(Any, state), "blocks"),
         pixel_attention="blocks.0.distills.0.attention.conv.weight" in state,
         channel_attention="blocks.0.channel.squeeze.weight" in state,

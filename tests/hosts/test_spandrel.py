@@ -108,3 +108,16 @@ def test_other_networks_are_not_taken_for_it(installed: Any, spandrel: types.Mod
         installed.load_from_state_dict(
             {"head.weight": torch.zeros(8, 3, 3, 3), "tail.weight": torch.zeros(12, 8, 3, 3)}
         )
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_other_tensors_are_refused() -> None:
+    from mafdn.spandrel import settings_of
+
+    state = dict(MAFDN(SMALL).state_dict())
+    with pytest.raises(ValueError, match="are no MAFDN"):
+        settings_of({})
+    with pytest.raises(ValueError, match="are no MAFDN"):
+        settings_of(state | {"tail.weight": torch.tensor(0.0)})
+    with pytest.raises(ValueError, match="13 rows, which is no scale"):
+        settings_of(state | {"tail.weight": torch.zeros(13, 8, 3, 3)})

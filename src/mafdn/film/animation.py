@@ -9,8 +9,7 @@ import numpy as np
 
 from mafdn._support.atomic import printable, sha256
 from mafdn.errors import PictureError, UsageError
-from mafdn.film.assembly import Shot, Shots, film_pixels, profile_notes
-from mafdn.film.frame import Pixels
+from mafdn.film.assembly import Shot, Shots, color_notes, film_pixels
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.picture import Picture
 from mafdn.pictures.reading import read_header
@@ -48,11 +47,9 @@ def animated_shots(path: Path, *, limits: Limits) -> Shots:
 
     def read() -> Iterator[Shot]:
         for number, picture in enumerate(sequence):
-            pixels = _over_white(picture, film_pixels(picture, path, deep=deep))
-            yield Shot(pixels=pixels, begin=begins[number], duration=durations[number])
+            yield Shot(pixels=film_pixels(picture, path, deep=deep), begin=begins[number], duration=durations[number])
 
     clear = any(_is_clear(picture) for picture in sequence)
-    alpha = ("films have no transparency: transparent areas became white",) if clear else ()
     try:
         identity = sha256(path)
     except OSError as error:
@@ -64,7 +61,7 @@ def animated_shots(path: Path, *, limits: Limits) -> Shots:
         count=sequence.count,
         rate=Fraction(MILLISECONDS * sequence.count, begins[-1]),
         unit=Fraction(1, MILLISECONDS),
-        notes=(*alpha, *profile_notes(first)),
+        notes=color_notes(first, clear=clear),
         read=read,
     )
 
@@ -73,13 +70,3 @@ def _is_clear(picture: Picture) -> bool:
     """Whether a picture has transparent parts."""
     alpha = picture.alpha
     return alpha is not None and bool((alpha < opaque(alpha.dtype)).any())
-
-
-def _over_white(picture: Picture, pixels: Pixels) -> Pixels:
-    """Blend pixels with white by the alpha of their picture, if it has any."""
-    alpha = picture.alpha
-    if alpha is None:
-        return pixels
-    share = (alpha / np.float32(opaque(alpha.dtype)))[..., None]
-    white = np.float32(opaque(pixels.dtype))
-    return np.rint(white + (pixels - white) * share).astype(pixels.dtype)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ from mafdn.film.options import FilmOptions
 from mafdn.film.report import FilmProgress, FilmReport
 from mafdn.film.run import check_target, describe_film, upscale_film_file
 from mafdn.pictures.picture import Picture
+from mafdn.pictures.profiles import same_colors, to_srgb
 from mafdn.pictures.reading import as_rgb8
+from mafdn.pixels.alpha import opaque
 
 if TYPE_CHECKING:
     from mafdn.film.output.copying import AnyPacket
@@ -37,6 +40,8 @@ SPARE = len(".partial")
 """Bytes that names beside that film have more, at most."""
 DIGEST = "comment"
 """Name of the metadata with the identity of the pictures."""
+COLORS = "sRGB over white"
+"""What became of the colors; part of that entry, so that a film of other colors is not used."""
 FORMATS = {False: "bgr0", True: "gbrp16le"}
 """FFmpeg's names of the pixel formats of films of 8 bits, and of more."""
 SETTINGS = {"level": "3", "slices": "4", "slicecrc": "1", "g": "1", "threads": "2"}
@@ -171,7 +176,7 @@ def assemble(shots: Shots, film: Path, *, on_progress: Callable[[int, int], None
         PictureError: A picture cannot be read.
         EncodeError: The film cannot be written.
     """
-    if not film.is_file() or _digest_of(film) != shots.identity:
+    if not film.is_file() or _digest_of(film) != _digest(shots):
         with _storing(film) as temporary:
             _write(temporary, shots, on_progress)
 
@@ -190,7 +195,7 @@ def _storing(film: Path) -> Generator[Path]:
 
 def _write(film: Path, shots: Shots, on_progress: Callable[[int, int], None]) -> None:
     with av.open(f"file:{film}", "w", format="matroska", container_options={"fflags": "+bitexact"}) as container:
-        container.metadata[DIGEST] = shots.identity
+        container.metadata[DIGEST] = _digest(shots)
         stream: Any = container.add_stream("ffv1", rate=shots.rate, options=SETTINGS)
         stream.codec_context.time_base = shots.unit
         durations: dict[int, int] = {}
@@ -229,10 +234,10 @@ def _frame(pixels: Pixels) -> VideoFrame:
 
 
 def film_pixels(picture: Picture, path: Path, *, deep: bool) -> Pixels:
-    """Return the colors of a picture as (H, W, 3), uint8, or uint16 if `deep`; gray is repeated, alpha dropped.
+    """Return a picture in sRGB over white as (H, W, 3), uint8, or uint16 if `deep`.
 
     Raises:
-        PictureError: If the film would show other colors.
+        PictureError: If the film would show other colors, or the color profile cannot be applied.
     """
     color, points = picture.color, picture.code_points
     if points is not None and (points.hdr or not points.full_range):
@@ -242,16 +247,48 @@ def film_pixels(picture: Picture, path: Path, *, deep: bool) -> Pixels:
         raise PictureError(
             f"{printable(path)} has floating-point numbers, which no film holds; convert it to 16 bits first"
         )
+    if not _is_srgb(picture.profile, picture.colors):
+        assert picture.profile is not None
+        try:
+            color = to_srgb(_sixteen_bits(color), picture.profile)
+        except PictureError as error:
+            raise PictureError(f"{printable(path)}: {error}") from None
     if not deep:
-        return as_rgb8(color)
-    if color.dtype == np.uint8:
-        color = color.astype(np.uint16) * np.uint16(257)
-    return np.broadcast_to(color, (*color.shape[:2], 3))
+        return _over_white(as_rgb8(color), picture.alpha)
+    color = _sixteen_bits(color)
+    return _over_white(np.broadcast_to(color, (*color.shape[:2], 3)), picture.alpha)
 
 
-def profile_notes(first: Picture) -> tuple[str, ...]:
-    """Return what a film does not keep of the colors of a picture."""
-    return ("the colors of the pictures are taken for sRGB, whatever their profile",) if first.profile else ()
+def color_notes(first: Picture, *, clear: bool) -> tuple[str, ...]:
+    """Return what a film does not keep of pictures like `first`, some of which are transparent if `clear`."""
+    notes: list[str] = []
+    if clear:
+        notes.append("films have no transparency: transparent areas became white")
+    if not _is_srgb(first.profile, first.colors):
+        notes.append("the colors of the pictures were converted to sRGB")
+    return tuple(notes)
+
+
+def _sixteen_bits(color: Pixels) -> Pixels:
+    return color.astype(np.uint16) * np.uint16(257) if color.dtype == np.uint8 else color
+
+
+def _over_white(pixels: Pixels, alpha: Pixels | None) -> Pixels:
+    """Blend (H, W, 3) with white where (H, W) is not opaque."""
+    if alpha is None:
+        return pixels
+    share = (alpha / np.float32(opaque(alpha.dtype)))[..., None]
+    white = np.float32(opaque(pixels.dtype))
+    return np.rint(white + (pixels - white) * share).astype(pixels.dtype)
+
+
+@lru_cache(maxsize=16)
+def _is_srgb(profile: bytes | None, channels: int) -> bool:
+    return profile is None or same_colors(profile, None, (channels, 3))
+
+
+def _digest(shots: Shots) -> str:
+    return f"{shots.identity}, {COLORS}"
 
 
 def _digest_of(film: Path) -> str | None:

@@ -19,7 +19,8 @@ from mafdn.film.report import FilmProgress, FilmReport, FilmStopped
 from mafdn.film.run import upscaled_frames
 from mafdn.film.source.reader import open_film
 from mafdn.pictures.limits import Limits
-from mafdn.pictures.reading import open_picture
+from mafdn.pictures.profiles import to_srgb
+from mafdn.pictures.reading import as_rgb8, open_picture
 from mafdn.upscaling.options import UpscaleOptions
 from mafdn.upscaling.output import Output
 from mafdn.upscaling.shards import MANIFEST
@@ -247,6 +248,46 @@ def test_a_stopped_film_of_pictures_resumes(tmp_path: Path) -> None:
     assert report.kept_frames > 0
     assert target.read_bytes() == right
     assert {path.name for path in tmp_path.iterdir() if path.suffix != ".png"} == {"film.mp4", "right.mp4"}
+
+
+@pytest.mark.parametrize("profile", ["DisplayP3-v4.icc", "scRGB-v2.icc", "sRGB-v4.icc"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_colors_become_srgb(profile: str, icc: Path, tmp_path: Path, *, deep: bool) -> None:
+    shift, kind = (65_535, "rgb16") if deep else (255, "srgb")
+    values = (np.indices((24, 32)).sum(axis=0)[..., None] * (0.015, 0.01, 0.005) + 0.1) * shift
+    image = pyvips.Image.new_from_array(values).cast("ushort" if deep else "uchar").copy(interpretation=kind)
+    given = (icc / profile).read_bytes()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", given)
+    image.pngsave(str(tmp_path / "1.png"))
+    picture = open_picture(tmp_path / "1.png")
+    pictures = numbering(tmp_path, "%d.png")
+    report = joined(pictures, tmp_path / "film.mkv", codec="ffv1")
+    converted = profile != "sRGB-v4.icc"
+    assert ("the colors of the pictures were converted to sRGB" in report.notes) == converted
+    shown = values.astype(np.uint16 if deep else np.uint8)
+    if converted:
+        wide = shown if deep else shown.astype(np.uint16) * np.uint16(257)
+        shown = to_srgb(np.ascontiguousarray(wide), given)
+        shown = shown if deep else as_rgb8(shown)
+        assert np.abs(shown.astype(int) - picture.color).max() > 5 * shift / 255, "the profile matters"
+    with open_film(tmp_path / "film.mkv") as film:
+        (frame,) = film.frames()
+    assert np.array_equal(frame.pixels, doubled(shown))
+
+
+def test_transparent_areas_become_white(tmp_path: Path) -> None:
+    values = np.zeros((24, 32, 4), np.uint8)
+    values[:, 16:, 3] = 255
+    values[12:, :, :3] = (200, 100, 0)
+    values[12:, 16:, 3] = 51
+    pyvips.Image.new_from_array(values).copy(interpretation="srgb").pngsave(str(tmp_path / "1.png"))
+    report = joined(numbering(tmp_path, "%d.png"), tmp_path / "film.mkv", codec="ffv1")
+    assert "films have no transparency: transparent areas became white" in report.notes
+    with open_film(tmp_path / "film.mkv") as film:
+        (frame,) = film.frames()
+    assert (frame.pixels[:, :32] == 255).all()
+    assert (frame.pixels[:24, 32:] == 0).all()
+    assert (frame.pixels[24:, 32:] == (244, 224, 204)).all()
 
 
 def test_unfit_pictures_are_named(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_what_an_encoder_cannot_store_is_said(tmp_path: Path) -> None:
 
 def test_a_name_decides_the_container(tmp_path: Path) -> None:
     path = make(tmp_path / "film.mp4", Film(frames=2))
-    for name, container in (("a.MKV", "mkv"), ("a.m4v", "mp4"), ("a.mov", "mov"), ("a.m2ts", "ts"), ("a.webm", "webm")):
+    for name, container in (("a.MKV", "mkv"), ("a.m4v", "mp4"), ("a.qt", "mov"), ("a.m2ts", "ts"), ("a.webm", "webm")):
         assert planned(path, target=name).container == container
     assert planned(path, FilmOptions(container="mkv")).container == "mkv"
     with pytest.raises(UsageError, match=r"a\.avi is not a name for a film; let it end in \.m2ts, "):

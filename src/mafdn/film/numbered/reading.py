@@ -10,7 +10,7 @@ import numpy as np
 
 from mafdn._support.atomic import printable
 from mafdn.errors import PictureError
-from mafdn.film.assembly import Shot, Shots, film_pixels, profile_notes
+from mafdn.film.assembly import Shot, Shots, color_notes, film_pixels
 from mafdn.film.numbered.names import Numbering
 from mafdn.pictures.limits import Limits
 from mafdn.pictures.reading import open_picture
@@ -45,7 +45,6 @@ def numbered_shots(pictures: Numbering, *, rate: Fraction, limits: Limits) -> Sh
                 )
             yield Shot(pixels=film_pixels(picture, path, deep=deep), begin=number, duration=1)
 
-    alpha = ("the film does not hold the transparency of the pictures",) if first.transparent else ()
     return Shots(
         path=pictures.path,
         first_file=files[0],
@@ -53,7 +52,7 @@ def numbered_shots(pictures: Numbering, *, rate: Fraction, limits: Limits) -> Sh
         count=len(files),
         rate=rate,
         unit=1 / rate,
-        notes=(*_missing(list(numbered)), *alpha, *profile_notes(first)),
+        notes=(*_missing(list(numbered)), *color_notes(first, clear=first.transparent)),
         read=read,
     )
 

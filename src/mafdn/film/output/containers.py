@@ -11,6 +11,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
+from mafdn.film.names import ENDINGS
 from mafdn.film.output.subtitles import TEXT_CODECS, TEXT_ENCODERS
 from mafdn.film.source.info import FilmInfo
 from mafdn.film.source.opening import codec_of, open_container, packets_of, sample_rate_of
@@ -18,16 +19,7 @@ from mafdn.pictures.limits import Limits
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "ts": "mpegts"}
 """FFmpeg's names of the containers."""
-ENDINGS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "mkv",
-    ".webm": "webm",
-    ".ts": "ts",
-    ".mts": "ts",
-    ".m2ts": "ts",
-}
+BY_ENDING = {ending: container for container in MUXERS for ending in ENDINGS.get(container, (f".{container}",))}
 """Containers by the endings of names."""
 TRIED_PACKETS = 20
 """Packets that are written to find out whether a damaged stream can be copied."""

@@ -1,11 +1,10 @@
 """The encoders: x264, x265, SVT-AV1 and FFV1, with their settings."""
 
-import os
 import sys
 from dataclasses import dataclass, replace
 
 from mafdn._support.atomic import printable
-from mafdn._support.machine import X86, Machine, machine
+from mafdn._support.machine import Machine, machine, usable_cores
 from mafdn.errors import UsageError
 from mafdn.film.options import FilmOptions
 from mafdn.film.source.info import Color, FilmInfo, Light
@@ -76,7 +75,7 @@ def choose_encoder(info: FilmInfo, options: FilmOptions, *, webm: bool) -> tuple
         name = "av1" if webm else "x264" if info.color.bits <= 8 else "x265"
     color, notes = _result_color(name, info)
     settings = {
-        "threads": str(min(os.cpu_count() or 1, MOST_THREADS)),
+        "threads": str(min(usable_cores(), MOST_THREADS)),
         "color_range": "2" if color.full_range else "1",
         "colorspace": str(color.matrix_tag),
         "color_primaries": str(color.primaries),
@@ -127,7 +126,7 @@ def _instructions(host: Machine) -> str | None:
 
     Its code for AVX-512 (core 165) reads memory that was never written, so that results are not reproducible.
     """
-    if host.system.rpartition(" ")[2].lower() not in X86:
+    if not host.is_x86:
         return None
     if "avx512f" in host.features:
         return AVX2

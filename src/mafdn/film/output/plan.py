@@ -9,7 +9,7 @@ from mafdn.errors import UsageError
 from mafdn.film.choice import as_shown
 from mafdn.film.frame import swaps_sides, turns
 from mafdn.film.options import FilmOptions
-from mafdn.film.output.containers import ENDINGS, MUXERS, ways_to_hold
+from mafdn.film.output.containers import BY_ENDING, MUXERS, ways_to_hold
 from mafdn.film.output.encoders import Encoder, choose_encoder
 from mafdn.film.source.info import Color, FilmInfo
 from mafdn.upscaling.size import Size, result_size
@@ -130,9 +130,9 @@ def plan_film(info: FilmInfo, options: FilmOptions, *, scale: int, target: Path 
 def _asked_container(options: FilmOptions, target: Path | None) -> str | None:
     if target is None:
         return options.container
-    named = ENDINGS.get(target.suffix.lower())
+    named = BY_ENDING.get(target.suffix.lower())
     if named is None:
-        raise UsageError(f"{printable(target)} is not a name for a film; let it end in {', '.join(sorted(ENDINGS))}")
+        raise UsageError(f"{printable(target)} is not a name for a film; let it end in {', '.join(sorted(BY_ENDING))}")
     if options.container not in (None, named):
         raise UsageError(f"{printable(target)} is a name for {named}, not for {options.container}; omit one of them")
     return named
@@ -140,7 +140,7 @@ def _asked_container(options: FilmOptions, target: Path | None) -> str | None:
 
 def _default_container(info: FilmInfo) -> str:
     """Return the film's own container, or the one whose kind it is; `mkv` for those that are not written."""
-    named = ENDINGS.get(info.path.suffix.lower())
+    named = BY_ENDING.get(info.path.suffix.lower())
     if info.format.startswith("mov,mp4"):
         return "mov" if named == "mov" else "mp4"
     if info.format.startswith("matroska"):
