@@ -90,6 +90,17 @@ def test_transparent_parts_become_white_with_a_note(tmp_path: Path) -> None:
     assert not as_film(animation(tmp_path / "c.gif"), tmp_path / "d.mkv", codec="ffv1").notes
 
 
+def test_large_animations_are_decoded_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = animation(tmp_path / "a.gif")
+    right = [shot.pixels for shot in animated_shots(path, limits=Limits()).read()]
+    monkeypatch.setattr("mafdn.pictures.reading.LARGE", 0)
+    shots = animated_shots(path, limits=Limits(), scratch=tmp_path)
+    assert np.array_equal([shot.pixels for shot in shots.read()], right)
+    with pytest.raises(PictureError, match="none"):
+        animated_shots(path, limits=Limits(), scratch=tmp_path / "none")
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_frames_without_a_duration_are_shown_as_viewers_do(tmp_path: Path) -> None:
     shots = animated_shots(animation(tmp_path / "a.gif", durations=[0, 10, 20, 30]), limits=Limits())
     assert [shot.duration for shot in shots.read()] == [100, 100, 20, 30]

@@ -39,7 +39,7 @@ def test_lossless_in_a_folder_names_the_remedy(tmp_path: Path) -> None:
         Image.fromarray(ramps()).save(tmp_path / "in" / name)
     output = Output(lossless=True)
     report = upscale(tmp_path / "in", tmp_path / "out", output=output)
-    reason = "JPEG is never lossless; choose the format png, webp, tiff, avif or jxl"
+    reason = "JPEG is never lossless; choose the format png, webp, tiff, avif or jxl (option format)"
     assert [(item.source.name, item.reason) for item in report.with_status("failed")] == [("b.jpg", reason)]
     assert upscale(tmp_path / "in", tmp_path / "out", output=replace(output, format="png")).counts["failed"] == 0
 

@@ -25,18 +25,19 @@ LONGEST = 2**31 - 1
 """Longest duration of a frame in milliseconds."""
 
 
-def animated_shots(path: Path, *, limits: Limits) -> Shots:
+def animated_shots(path: Path, *, limits: Limits, scratch: Path | None = None) -> Shots:
     """Return the frames of an animated picture as those of a film, over white where they are transparent.
 
     Args:
         path: A GIF, WebP, PNG or AVIF file with several frames.
         limits: Limits of the file.
+        scratch: A folder for the decoded frames if they are large; they are kept in memory without one.
 
     Raises:
         UsageError: The file is a single picture, or has pages.
         PictureError: The file cannot be read.
     """
-    sequence = read_header(path, limits=limits).decode_all(limits=limits)
+    sequence = read_header(path, limits=limits).decode_all(limits=limits, scratch=scratch)
     if sequence.timing is None or sequence.count < 2:
         raise UsageError(f"{printable(path)} is no animation; give a name for a picture, such as {path.stem}_x4.png")
     first = sequence.read(0)

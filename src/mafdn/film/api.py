@@ -85,7 +85,7 @@ def upscale_film(
         shots = numbered_shots(pictures, rate=options.frame_rate, limits=limits)
     elif result is not None and is_animation_for(film, result):
         check_target(film, result, overwrite=options.upscale.overwrite)  # before it is decoded
-        shots = animated_shots(film, limits=limits)
+        shots = animated_shots(film, limits=limits, scratch=result.parent)
     if shots is not None and result is not None:
         report = upscale_shots(shots, result, networks=networks, options=options, on_progress=tick)
     else:

@@ -147,7 +147,7 @@ def test_results_are_not_deleted_without_a_question(visit: Visit) -> None:
 
 def test_what_is_finished_comes_as_an_archive_while_others_are_not(visit: Visit, tmp_path: Path) -> None:
     page = visit.open()
-    choose(page, *PICTURES[1:], noise(tmp_path / "large.png", 1200, 900))
+    choose(page, *PICTURES[1:], noise(tmp_path / "large.png", 2400, 1800))
     start(page)
     wait_for_rows(page, "done", 2)
     with page.expect_download() as download:
