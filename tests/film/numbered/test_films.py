@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -257,7 +257,7 @@ def test_colors_become_srgb(profile: str, icc: Path, tmp_path: Path, *, deep: bo
     values = (np.indices((24, 32)).sum(axis=0)[..., None] * (0.015, 0.01, 0.005) + 0.1) * shift
     image = pyvips.Image.new_from_array(values).cast("ushort" if deep else "uchar").copy(interpretation=kind)
     given = (icc / profile).read_bytes()
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", given)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", cast(Any, given))
     image.pngsave(str(tmp_path / "1.png"))
     picture = open_picture(tmp_path / "1.png")
     pictures = numbering(tmp_path, "%d.png")
