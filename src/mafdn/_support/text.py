@@ -1,4 +1,4 @@
-"""Read text files that people write with an editor or a shell."""
+"""Text: files that people write with an editor or a shell, and the first lines of messages."""
 
 import codecs
 from pathlib import Path
@@ -14,3 +14,8 @@ def read_text_file(path: Path) -> str:
     data = path.read_bytes()
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     return data.decode(encoding)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the message of an error; its type if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

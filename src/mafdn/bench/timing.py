@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mafdn._support.machine import peak_mib
 from mafdn._support.memory import is_out_of_memory
+from mafdn._support.text import first_line
 from mafdn.errors import MafdnError, OutOfMemoryError
 from mafdn.evaluation.methods import WHOLE_TILE
 from mafdn.inference import EngineOptions, open_engine, upscale
@@ -184,7 +185,7 @@ def _serve(connection: Connection, job: Job) -> None:
             if is_out_of_memory(error):
                 connection.send(OutOfMemoryError(f"out of memory while timing {job.name}; {TIMING_ADVICE}"))
                 return
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             connection.send(MafdnError(f"{job.name} cannot be timed: {reason}"))
 
 

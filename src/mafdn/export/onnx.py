@@ -27,6 +27,7 @@ import mafdn.errors
 from mafdn._support.atomic import replacing
 from mafdn._support.memory import explain_memory, is_out_of_memory
 from mafdn._support.progress import ignore
+from mafdn._support.text import first_line
 from mafdn.errors import OutOfMemoryError, WeightsError
 from mafdn.inference import ENGINES
 from mafdn.inference.engines import GATES, HEADER, WEIGHTS_DIGEST, Batch
@@ -142,7 +143,7 @@ def traced(
         except Exception as error:  # an own network may use what ONNX does not have
             if is_out_of_memory(error):
                 raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             name = type(network).__name__
             raise WeightsError(
                 f"{name} cannot be exported to ONNX: {reason} (set MAFDN_DEBUG=1 to see the traceback)"

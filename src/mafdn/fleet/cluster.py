@@ -10,6 +10,7 @@ from typing import Any
 
 from mafdn._support.machine import usable_cores
 from mafdn._support.telemetry import disable_telemetry
+from mafdn._support.text import first_line
 from mafdn.errors import MafdnError
 from mafdn.fleet.options import FleetOptions, Setup
 from mafdn.fleet.table import TASK, Row, Table
@@ -85,7 +86,7 @@ class Cluster:
             )
             yield from done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
         except RayError as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            first = first_line(error)
             raise MafdnError(f"Ray stopped: {first}") from None
 
 
@@ -119,7 +120,7 @@ def open_cluster(fleet: FleetOptions) -> Generator[Cluster]:
         if not joined:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **local)
     except Exception as error:  # no common class: ConnectionError, RuntimeError, ValueError ...
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise MafdnError(f"cannot use Ray at {address}: {first}") from None
     try:
         if on_main:

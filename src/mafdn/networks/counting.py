@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from mafdn._support.memory import is_out_of_memory
+from mafdn._support.text import first_line
 from mafdn.errors import WeightsError
 from mafdn.networks.architectures import Network, architecture
 from mafdn.networks.layers import ContrastChannelAttention, Mean
@@ -40,7 +41,7 @@ def count(network: Network) -> list[Count]:
     except Exception as error:  # a class from outside may raise anything
         if not isinstance(network.settings, OwnSettings) or is_out_of_memory(error):
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise WeightsError(
             f"the network {architecture(network.settings)} cannot be counted: {reason} {DEBUG}"
         ) from error

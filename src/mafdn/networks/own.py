@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from mafdn._support.memory import is_out_of_memory
+from mafdn._support.text import first_line
 from mafdn.errors import ConfigError
 from mafdn.weights.header import SCALES
 from mafdn.weights.own_architectures import import_architecture
@@ -82,7 +83,7 @@ class OwnArchitecture:
         except Exception as error:  # the class may raise anything
             if is_out_of_memory(error):
                 raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise ConfigError(f"the network {self.name} cannot be built: {reason} {DEBUG}") from error
         return adapt(module, settings)
 
@@ -177,7 +178,7 @@ def check_output(network: OwnNetwork, name: str, *, side: int) -> None:
     except Exception as error:  # the class may raise anything
         if is_out_of_memory(error):
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ConfigError(f"the network {name} failed on an input of 1x3x{side}x{side}: {reason} {DEBUG}") from error
     finally:
         network.train(training)

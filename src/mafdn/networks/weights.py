@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from mafdn._support.atomic import replacing
 from mafdn._support.memory import is_out_of_memory
+from mafdn._support.text import first_line
 from mafdn.errors import ConfigError, WeightsError
 from mafdn.networks.afan import Asymmetric
 from mafdn.networks.architectures import (
@@ -91,7 +92,7 @@ def load_network(path: Path) -> Network:
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise WeightsError(f"{path} does not contain the network its header describes: {reason}") from None
     return network.requires_grad_(False).eval()
 

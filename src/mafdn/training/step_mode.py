@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mafdn._support.memory import explain_memory, is_out_of_memory
+from mafdn._support.text import first_line
 from mafdn.errors import ConfigError
 from mafdn.training.config import RunSettings, TrainSettings
 from mafdn.training.workers import Workers
@@ -52,7 +53,7 @@ def choose_step_mode(network: nn.Module, lr: Tensor, hr: Tensor, run: RunSetting
             if is_out_of_memory(error):
                 raise
             if compiled:
-                reason = str(error).splitlines()[0]
+                reason = first_line(error)
                 raise ConfigError(f'torch.compile does not work here ({reason}); set run.compile = "off"') from None
             faster = math.inf
         compiled = compiled or _mean_ratio(faster, eager, workers) < WORTHWHILE

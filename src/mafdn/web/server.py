@@ -144,8 +144,7 @@ def _listen(host: str, port: int) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        advice = "; choose another one with --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
-        what = f"cannot listen on {host} port {port}"
-        raise MafdnError(f"{what}: {error.strerror or error}{advice}", errno=error.errno) from None
+        advice = "choose another one with --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        raise MafdnError.from_os_error(f"cannot listen on {host} port {port}", error, advice) from None
     sock.setblocking(False)
     return sock

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mafdn._support.text import first_line
 from mafdn.errors import UsageError, WeightsError
 from mafdn.inference.options import BF16, FP16, FP32, INT8, PRECISIONS
 
@@ -137,7 +138,7 @@ def too_small(path: Path, shape: tuple[int, ...]) -> UsageError:
 
 def cannot_process(path: Path, shape: tuple[int, ...], error: Exception) -> UsageError:
     """Return the error for an input of `shape` on which an engine failed, with the first line of its own message."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     return UsageError(f"{path} cannot process a picture of {shape[3]}x{shape[2]}: {reason}")
 
 

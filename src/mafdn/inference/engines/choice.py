@@ -18,6 +18,7 @@ import numpy as np
 
 from mafdn._support.cache import cache_folder, keep, load_kept
 from mafdn._support.machine import installed_version, machine
+from mafdn._support.text import first_line
 from mafdn.errors import MafdnError
 from mafdn.inference.engines.base import Engine
 from mafdn.inference.engines.onnxruntime import OnnxRuntimeEngine
@@ -137,7 +138,7 @@ def measure_engines(kinds: Kinds, path: Path, options: EngineOptions) -> Choice:
             try:
                 engine.run(x)
             except Exception as error:  # drivers may raise any exception; the other engines are still timed
-                problems[key] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                problems[key] = first_line(error)
                 continue
             if number:  # the first run compiles and allocates
                 times.setdefault(key, []).append(time.perf_counter() - began)
